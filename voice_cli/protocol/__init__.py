@@ -1,0 +1,1 @@
+"""The wire's words, shared by client and server."""
