@@ -1,0 +1,232 @@
+"""The player: streams of speech in, sound out, and the truth about how it went.
+
+Three threads: the caller's, which alone touches the sink (some hosts want that), opens it while the server thinks and
+then waits for the end; the pump's; and the sink's own, which pulls from the feed.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from voice_cli import decoders
+from voice_cli.audio import AudioFormat
+from voice_cli.backends.base import SpeechStream
+from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.pump import RING_SECONDS, TICK, Prebuffer, Pump, State
+from voice_cli.playback.recorder import Recorder
+from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.timeline import PlaybackMetrics, Timeline
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep the interpreter while the audio thread waits for it; Python's own is 5 ms, which is
+as long as a device's whole period."""
+
+DEAD_SECONDS = 5.0
+"""A device that has asked for nothing for so long is gone."""
+
+CANCEL_SECONDS = 0.5
+"""How long a cancelled pump may take to let go before it is left behind."""
+
+
+class Outcome(Enum):
+    """How it ended. Only COMPLETE is a success."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackResult:
+    """How a playback ended."""
+
+    outcome: Outcome
+    error: BaseException | None
+    """Why it is not complete."""
+    metrics: PlaybackMetrics
+    moments: Mapping[str, float]
+    """When what happened: `timeline.MOMENTS`, on `time.monotonic`."""
+    codec: str | None
+    """What was really sent, whatever was announced."""
+    format: AudioFormat | None
+    """Of the first stream's frames."""
+    device_error: DeviceError | None
+    """Why nothing was heard, where that was no failure."""
+
+
+class Player:
+    """Plays once: `play` returns when the last frame was heard, or it is certain that no more will be.
+
+    `sink` None: nothing is heard and everything else happens, as fast as the backend is. `sink_optional`: a device
+    that does not open is told in the result, and no failure.
+    """
+
+    def __init__(
+        self,
+        sink: Sink | None,
+        *,
+        recorder: Recorder | None = None,
+        prebuffer: Prebuffer | None = None,
+        volume: float = 1.0,
+        timeline: Timeline | None = None,
+        sink_optional: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.timeline = timeline or Timeline()
+        self._sink = sink
+        self._sink_optional = sink_optional
+        self._device_error: DeviceError | None = None
+        self._error: BaseException | None = None
+        self._recorder = recorder
+        self._clock = clock
+        self._pulls = 0
+        self._pulled_at = 0.0
+        self._pump = Pump(
+            self.timeline, recorder=recorder, prebuffer=prebuffer or Prebuffer(), volume=volume, clock=clock
+        )
+        self._is_done = False
+
+    @property
+    def state(self) -> State:
+        return State.DONE if self._is_done else self._pump.state
+
+    @property
+    def position(self) -> float:
+        """Seconds of speech that the device has taken."""
+        feed = self._pump.feed
+        return feed.format.seconds(feed.position) if feed is not None else 0.0
+
+    def play(
+        self, streams: Iterable[SpeechStream], *, on_tick: Callable[["Player"], None] | None = None
+    ) -> PlaybackResult:
+        """Play the streams one after the other through one device stream, and report.
+
+        The first stream's request should be under way. `on_tick` is called about ten times a second. Raises nothing
+        for what goes wrong in the streams, the sink or the recorder: the result says it. A KeyboardInterrupt ends it
+        as `cancel` does.
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        thread = threading.Thread(target=self._pump.run, args=(streams,), name="voice-pump", daemon=True)
+        try:
+            thread.start()
+            self._open_sink()
+            if self._pump.expected_codec is not None:
+                decoders.preload(self._pump.expected_codec)
+            while not self._is_over():
+                self._pump.wait(self._patience())
+                self._open_sink()
+                self._watch_sink()
+                if on_tick is not None:
+                    on_tick(self)
+        except KeyboardInterrupt:
+            self._error = Interrupted("interrupted")
+        except DeviceError as exc:
+            self._error = exc
+        finally:
+            if self._sink is not None:
+                self._sink.close()
+            if not self._pump.done:
+                self._pump.cancel()
+            thread.join(CANCEL_SECONDS)
+        return self._result()
+
+    def cancel(self) -> None:
+        """Stop the sound and give up the request. Any thread; `play` returns soon."""
+        self._pump.cancel()
+
+    def _open_sink(self) -> None:
+        """Do as the pump wishes, if it does."""
+        while self._pump.wanted_format is None and not self._pump.done:
+            self._pump.wait(TICK)
+        wanted = self._pump.wanted_format
+        if wanted is None or not self._pump.wants_device:
+            return
+        if self._sink is None:
+            self._pump.attach(None, wanted)
+            return
+        try:
+            feed = Feed(self._sink.open(wanted), RING_SECONDS)
+            self._sink.start(feed.pull)
+        except DeviceError as exc:
+            if not self._sink_optional:
+                raise
+            self._device_error = exc
+            self._sink = None
+            self._pump.attach(None, wanted)
+        else:
+            self.timeline.mark("device_started")
+            self._pulled_at = self._clock()
+            self._pump.attach(feed, wanted, self._sink.latency)
+
+    def _is_over(self) -> bool:
+        pump = self._pump
+        if pump.cancelled:
+            return True
+        if not pump.done:
+            return False
+        feed = pump.feed
+        return feed is None or not pump.written or (feed.ended_at is not None and self._clock() >= feed.ended_at)
+
+    def _patience(self) -> float:
+        feed = self._pump.feed
+        if not self._pump.done or feed is None:
+            return TICK
+        left = feed.buffered + 0.005 if feed.ended_at is None else feed.ended_at - self._clock()
+        return min(TICK, max(0.0, left))
+
+    def _watch_sink(self) -> None:
+        feed = self._pump.feed
+        if feed is None or self._sink is None:
+            return
+        now = self._clock()
+        if feed.pulls != self._pulls:
+            self._pulls, self._pulled_at = feed.pulls, now
+        elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
+            raise DeviceError("the output device has stopped taking sound", hint="voice devices lists what is there")
+
+    def _result(self) -> PlaybackResult:
+        pump, timeline = self._pump, self.timeline
+        feed = pump.feed
+        if feed is not None and feed.started_at is not None:
+            timeline.mark("started", feed.started_at)
+            if timeline.audible_seconds is not None:
+                audible = feed.time_of(feed.format.frames(timeline.audible_seconds))
+                if audible is not None:
+                    timeline.mark("first_audible", audible)
+            last = feed.time_of(feed.position - 1)
+            if last is not None:
+                timeline.mark("last_frame", last + 1 / feed.format.rate)
+        pump.count_played()
+        error = self._error or pump.error
+        if error is None and pump.cancelled:
+            error = Interrupted("interrupted")
+        if self._recorder is not None:
+            try:
+                self._recorder.close(complete=error is None)
+            except VoiceError as exc:
+                error = error or exc
+        self._is_done = True
+        return PlaybackResult(
+            outcome=_outcome(error),
+            error=error,
+            metrics=timeline.metrics(feed),
+            moments=timeline.moments,
+            codec=pump.codec,
+            format=pump.format,
+            device_error=self._device_error,
+        )
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return Outcome.COMPLETE
+    if isinstance(error, TruncatedAudio):
+        return Outcome.TRUNCATED
+    if isinstance(error, Interrupted):
+        return Outcome.CANCELLED
+    return Outcome.FAILED

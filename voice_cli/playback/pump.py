@@ -1,0 +1,334 @@
+"""The pump: the one thread that reads streams, decodes, records, converts, fills the ring and opens the gate.
+
+Its states, each entered in one place: ::
+
+    WAITING ──first byte──▶ BUFFERING ──prebuffer there, or all──▶ PLAYING ──all written──▶ DRAINING ──heard──▶ DONE
+                                ▲                                     │
+                                └──────────ring ran dry───────────────┘
+
+It never touches a device. It says which format it wants one at (`wanted_format`), and whoever holds the device answers
+with a feed, or with None if there is nothing to hear (`attach`). The first wish is a guess made before any byte has
+come, so that the device opens while the server thinks; a wrong guess is corrected as long as nothing was written, and
+after that, what differs is converted.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from voice_cli import decoders
+from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.backends.base import SpeechStream
+from voice_cli.decoders.base import Decoder
+from voice_cli.errors import FileError, Interrupted, ServerError, TruncatedAudio, VoiceError
+from voice_cli.playback.convert import Converter, amplify
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.recorder import Recorder
+from voice_cli.playback.timeline import Timeline, first_audible
+
+RING_SECONDS = 30.0
+"""How far the backend may run ahead of the ear."""
+
+LIKELY_FORMAT = AudioFormat(24000, 1)
+"""What nearly every speech model gives: the guess for a codec that says its format only when it comes."""
+
+TICK = 0.1
+"""Seconds between two looks at what has no event."""
+
+KEPT_CHUNKS = 4096
+"""Chunks on their way through the ring that are told apart; beyond that, neighbours are counted as one."""
+
+
+class State(Enum):
+    """Where playback is."""
+
+    WAITING = "waiting"
+    BUFFERING = "buffering"
+    PLAYING = "playing"
+    DRAINING = "draining"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Prebuffer:
+    """How much must be there before the gate opens."""
+
+    seconds: float | None = None
+    """A fixed amount; None: as little as holds."""
+
+    def needed(self, device_latency: float, dry_runs: int) -> float:
+        """Give the seconds to gather, at first and after the ring ran dry that many times.
+
+        At first what the device holds: it asks for a part of that at a time, so the rest covers as long a delay. A
+        backend that was too slow once will be again: then twice as much each time, so that there are few long holes
+        and not many short ones.
+        """
+        if self.seconds is not None:
+            return self.seconds
+        if not dry_runs:
+            return device_latency
+        return min(0.25 * 2.0**dry_runs, RING_SECONDS / 4)
+
+
+class Pump:
+    """Pumps once. `run` is the pump's thread; the rest may be called by any other."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        *,
+        recorder: Recorder | None,
+        prebuffer: Prebuffer,
+        volume: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = State.WAITING
+        self.error: BaseException | None = None
+        """Why the speech is not complete; read it when the pump is done."""
+        self.codec: str | None = None
+        """What the first stream really is."""
+        self.format: AudioFormat | None = None
+        """Of the first frames."""
+        self.feed: Feed | None = None
+        self.wanted_format: AudioFormat | None = None
+        self.done = False
+        """Nothing more will be written."""
+
+        self._timeline = timeline
+        self._recorder = recorder
+        self._prebuffer = prebuffer
+        self._volume = volume
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._news = threading.Event()
+        self._attached_for: AudioFormat | None = None
+        self._latency = 0.0
+        self._deaf = False
+        self._cancelled = False
+        self._stream: SpeechStream | None = None
+        self._converter: Converter | None = None
+        self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, how many)
+        self.written = 0
+        """Bytes, at the feed's format."""
+
+    # For the thread that holds the device.
+
+    def wait(self, timeout: float) -> None:
+        """Wait until something has changed since the last time that is worth a look, or so many seconds."""
+        self._news.wait(timeout)
+        self._news.clear()
+
+    @property
+    def wants_device(self) -> bool:
+        """A device is wanted at `wanted_format`, and not attached yet."""
+        return not self._deaf and self.wanted_format != self._attached_for
+
+    @property
+    def expected_codec(self) -> str | None:
+        """What was asked for, once a stream is under way."""
+        return self._stream.expected.codec if self._stream is not None else None
+
+    def attach(self, feed: Feed | None, wanted: AudioFormat, latency: float = 0.0) -> None:
+        """Answer a wish: the feed of a started device (its latency in seconds), or None: there is no device at all."""
+        with self._changed:
+            self.feed = feed
+            self._latency = latency
+            self._deaf = feed is None
+            self._attached_for = wanted
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """Give up the request; `run` returns soon."""
+        with self._changed:
+            self._cancelled = True
+            stream = self._stream
+            self._changed.notify_all()
+        self._news.set()
+        if stream is not None:
+            stream.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def count_played(self) -> int | None:
+        """Count the chunks whose every frame the device has taken; None if nothing was to be heard."""
+        feed = self.feed
+        if feed is None:
+            return self._timeline.chunks_played
+        taken = feed.position * feed.format.frame_bytes
+        while self._chunks and self._chunks[0][0] <= taken:
+            self._timeline.chunks_played = (self._timeline.chunks_played or 0) + self._chunks.popleft()[1]
+        return self._timeline.chunks_played
+
+    # The pump's thread.
+
+    def run(self, streams: Iterable[SpeechStream]) -> None:
+        """Pump the streams, one after the other. Raises nothing: `error` says what went wrong."""
+        try:
+            for stream in streams:
+                self._expect(stream)
+                self._pump(stream)
+            if self.feed is not None and self._converter is not None:
+                self._write(self.feed, amplify(self._converter.flush(), self._volume))
+        except BaseException as exc:  # it is the other thread that reports
+            self.error = self.error or exc
+            if isinstance(exc, Interrupted):
+                self._cancelled = True
+        with self._changed:
+            if self.feed is not None:
+                self.feed.finish()
+            self.done = True
+            self.state = State.DRAINING
+        self._news.set()
+
+    def _expect(self, stream: SpeechStream) -> None:
+        """Have the device opened while nothing has come yet."""
+        with self._changed:
+            self._stop_if_cancelled()
+            self._stream = stream
+            if self.wanted_format is None:
+                self.wanted_format = stream.expected.format or LIKELY_FORMAT
+        self._news.set()
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise Interrupted("interrupted")
+
+    def _pump(self, stream: SpeechStream) -> None:
+        timeline = self._timeline
+        decoder: Decoder | None = None
+        head = b""
+        try:
+            for data in stream:
+                if self.state is State.WAITING:
+                    timeline.mark("first_byte", stream.moments.get("first_byte"))
+                    self.state = State.BUFFERING
+                timeline.chunks_received += 1
+                timeline.bytes_received += len(data)
+                if decoder is not None:
+                    self._take(decoder, data)
+                else:
+                    head += data
+                    decoder = self._open_decoder(stream, head, final=False)
+                    if decoder is not None:
+                        self._take(decoder, head)
+        except TruncatedAudio:
+            if decoder is not None:
+                self._flush_broken(decoder)
+            raise
+        finally:
+            for moment, at in stream.moments.items():
+                timeline.mark(moment, at)
+            timeline.moments["last_byte"] = stream.moments.get("last_byte", self._clock())
+        if decoder is None and head:
+            decoder = self._open_decoder(stream, head, final=True)
+            if decoder is not None:
+                self._take(decoder, head)
+        if decoder is None:
+            raise ServerError("the answer is empty: there is no audio in it", hint="does it know this model and voice?")
+        self._deliver(decoder.flush())
+
+    def _open_decoder(self, stream: SpeechStream, head: bytes, *, final: bool) -> Decoder | None:
+        found = decoders.open_decoder(stream.announced, stream.expected, head, final=final)
+        if found is None:
+            return None
+        codec, decoder = found
+        self.codec = self.codec or codec
+        self._record(lambda recorder: recorder.begin(codec))
+        return decoder
+
+    def _take(self, decoder: Decoder, data: bytes) -> None:
+        """Handle the bytes that came: one chunk received."""
+        self._record(lambda recorder: recorder.write_encoded(data))
+        self._deliver(decoder.decode(data))
+        count = 1
+        if self._chunks and (self._chunks[-1][0] == self.written or len(self._chunks) >= KEPT_CHUNKS):
+            count += self._chunks.pop()[1]
+        self._chunks.append((self.written, count))
+        self.count_played()
+
+    def _flush_broken(self, decoder: Decoder) -> None:
+        """Get what is left of a stream that is known to have broken off; that it did is no news."""
+        try:
+            self._deliver(decoder.flush())
+        except VoiceError:
+            return
+
+    def _record(self, action: Callable[[Recorder], None]) -> None:
+        """Record; a file that cannot be written ends the recording, and not the playback."""
+        if self._recorder is not None:
+            try:
+                action(self._recorder)
+            except FileError as exc:
+                self.error = exc
+                self._recorder = None
+
+    def _deliver(self, chunks: list[PcmChunk]) -> None:
+        for chunk in chunks:
+            if chunk.data:
+                self._account(chunk)
+                self._record(lambda recorder, chunk=chunk: recorder.write_pcm(chunk))  # type: ignore[misc]
+                feed = self._feed_for(chunk.format)
+                if feed is not None:
+                    self._write(feed, self._fit(feed, chunk))
+
+    def _account(self, chunk: PcmChunk) -> None:
+        timeline = self._timeline
+        timeline.mark("first_frame")
+        if timeline.audible_seconds is None:
+            sample = first_audible(chunk.data)
+            if sample is not None:
+                lead = chunk.format.seconds(sample // chunk.format.channels)
+                timeline.audible_seconds = timeline.audio_seconds + lead
+        timeline.audio_seconds += chunk.seconds
+        self.format = self.format or chunk.format
+
+    def _feed_for(self, audio_format: AudioFormat) -> Feed | None:
+        """Wait for the device, at this format if nothing was written at another one."""
+        with self._changed:
+            if not self.written:
+                self.wanted_format = audio_format
+            self._news.set()
+            while self.wants_device and not self._cancelled:
+                self._changed.wait(TICK)
+            self._stop_if_cancelled()
+            return self.feed
+
+    def _fit(self, feed: Feed, chunk: PcmChunk) -> bytes:
+        rest = b""
+        if self._converter is None or self._converter.source != chunk.format:
+            if self._converter is not None:
+                rest = self._converter.flush()
+            self._converter = Converter(chunk.format, feed.format)
+        return amplify(rest + self._converter.convert(chunk.data), self._volume)
+
+    def _write(self, feed: Feed, data: bytes) -> None:
+        timeline = self._timeline
+        view = memoryview(data)
+        while view:
+            count = feed.write(view)
+            self.written += count
+            view = view[count:]
+            timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, feed.buffered)
+            self._turn_gate(feed)
+            if view:
+                began = self._clock()
+                with self._changed:
+                    self._stop_if_cancelled()
+                    self._changed.wait(min(TICK, max(0.001, feed.room_in(len(view)))))
+                    self._stop_if_cancelled()
+                timeline.held_back_seconds += self._clock() - began
+
+    def _turn_gate(self, feed: Feed) -> None:
+        if feed.is_open:
+            return
+        self.state = State.BUFFERING
+        dry_runs = 0 if feed.started_at is None else feed.underrun_count + 1
+        if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs):
+            feed.open_gate()
+            self._timeline.mark("prebuffered")
+            self.state = State.PLAYING

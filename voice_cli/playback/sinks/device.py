@@ -1,0 +1,160 @@
+"""The sound device, through PortAudio (python-sounddevice).
+
+Three things that PortAudio's users learn late are settled here:
+
+- The callback gets a raw buffer (`RawOutputStream`), so no numpy is loaded for it.
+- `outputBufferDacTime` is on PortAudio's clock, which is another one on each system; the offset to ours is taken in
+  each callback. A host that gives no DAC time (0) is taken at its word about its latency.
+- Stopping: `CallbackStop` and `stop()` each lose the device's latency at the tail on some hosts. The player goes on
+  pulling silence until the last frame's DAC time has passed, so closing here may drop what is left: it is silence.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from voice_cli.audio import AudioFormat
+from voice_cli.errors import DeviceError
+from voice_cli.playback.sinks.base import Sink
+
+LATENCY = 0.03
+"""Seconds of sound that the device is asked to hold. At 20 ms, PulseAudio underflows whenever it has to resample, and
+each underflow loses what it held (see tests/bench/device.py)."""
+
+NO_PORTAUDIO = {
+    "linux": "install it: apt install libportaudio2 (or: dnf install portaudio)",
+    "darwin": "install it: brew install portaudio",
+}
+
+
+def load_sounddevice() -> Any:
+    """Import sounddevice, which loads and starts PortAudio: tens of milliseconds, and noise on file descriptor 2.
+
+    Raises:
+        DeviceError: there is no PortAudio, or it does not start.
+
+    """
+    try:
+        import sounddevice
+    except OSError as exc:
+        hint = NO_PORTAUDIO.get(sys.platform, "install PortAudio")
+        raise DeviceError("the PortAudio library is missing", hint=hint) from exc
+    except Exception as exc:  # sounddevice.PortAudioError, of a module that did not load
+        raise DeviceError(f"PortAudio does not start: {exc}") from exc
+    return sounddevice
+
+
+def output_devices() -> list[dict[str, Any]]:
+    """List the devices that can play: index, name, host API, channels, default rate (Hz), latency (s), default.
+
+    Raises:
+        DeviceError: as `load_sounddevice`.
+
+    """
+    sounddevice = load_sounddevice()
+    hosts = sounddevice.query_hostapis()
+    default = sounddevice.default.device[1]
+    return [
+        {
+            "index": index,
+            "name": device["name"],
+            "host": hosts[device["hostapi"]]["name"],
+            "channels": device["max_output_channels"],
+            "rate": round(device["default_samplerate"]),
+            "latency": device["default_low_output_latency"],
+            "default": index == default,
+        }
+        for index, device in enumerate(sounddevice.query_devices())
+        if device["max_output_channels"] > 0
+    ]
+
+
+class DeviceSink(Sink):
+    """An output device by index, by (part of) its name, or the system's default."""
+
+    def __init__(self, device: int | str | None = None, *, latency: float = LATENCY) -> None:
+        self._device = device
+        self._wanted_latency = latency
+        self._sounddevice: Any = None
+        self._stream: Any = None
+        self._pull: Callable[[memoryview, float, bool], None] | None = None
+
+    def load(self) -> None:
+        """Load PortAudio, which is most of what opening a device costs."""
+        if self._sounddevice is None:
+            self._sounddevice = load_sounddevice()
+
+    def open(self, wanted: AudioFormat) -> AudioFormat:
+        self.load()
+        self.close()
+        info = self._query()
+        default_rate = round(info["default_samplerate"])
+        channels = min(wanted.channels, max(1, info["max_output_channels"]))
+        reasons = []
+        for candidate in dict.fromkeys(
+            AudioFormat(rate, count) for rate in (wanted.rate, default_rate) for count in (channels, 2)
+        ):
+            try:
+                self._stream = self._sounddevice.RawOutputStream(
+                    samplerate=candidate.rate,
+                    channels=candidate.channels,
+                    dtype="int16",
+                    device=self._device,
+                    latency=self._wanted_latency,
+                    callback=self._callback,
+                )
+            except self._sounddevice.PortAudioError as exc:
+                reasons.append(exc)
+            else:
+                return candidate
+        raise DeviceError(
+            f"the output device {info['name']!r} does not open: {_reason(reasons[0])}",
+            hint="voice devices lists the others; --device takes one, --save FILE needs none",
+        ) from reasons[0]
+
+    def _query(self) -> Any:
+        try:
+            return self._sounddevice.query_devices(self._device, "output")
+        except (self._sounddevice.PortAudioError, ValueError) as exc:
+            if self._device is None:
+                message = "there is no output device"
+                hint = "voice devices lists what the system has; --save FILE needs none"
+            else:
+                message = f"no single output device is {self._device!r}"
+                hint = "voice devices lists them; --device takes a number or a part of one name"
+            raise DeviceError(message, hint=hint) from exc
+
+    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+        self._pull = pull
+        try:
+            self._stream.start()
+        except self._sounddevice.PortAudioError as exc:
+            raise DeviceError(f"the output device does not start: {_reason(exc)}") from exc
+
+    def _callback(self, out: Any, _frames: int, clock: Any, status: Any) -> None:
+        now = time.monotonic()
+        dac_time = clock.outputBufferDacTime
+        leaves_at = now + (dac_time - clock.currentTime if dac_time else self._wanted_latency)
+        if self._pull is not None:
+            self._pull(memoryview(out).cast("B"), leaves_at, status.output_underflow)
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+    @property
+    def latency(self) -> float:
+        return float(self._stream.latency) if self._stream is not None else 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        return self._stream is not None and bool(self._stream.active)
+
+
+def _reason(error: Exception) -> str:
+    """Give PortAudio's own words, without its error number and function name."""
+    text = str(error.args[0]) if error.args else str(error)
+    return text.removeprefix("Error opening RawOutputStream: ")

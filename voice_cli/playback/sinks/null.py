@@ -1,0 +1,70 @@
+"""An ideal device on a simulated clock: the honest fake of the device's seam (mpv has one in `ao_null.c`).
+
+It pulls block after block as fast as it is stepped, says true DAC times, keeps what it was given, and can be told to
+have latency, to refuse formats, to underflow and to die.
+"""
+
+from collections.abc import Callable
+
+from voice_cli.audio import AudioFormat
+from voice_cli.errors import DeviceError
+from voice_cli.playback.sinks.base import Sink
+
+
+class NullSink(Sink):
+    """A sink that goes on only when `step` is called. Its time starts at `now` and moves by what was pulled."""
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.02,
+        now: float = 0.0,
+        rates: tuple[int, ...] | None = None,
+        channels: int | None = None,
+    ) -> None:
+        self._latency = latency
+        self._rates = rates
+        self._channels = channels
+        self._pull: Callable[[memoryview, float, bool], None] | None = None
+        self.format: AudioFormat | None = None
+        self.now = now
+        """Seconds: the simulated clock."""
+        self.heard = bytearray()
+        """All that was pulled since it was opened, silence included."""
+        self.opened: list[AudioFormat] = []
+
+    def open(self, wanted: AudioFormat) -> AudioFormat:
+        if self._rates is not None and not self._rates:
+            raise DeviceError("the null device has no rate at all")
+        rate = wanted.rate if self._rates is None or wanted.rate in self._rates else self._rates[0]
+        self.format = AudioFormat(rate, self._channels or wanted.channels)
+        self.opened.append(self.format)
+        self.heard.clear()
+        self._pull = None
+        return self.format
+
+    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+        if self.format is None:
+            raise RuntimeError("start() before open()")
+        self._pull = pull
+
+    def step(self, frames: int, *, underflow: bool = False) -> bytes:
+        """Let the device take one block of that many frames, and give what it got. The thread that calls pulls."""
+        if self._pull is None or self.format is None:
+            raise RuntimeError("step() before start()")
+        block = bytearray(frames * self.format.frame_bytes)
+        self._pull(memoryview(block), self.now + self._latency, underflow)
+        self.heard += block
+        self.now += frames / self.format.rate
+        return bytes(block)
+
+    def close(self) -> None:
+        self._pull = None
+
+    @property
+    def latency(self) -> float:
+        return self._latency
+
+    @property
+    def is_alive(self) -> bool:
+        return self._pull is not None

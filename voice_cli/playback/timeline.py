@@ -1,0 +1,133 @@
+"""Moments and counts of one playback, and the figures that follow from them. Arithmetic only; prints nothing.
+
+All moments are on `time.monotonic`, in seconds. What was not measured is None, never 0.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from voice_cli.playback.feed import Feed, Gap
+
+AUDIBLE = 33
+"""The smallest sample magnitude that counts as sound: -60 dBFS (32768 / 1000), rounded up."""
+
+MOMENTS = (
+    "process_start",
+    "request_sent",
+    "resolved",
+    "connected",
+    "tls",
+    "first_byte",
+    "first_frame",
+    "prebuffered",
+    "device_started",
+    "started",
+    "first_audible",
+    "last_byte",
+    "last_frame",
+)
+"""Every moment there is. `first_frame`: the first decoded one; `prebuffered`: the gate opened; `device_started`: the
+device began to pull; `started`, `first_audible` and `last_frame`: at the DAC."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackMetrics:
+    """What a playback was like. Times in milliseconds."""
+
+    ttfa_ms: float | None = None
+    """Process start to the first audible frame at the DAC."""
+    ttfb_ms: float | None = None
+    """Request sent to the first byte of the body."""
+    leading_silence_ms: float | None = None
+    """What the backend sent before the first frame above -60 dBFS."""
+    generation_ms: float | None = None
+    """Request sent to the last byte, less the time in which a full ring held the backend back."""
+    playback_ms: float | None = None
+    """First frame to last frame at the DAC, holes included."""
+    audio_ms: float | None = None
+    """What was decoded."""
+    real_time_factor: float | None = None
+    """Generation time a second of audio: under 1 is faster than speech."""
+    underruns: int | None = None
+    underrun_ms: float | None = None
+    underrun_positions_ms: tuple[float, ...] = ()
+    device_underflows: int | None = None
+    device_underflow_ms: float | None = None
+    device_underflow_positions_ms: tuple[float, ...] = ()
+    chunks_received: int = 0
+    chunks_played: int | None = None
+    bytes_received: int = 0
+    buffer_peak_ms: float | None = None
+    """The most that ever waited in the ring."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Where the parts write down what happened. Each field has one writing thread."""
+
+    moments: dict[str, float] = field(default_factory=dict)
+    bytes_received: int = 0
+    chunks_received: int = 0
+    chunks_played: int | None = None
+    audio_seconds: float = 0.0
+    audible_seconds: float | None = None
+    """How far into the audio the first audible frame is."""
+    held_back_seconds: float = 0.0
+    """How long the pump waited for room in the ring."""
+    buffer_peak_seconds: float | None = None
+
+    def mark(self, moment: str, at: float | None = None) -> None:
+        """Write down that it happened, now unless `at` says when; the first time counts."""
+        if at is None:
+            at = time.monotonic()
+        self.moments.setdefault(moment, at)
+
+    def between(self, first: str, last: str) -> float | None:
+        """Milliseconds from one moment to another; None if one of them did not come."""
+        if first not in self.moments or last not in self.moments:
+            return None
+        return _ms(self.moments[last] - self.moments[first])
+
+    def metrics(self, feed: Feed | None) -> PlaybackMetrics:
+        """Work out the figures, with the account of the feed that was played from, if any was."""
+        began, ended = self.moments.get("request_sent"), self.moments.get("last_byte")
+        generation = None
+        if began is not None and ended is not None:
+            generation = max(0.0, ended - began - self.held_back_seconds)
+        audio = self.audio_seconds or None
+        return PlaybackMetrics(
+            ttfa_ms=self.between("process_start", "first_audible"),
+            ttfb_ms=self.between("request_sent", "first_byte"),
+            leading_silence_ms=_ms(self.audible_seconds),
+            generation_ms=_ms(generation),
+            playback_ms=self.between("started", "last_frame"),
+            audio_ms=_ms(audio),
+            real_time_factor=round(generation / audio, 4) if generation is not None and audio else None,
+            underruns=feed.underrun_count if feed else None,
+            underrun_ms=_ms(feed.underrun_seconds) if feed else None,
+            underrun_positions_ms=_positions(feed, feed.underruns) if feed else (),
+            device_underflows=feed.underflow_count if feed else None,
+            device_underflow_ms=_ms(feed.underflow_seconds) if feed else None,
+            device_underflow_positions_ms=_positions(feed, feed.underflows) if feed else (),
+            chunks_received=self.chunks_received,
+            chunks_played=self.chunks_played,
+            bytes_received=self.bytes_received,
+            buffer_peak_ms=_ms(self.buffer_peak_seconds),
+        )
+
+
+def _positions(feed: Feed, gaps: Iterable[Gap]) -> tuple[float, ...]:
+    return tuple(round(1000 * feed.format.seconds(gap.frame), 1) for gap in gaps)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 2)
+
+
+def first_audible(data: bytes) -> int | None:
+    """Give the index of the first sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    if not any(data):
+        return None
+    samples = memoryview(data).cast("h")
+    return next((i for i, sample in enumerate(samples) if sample >= AUDIBLE or sample <= -AUDIBLE), None)
