@@ -1,0 +1,355 @@
+"""Any server that speaks OpenAI's `POST /v1/audio/speech`, over libcurl.
+
+libcurl (pycurl, in a wheel) is the transport because it takes a quarter of what `httpx` takes to import, and a twentieth
+of what the SDK does, and brings proxies, HTTP/2, Happy Eyeballs, TLS and its own timings. Its multi interface makes the
+stream a pull: nothing is read from the socket while the pump does not ask, so back-pressure reaches the server; and a
+wait ends at once on `cancel`.
+"""
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pycurl
+
+from voice_cli import __version__
+from voice_cli.audio import Encoding
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
+from voice_cli.backends.failures import refusal
+from voice_cli.errors import (
+    ConfigError,
+    Interrupted,
+    NetworkError,
+    ServerError,
+    TruncatedAudio,
+    VoiceError,
+    one_line,
+)
+from voice_cli.protocol import openai
+from voice_cli.protocol.media_types import encoding_of
+
+SEND_SECONDS = 0.01
+"""How long `synthesize` goes on by itself to see the request off: enough for a server near by. A farther one is a
+matter of round trips, in which the caller has better things to do."""
+
+LARGEST_ERROR = 65536
+"""Bytes of an error's body that are read."""
+
+CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Gentoo
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, Alpine, BSD
+)
+
+TLS_ERRORS = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_USE_SSL_FAILED,
+    }
+)
+
+
+class HttpBackend(Backend):
+    """One server. Its connection is kept between requests. One stream at a time; one thread at a time."""
+
+    name = "http"
+
+    def __init__(
+        self, base_url: str = openai.DEFAULT_BASE_URL, *, api_key: str | None = None, timeout: float = 60.0
+    ) -> None:
+        """Make ready to talk to the server; nothing is sent yet.
+
+        `base_url` ends before `/audio/speech`. `timeout`: seconds of silence after which the server is given up.
+
+        Raises:
+            ConfigError: that is no HTTP address, or no key that a header can carry.
+
+        """
+        if not base_url.startswith(("http://", "https://")):
+            raise ConfigError(f"base_url {base_url!r} is no http:// or https:// address")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigError("the API key has characters that no HTTP header can carry", hint="a line break, perhaps?")
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._timeout = timeout
+        self._multi = pycurl.CurlMulti()
+
+    @property
+    def where(self) -> str:
+        """The server's name for people: no credentials, no path."""
+        return self._base_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+
+    def synthesize(self, request: SpeechRequest) -> "HttpStream":
+        body = openai.speech_body(
+            text=request.text,
+            model=request.model or openai.DEFAULT_MODEL,
+            voice=request.voice or openai.DEFAULT_VOICE,
+            codec=request.codec,
+            speed=request.speed,
+            instructions=request.instructions,
+        )
+        easy = self._easy(openai.SPEECH_PATH, ["Content-Type: application/json", "Expect:"])
+        easy.setopt(pycurl.POSTFIELDS, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+        stream = HttpStream(
+            self._multi,
+            easy,
+            where=self.where,
+            timeout=self._timeout,
+            expected=openai.expected_encoding(request.codec),
+        )
+        stream.send(SEND_SECONDS)
+        return stream
+
+    def voices(self) -> list[Voice]:
+        if self.where == "api.openai.com":
+            return [Voice(name, language="") for name in openai.VOICES]
+        easy = self._easy(openai.VOICES_PATH, [])
+        body = b"".join(HttpStream(self._multi, easy, where=self.where, timeout=self._timeout, expected=Encoding(None)))
+        found = openai.voices_in(body)
+        if found is None:
+            raise ServerError(f"{self.where} does not say which voices it has", hint="its documentation may")
+        return [Voice(voice, name, language) for voice, name, language in found]
+
+    def _easy(self, path: str, headers: list[str]) -> Any:
+        easy = pycurl.Curl()
+        easy.setopt(pycurl.URL, self._base_url + path)
+        easy.setopt(pycurl.USERAGENT, f"voice/{__version__}")
+        easy.setopt(pycurl.NOSIGNAL, 1)
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(1000 * self._timeout)))
+        if self._api_key is not None:
+            headers = [*headers, f"Authorization: Bearer {self._api_key}"]
+        easy.setopt(pycurl.HTTPHEADER, headers)
+        if self._base_url.startswith("https"):
+            trust_system_certificates(easy)
+        return easy
+
+    def close(self) -> None:
+        self._multi.close()
+
+
+def trust_system_certificates(easy: Any) -> None:
+    """Point libcurl, which came in a wheel and knows of no system, at the system's certificate authorities."""
+    named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    bundle = named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)
+    if bundle is not None:
+        easy.setopt(pycurl.CAINFO, bundle)
+    elif sys.platform == "win32":
+        easy.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
+
+
+class _Waker:
+    """A descriptor that becomes readable when another thread says so."""
+
+    def __init__(self) -> None:
+        if sys.platform == "win32":  # its select() takes sockets only
+            import socket
+
+            self._sockets = socket.socketpair()
+            self.fd, self._write_fd = (end.fileno() for end in self._sockets)
+        else:
+            self.fd, self._write_fd = os.pipe()
+
+    def wake(self) -> None:
+        if sys.platform == "win32":
+            self._sockets[1].send(b"!")
+        else:
+            os.write(self._write_fd, b"!")
+
+    def close(self) -> None:
+        if sys.platform == "win32":
+            for end in self._sockets:
+                end.close()
+        else:
+            os.close(self.fd)
+            os.close(self._write_fd)
+
+
+class HttpStream(SpeechStream):
+    """The body of one response, as it comes."""
+
+    def __init__(self, multi: Any, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
+        self.expected = expected
+        self.announced = None
+        self.moments = {}
+        self._multi = multi
+        self._easy = easy
+        self._where = where
+        self._timeout = timeout
+        self._waker = _Waker()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._cancelled = False
+        self._chunks: deque[bytes] = deque()
+        self._error_body = bytearray()
+        self._headers: dict[str, str] = {}
+        self._status = 0
+        self._received = 0
+        self._curl_error: tuple[int, str] | None = None
+        self._ended = False
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        self._began = self._heard_at = time.monotonic()
+        multi.add_handle(easy)
+
+    def send(self, seconds: float) -> None:
+        """Go on until the request has left, or for that many seconds. Before the iteration begins."""
+        deadline = self._began + seconds
+        while not self._ended:
+            self._perform()
+            left = deadline - time.monotonic()
+            if left <= 0 or self._easy.getinfo(pycurl.REQUEST_SIZE):
+                return
+            self._wait(left)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while True:
+                self._perform()
+                while self._chunks:
+                    self._stop_if_cancelled()
+                    yield self._chunks.popleft()
+                    self._heard_at = time.monotonic()
+                if self._ended:
+                    break
+                self._stop_if_cancelled()
+                self._wait(self._patience())
+                self._stop_if_cancelled()
+            self._conclude()
+        finally:
+            self._close()
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            if not self._closed:
+                self._waker.wake()
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise Interrupted("interrupted")
+
+    def _close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._multi.remove_handle(self._easy)
+                self._easy.close()
+                self._waker.close()
+
+    # libcurl's side.
+
+    def _perform(self) -> None:
+        if self._ended:
+            return
+        self._multi.perform()
+        if self._received and "request_sent" not in self.moments:
+            self._note_moments()
+        _, done, failed = self._multi.info_read()
+        if done or failed:
+            self._ended = True
+            self._curl_error = failed[0][1:] if failed else None
+            self._note_moments()
+            self.moments["last_byte"] = time.monotonic()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the sockets, for `cancel`, or for that long. Lets go of the interpreter."""
+        due = self._multi.timeout()
+        if due >= 0:
+            seconds = min(seconds, due / 1000)
+        readable, writable, failing = self._multi.fdset()
+        select.select([*readable, self._waker.fd], writable, failing, max(0.0, seconds))
+
+    def _patience(self) -> float:
+        silence = time.monotonic() - self._heard_at
+        if silence < self._timeout:
+            return self._timeout - silence
+        if self._received:
+            raise TruncatedAudio(
+                f"{self._where} sent nothing more for {self._timeout:g} s, after {self._received} bytes",
+                hint="--timeout gives it longer",
+            )
+        raise NetworkError(f"{self._where} did not answer within {self._timeout:g} s", hint="--timeout gives it longer")
+
+    def _on_header(self, line: bytes) -> None:
+        text = line.decode("latin-1").strip()
+        if text.startswith("HTTP/"):
+            self._headers.clear()
+            words = text.split(None, 2)
+            self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        else:
+            name, _, value = text.partition(":")
+            self._headers[name.lower()] = value.strip()
+        self._heard_at = time.monotonic()
+
+    def _on_body(self, data: bytes) -> None:
+        self._heard_at = time.monotonic()
+        if not 200 <= self._status < 300:
+            self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
+            return
+        if not self._received:
+            self.announced = encoding_of(self._headers.get("content-type", ""))
+            self.moments["first_byte"] = self._heard_at
+        self._received += len(data)
+        self._chunks.append(data)
+
+    def _note_moments(self) -> None:
+        for moment, info in (
+            ("resolved", pycurl.NAMELOOKUP_TIME_T),
+            ("connected", pycurl.CONNECT_TIME_T),
+            ("tls", pycurl.APPCONNECT_TIME_T),
+            ("request_sent", getattr(pycurl, "POSTTRANSFER_TIME_T", pycurl.PRETRANSFER_TIME_T)),
+        ):
+            microseconds = self._easy.getinfo(info)
+            if microseconds > 0:
+                self.moments.setdefault(moment, self._began + microseconds / 1e6)
+
+    # How it ended.
+
+    def _conclude(self) -> None:
+        if self._status >= 300 and not self._received:
+            raise refusal(
+                self._status,
+                openai.error_message(bytes(self._error_body)),
+                where=self._where,
+                retry_after=self._headers.get("retry-after"),
+                location=self._headers.get("location"),
+            )
+        if self._curl_error is not None:
+            raise self._failure(*self._curl_error)
+
+    def _failure(self, code: int, reason: str) -> VoiceError:
+        where = self._where
+        if self._received:
+            return TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
+        if code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY):
+            return NetworkError(f"no address is known for {where}", hint="is the name right, and the network up?")
+        if code == pycurl.E_COULDNT_CONNECT:
+            return NetworkError(
+                f"nothing answers at {where}: the connection was refused", hint="is the server running?"
+            )
+        if code in TLS_ERRORS:
+            return NetworkError(
+                f"no secure connection to {where}: {one_line(reason)}",
+                hint="SSL_CERT_FILE names another set of certificate authorities",
+            )
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return NetworkError(
+                f"no connection to {where} within {self._timeout:g} s", hint="--timeout gives it longer"
+            )
+        if code in (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL):
+            return ConfigError(f"base_url is no address that can be asked: {one_line(reason)}")
+        if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
+            return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
+        return NetworkError(f"the request to {where} failed: {one_line(reason)}")
