@@ -1,0 +1,186 @@
+"""The command line as typer sees it: help, completion and complaints.
+
+`voice say` is made from `options.SayOptions`, field by field, so that there is one definition of it.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from voice_cli import __version__
+from voice_cli.cli.options import Option, SayOptions, options
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  voice say "Hello there"                        [dim]the embedded voice: no key, no network[/dim]
+
+  echo "Done." | voice say                       [dim]from a pipe[/dim]
+
+  voice say -f notes.txt -o notes.mp3 --no-play  [dim]to a file[/dim]
+
+  voice say "Hi" --base-url http://localhost:8880/v1 -m kokoro -v af_bella
+
+  voice say "Hi" -o - --no-play | aplay          [dim]WAV to another program[/dim]
+
+  voice say "Hi" --debug                         [dim]where the time goes[/dim]
+"""
+
+app = typer.Typer(
+    name="voice",
+    help="The shortest way from text to sound in a terminal.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and give its exit code."""
+    try:
+        result = app(args=list(arguments), prog_name="voice", standalone_mode=True)
+    except SystemExit as exc:
+        code = exc.code
+        return code if isinstance(code, int) else 0 if code is None else 1
+    return int(result or 0)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"voice {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Say things out loud."""
+
+
+def _complete_profile(incomplete: str) -> list[str]:
+    from voice_cli.config import load
+    from voice_cli.errors import VoiceError
+
+    try:
+        return [name for name in load().profiles if name.startswith(incomplete)]
+    except VoiceError:
+        return []
+
+
+def _complete_word(metavar: str) -> Callable[[str], list[str]]:
+    words = metavar.split("|")
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _parameter(name: str, option: Option) -> inspect.Parameter:
+    completion: Callable[[str], list[str]] | None = None
+    if name == "profile":
+        completion = _complete_profile
+    elif option.metavar and "|" in option.metavar and option.metavar.islower():
+        completion = _complete_word(option.metavar)
+    info = typer.Option(
+        *option.flags,
+        help=option.help,
+        metavar=option.metavar,
+        rich_help_panel=option.panel,
+        show_default=False,
+        autocompletion=completion,
+    )
+    kind: Any = bool if option.kind is bool else option.kind | None
+    default = False if option.kind is bool else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _say(**values: Any) -> None:
+    from voice_cli.cli.say import say
+
+    values["text"] = tuple(values["text"] or ())
+    raise typer.Exit(say(SayOptions(**values)))
+
+
+_text = inspect.Parameter(
+    "text",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        list[str] | None,
+        typer.Argument(help="What to say; '-', or nothing and a pipe: standard input.", show_default=False),
+    ],
+)
+_parameters = [_text, *(_parameter(name, option) for name, option in options().items())]
+_say.__signature__ = inspect.Signature(_parameters)  # type: ignore[attr-defined]
+_say.__annotations__ = {parameter.name: parameter.annotation for parameter in _parameters}
+app.command("say", help="Say a text out loud, as it arrives.", epilog=EXAMPLES)(_say)
+
+
+@app.command("voices")
+def voices(
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", help="Ask this profile's server.", autocompletion=_complete_profile),
+    ] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Ask this backend.")] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Ask this server.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """List the voices that the backend has."""
+    from voice_cli.cli.listings import list_voices
+
+    flags = {"profile": profile, "backend": backend, "base_url": base_url}
+    raise typer.Exit(list_voices(flags, as_json=json, debug=debug))
+
+
+@app.command("devices")
+def devices(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """List the output devices."""
+    from voice_cli.cli.listings import list_devices
+
+    raise typer.Exit(list_devices(as_json=json, debug=debug))
+
+
+config_app = typer.Typer(no_args_is_help=True, help="See and make the config file.")
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("path")
+def config_path() -> None:
+    """Print where the config file is looked for."""
+    from voice_cli.config import config_path as path
+
+    print(path())  # noqa: T201
+
+
+@config_app.command("show")
+def config_show(
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", help="As with this profile.", autocompletion=_complete_profile),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """Print the settings that hold now, and where each came from. Keys are never shown."""
+    from voice_cli.cli.config_commands import show
+
+    raise typer.Exit(show(profile, as_json=json, debug=debug))
+
+
+@config_app.command("init")
+def config_init(
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """Write a config file with every key in it, commented out."""
+    from voice_cli.cli.config_commands import init
+
+    raise typer.Exit(init(force=force, debug=debug))

@@ -1,0 +1,60 @@
+"""`voice config show` and `voice config init`."""
+
+import os
+
+import voice_cli
+from voice_cli.backends import BACKENDS
+from voice_cli.cli.console import report_error, say_to_person
+from voice_cli.cli.listings import print_rows
+from voice_cli.config import KEY_ENV, config_path, load, settle
+from voice_cli.errors import FileError
+
+
+def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
+    """Print each setting, its value and its origin. Of keys it says only where they come from."""
+    try:
+        settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    rows = [{"setting": "profile", "value": settings.profile_name, "origin": ""}]
+    for layer in (settings.profile, settings.machine):
+        for name, value in layer._asdict().items():
+            # The rest of a command's line may hold a secret.
+            shown = f"{value.split()[0]} …" if name == "api_key_command" and value else value
+            rows.append({"setting": name, "value": shown, "origin": settings.origins.get(name, "default")})
+    rows.append({"setting": f"${KEY_ENV}", "value": "set" if os.environ.get(KEY_ENV) else None, "origin": ""})
+    if not as_json:
+        rows = [{key: "-" if value is None else value for key, value in row.items()} for row in rows]
+    print_rows(rows, as_json=as_json)
+    return 0
+
+
+def init(*, force: bool, debug: bool) -> int:
+    """Write the example file to where the config file is looked for."""
+    path = config_path()
+    try:
+        if os.path.exists(path) and not force:
+            raise FileError(f"{path} is there already", hint="--force replaces it")
+        text = example()
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as exc:
+            raise FileError(f"cannot write {path}: {exc.strerror}") from exc
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    say_to_person(f"wrote {path}")
+    return 0
+
+
+def example() -> str:
+    """Give the example file's text: it comes with the package, and stands at the top of a source tree."""
+    package = os.path.dirname(voice_cli.__file__)
+    for folder in (package, os.path.dirname(package)):
+        try:
+            with open(os.path.join(folder, "config.example.toml"), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise FileError("config.example.toml is missing from this installation")

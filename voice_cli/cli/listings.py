@@ -1,0 +1,74 @@
+"""`voice voices` and `voice devices`: a table on a terminal, plain lines in a pipe, JSON if asked for."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from voice_cli.backends import BACKENDS
+from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.say import make_backend
+from voice_cli.config import load, settle
+
+
+def list_voices(flags: Mapping[str, Any], *, as_json: bool, debug: bool) -> int:
+    """Print the voices of the backend that the settings name."""
+    try:
+        backend = make_backend(settle(load(), flags, backend_names=BACKENDS))
+        try:
+            voices = backend.voices()
+        finally:
+            backend.close()
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    rows = [
+        {"id": voice.id, "name": voice.name, "language": voice.language, "gender": voice.gender} for voice in voices
+    ]
+    print_rows(rows, as_json=as_json)
+    return 0
+
+
+def list_devices(*, as_json: bool, debug: bool) -> int:
+    """Print the output devices."""
+    silence_libraries()
+    try:
+        from voice_cli.playback.sinks.device import output_devices
+
+        rows = output_devices()
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    if not as_json:
+        rows = [
+            {
+                "device": f"{row['index']}{' *' if row['default'] else ''}",
+                "name": row["name"],
+                "host": row["host"],
+                "channels": row["channels"],
+                "rate": f"{row['rate']} Hz",
+                "latency": f"{1000 * row['latency']:.0f} ms",
+            }
+            for row in rows
+        ]
+    print_rows(rows, as_json=as_json)
+    return 0
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print rows with the same keys; a column in which nothing stands is left out of the table."""
+    if as_json:
+        print(json.dumps(list(rows), ensure_ascii=False))  # noqa: T201
+        return
+    keys = [key for key in (rows[0] if rows else ()) if any(row[key] not in ("", None) for row in rows)]
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(str(row[key]) for key in keys))  # noqa: T201
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for key in keys:
+        table.add_column(key, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in keys))
+    Console(highlight=False).print(table)

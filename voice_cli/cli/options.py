@@ -1,0 +1,111 @@
+"""The options of `voice say`, defined once.
+
+Two readers use this definition: `quick.parse`, which reads the common forms in no time so that the request leaves at
+once, and the typer command (`app.py`), which has the help, the completion and the complaints. Neither has a list of
+its own, so they cannot drift apart; and what the quick reader does not know, typer gets.
+"""
+
+from typing import Annotated, NamedTuple
+
+from voice_cli.audio import CODECS
+from voice_cli.backends import BACKENDS
+from voice_cli.config import Machine, Profile, keys_of
+from voice_cli.errors import UsageError
+
+SPEECH, SOUND, OUTPUT = "Speech", "Sound", "Output"
+
+
+class Option(NamedTuple):
+    """How one option is written on the command line, and what its help says."""
+
+    flags: tuple[str, ...]
+    help: str
+    panel: str
+    """The heading in the help under which it stands."""
+    metavar: str | None = None
+    kind: type = str
+    """str, float, or bool for a flag without a value."""
+
+
+class SayOptions(NamedTuple):
+    """What the command line says; None where it says nothing, so that the config file and the environment can."""
+
+    text: tuple[str, ...] = ()
+    file: Annotated[str | None, Option(("--file", "-f"), "Read the text from a file.", SPEECH, "FILE")] = None
+    profile: Annotated[
+        str | None, Option(("--profile", "-p"), "Use this profile of the config file.", SPEECH, "NAME")
+    ] = None
+    backend: Annotated[
+        str | None, Option(("--backend",), "Who speaks. Without a key or server: espeak.", SPEECH, "|".join(BACKENDS))
+    ] = None
+    base_url: Annotated[
+        str | None, Option(("--base-url",), "An OpenAI-compatible server, up to and with /v1.", SPEECH, "URL")
+    ] = None
+    model: Annotated[str | None, Option(("--model", "-m"), "The server's model.", SPEECH, "NAME")] = None
+    voice: Annotated[str | None, Option(("--voice", "-v"), "The voice; see 'voice voices'.", SPEECH, "NAME")] = None
+    speed: Annotated[float | None, Option(("--speed",), "How fast to speak, 0.25 to 4.", SPEECH, "FACTOR", float)] = (
+        None
+    )
+    instructions: Annotated[
+        str | None, Option(("--instructions",), "How to speak, for models that take directions.", SPEECH, "TEXT")
+    ] = None
+    format: Annotated[
+        str | None,
+        Option(
+            ("--format",),
+            "What to ask the server for. Nothing starts sooner than pcm, the default.",
+            SPEECH,
+            "|".join(CODECS),
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None, Option(("--timeout",), "Give a silent server up after so long (60).", SPEECH, "SECONDS", float)
+    ] = None
+    device: Annotated[
+        str | None, Option(("--device", "-d"), "The output device; see 'voice devices'.", SOUND, "NAME|INDEX")
+    ] = None
+    volume: Annotated[
+        float | None,
+        Option(("--volume",), "How loud to play, 0 to 4; a saved file keeps its own.", SOUND, "FACTOR", float),
+    ] = None
+    prebuffer: Annotated[
+        str | None, Option(("--prebuffer",), "Sound to gather before it starts (auto).", SOUND, "MS|auto")
+    ] = None
+    no_play: Annotated[bool, Option(("--no-play",), "Do not play; only save.", SOUND, kind=bool)] = False
+    save: Annotated[
+        str | None,
+        Option(
+            ("--save", "-o"),
+            "Save while it plays, in the format of the suffix; '-' writes WAV to standard output.",
+            OUTPUT,
+            "FILE",
+        ),
+    ] = None
+    json: Annotated[bool, Option(("--json",), "Print one JSON object on the outcome.", OUTPUT, kind=bool)] = False
+    debug: Annotated[
+        bool, Option(("--debug",), "Print a latency report, and tracebacks, to stderr.", OUTPUT, kind=bool)
+    ] = False
+    quiet: Annotated[bool, Option(("--quiet", "-q"), "Print nothing but errors.", OUTPUT, kind=bool)] = False
+
+    def check(self) -> None:
+        """See that each value is one that can be, and that they go together.
+
+        Raises:
+            UsageError: names the option and what it takes.
+
+        """
+        for name, key in (*keys_of(Profile).items(), *keys_of(Machine).items()):
+            value = getattr(self, name, None)
+            wrong = key.check(value) if value is not None and key.check else None
+            if wrong:
+                raise UsageError(f"--{name.replace('_', '-')} {wrong}; it is {value!r}")
+        if self.save == "-" and self.json:
+            raise UsageError("-o - and --json both want standard output", hint="save to a file, or leave --json out")
+        if self.text and self.file is not None:
+            raise UsageError("there is a text and a --file", hint="give one of them")
+
+
+def options() -> dict[str, Option]:
+    """Give the options of `SayOptions` by name, in their order; `text` is none."""
+    annotations = SayOptions.__annotations__.items()
+    return {name: annotation.__metadata__[0] for name, annotation in annotations if name != "text"}

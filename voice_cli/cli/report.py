@@ -1,0 +1,193 @@
+"""What a playback was like: for a person (`--debug`) and for a program (`--json`)."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from voice_cli.cli.console import say_to_person
+from voice_cli.cli.options import SayOptions
+from voice_cli.config import Settings
+from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
+from voice_cli.playback.player import Outcome, PlaybackResult
+from voice_cli.playback.timeline import MOMENTS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+JSON_METRICS = (
+    "ttfa_ms",
+    "ttfb_ms",
+    "leading_silence_ms",
+    "generation_ms",
+    "playback_ms",
+    "audio_ms",
+    "real_time_factor",
+    "underruns",
+    "underrun_ms",
+    "device_underflows",
+    "chunks_received",
+    "chunks_played",
+    "bytes_received",
+)
+
+PHASES = {
+    "process_start": "process start",
+    "resolved": "name resolved",
+    "connected": "connected",
+    "tls": "TLS ready",
+    "request_sent": "request sent",
+    "device_started": "device started",
+    "first_byte": "first byte",
+    "first_frame": "first decodable frame",
+    "prebuffered": "prebuffer reached",
+    "started": "first frame at the DAC",
+    "first_audible": "first audible frame at the DAC",
+    "last_byte": "last byte",
+    "last_frame": "last frame at the DAC",
+}
+
+BAR = 40
+"""Columns of the waterfall."""
+
+
+def report(
+    options: SayOptions,
+    settings: Settings | None,
+    result: PlaybackResult | None,
+    error: BaseException | None,
+    saved: str | None,
+) -> None:
+    """Say what became of it, as far as the options ask and something is out of the ordinary."""
+    if result is not None and result.device_error is not None:
+        say_to_person(f"{result.device_error.message}, so nothing was played")
+    if saved is not None and error is not None and not options.quiet:
+        say_to_person(f"what came before that is in {saved}")
+    if options.json:
+        print(as_json(settings, result, error, saved))  # noqa: T201
+    if options.debug and result is not None and settings is not None:
+        print_report(settings, result)
+
+
+def as_json(
+    settings: Settings | None, result: PlaybackResult | None, error: BaseException | None, saved: str | None
+) -> str:
+    """Give the one object that `--json` prints. What was not measured is null."""
+    outcome = result.outcome if result is not None else _outcome(error)
+    metrics = result.metrics if result is not None else None
+    return json.dumps(
+        {
+            "outcome": outcome.value,
+            **{name: getattr(metrics, name, None) for name in JSON_METRICS},
+            "backend": settings.profile.backend if settings is not None else None,
+            "format": result.codec if result is not None else None,
+            "rate": result.format.rate if result is not None and result.format is not None else None,
+            "channels": result.format.channels if result is not None and result.format is not None else None,
+            "saved": saved,
+            "error": _error_object(error),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Outcome.CANCELLED
+    return Outcome.TRUNCATED if isinstance(error, TruncatedAudio) else Outcome.FAILED
+
+
+def _error_object(error: BaseException | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    if isinstance(error, VoiceError):
+        return {
+            "kind": error.kind,
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+    if isinstance(error, KeyboardInterrupt):
+        return _error_object(Interrupted("interrupted"))
+    return {"kind": "error", "message": f"{type(error).__name__}: {error}", "hint": None, "exit_code": 1}
+
+
+def print_report(settings: Settings, result: PlaybackResult) -> None:
+    """Print the latency report to standard error."""
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
+    console.print(f"[bold]{result.outcome.value}[/bold] · {described}")
+    console.print(_waterfall(result.moments))
+    console.print(_figures(result))
+
+
+def _waterfall(at_moment: Mapping[str, float]) -> "Table":
+    from rich.table import Table
+
+    moments = sorted((at_moment[name], MOMENTS.index(name), name) for name in MOMENTS if name in at_moment)
+    start = moments[0][0]
+    # What follows the first sound takes as long as speech does; it would leave the phases before it no room.
+    end = at_moment.get("first_audible", at_moment.get("first_byte", moments[-1][0]))
+    scale = BAR / max(end - start, 1e-6)
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+    table.add_column("phase")
+    table.add_column("at, ms", justify="right")
+    table.add_column("took, ms", justify="right")
+    table.add_column("")
+    before = start
+    for at, _, name in moments:
+        left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
+        bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
+        table.add_row(PHASES[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
+        before = at
+    return table
+
+
+def _figures(result: PlaybackResult) -> "Table":
+    from rich.table import Table
+
+    metrics = result.metrics
+    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+
+    def row(name: str, value: float | None, unit: str = "", extra: str = "") -> None:
+        table.add_row(name, "not measured" if value is None else f"{value:g}{unit}{extra}")
+
+    row("TTFA (process start to first audible frame)", metrics.ttfa_ms, " ms")
+    row("TTFB (request sent to first byte)", metrics.ttfb_ms, " ms")
+    row("leading silence from the backend", metrics.leading_silence_ms, " ms")
+    row("generation", metrics.generation_ms, " ms")
+    row("playback", metrics.playback_ms, " ms")
+    row("audio", metrics.audio_ms, " ms")
+    row("real-time factor of the backend", metrics.real_time_factor)
+    row("bytes received", metrics.bytes_received)
+    row("chunks received", metrics.chunks_received)
+    row("chunks played", metrics.chunks_played)
+    row("most in the buffer", metrics.buffer_peak_ms, " ms")
+    row("underruns", metrics.underruns, "", _where(metrics.underrun_ms, metrics.underrun_positions_ms))
+    row(
+        "device underflows",
+        metrics.device_underflows,
+        "",
+        _where(metrics.device_underflow_ms, metrics.device_underflow_positions_ms),
+    )
+    return table
+
+
+def _where(milliseconds: float | None, positions: tuple[float, ...]) -> str:
+    if not positions:
+        return ""
+    shown = ", ".join(f"{position:g}" for position in positions[:8])
+    return f" ({milliseconds:g} ms in all; at {shown}{', …' if len(positions) > 8 else ''} ms)"
+
+
+def print_noise(noise: BinaryIO) -> None:
+    """Print what the sound libraries said, which nobody sees otherwise; a line that they repeat, once."""
+    noise.seek(0)
+    lines: dict[str, int] = {}
+    for line in noise.read(1 << 20).decode("utf-8", "replace").splitlines():
+        lines[line] = lines.get(line, 0) + 1
+    for line, count in lines.items():
+        sys.stderr.write(f"library: {line}{f' ({count} times)' if count > 1 else ''}\n")

@@ -1,0 +1,34 @@
+"""The order of work at start, in one place.
+
+What the first sound waits for is the server. So the way from here to the request is short: the quick reader (not
+typer), the config file if there is one, libcurl or espeak, and out it goes (`say.say`). All else is imported behind the
+request's back, while the server thinks. A test holds the list of modules that may be loaded before it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from voice_cli import __version__
+
+
+def start(arguments: Sequence[str]) -> int:
+    """Run a command line (without the program's name) and give the exit code."""
+    try:
+        if list(arguments) == ["--version"]:
+            print(f"voice {__version__}")  # noqa: T201
+            return 0
+        from voice_cli.cli import quick
+
+        options = quick.parse(arguments)
+        if options is None:
+            from voice_cli.cli.app import run
+
+            return run(arguments)
+        from voice_cli.cli.say import say
+
+        return say(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 130

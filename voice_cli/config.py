@@ -1,0 +1,318 @@
+"""Settings: defaults < config file < environment < command line.
+
+The file is TOML. At its top stand the settings of this machine (`Machine`) and `profile`, the name of the profile to
+use; each table `[profiles.NAME]` says how to reach one voice (`Profile`). The fields below are the only definition of
+the keys: the file's checks, the environment's names, `voice config show` and the example file's test follow from them.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+from voice_cli.audio import CODECS
+from voice_cli.errors import ConfigError
+
+KEY_ENV = "OPENAI_API_KEY"
+URL_ENV = "OPENAI_BASE_URL"
+
+
+class Key(NamedTuple):
+    """What is to be known of a key besides its type and default."""
+
+    kind: type
+    """str or float."""
+    check: Callable[[Any], str | None] | None = None
+    """Says what is wrong with a value, or None."""
+    env: str | None = None
+    """The environment variable that sets it too."""
+
+
+def keys_of(settings: type) -> dict[str, Key]:
+    """Give the keys of a class of settings by name, in their order."""
+    return {name: annotation.__metadata__[0] for name, annotation in settings.__annotations__.items()}
+
+
+def _between(low: float, high: float) -> Callable[[float], str | None]:
+    return lambda value: None if low <= value <= high else f"must be from {low:g} to {high:g}"
+
+
+def _one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
+    names = tuple(choices)
+    return lambda value: None if value in names else f"must be one of {', '.join(names)}{_nearest(value, names)}"
+
+
+def check_prebuffer(value: str) -> str | None:
+    """Say what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
+    try:
+        return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
+    except ValueError:
+        return "must be 'auto' or a number of milliseconds"
+
+
+class Profile(NamedTuple):
+    """How to reach one voice. None: not said, so the backend's own default holds."""
+
+    backend: Annotated[str | None, Key(str, env="VOICE_BACKEND")] = None
+    base_url: Annotated[str | None, Key(str, env="VOICE_BASE_URL")] = None
+    model: Annotated[str | None, Key(str, env="VOICE_MODEL")] = None
+    voice: Annotated[str | None, Key(str, env="VOICE_VOICE")] = None
+    format: Annotated[str | None, Key(str, _one_of(CODECS), env="VOICE_FORMAT")] = None
+    speed: Annotated[float | None, Key(float, _between(0.25, 4), env="VOICE_SPEED")] = None
+    """A factor."""
+    instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None
+    api_key_env: Annotated[str | None, Key(str)] = None
+    """The environment variable that has the key."""
+    api_key_command: Annotated[str | None, Key(str)] = None
+    """A command line whose first line of output is the key."""
+
+
+class Machine(NamedTuple):
+    """What is the same whatever the voice."""
+
+    device: Annotated[str | None, Key(str, env="VOICE_DEVICE")] = None
+    """Part of a name, or an index."""
+    volume: Annotated[float, Key(float, _between(0, 4), env="VOICE_VOLUME")] = 1.0
+    """A factor."""
+    prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER")] = "auto"
+    """Milliseconds, or `auto`."""
+    timeout: Annotated[float, Key(float, _between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
+    """Seconds of silence after which a server is given up."""
+
+
+class Config(NamedTuple):
+    """A checked config file, and where it is."""
+
+    path: str
+    exists: bool = False
+    profile: str | None = None
+    profiles: Mapping[str, Profile] = {}
+    machine: Mapping[str, Any] = {}
+    """The keys of `Machine` that the file sets."""
+
+
+class Settings(NamedTuple):
+    """All that is settled before speech begins, with each setting's origin."""
+
+    profile_name: str | None
+    profile: Profile
+    machine: Machine
+    origins: Mapping[str, str]
+    """Setting to where it came from, for those that are not defaults."""
+
+
+def config_path(environment: Mapping[str, str] = os.environ) -> str:
+    """Say where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
+    named = environment.get("VOICE_CONFIG")
+    if named:
+        return os.path.expanduser(named)
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        folder = environment.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
+    elif environment.get("XDG_CONFIG_HOME"):
+        folder = environment["XDG_CONFIG_HOME"]
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", "Application Support")
+    else:
+        folder = os.path.join(home, ".config")
+    return os.path.join(folder, "voice", "config.toml")
+
+
+def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the config file. None there is no error, unless $VOICE_CONFIG names it.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it is wrong: names the file, the key, and the nearest right one.
+
+    """
+    path = path or config_path(environment)
+    try:
+        with open(path, "rb") as file:
+            import tomllib
+
+            tree = tomllib.load(file)
+    except FileNotFoundError:
+        if environment.get("VOICE_CONFIG"):
+            raise ConfigError(f"{path}: there is no such file", hint="VOICE_CONFIG names it") from None
+        return Config(path)
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}") from exc
+    except ValueError as exc:  # TOMLDecodeError, UnicodeDecodeError
+        raise ConfigError(f"{path}: {exc}") from exc
+    return _checked(path, tree)
+
+
+def _checked(path: str, tree: dict[str, Any]) -> Config:
+    known = {"profile", "profiles", *Machine._fields}
+    for key in tree:
+        if key not in known:
+            if key in Profile._fields:
+                raise ConfigError(f"{path}: {key} belongs in a profile", hint="under [profiles.NAME]")
+            raise ConfigError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
+    tables = tree.get("profiles", {})
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}: profiles must be tables, [profiles.NAME]")
+    profiles = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: profiles.{name} must be a table, [profiles.{name}]")
+        values = _checked_table(path, f"profiles.{name}.", table, Profile)
+        if values.get("api_key_env") and values.get("api_key_command"):
+            raise ConfigError(f"{path}: profiles.{name} has both api_key_env and api_key_command", hint="keep one")
+        profiles[name] = Profile(**values)
+    chosen = tree.get("profile")
+    if chosen is not None and not isinstance(chosen, str):
+        raise ConfigError(f"{path}: profile must be the name of a profile, as a string")
+    if chosen is not None and chosen not in profiles:
+        raise ConfigError(f"{path}: profile names {chosen!r}, which is not there{_nearest(chosen, profiles)}")
+    machine = {key: tree[key] for key in tree if key not in ("profile", "profiles")}
+    return Config(path, True, chosen, profiles, _checked_table(path, "", machine, Machine))
+
+
+def _checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    known = keys_of(kind)
+    values = {}
+    for key, value in table.items():
+        where = f"{path}: {prefix}{key}"
+        if key in ("api_key", "key", "token"):
+            raise ConfigError(
+                f"{where} would keep a secret in a file that gets copied, synced and shown",
+                hint="use api_key_env (a variable's name) or api_key_command (as: pass show openai)",
+            )
+        if key not in known:
+            raise ConfigError(f"{path}: unknown key {prefix}{key}{_nearest(key, known)}")
+        values[key] = _checked_value(where, value, known[key])
+    return values
+
+
+def _checked_value(where: str, value: Any, key: Key) -> Any:
+    kind = key.kind
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is str and key.check is check_prebuffer and isinstance(value, int | float):
+        value = f"{value:g}"
+    if kind is str and where.endswith(": device") and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, kind):
+        name = {str: "a string", float: "a number"}[kind]
+        raise ConfigError(f"{where} must be {name}, and is {value!r}")
+    wrong = key.check(value) if key.check else None
+    if wrong:
+        raise ConfigError(f"{where} {wrong}; it is {value!r}")
+    return value
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def settle(
+    config: Config,
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    *,
+    backend_names: Iterable[str] = (),
+) -> Settings:
+    """Lay the layers over each other. `flags` has what the command line says; None there is not said.
+
+    With no profile and no backend named anywhere: `http` if there is a key or an address for it in the environment,
+    else `espeak`, which needs neither.
+
+    Raises:
+        ConfigError: the profile is unknown, or the environment has a value that cannot be.
+
+    """
+    name = flags.get("profile") or environment.get("VOICE_PROFILE") or config.profile
+    if name is not None and name not in config.profiles:
+        raise ConfigError(
+            f"there is no profile {name!r} in {config.path}{_nearest(name, config.profiles)}",
+            hint=f"it has: {', '.join(config.profiles) or 'none'}",
+        )
+    base = config.profiles[name] if name is not None else Profile()
+    origins: dict[str, str] = {}
+    profile = base._asdict()
+    origins.update({key: f"profile {name}" for key, value in profile.items() if value is not None})
+    machine = {**Machine()._asdict(), **config.machine}
+    origins.update(dict.fromkeys(config.machine, config.path))
+    for layer, kind in ((profile, Profile), (machine, Machine)):
+        for setting, key in keys_of(kind).items():
+            if key.env and environment.get(key.env):
+                layer[setting] = _from_environment(key.env, environment[key.env], key)
+                origins[setting] = f"${key.env}"
+            if flags.get(setting) is not None:
+                layer[setting] = flags[setting]
+                origins[setting] = f"--{setting.replace('_', '-')}"
+    if profile["backend"] is None:
+        asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
+        profile["backend"] = "http" if asks_server else "espeak"
+    names = tuple(backend_names)
+    if names and profile["backend"] not in names:
+        origin = origins.get("backend", "")
+        raise ConfigError(
+            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], names)}",
+            hint=f"the backends: {', '.join(names)}",
+        )
+    if profile["base_url"] is None and name is None and environment.get(URL_ENV):
+        profile["base_url"] = environment[URL_ENV]
+        origins["base_url"] = f"${URL_ENV}"
+    return Settings(name, Profile(**profile), Machine(**machine), origins)
+
+
+def _from_environment(variable: str, text: str, key: Key) -> Any:
+    value: Any = text
+    if key.kind is float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigError(f"${variable} must be a number, and is {text!r}") from None
+    return _checked_value(f"${variable}", value, key)
+
+
+def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Find the key for the profile's server; None: there is none, and perhaps none is needed.
+
+    A profile that names an address of its own gets the key that it names, and never the one that happens to be in the
+    environment for another server.
+
+    Raises:
+        ConfigError: the variable is not set, or the command fails. Its output is never shown.
+
+    """
+    profile = settings.profile
+    if profile.api_key_command:
+        return _run_key_command(profile.api_key_command)
+    if profile.api_key_env:
+        key = environment.get(profile.api_key_env)
+        if not key:
+            raise ConfigError(
+                f"${profile.api_key_env}, which profile {settings.profile_name} names for its key, is not set"
+            )
+        return key
+    if settings.origins.get("base_url", "").startswith("profile "):
+        return None
+    return environment.get(KEY_ENV) or None
+
+
+def _run_key_command(command: str) -> str:
+    import subprocess
+
+    hint = "run it by hand to see why"
+    try:
+        done = subprocess.run(  # noqa: S602  the person's own command line, from their own file
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        raise ConfigError("api_key_command did not finish", hint=hint) from None  # its cause would show the command
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines or not lines[0].strip():
+        raise ConfigError(f"api_key_command gave no key (exit {done.returncode})", hint=hint)
+    return lines[0].strip()
