@@ -1,0 +1,70 @@
+"""One audio server for all the tests that listen."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+
+import pytest
+
+from support.server import SpeechServer
+from support.sound import VOICE, AudioServer, missing
+
+
+@pytest.fixture(scope="session")
+def audio(tmp_path_factory):
+    lack = missing()
+    if lack:
+        if os.environ.get("CI"):
+            pytest.fail(f"the end-to-end tests must run on CI: {lack}")
+        pytest.skip(lack)
+    server = AudioServer(tmp_path_factory.mktemp("audio"))
+    yield server
+    server.close()
+
+
+@dataclass
+class Said:
+    """What a `voice say` was like."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def voice(audio, tmp_path):
+    """Run `voice` with arguments on a sink, in an empty folder."""
+
+    def run(*arguments, sink="ear", text=None, environment=None, timeout=60):
+        done = subprocess.run(
+            [*VOICE, *map(str, arguments)],
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            env={**audio.environment(sink), **(environment or {})},
+            cwd=tmp_path,
+            timeout=timeout,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def serve():
+    """Start speech servers that end with the test."""
+    servers = []
+
+    def start(answer):
+        servers.append(SpeechServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

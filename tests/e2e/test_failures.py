@@ -1,0 +1,235 @@
+"""What goes wrong: each with its own line, its exit code, and nothing lost of what came before."""
+
+import socket
+import ssl
+import subprocess
+import wave
+
+import numpy as np
+import pytest
+
+from support.server import Answer
+from support.sound import VOICE, speech
+
+pytestmark = pytest.mark.e2e
+
+
+def one_line(said):
+    lines = said.err.splitlines()
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("voice: ")
+    return lines[0]
+
+
+REFUSALS = {
+    401: (4, "Incorrect API key", '{"error": {"message": "Incorrect API key", "type": "x", "code": "y"}}'),
+    403: (4, "not for you", '{"detail": "not for you"}'),
+    404: (7, "no model kokoro", '{"detail": {"error": "not_found", "message": "no model kokoro"}}'),
+    429: (5, "slow down", '{"error": "slow down"}'),
+    400: (7, "field required", '{"detail": [{"loc": ["input"], "msg": "field required"}]}'),
+    500: (7, "cuda went away", "cuda went away\nTraceback …"),
+    503: (7, "failed (503)", "<html><body>Bad gateway</body></html>"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("backend", ["http", "openai"])
+def test_a_refusal_has_its_code_and_the_servers_words(voice, serve, audio, status, backend):
+    code, words, body = REFUSALS[status]
+    server = serve(Answer(body.encode(), "application/json", status=status))
+    said = voice(
+        "say",
+        "x",
+        "--backend",
+        backend,
+        "--base-url",
+        server.url,
+        environment={"OPENAI_API_KEY": "sk-topsecret"},
+    )
+    assert said.code == code
+    assert words in one_line(said)
+    assert "topsecret" not in said.err
+    assert said.out == b""
+
+
+def test_a_redirect_is_not_followed_with_the_key(voice, serve, audio):
+    other = serve(Answer(speech(0.1).tobytes()))
+    server = serve(Answer(b"", status=307, headers={"Location": other.url}))
+    said = voice("say", "x", "--base-url", server.url)
+    assert said.code == 7
+    assert other.url in one_line(said)
+    assert other.requests == []
+
+
+def test_a_refused_connection(voice, audio):
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    said = voice("say", "x", "--base-url", f"http://127.0.0.1:{port}/v1")
+    assert said.code == 6
+    assert "refused" in one_line(said)
+
+
+def test_a_name_that_is_not_known(voice, audio):
+    said = voice("say", "x", "--base-url", "http://nowhere.invalid/v1")
+    assert said.code == 6
+    assert "no address is known for nowhere.invalid" in one_line(said)
+
+
+@pytest.fixture
+def tls_port(tmp_path):
+    """A TLS server whose certificate nobody vouches for."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+         "-days", "2", "-subj", "/CN=localhost"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    import threading
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                context.wrap_socket(connection, server_side=True).close()
+            except OSError:
+                connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def test_a_certificate_that_nobody_vouches_for(voice, audio, tls_port):
+    said = voice("say", "x", "--base-url", f"https://localhost:{tls_port}/v1")
+    assert said.code == 6
+    assert "no secure connection to localhost" in one_line(said)
+
+
+def test_silence_before_the_first_byte(voice, serve, audio):
+    server = serve(Answer(b"xx", first_byte=30))
+    said = voice("say", "x", "--base-url", server.url, "--timeout", "0.5")
+    assert said.code == 6
+    assert "did not answer within 0.5 s" in one_line(said)
+    assert server.client_left.wait(5)
+
+
+def test_an_empty_body(voice, serve, audio):
+    said = voice("say", "x", "--base-url", serve(Answer(b"")).url)
+    assert said.code == 7
+    assert "empty" in one_line(said)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "words"),
+    [
+        ("text/html", b"<html><title>Sign in</title></html>", "Sign in"),
+        ("application/json", b'{"status": "warming up"}', "warming up"),
+        ("audio/pcm", b'{"error": {"message": "the model is still loading, be patient"}}', "loading"),
+    ],
+)
+def test_an_answer_that_is_no_audio_is_shown_and_not_played(audio, voice, serve, content_type, body, words):
+    with audio.record() as heard:
+        said = voice("say", "x", "--base-url", serve(Answer(body, content_type)).url)
+    assert said.code == 7
+    assert words in one_line(said)
+    assert len(heard.sound) == 0
+
+
+def test_garbage_under_the_name_of_mp3(audio, voice, serve):
+    body = np.random.default_rng(1).integers(0, 255, 20000, np.uint8).tobytes()
+    said = voice("say", "x", "--format", "mp3", "--base-url", serve(Answer(body, "audio/mpeg")).url)
+    assert said.code == 7
+    one_line(said)
+
+
+CUTS = {
+    "chunked": {"chunked": True},
+    "sized": {"chunked": False},
+}
+
+
+@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("backend", ["http", "openai"])
+def test_a_connection_cut_in_the_middle(audio, voice, serve, tmp_path, how, backend):
+    sent = speech(2.0)
+    server = serve(Answer(sent.tobytes(), die_after=48000, chunk=4800, byte_rate=200_000, **CUTS[how]))
+    with audio.record() as heard:
+        said = voice(
+            "say", "x", "--backend", backend, "--base-url", server.url, "--json", "-o", "cut.wav",
+            environment={"OPENAI_API_KEY": "sk-x"},
+        )  # fmt: skip
+    assert said.code == 8
+    assert said.json["outcome"] == "truncated"
+    assert "broke after 48000 bytes" in said.err
+    np.testing.assert_array_equal(heard.sound, sent[:24000])
+    with wave.open(str(tmp_path / "cut.wav")) as saved:
+        assert saved.readframes(10**6) == sent[:24000].tobytes()
+
+
+def test_a_stream_that_stalls_is_played_and_told(audio, voice, serve):
+    sent = speech(1.0)
+    server = serve(Answer(sent.tobytes(), stall_after=24000))
+    with audio.record() as heard:
+        said = voice("say", "x", "--base-url", server.url, "--timeout", "0.7")
+    assert said.code == 8
+    assert "sent nothing more for 0.7 s" in one_line(said)
+    np.testing.assert_array_equal(heard.sound[: 12000 - 1], sent[:11999])
+
+
+def test_an_odd_byte_at_the_end_is_half_a_sample(audio, voice, serve):
+    sent = speech(0.5)
+    with audio.record() as heard:
+        said = voice("say", "x", "--base-url", serve(Answer(sent.tobytes()[:-1])).url)
+    assert said.code == 8
+    np.testing.assert_array_equal(heard.sound, sent[:-1])
+
+
+def test_no_device(voice, serve, audio, tmp_path):
+    sent = speech(0.3)
+    server = serve(Answer(sent.tobytes()))
+    nowhere = {"PULSE_SERVER": "unix:/nonexistent"}
+    said = voice("say", "x", "--base-url", server.url, environment=nowhere)
+    assert said.code == 9
+    assert "no output device" in one_line(said)
+    said = voice("say", "x", "--base-url", server.url, "-o", "s.wav", "--json", environment=nowhere)
+    assert said.code == 0
+    assert "nothing was played" in one_line(said)
+    assert said.json["saved"] == "s.wav"
+    assert said.json["underruns"] is None
+    assert said.json["ttfa_ms"] is None
+    assert (tmp_path / "s.wav").read_bytes()[44:] == sent.tobytes()
+
+
+def test_no_portaudio(audio, serve, tmp_path):
+    """What sounddevice does where the library is missing, in a process where it cannot be found."""
+    program = "import ctypes.util, sys; ctypes.util.find_library = lambda name: None; import runpy; "
+    program += f"sys.argv = ['voice', *{['say', 'x', '--base-url', serve(Answer(speech(0.1).tobytes())).url]}]; "
+    program += "runpy.run_module('voice_cli', run_name='__main__', alter_sys=True)"
+    done = subprocess.run(
+        [VOICE[0], "-c", program], env=audio.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 9
+    assert "PortAudio library is missing" in done.stderr
+    assert "libportaudio2" in done.stderr
+
+
+@pytest.mark.parametrize("device", ["no such device", "99"])
+def test_an_unknown_device(voice, serve, audio, device):
+    said = voice("say", "x", "--base-url", serve(Answer(speech(0.1).tobytes())).url, "--device", device)
+    assert said.code == 9
+    assert device in one_line(said)
+
+
+def test_a_failure_is_told_in_json_too(voice, serve, audio):
+    said = voice("say", "x", "--base-url", serve(Answer(b"{}", status=401)).url, "--json")
+    assert said.json["outcome"] == "failed"
+    assert said.json["error"]["kind"] == "authentication"
+    assert said.json["error"]["exit_code"] == said.code == 4
+    assert said.json["audio_ms"] is None

@@ -1,0 +1,175 @@
+"""A speech server of the tests' own, on a real socket: paced, oddly cut, lying, stalling, dying as it is told."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Answer:
+    """One response, and how it comes."""
+
+    body: bytes = b""
+    content_type: str | None = "audio/pcm"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    first_byte: float = 0.0
+    """Seconds before anything is sent."""
+    chunk: int | Callable[[int], int] = 4096
+    """Bytes a piece, or a function from the position to them."""
+    byte_rate: float | None = None
+    """Bytes a second; None: as fast as they go."""
+    chunked: bool = True
+    """Transfer-Encoding: chunked; else Content-Length, or neither if `close_delimited`."""
+    close_delimited: bool = False
+    die_after: int | None = None
+    """Break the connection after so many bytes of the body."""
+    stall_after: int | None = None
+    """Send nothing more after so many bytes, until the client has gone or the server is closed."""
+    pause_at: dict[int, float] = field(default_factory=dict)
+    """Bytes sent → seconds to wait before going on."""
+
+    def pieces(self) -> Iterator[bytes]:
+        at = 0
+        while at < len(self.body):
+            size = self.chunk(at) if callable(self.chunk) else self.chunk
+            yield self.body[at : at + size]
+            at += size
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+
+class SpeechServer:
+    """Answers each request with what `respond` gives for it. Close it, or use it as a context manager."""
+
+    def __init__(self, respond: Answer | Callable[[Request], Answer]) -> None:
+        self._respond = respond if callable(respond) else lambda _request: respond
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.client_left = threading.Event()
+        """A client has closed its connection in the middle of an answer."""
+        self.sent = 0
+        """Bytes of bodies that went out."""
+        self._closing = threading.Event()
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "SpeechServer":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closing.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection, connection.makefile("rb") as reader:
+            try:
+                while (request := self._read(reader)) is not None:
+                    self.requests.append(request)
+                    if not self._send(connection, self._respond(request)):
+                        return
+            except OSError:
+                self.client_left.set()
+            finally:
+                self._open.discard(connection)
+
+    def _read(self, reader) -> Request | None:
+        line = reader.readline()
+        if not line:
+            return None
+        method, path, _ = line.decode().split()
+        headers = {}
+        while (line := reader.readline()) not in (b"\r\n", b""):
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        return Request(method, path, headers, reader.read(int(headers.get("content-length", 0))))
+
+    def _send(self, connection: socket.socket, answer: Answer) -> bool:
+        """Send it; tell whether the connection can be used again."""
+        if answer.first_byte:
+            self._wait(connection, answer.first_byte)
+        head = [f"HTTP/1.1 {answer.status} X"]
+        if answer.content_type is not None:
+            head.append(f"Content-Type: {answer.content_type}")
+        head += [f"{name}: {value}" for name, value in answer.headers.items()]
+        if answer.close_delimited:
+            head.append("Connection: close")
+        elif answer.chunked:
+            head.append("Transfer-Encoding: chunked")
+        else:
+            head.append(f"Content-Length: {len(answer.body)}")
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
+        began = time.monotonic()
+        at = 0
+        for piece in answer.pieces():
+            for limit in (answer.die_after, answer.stall_after):
+                if limit is not None and at + len(piece) > limit:
+                    piece = piece[: max(0, limit - at)]  # noqa: PLW2901
+            if piece:
+                framed = b"%x\r\n%b\r\n" % (len(piece), piece)
+                connection.sendall(framed if answer.chunked and not answer.close_delimited else piece)
+            at += len(piece)
+            self.sent += len(piece)
+            if answer.die_after is not None and at >= answer.die_after:
+                return False
+            if answer.stall_after is not None and at >= answer.stall_after:
+                self._wait(connection, 3600)
+                return False
+            if at in answer.pause_at:
+                self._wait(connection, answer.pause_at[at])
+            if answer.byte_rate:
+                self._wait(connection, began + at / answer.byte_rate - time.monotonic())
+        if answer.chunked and not answer.close_delimited:
+            connection.sendall(b"0\r\n\r\n")
+        return not answer.close_delimited
+
+    def _wait(self, connection: socket.socket, seconds: float) -> None:
+        """Wait, but no longer than the client stays."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self._closing.is_set():
+            connection.settimeout(left)
+            try:
+                if connection.recv(1, socket.MSG_PEEK) == b"":
+                    raise ConnectionResetError
+                # A next request is waiting already: the pause is kept all the same.
+                self._closing.wait(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                return
+            finally:
+                connection.settimeout(None)
