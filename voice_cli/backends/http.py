@@ -1,9 +1,9 @@
 """Any server that speaks OpenAI's `POST /v1/audio/speech`, over libcurl.
 
-libcurl (pycurl, in a wheel) is the transport because it takes a quarter of what `httpx` takes to import, and a twentieth
-of what the SDK does, and brings proxies, HTTP/2, Happy Eyeballs, TLS and its own timings. Its multi interface makes the
-stream a pull: nothing is read from the socket while the pump does not ask, so back-pressure reaches the server; and a
-wait ends at once on `cancel`.
+libcurl (pycurl, in a wheel) is the transport because it takes a quarter of what `httpx` takes to import, and a
+twentieth of what the SDK does, and brings proxies, HTTP/2, Happy Eyeballs, TLS and its own timings. Its multi interface
+makes the stream a pull: nothing is read from the socket while the pump does not ask, so back-pressure reaches the
+server; and a wait ends at once on `cancel`.
 """
 
 import json
