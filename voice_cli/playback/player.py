@@ -141,7 +141,7 @@ class Player:
 
     def _open_sink(self) -> None:
         """Do as the pump wishes, if it does."""
-        while self._pump.wanted_format is None and not self._pump.done:
+        while self._pump.wanted_format is None and not (self._pump.done or self._pump.cancelled):
             self._pump.wait(TICK)
         wanted = self._pump.wanted_format
         if wanted is None or not self._pump.wants_device:

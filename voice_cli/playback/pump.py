@@ -67,7 +67,7 @@ class Prebuffer:
         and not many short ones.
         """
         if self.seconds is not None:
-            return self.seconds
+            return min(self.seconds, RING_SECONDS / 2)  # more than the ring holds would never be there
         if not dry_runs:
             return device_latency
         return min(0.25 * 2.0**dry_runs, RING_SECONDS / 4)
@@ -172,18 +172,24 @@ class Pump:
             for stream in streams:
                 self._expect(stream)
                 self._pump(stream)
-            if self.feed is not None and self._converter is not None:
-                self._write(self.feed, amplify(self._converter.flush(), self._volume))
         except BaseException as exc:  # it is the other thread that reports
-            self.error = self.error or exc
-            if isinstance(exc, Interrupted):
-                self._cancelled = True
+            self._fail(exc)
+        try:
+            if self.feed is not None and self._converter is not None and not self._cancelled:
+                self._write(self.feed, amplify(self._converter.flush(), self._volume))
+        except BaseException as exc:
+            self._fail(exc)
         with self._changed:
             if self.feed is not None:
                 self.feed.finish()
             self.done = True
             self.state = State.DRAINING
         self._news.set()
+
+    def _fail(self, exc: BaseException) -> None:
+        self.error = self.error or exc
+        if isinstance(exc, Interrupted):
+            self._cancelled = True
 
     def _expect(self, stream: SpeechStream) -> None:
         """Have the device opened while nothing has come yet."""
@@ -201,7 +207,7 @@ class Pump:
     def _pump(self, stream: SpeechStream) -> None:
         timeline = self._timeline
         decoder: Decoder | None = None
-        head = b""
+        head, held = b"", 0
         try:
             for data in stream:
                 if self.state is State.WAITING:
@@ -212,10 +218,10 @@ class Pump:
                 if decoder is not None:
                     self._take(decoder, data)
                 else:
-                    head += data
+                    head, held = head + data, held + 1
                     decoder = self._open_decoder(stream, head, final=False)
                     if decoder is not None:
-                        self._take(decoder, head)
+                        self._take(decoder, head, held)
         except TruncatedAudio:
             if decoder is not None:
                 self._flush_broken(decoder)
@@ -223,11 +229,11 @@ class Pump:
         finally:
             for moment, at in stream.moments.items():
                 timeline.mark(moment, at)
-            timeline.moments["last_byte"] = stream.moments.get("last_byte", self._clock())
+            timeline.moments["last_byte"] = stream.moments.setdefault("last_byte", self._clock())
         if decoder is None and head:
             decoder = self._open_decoder(stream, head, final=True)
             if decoder is not None:
-                self._take(decoder, head)
+                self._take(decoder, head, held)
         if decoder is None:
             raise ServerError("the answer is empty: there is no audio in it", hint="does it know this model and voice?")
         self._deliver(decoder.flush())
@@ -241,11 +247,10 @@ class Pump:
         self._record(lambda recorder: recorder.begin(codec))
         return decoder
 
-    def _take(self, decoder: Decoder, data: bytes) -> None:
-        """Handle the bytes that came: one chunk received."""
+    def _take(self, decoder: Decoder, data: bytes, count: int = 1) -> None:
+        """Handle the bytes that came, in that many chunks."""
         self._record(lambda recorder: recorder.write_encoded(data))
         self._deliver(decoder.decode(data))
-        count = 1
         if self._chunks and (self._chunks[-1][0] == self.written or len(self._chunks) >= KEPT_CHUNKS):
             count += self._chunks.pop()[1]
         self._chunks.append((self.written, count))
@@ -321,7 +326,8 @@ class Pump:
                     self._stop_if_cancelled()
                     self._changed.wait(min(TICK, max(0.001, feed.room_in(len(view)))))
                     self._stop_if_cancelled()
-                timeline.held_back_seconds += self._clock() - began
+                if self._stream is not None and "last_byte" not in self._stream.moments:
+                    timeline.held_back_seconds += self._clock() - began
 
     def _turn_gate(self, feed: Feed) -> None:
         if feed.is_open:

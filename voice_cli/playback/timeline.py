@@ -93,7 +93,7 @@ class Timeline:
         """Work out the figures, with the account of the feed that was played from, if any was."""
         began, ended = self.moments.get("request_sent"), self.moments.get("last_byte")
         generation = None
-        if began is not None and ended is not None:
+        if began is not None and ended is not None and self.bytes_received:
             generation = max(0.0, ended - began - self.held_back_seconds)
         audio = self.audio_seconds or None
         return PlaybackMetrics(

@@ -73,9 +73,9 @@ def output_devices() -> list[dict[str, Any]]:
 class DeviceSink(Sink):
     """An output device by index, by (part of) its name, or the system's default."""
 
-    def __init__(self, device: int | str | None = None, *, latency: float = LATENCY) -> None:
+    def __init__(self, device: int | str | None = None, *, latency: float | None = None) -> None:
         self._device = device
-        self._wanted_latency = latency
+        self._wanted_latency = LATENCY if latency is None else latency
         self._sounddevice: Any = None
         self._stream: Any = None
         self._pull: Callable[[memoryview, float, bool], None] | None = None
