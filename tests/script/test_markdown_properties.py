@@ -1,0 +1,178 @@
+"""What holds for every text and every cut of it."""
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from voice_cli.script.dialogue import Dialogue
+from voice_cli.script.markdown import SpokenMarkdown
+from voice_cli.script.terminal import TerminalText
+
+PIECES = [
+    *" \n\t*_`~[]()<>!#-+|=>&;\\:.,'\"/",
+    *[
+        "\n\n",
+        "**",
+        "***",
+        "__",
+        "~~",
+        "```",
+        "```py\n",
+        "\n```\n",
+        "~~~",
+        "\n- ",
+        "\n* ",
+        "\n12. ",
+        "\n# ",
+        "\n> ",
+        "- [x] ",
+    ],
+    *[
+        "\n---\n",
+        "\n===\n",
+        "\n| a | b |\n",
+        "|---|",
+        "[text](http://x.y/z)",
+        "![alt](i.png)",
+        "[a][b]",
+        "[^1]",
+        "\n[^1]: ",
+    ],
+    *[
+        "\n[r]: http://x\n",
+        "<b>",
+        "</b>",
+        "<br/>",
+        "<!--",
+        "-->",
+        "<script>",
+        "</script>",
+        "<https://a.b>",
+        "&amp;",
+        "&#65;",
+    ],
+    *[
+        "https://www.example.com/a_(b)?c=d.",
+        "www.x.org",
+        "http",
+        "word",
+        "snake_case",
+        "2*3",
+        "é",
+        "重点",
+        "：",
+        "🎉",
+        "👨‍👩‍👧",
+    ],
+    *[
+        "\x1b[1;31m",
+        "\x1b]8;;u\x1b\\",
+        "\x1b",
+        "\x9b3m",
+        "\r",
+        "\r\n",
+        "\b",
+        "a\ba",
+        "\x00",
+        "\ufeff",
+        "\ud800",
+        "│",
+        "İ",
+    ],
+]
+TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=80).map("".join), st.text(max_size=200))
+SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+def pieces(text: str, sizes: list[int]) -> list[str]:
+    given = []
+    while text:
+        size = sizes[len(given) % len(sizes)]
+        given.append(text[:size])
+        text = text[size:]
+    return given
+
+
+def spoken(parts: list[str], mode: str) -> str:
+    reader = SpokenMarkdown(mode, code_notice="Code")
+    return "".join([*map(reader.feed, parts), reader.finish()])
+
+
+@settings(max_examples=800, deadline=None)
+@given(TEXTS, SIZES, st.sampled_from(["auto", "on", "off"]))
+@example("\x1b[1;31mred\x1b[0m", [1], "off")
+def test_any_cut_gives_the_same_text(text, sizes, mode):
+    whole = spoken([text], mode)
+    assert spoken(pieces(text, sizes), mode) == whole
+    assert spoken(list(text), mode) == whole
+    whole.encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS)
+def test_what_a_terminal_does_not_show_is_gone(text):
+    reader = TerminalText()
+    shown = reader.feed(text) + reader.finish()
+    assert not [char for char in shown if (char < " " and char not in "\n\t") or "\x7f" <= char <= "\x9f"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*" \t\n*_:：x", "Ann", "ann:", "Mary Jane", "Bob: ", "**Bob:** ", "\n", "ſ", "İ", "hello"]),
+        max_size=60,
+    ).map("".join),
+    SIZES,
+)
+def test_any_cut_gives_the_same_dialogue(text, sizes):
+    def turns(parts: list[str]) -> list[tuple[str | None, str]]:
+        dialogue = Dialogue(["Ann", "Bob", "Mary Jane"])
+        found: list[tuple[str | None, str]] = []
+        for line in [*(line for part in parts for line in dialogue.feed(part)), *dialogue.finish()]:
+            if line.begins or not found:
+                found.append((line.speaker, line.text))
+            else:
+                assert line.speaker == found[-1][0]
+                found[-1] = (line.speaker, found[-1][1] + line.text)
+        return found
+
+    whole = turns([text])
+    assert turns(pieces(text, sizes)) == whole
+    assert turns(list(text)) == whole
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *["a", " ", "\n", "*", "**a", "_a", "`a", "[a", "[](", "![", "<a", "<b ", "<!--", "&", "|", "| a", "- ", "#"],
+        *[
+            "```\n",
+            "https://a/",
+            "\x1b[",
+            "\x1b]",
+            "1. ",
+            "> ",
+            "🎉",
+            "[^",
+            "**a_",
+            "[a](b",
+            "-",
+            "=",
+            "\\",
+            "(",
+            "www.",
+        ],
+        *["hhttp", "\n|", "\n[a", "~~a ", "\x1b]8;;"],
+    ],
+)
+def test_what_is_held_is_bounded_and_each_character_costs_the_same(unit):
+    reader = SpokenMarkdown("on")
+    begun = time.perf_counter()
+    for char in unit * (40_000 // len(unit)):
+        reader.feed(char)
+        assert len(reader._text) < 8192
+        assert len(reader._emphasis) <= 16
+    reader.finish()
+    assert time.perf_counter() - begun < 30

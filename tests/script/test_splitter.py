@@ -1,0 +1,195 @@
+"""What is spoken first, what next, and what a pause gives: the utterances of one text each."""
+
+import subprocess
+import sys
+
+import pytest
+
+from voice_cli.script.splitter import Boundary, Splitter
+
+
+def spoken(text: str, **options: object) -> list[str]:
+    splitter = Splitter(**options)
+    return [utterance.spoken for utterance in [*splitter.feed(text), *splitter.finish()]]
+
+
+def fed(text: str, **options: object) -> list[tuple[int, str]]:
+    """Feed character by character; give how many had come when each utterance did, and what it says."""
+    splitter = Splitter(**options)
+    return [(count, utterance.spoken) for count, char in enumerate(text, 1) for utterance in splitter.feed(char)]
+
+
+# The faults of the Chatterbox server's splitter, each once.
+
+
+def test_chatterbox_cut_inside_a_word():
+    parts = spoken("Well, this is a longer test sentence. And one more follows it here.")
+    assert parts[0] == "Well, this is a longer test sentence."
+
+
+def test_chatterbox_cut_inside_a_time_of_day():
+    for text in ("Please come and visit at 3.30 pm. Bring some food.", "Please come and visit at 3.30 pm"):
+        assert all("3.30 pm" in part or "3" not in part for part in spoken(text))
+        splitter = Splitter()
+        parts = []
+        for char in text:
+            parts += [utterance.spoken for utterance in splitter.feed(char) + splitter.pause()]
+        assert not any(part.endswith(("3.", "3")) for part in parts)
+
+
+def test_chatterbox_never_split_chinese():
+    assert spoken("今天天气很好。我们去公园吧！你说呢？好的。")[0] == "今天天气很好。"
+
+
+def test_chatterbox_buffered_unpunctuated_text_without_limit():
+    splitter = Splitter()
+    given = splitter.feed("and so on " * 1000)
+    assert len(given) > 20
+    assert all(len(utterance.text) <= 400 for utterance in given)
+    assert all(word in {"and", "so", "on"} for utterance in given for word in utterance.spoken.split())
+
+
+def test_chatterbox_asked_only_whether_a_message_ends_with_a_mark():
+    assert spoken("It is one thing. It is another thing")[0] == "It is one thing."
+
+
+# The first utterance.
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "first"),
+    [
+        ("The weather is nice today, and", 26, "The weather is nice today,"),
+        ("In the year 2020, we left", 18, "In the year 2020,"),
+        ("It costs about 1,000, which", 22, "It costs about 1,000,"),
+        ("“In the end,” he said", 14, "“In the end,”"),
+        ("Nice to see you! How", 17, "Nice to see you!"),
+        ("Yes. And", 5, "Yes."),
+        ("He came home — late", 15, "He came home —"),
+        ("It has a flaw: it", 15, "It has a flaw:"),
+        ("He came; she left", 9, None),
+        ("今天的天气很好，我们", 8, "今天的天气很好，"),
+        ("お元気ですか、今日は", 7, "お元気ですか、"),
+        ("Dr. Smith said so, and", 18, "Dr. Smith said so,"),
+        ("مرحبا يا صديقي، كيف", 15, "مرحبا يا صديقي،"),
+        ("ผมชื่อสมชาย ผมเป็น", 13, "ผมชื่อสมชาย"),
+    ],
+)
+def test_the_first_is_given_as_soon_as_it_is_sure(text, count, first):
+    given = fed(text)
+    assert given[:1] == ([(count, first)] if first else [])
+
+
+def test_not_at_once_where_a_comma_may_be_part_of_something():
+    assert fed("The sum is now 1,000.50 dollars") == []
+    assert fed("Look at https://example.com/a,b,c") == []
+    assert fed("We sell tables (round, square) and")[:1] == []
+    assert spoken("Use the call `add(one, two)` here, then go.")[0] == "Use the call `add(one, two)` here,"
+
+
+def test_a_short_clause_is_no_utterance():
+    assert spoken("Well, I think so. Good.")[0] == "Well, I think so."
+
+
+def test_unpunctuated_text_is_heard_before_it_ends():
+    count, first = fed("one two three four five " * 10)[0]
+    assert count <= 162
+    assert first.split()[-1] in {"one", "two", "three", "four", "five"}
+
+
+# Those that follow.
+
+
+def test_they_grow():
+    text = "The first clause, and what follows it here. " + "This is a sentence of some forty letters. " * 30
+    lengths = [len(part) for part in spoken(text)]
+    assert lengths[:2] == [17, 25]
+    assert lengths[2:4] == [83, 167]
+    assert all(200 <= length < 250 for length in lengths[4:-1])
+
+
+def test_a_long_sentence_is_cut_at_a_comma():
+    parts = spoken("Short one. " + "these are some words of it, " * 40)
+    assert all(part.endswith(",") for part in parts[1:])
+    assert all(len(part) <= 400 for part in parts)
+
+
+def test_paragraphs_and_items_stay_apart():
+    assert spoken("A title\n\nShopping list\n- milk\n- eggs\n\nThe end") == [
+        "A title", "Shopping list", "- milk", "- eggs", "The end",
+    ]  # fmt: skip
+
+
+def test_an_endless_word_is_cut_between_clusters():
+    family = "👨‍👩‍👧‍👦"
+    for unit in (family, "🇩🇪", "e\u0301", "का", "각", "👍🏽", "1\ufe0f\u20e3", "क्ष"):
+        for part in spoken(unit * 300, max_chars=50):
+            assert part.startswith(unit[0])
+            assert len(part) % len(unit) == 0
+
+
+def test_thai_is_cut_at_a_space():
+    words = "ผมชื่อสมชาย"
+    for part in spoken(f"{words} " * 100):
+        assert part.startswith(words)
+        assert part.endswith(words)
+
+
+def test_never_inside():
+    whole = [
+        "3.30 pm", "1,000.50", "v2.1", "10:30", "192.168.0.1", "Dr. Smith", "e.g. this", "z. B. das", "p. ej. esto",
+        "M. Dupont", "J. R. R. Tolkien", "https://example.org/a.b,c?d=e", "me.you@example.org", "file.tar.gz",
+        "wait...",
+        "`a b. c`", "1 000 000", "U.S.", "“Stop!”", "(so.)", "No. 5", "5 %", "$ 5",
+    ]  # fmt: skip
+    for kept in whole:
+        for shift in range(60):
+            text = "x" * shift + f" and {kept} " + "then some more words follow here " * 3
+            assert any(kept in part for part in spoken(text, max_chars=64, preferred=20)), (kept, shift)
+
+
+# A pause.
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("The weather is nice toda", ["The weather is nice"]),
+        ("The weather is nice today.", ["The weather is nice today."]),
+        ("Are you sure?", ["Are you sure?"]),
+        ("It was Dr.", ["It was"]),
+        ("It was Dr. ", ["It was"]),
+        ("It costs 3.", ["It costs"]),
+        ("It costs 1,", ["It costs"]),
+        ("Hello", []),
+        ("", []),
+        ("  \n ", []),
+        ("and then ", ["and then"]),
+        ("Well,", ["Well,"]),
+        ("你好。", ["你好。"]),
+        ("use `a b", ["use"]),
+    ],
+)
+def test_a_pause_gives_what_can_be_spoken(text, given):
+    splitter = Splitter()
+    parts = splitter.feed(text) + splitter.pause()
+    assert [utterance.spoken for utterance in parts] == given
+    assert "".join(utterance.text for utterance in [*parts, *splitter.finish()]) == text
+
+
+def test_a_voice_that_runs_dry_asks_for_sentences_only():
+    splitter = Splitter()
+    assert len(splitter.feed("One is here. Two is here, as it was. Three is here. Four is")) == 2
+    assert [part.spoken for part in splitter.pause(Boundary.SENTENCE)] == ["Three is here."]
+    assert splitter.pause(Boundary.SENTENCE) == []
+    assert [part.spoken for part in splitter.feed(" longer now, and")] == ["Four is longer now,"]
+
+
+def test_it_costs_little_to_import():
+    code = (
+        "import sys, re, unicodedata, dataclasses, enum, time; t = time.perf_counter();"
+        "import voice_cli.script.splitter, voice_cli.script.markdown; print(time.perf_counter() - t);"
+        "assert not {'numpy', 'asyncio', 'html', 'rich'} & set(sys.modules)"
+    )
+    taken = min(float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5))
+    assert taken < 0.05  # 10 ms where it was written
