@@ -26,6 +26,8 @@ class Key(NamedTuple):
     """Says what is wrong with a value, or None."""
     env: str | None = None
     """The environment variable that sets it too."""
+    shown: bool = True
+    """False: its value may be, or hold, a secret, so no message has it."""
 
 
 def keys_of(settings: type) -> dict[str, Key]:
@@ -40,6 +42,10 @@ def _between(low: float, high: float) -> Callable[[float], str | None]:
 def _one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
     names = tuple(choices)
     return lambda value: None if value in names else f"must be one of {', '.join(names)}{_nearest(value, names)}"
+
+
+def _variable_name(value: str) -> str | None:
+    return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
 
 
 def check_prebuffer(value: str) -> str | None:
@@ -61,10 +67,14 @@ class Profile(NamedTuple):
     speed: Annotated[float | None, Key(float, _between(0.25, 4), env="VOICE_SPEED")] = None
     """A factor."""
     instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None
-    api_key_env: Annotated[str | None, Key(str)] = None
+    api_key_env: Annotated[str | None, Key(str, _variable_name, shown=False)] = None
     """The environment variable that has the key."""
-    api_key_command: Annotated[str | None, Key(str)] = None
+    api_key_command: Annotated[str | None, Key(str, shown=False)] = None
     """A command line whose first line of output is the key."""
+
+    def __repr__(self) -> str:
+        shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
+        return f"Profile{tuple(shown)}"
 
 
 class Machine(NamedTuple):
@@ -146,6 +156,7 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     known = {"profile", "profiles", *Machine._fields}
     for key in tree:
         if key not in known:
+            _refuse_secret(f"{path}: {key}", key)
             if key in Profile._fields:
                 raise ConfigError(f"{path}: {key} belongs in a profile", hint="under [profiles.NAME]")
             raise ConfigError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
@@ -174,31 +185,35 @@ def _checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type)
     values = {}
     for key, value in table.items():
         where = f"{path}: {prefix}{key}"
-        if key in ("api_key", "key", "token"):
-            raise ConfigError(
-                f"{where} would keep a secret in a file that gets copied, synced and shown",
-                hint="use api_key_env (a variable's name) or api_key_command (as: pass show openai)",
-            )
+        _refuse_secret(where, key)
         if key not in known:
             raise ConfigError(f"{path}: unknown key {prefix}{key}{_nearest(key, known)}")
         values[key] = _checked_value(where, value, known[key])
     return values
 
 
+def _refuse_secret(where: str, key: str) -> None:
+    if key in ("api_key", "key", "token"):
+        raise ConfigError(
+            f"{where} would keep a secret in a file that gets copied, synced and shown",
+            hint="use api_key_env (a variable's name) or api_key_command (as: pass show openai)",
+        )
+
+
 def _checked_value(where: str, value: Any, key: Key) -> Any:
     kind = key.kind
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if kind is str and key.check is check_prebuffer and isinstance(value, int | float):
+    if kind is str and key.check is check_prebuffer and isinstance(value, int | float) and not isinstance(value, bool):
         value = f"{value:g}"
     if kind is str and where.endswith(": device") and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, kind):
         name = {str: "a string", float: "a number"}[kind]
-        raise ConfigError(f"{where} must be {name}, and is {value!r}")
+        raise ConfigError(f"{where} must be {name}" + (f", and is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
-        raise ConfigError(f"{where} {wrong}; it is {value!r}")
+        raise ConfigError(f"{where} {wrong}" + (f"; it is {value!r}" if key.shown else ""))
     return value
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,17 +57,20 @@ class Request:
 class SpeechServer:
     """Answers each request with what `respond` gives for it. Close it, or use it as a context manager."""
 
-    def __init__(self, respond: Answer | Callable[[Request], Answer]) -> None:
+    def __init__(self, respond: Answer | Callable[[Request], Answer], *, tls: ssl.SSLContext | None = None) -> None:
         self._respond = respond if callable(respond) else lambda _request: respond
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.requests: list[Request] = []
+        self.asked = threading.Event()
+        """A request has come."""
         self.connections = 0
         self.client_left = threading.Event()
         """A client has closed its connection in the middle of an answer."""
         self.sent = 0
         """Bytes of bodies that went out."""
+        self._tls = tls
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -98,10 +102,17 @@ class SpeechServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                connection.close()
+                return
         with connection, connection.makefile("rb") as reader:
             try:
                 while (request := self._read(reader)) is not None:
                     self.requests.append(request)
+                    self.asked.set()
                     if not self._send(connection, self._respond(request)):
                         return
             except OSError:

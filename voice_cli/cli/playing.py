@@ -1,10 +1,10 @@
 """`voice say` once its request has left: the device, the player, the status line."""
 
+import os
 import signal
 import sys
 
 from voice_cli.backends.base import SpeechStream
-from voice_cli.cli.console import silence_libraries
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.playback.player import PlaybackResult, Player
@@ -28,8 +28,11 @@ def play(
             signal.signal(getattr(signal, name), _interrupt)
     machine = settings.machine
     timeline = Timeline()
+    if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
+        from voice_cli.cli.trace import traced_timeline
+
+        timeline = traced_timeline()
     timeline.mark("process_start", started)
-    noise = silence_libraries(keep=options.debug)
     player = Player(
         None if options.no_play else DeviceSink(_device(machine.device)),
         recorder=recorder,
@@ -43,12 +46,7 @@ def play(
 
         with StatusLine(backend) as status:
             return player.play([stream], on_tick=status.update)
-    result = player.play([stream])
-    if noise is not None:
-        from voice_cli.cli.report import print_noise
-
-        print_noise(noise)
-    return result
+    return player.play([stream])
 
 
 def _device(text: str | None) -> int | str | None:

@@ -37,7 +37,7 @@ PHASES = {
     "connected": "connected",
     "tls": "TLS ready",
     "request_sent": "request sent",
-    "device_started": "device started",
+    "device_open": "device open",
     "first_byte": "first byte",
     "first_frame": "first decodable frame",
     "prebuffered": "prebuffer reached",
@@ -57,6 +57,7 @@ def report(
     result: PlaybackResult | None,
     error: BaseException | None,
     saved: str | None,
+    noise: BinaryIO | None,
 ) -> None:
     """Say what became of it, as far as the options ask and something is out of the ordinary."""
     if result is not None and result.device_error is not None:
@@ -65,6 +66,8 @@ def report(
         say_to_person(f"what came before that is in {saved}")
     if options.json:
         print(as_json(settings, result, error, saved))  # noqa: T201
+    if noise is not None:
+        print_noise(noise)
     if options.debug and result is not None and settings is not None:
         print_report(settings, result)
 

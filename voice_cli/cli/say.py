@@ -5,11 +5,11 @@ and only then is loaded what plays, saves and reports.
 """
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from voice_cli.backends import BACKENDS, REMOTE, open_backend
 from voice_cli.backends.base import Backend, SpeechRequest
-from voice_cli.cli.console import report_error
+from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
 from voice_cli.config import Settings, api_key, load, settle
@@ -29,6 +29,7 @@ def say(options: SayOptions) -> int:
     recorder: Recorder | None = None
     result: PlaybackResult | None = None
     error: BaseException | None = None
+    noise: BinaryIO | None = None
     try:
         options.check()
         text = read_text(options)
@@ -37,10 +38,15 @@ def say(options: SayOptions) -> int:
             from voice_cli.cli.saving import make_recorder
 
             recorder = make_recorder(options.save, settings.profile.format or DEFAULT_CODEC)
+        noise = silence_libraries(keep=options.debug)
         backend = make_backend(settings)
         try:
             stream = backend.synthesize(make_request(text, settings))
-            # The request has left. From here on, the server thinks while we load.
+            # The request has left. From here on, the server thinks while we load: first what takes longest.
+            if not options.no_play:
+                from voice_cli.playback.sinks.device import load_soon
+
+                load_soon()
             from voice_cli.cli.playing import play
 
             result = play(stream, backend.name, settings, options, recorder, started)
@@ -53,7 +59,7 @@ def say(options: SayOptions) -> int:
     if result is not None or options.json:
         from voice_cli.cli.report import report
 
-        report(options, settings, result, error, recorder.saved if recorder is not None else None)
+        report(options, settings, result, error, recorder.saved if recorder is not None else None, noise)
     return code
 
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from voice_cli import __version__
 
+INTERRUPTED = 130
+"""The exit code of `errors.Interrupted`: Ctrl-C may come before that is imported."""
+
 
 def start(arguments: Sequence[str]) -> int:
     """Run a command line (without the program's name) and give the exit code."""
@@ -28,7 +31,6 @@ def start(arguments: Sequence[str]) -> int:
 
         return say(options)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        return 130
+        return INTERRUPTED

@@ -89,6 +89,7 @@ class Player:
         self._pump = Pump(
             self.timeline, recorder=recorder, prebuffer=prebuffer or Prebuffer(), volume=volume, clock=clock
         )
+        self._is_started = False
         self._is_done = False
 
     @property
@@ -115,11 +116,13 @@ class Player:
         try:
             thread.start()
             self._open_sink()
+            self._start_sink()
             if self._pump.expected_codec is not None:
                 decoders.preload(self._pump.expected_codec)
             while not self._is_over():
                 self._pump.wait(self._patience())
                 self._open_sink()
+                self._start_sink()
                 self._watch_sink()
                 if on_tick is not None:
                     on_tick(self)
@@ -132,7 +135,8 @@ class Player:
                 self._sink.close()
             if not self._pump.done:
                 self._pump.cancel()
-            thread.join(CANCEL_SECONDS)
+            if thread.ident is not None:  # it was started before the interrupt came
+                thread.join(CANCEL_SECONDS)
         return self._result()
 
     def cancel(self) -> None:
@@ -151,7 +155,6 @@ class Player:
             return
         try:
             feed = Feed(self._sink.open(wanted), RING_SECONDS)
-            self._sink.start(feed.pull)
         except DeviceError as exc:
             if not self._sink_optional:
                 raise
@@ -159,9 +162,16 @@ class Player:
             self._sink = None
             self._pump.attach(None, wanted)
         else:
-            self.timeline.mark("device_started")
-            self._pulled_at = self._clock()
+            self.timeline.mark("device_open")
             self._pump.attach(feed, wanted, self._sink.latency)
+
+    def _start_sink(self) -> None:
+        """Let the sink pull, once there is something for it."""
+        feed = self._pump.feed
+        if feed is not None and feed.is_open and self._sink is not None and not self._is_started:
+            self._is_started = True
+            self._sink.start(feed.pull)
+            self._pulled_at = self._clock()
 
     def _is_over(self) -> bool:
         pump = self._pump
@@ -181,7 +191,7 @@ class Player:
 
     def _watch_sink(self) -> None:
         feed = self._pump.feed
-        if feed is None or self._sink is None:
+        if feed is None or self._sink is None or not self._is_started:
             return
         now = self._clock()
         if feed.pulls != self._pulls:

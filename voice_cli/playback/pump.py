@@ -32,6 +32,9 @@ from voice_cli.playback.timeline import Timeline, first_audible
 RING_SECONDS = 30.0
 """How far the backend may run ahead of the ear."""
 
+MARGIN_SECONDS = 0.01
+"""What is in the ring besides when the device starts."""
+
 LIKELY_FORMAT = AudioFormat(24000, 1)
 """What nearly every speech model gives: the guess for a codec that says its format only when it comes."""
 
@@ -62,14 +65,14 @@ class Prebuffer:
     def needed(self, device_latency: float, dry_runs: int) -> float:
         """Give the seconds to gather, at first and after the ring ran dry that many times.
 
-        At first what the device holds: it asks for a part of that at a time, so the rest covers as long a delay. A
-        backend that was too slow once will be again: then twice as much each time, so that there are few long holes
-        and not many short ones.
+        At first what the device holds, since that is what it takes when it starts, and a little for the time until
+        more comes. A backend that was too slow once will be again: then twice as much each time, so that there are few
+        long holes and not many short ones.
         """
         if self.seconds is not None:
             return min(self.seconds, RING_SECONDS / 2)  # more than the ring holds would never be there
         if not dry_runs:
-            return device_latency
+            return device_latency + MARGIN_SECONDS
         return min(0.25 * 2.0**dry_runs, RING_SECONDS / 4)
 
 
@@ -290,6 +293,8 @@ class Pump:
                 lead = chunk.format.seconds(sample // chunk.format.channels)
                 timeline.audible_seconds = timeline.audio_seconds + lead
         timeline.audio_seconds += chunk.seconds
+        if timeline.arrivals is not None:
+            timeline.arrivals.append((self._clock(), timeline.audio_seconds))
         self.format = self.format or chunk.format
 
     def _feed_for(self, audio_format: AudioFormat) -> Feed | None:
@@ -338,3 +343,4 @@ class Pump:
             feed.open_gate()
             self._timeline.mark("prebuffered")
             self.state = State.PLAYING
+            self._news.set()

@@ -285,4 +285,5 @@ def transcode(source: str, target: str, muxer: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydub's sources have invalid escapes
         from pydub import AudioSegment
-    AudioSegment.from_wav(source).export(target, format=muxer).close()
+    with open(source, "rb") as wav:  # one that pydub opens, it leaves open
+        AudioSegment.from_wav(wav).export(target, format=muxer).close()

@@ -21,14 +21,14 @@ MOMENTS = (
     "first_byte",
     "first_frame",
     "prebuffered",
-    "device_started",
+    "device_open",
     "started",
     "first_audible",
     "last_byte",
     "last_frame",
 )
-"""Every moment there is. `first_frame`: the first decoded one; `prebuffered`: the gate opened; `device_started`: the
-device began to pull; `started`, `first_audible` and `last_frame`: at the DAC."""
+"""Every moment there is. `first_frame`: the first decoded one; `prebuffered`: the gate opened; `device_open`: there
+is one, awake; `started`, `first_audible` and `last_frame`: at the DAC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Timeline:
     held_back_seconds: float = 0.0
     """How long the pump waited for room in the ring."""
     buffer_peak_seconds: float | None = None
+    arrivals: list[tuple[float, float]] | None = None
+    """None, or a list for who wants to draw a `curve`: (when, seconds of audio decoded by then), an entry a chunk."""
 
     def mark(self, moment: str, at: float | None = None) -> None:
         """Write down that it happened, now unless `at` says when; the first time counts."""

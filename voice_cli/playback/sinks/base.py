@@ -13,8 +13,8 @@ class Sink(ABC):
     def open(self, wanted: AudioFormat) -> AudioFormat:
         """Take hold of the device, at that format if it can, and say at which it is.
 
-        This must not start playback: `start` does that. An opened sink may be opened again for another format; what
-        it was playing is dropped.
+        This plays nothing but silence, if anything: `start` plays. An opened sink may be opened again for another
+        format; what it was playing is dropped.
 
         Raises:
             DeviceError: there is none, or it cannot be had.
@@ -24,6 +24,8 @@ class Sink(ABC):
     @abstractmethod
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
         """Call `pull(out, dac_time, underflow)` from now on, on the sink's own thread, for every block.
+
+        The first calls come in a row, until the device has all that it holds: `latency` seconds should be there.
 
         `out` holds whole frames; `dac_time` (seconds, `time.monotonic`) is when its first one leaves the device;
         `underflow` says that the device ran out of data before this block.

@@ -1,15 +1,21 @@
 """The sound device, through PortAudio (python-sounddevice).
 
-Three things that PortAudio's users learn late are settled here:
+Four things that PortAudio's users learn late are settled here:
 
 - The callback gets a raw buffer (`RawOutputStream`), so no numpy is loaded for it.
 - `outputBufferDacTime` is on PortAudio's clock, which is another one on each system; the offset to ours is taken in
   each callback. A host that gives no DAC time (0) is taken at its word about its latency.
+- Starting: a running device plays what it holds before it plays us, so the first frame waits for all its latency. One
+  that is stopped does not, but may be asleep: HDMI and Bluetooth take their time, and swallow what comes meanwhile. So
+  it is opened and kept awake with silence while the server thinks, and started anew for the first frame, if it starts
+  quickly: then the buffer is filled with speech at once, and the first frame leaves at once.
 - Stopping: `CallbackStop` and `stop()` each lose the device's latency at the tail on some hosts. The player goes on
   pulling silence until the last frame's DAC time has passed, so closing here may drop what is left: it is silence.
 """
 
+import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +24,12 @@ from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 
-LATENCY = 0.03
+LATENCY = 0.045
 """Seconds of sound that the device is asked to hold. At 20 ms, PulseAudio underflows whenever it has to resample, and
-each underflow loses what it held (see tests/bench/device.py)."""
+each underflow loses what it held (see tests/bench/device.py). The first frame does not wait for it: see `start`."""
+
+QUICK_START = 0.005
+"""Seconds: a host whose device starts within them is started anew for the first frame."""
 
 NO_PORTAUDIO = {
     "linux": "install it: apt install libportaudio2 (or: dnf install portaudio)",
@@ -43,6 +52,21 @@ def load_sounddevice() -> Any:
     except Exception as exc:  # sounddevice.PortAudioError, of a module that did not load
         raise DeviceError(f"PortAudio does not start: {exc}") from exc
     return sounddevice
+
+
+def load_soon() -> None:
+    """Begin to load PortAudio on a thread of its own: most of that time it waits for the system, and not for Python.
+
+    What goes wrong shows when a device is opened. Not on Windows, where PortAudio's COM belongs to the thread that
+    started it.
+    """
+    if sys.platform != "win32":
+        threading.Thread(target=_try_to_load, name="voice-portaudio", daemon=True).start()
+
+
+def _try_to_load() -> None:
+    with contextlib.suppress(DeviceError):
+        load_sounddevice()
 
 
 def output_devices() -> list[dict[str, Any]]:
@@ -78,6 +102,7 @@ class DeviceSink(Sink):
         self._wanted_latency = LATENCY if latency is None else latency
         self._sounddevice: Any = None
         self._stream: Any = None
+        self._starts_quickly = False
         self._pull: Callable[[memoryview, float, bool], None] | None = None
 
     def load(self) -> None:
@@ -103,10 +128,14 @@ class DeviceSink(Sink):
                     device=self._device,
                     latency=self._wanted_latency,
                     callback=self._callback,
+                    prime_output_buffers_using_stream_callback=True,
                 )
             except self._sounddevice.PortAudioError as exc:
                 reasons.append(exc)
             else:
+                began = time.monotonic()
+                self._start()
+                self._starts_quickly = time.monotonic() - began <= QUICK_START
                 return candidate
         raise DeviceError(
             f"the output device {info['name']!r} does not open: {_reason(reasons[0])}",
@@ -126,21 +155,33 @@ class DeviceSink(Sink):
             raise DeviceError(message, hint=hint) from exc
 
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
-        self._pull = pull
+        if self._starts_quickly:
+            self._stream.abort(ignore_errors=True)
+            self._pull = pull
+            self._start()
+        else:
+            self._pull = pull
+
+    def _start(self) -> None:
         try:
             self._stream.start()
         except self._sounddevice.PortAudioError as exc:
             raise DeviceError(f"the output device does not start: {_reason(exc)}") from exc
 
     def _callback(self, out: Any, _frames: int, clock: Any, status: Any) -> None:
+        view = memoryview(out).cast("B")
+        pull = self._pull
+        if pull is None:
+            view[:] = bytes(len(view))
+            return
         now = time.monotonic()
         dac_time = clock.outputBufferDacTime
         leaves_at = now + (dac_time - clock.currentTime if dac_time else self._wanted_latency)
-        if self._pull is not None:
-            self._pull(memoryview(out).cast("B"), leaves_at, status.output_underflow)
+        pull(view, leaves_at, status.output_underflow)
 
     def close(self) -> None:
         stream, self._stream = self._stream, None
+        self._pull = None
         if stream is not None:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
