@@ -32,6 +32,7 @@ from voice_cli.streamer.sync import AudioBatchIterator, AudioSampleIterator, Aud
 
 if TYPE_CHECKING:
     from voice_cli.streamer.aio import AsyncAudioBatchIterator, AsyncAudioSampleIterator, AsyncAudioStreamer
+    from voice_cli.streamer.player import stream_to_player
 
 __all__ = [
     "AsyncAudioBatchIterator",
@@ -42,11 +43,16 @@ __all__ = [
     "AudioStreamer",
     "SampleIndexError",
     "StreamTimeoutError",
+    "stream_to_player",
     "to_pcm",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "stream_to_player":
+        from voice_cli.streamer.player import stream_to_player
+
+        return stream_to_player
     if name in __all__:
         from voice_cli.streamer import aio
 

@@ -1,0 +1,122 @@
+"""Tiny voices that real engines take: networks of a dozen nodes that hum, with the inputs and notes of VITS.
+
+A token gives `FRAMES_PER_TOKEN` frames of a sine, its pitch by the speaker: so the length tells how many tokens and
+what pace the network was given, and the pitch which speaker.
+"""
+
+import json
+
+import numpy as np
+
+from support.packages import needs
+
+FRAMES_PER_TOKEN = 400
+HERTZ = 220
+"""Of speaker 0; speaker n hums n + 1 times as high."""
+
+SYMBOLS = "_^$ !',-.:;?abcdefhijklmnopqrstuvwxyzæçðøħŋœɐɑɒɔəɚɛɜɡɪɹʃʊʌʒˈˌːθɾʔᵻ\u0329\u0303"
+"""Of espeak-ng's IPA, in NFD: what English needs."""
+
+
+def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, notes=None):
+    """Write a VITS network as Piper's are: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames)."""
+    onnx = needs("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    values = {
+        "one": np.int64(1),
+        "zero": np.float32(0),
+        "unit": np.float32(1),
+        "per_token": np.float32(frames_per_token),
+        "step": np.float32(2 * np.pi * HERTZ / rate),
+        "loudness": np.float32(0.5),
+        "shape": np.array([1, 1, -1], np.int64),
+    }
+    inputs = [
+        helper.make_tensor_value_info("input", kinds.INT64, [1, "tokens"]),
+        helper.make_tensor_value_info("input_lengths", kinds.INT64, [1]),
+        helper.make_tensor_value_info("scales", kinds.FLOAT, [3]),
+    ]
+    nodes = [
+        helper.make_node("Shape", ["input"], ["size"]),
+        helper.make_node("Gather", ["size", "one"], ["tokens"]),
+        helper.make_node("Cast", ["tokens"], ["count"], to=kinds.FLOAT),
+        helper.make_node("Gather", ["scales", "one"], ["length_scale"]),
+        helper.make_node("Mul", ["count", "per_token"], ["at_its_pace"]),
+        helper.make_node("Mul", ["at_its_pace", "length_scale"], ["exact"]),
+        helper.make_node("Round", ["exact"], ["frames"]),
+        helper.make_node("Range", ["zero", "frames", "unit"], ["time"]),
+    ]
+    if speakers > 1:
+        inputs.append(helper.make_tensor_value_info("sid", kinds.INT64, [1]))
+        nodes += [
+            helper.make_node("Cast", ["sid"], ["speaker"], to=kinds.FLOAT),
+            helper.make_node("Add", ["speaker", "unit"], ["pitch"]),
+            helper.make_node("Mul", ["time", "pitch"], ["pitched"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Identity", ["time"], ["pitched"]))
+    nodes += [
+        helper.make_node("Mul", ["pitched", "step"], ["phase"]),
+        helper.make_node("Sin", ["phase"], ["wave"]),
+        helper.make_node("Mul", ["wave", "loudness"], ["hum"]),
+        helper.make_node("Reshape", ["hum", "shape"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "hum",
+        inputs,
+        [helper.make_tensor_value_info("output", kinds.FLOAT, [1, 1, "frames"])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    helper.set_model_props(model, {name: str(note) for name, note in (notes or {}).items()})
+    onnx.save(model, str(path))
+
+
+def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **options):
+    """Make a model folder as sherpa-onnx's Piper voices are; a lexicon maps words to their symbols."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {
+        "sample_rate": rate,
+        "n_speakers": speakers,
+        "language": "English",
+        "comment": "piper",
+        "voice": "en-us",
+        "has_espeak": 1,
+        "add_blank": 1,
+    }
+    network(folder / "en_US-hum-low.onnx", rate=rate, speakers=speakers, notes=said | (notes or {}), **options)
+    tokens = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(SYMBOLS))
+    (folder / "tokens.txt").write_text(tokens, encoding="utf-8")
+    if lexicon:
+        lines = "".join(f"{word} {' '.join(symbols)}\n" for word, symbols in lexicon.items())
+        (folder / "lexicon.txt").write_text(lines, encoding="utf-8")
+    return folder
+
+
+def piper_voice(folder, *, rate=22050, speakers=None, length_scale=1.0, **options):
+    """Make a voice of Piper's own; `speakers` are names."""
+    ids = needs("piper.phoneme_ids").DEFAULT_PHONEME_ID_MAP
+    folder.mkdir(parents=True, exist_ok=True)
+    names = speakers or []
+    network(folder / "en_US-hum-low.onnx", rate=rate, speakers=max(1, len(names)), **options)
+    config = {
+        "audio": {"sample_rate": rate},
+        "espeak": {"voice": "en-us"},
+        "language": {"code": "en_US"},
+        "inference": {"length_scale": length_scale},
+        "num_symbols": 256,
+        "num_speakers": max(1, len(names)),
+        "speaker_id_map": {name: number for number, name in enumerate(names)},
+        "phoneme_id_map": ids,
+        "phoneme_type": "espeak",
+    }
+    (folder / "en_US-hum-low.onnx.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def pitch(pcm, rate):
+    """Tell the hum's pitch in hertz, by its crossings of zero."""
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+    crossings = np.count_nonzero(np.diff(np.signbit(samples)))
+    return crossings / 2 / (len(samples) / rate)

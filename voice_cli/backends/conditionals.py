@@ -1,0 +1,61 @@
+"""What a cloning model has made of a recording, kept: it takes longer than the first sound may."""
+
+import os
+from collections import OrderedDict
+from typing import Any
+
+MOST_VOICES = 32
+MOST_BYTES = 128 << 20
+
+
+class Conditionals:
+    """The least recently used go first, when there are too many or they are too large. One thread's at a time."""
+
+    def __init__(self, most_voices: int = MOST_VOICES, most_bytes: int = MOST_BYTES) -> None:
+        self.own: Any = None
+        """Those that came with the model; never dropped."""
+        self._most_voices = most_voices
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[object, tuple[Any, int]] = OrderedDict()
+
+    @staticmethod
+    def key(path: str) -> object:
+        """Tell a recording from another, and from what was in its file before."""
+        status = os.stat(path)
+        return os.path.realpath(path), status.st_mtime_ns, status.st_size
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self._kept.values())
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: object) -> Any:
+        """Give what is kept, or None."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+    def put(self, key: object, conds: Any) -> None:
+        """Keep it; one that is larger than all may be is not kept."""
+        self._kept[key] = (conds, size_of(conds))
+        self._kept.move_to_end(key)
+        while self._kept and (len(self._kept) > self._most_voices or self.bytes > self._most_bytes):
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.own = None
+
+
+def size_of(value: Any) -> int:
+    """Count the bytes of all tensors and arrays in it."""
+    if hasattr(value, "nbytes"):
+        return int(value.nbytes)
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(size_of, value))
+    return size_of(vars(value)) if hasattr(value, "__dict__") else 0

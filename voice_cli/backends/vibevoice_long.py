@@ -1,0 +1,89 @@
+"""VibeVoice's long-form models, through transformers' own VibeVoiceForConditionalGeneration (5.17 and later).
+
+Its `streamer` is told token numbers, never sound. So the acoustic decoder is listened to:
+`model.model.audio_tower.decode` is called once a token and gives `(1, 1, 3200)`, the 133 ms that `generate` would put
+together at the end.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from voice_cli.backends.packages import install_line, load
+from voice_cli.backends.torch_engine import replaced
+from voice_cli.backends.vibevoice import VibeVoiceModel
+from voice_cli.backends.worker import Generation
+from voice_cli.errors import EngineError, Interrupted, TruncatedAudio
+from voice_cli.streamer.chunks import to_pcm
+
+INSTALL = install_line("vibevoice")
+STEPS = 10
+GUIDANCE_SCALE = 1.3
+
+
+class LongForm(VibeVoiceModel):
+    """The model and its processor."""
+
+    def __init__(self, path: str, device: str, steps: int | None, cfg_scale: float | None) -> None:
+        torch = load("vibevoice", "torch", INSTALL)
+        transformers = load("vibevoice", "transformers", INSTALL)
+        if not hasattr(transformers, "VibeVoiceForConditionalGeneration"):
+            raise EngineError("this transformers has no VibeVoice: 5.17 is wanted", hint=f"{INSTALL} -U")
+        dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        model = transformers.VibeVoiceForConditionalGeneration.from_pretrained(path, dtype=dtype)
+        self._set_up(model.to(device).eval(), transformers.AutoProcessor.from_pretrained(path), steps, cfg_scale)
+
+    def _set_up(self, model: Any, processor: Any, steps: int | None, cfg_scale: float | None) -> None:
+        self._model = model
+        self._processor = processor
+        self._steps = steps or STEPS
+        self._guidance = cfg_scale or GUIDANCE_SCALE
+        self.rate = int(getattr(getattr(processor, "feature_extractor", None), "sampling_rate", self.rate))
+
+    def generate(self, text: str, voice: str | None, generation: Generation) -> None:
+        content: list[dict[str, str]] = [{"type": "text", "text": text.strip()}]
+        if voice is not None:
+            content.append({"type": "audio", "path": voice})
+        inputs = self._processor.apply_chat_template(
+            [{"role": "0", "content": content}], return_dict=True, tokenize=True, return_tensors="pt"
+        ).to(self._model.device, self._model.dtype)
+        self.run(dict(inputs), generation)
+
+    def run(self, inputs: dict[str, Any], generation: Generation) -> None:
+        """Generate from what the processor made of the text.
+
+        Raises:
+            TruncatedAudio: it stopped at the most tokens that it may make.
+
+        """
+        model = self._model
+        with tapped(model.model.audio_tower, generation):
+            outputs = model.generate(
+                **inputs,
+                guidance_scale=self._guidance,
+                num_diffusion_steps=self._steps,
+                monitor_progress=False,
+                return_dict_in_generate=True,
+            )
+        ends = {model.config.eos_token_id, model.config.audio_eos_token_id}
+        if int(outputs.sequences[0, -1]) not in ends and not generation.cancelled:
+            raise TruncatedAudio(
+                "vibevoice reached its longest speech before the end of the text", hint="shorter texts"
+            )
+
+
+@contextlib.contextmanager
+def tapped(decoder: Any, generation: Generation) -> Iterator[None]:
+    """While it lasts, what the acoustic decoder makes is given to the listener, and it raises once nobody listens."""
+    decode = decoder.decode
+
+    def listen(*args: Any, **kwargs: Any) -> Any:
+        if generation.cancelled:
+            raise Interrupted("the speech was cancelled")
+        output = decode(*args, **kwargs)
+        if not generation.give(to_pcm(output.audio)):
+            raise Interrupted("the speech was cancelled")
+        return output
+
+    with replaced(decoder, "decode", listen):
+        yield

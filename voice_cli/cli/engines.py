@@ -1,0 +1,90 @@
+"""`voice engines`: the voices that run in this process, which of them could speak now, and how quickly."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voice_cli.backends import open_backend, options_of
+from voice_cli.backends.engines import ENGINES, Engine, look, measure, told
+from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.listings import print_rows
+from voice_cli.config import Config, Profile, load, settle
+from voice_cli.errors import VoiceError
+
+
+def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
+    """Print each engine, with each profile that uses it. With `test`, those that are ready say a sentence to nobody."""
+    if not debug:
+        silence_libraries()
+    try:
+        found = list(_uses(load()))
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    rows = []
+    for engine, name, profile in found:
+        options = options_of(engine.name, profile)
+        state = look(engine, options)
+        figures = _measured(engine, options, profile.voice) if test and state.ready else {}
+        row: dict[str, Any] = {
+            "engine": engine.name,
+            "profile": name,
+            "installed": state.installed,
+            "ready": state.ready,
+            "device": state.device,
+            "rtf": figures.get("rtf"),
+            "first_ms": figures.get("first_ms"),
+            "load_s": figures.get("load_s"),
+            "missing": figures.get("missing") or state.missing,
+        }
+        rows.append(row if as_json else _shown(row))
+    print_rows(rows, as_json=as_json)
+    return 0
+
+
+def _uses(config: Config) -> Iterator[tuple[Engine, str, Profile]]:
+    """Give each engine with each profile that names it; without one, with what the environment says of it."""
+    for engine in ENGINES:
+        named = [name for name, profile in config.profiles.items() if profile.backend == engine.name]
+        for name in named:
+            yield engine, name, settle(config, {"profile": name, "backend": engine.name}).profile
+        if not named:
+            yield engine, "", _unnamed(config, engine)
+
+
+def _unnamed(config: Config, engine: Engine) -> Profile:
+    """Give what the environment says of an engine that no profile names, if it names it."""
+    environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
+    if environment.get("VOICE_BACKEND") != engine.name:
+        return Profile(backend=engine.name)
+    return settle(config._replace(profile=None), {}, environment).profile
+
+
+def _measured(engine: Engine, options: Mapping[str, Any], voice: str | None) -> dict[str, Any]:
+    try:
+        backend = open_backend(engine.name, **options)
+        try:
+            figures = measure(backend, voice)
+        finally:
+            backend.close()
+    except VoiceError as error:
+        return {"missing": told(error)}
+    return {
+        "rtf": round(figures.rtf, 4),
+        "first_ms": round(figures.first_ms, 1),
+        "load_s": round(figures.load_s, 3),
+    }
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the row as a person reads it: with units, and without what is not known."""
+    return {
+        "engine": row["engine"],
+        "profile": row["profile"],
+        "installed": row["installed"],
+        "ready": "yes" if row["ready"] else "no",
+        "device": row["device"],
+        "rtf": "" if row["rtf"] is None else f"{row['rtf']:.3f}",
+        "first": "" if row["first_ms"] is None else f"{row['first_ms']:.0f} ms",
+        "load": "" if row["load_s"] is None else f"{row['load_s']:.2f} s",
+        "missing": row["missing"],
+    }
