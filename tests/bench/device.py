@@ -67,7 +67,9 @@ def main() -> None:
                     flows = [report["device_underflows"] for report in reports]
                     runs = sum(report["underruns"] for report in reports)
                     ttfa = statistics.median(report["ttfa_ms"] for report in reports)
-                    print(f"| {latency:g} | {sink} | {sum(flows)} | {sum(map(bool, flows))} | {broken} | {runs} | {ttfa:.0f} |")
+                    print(
+                        f"| {latency:g} | {sink} | {sum(flows)} | {sum(map(bool, flows))} | {broken} | {runs} | {ttfa:.0f} |"
+                    )
         finally:
             audio.close()
             for process in load:

@@ -1,0 +1,109 @@
+"""How fast each codec is decoded, and how little of a stream gives the first sound.
+
+    python tests/bench/decoders.py [--seconds 30] [--rounds 5] [--chunk 4096]
+
+*× real time* is seconds of audio decoded in a second, the median of the rounds, fed as a network gives it: in pieces of
+4 kB. *To the first PCM* are the bytes of the stream that have to be there, fed one by one, and the time that opening
+the decoder and decoding them takes; the libraries are loaded before, as the player does while the server thinks.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import codecs
+from voice_cli import decoders
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.decoders.base import Decoder
+
+STREAMS = {
+    "pcm": AudioFormat(24000, 1),
+    "wav": AudioFormat(24000, 1),
+    "opus": AudioFormat(48000, 1),
+    "mp3": AudioFormat(24000, 1),
+    "aac": AudioFormat(24000, 1),
+    "flac": AudioFormat(24000, 1),
+}
+
+
+def stream_of(codec: str, seconds: float) -> bytes:
+    """Encode something like speech, as a server that streams does: no totals in the header."""
+    if codec == "pcm":
+        return codecs.speech(STREAMS[codec], seconds)
+    return codecs.encoded(codec, STREAMS[codec], seconds, seekable=False)
+
+
+def opened(codec: str, head: bytes) -> Decoder | None:
+    """Open the decoder as the pump does; None: it needs more of the stream to tell what it is."""
+    expected = Encoding(codec, STREAMS[codec] if codec == "pcm" else None)
+    found = decoders.open_decoder(None, expected, head, final=False)
+    return found[1] if found is not None else None
+
+
+def decode(codec: str, data: bytes, chunk: int) -> float:
+    """Decode the whole and give the seconds that it took."""
+    began = time.perf_counter()
+    decoder, head = None, b""
+    for at in range(0, len(data), chunk):
+        piece = data[at : at + chunk]
+        if decoder is None:
+            head += piece
+            decoder = opened(codec, head)
+            piece = head
+        if decoder is not None:
+            decoder.decode(piece)
+    assert decoder is not None
+    decoder.flush()
+    return time.perf_counter() - began
+
+
+def to_first_pcm(codec: str, data: bytes) -> tuple[int, float]:
+    """Give the bytes before the first PCM, and the seconds that they take to decode when they are there at once."""
+    decoder, head = None, b""
+    for count in range(1, len(data) + 1):
+        if decoder is None:
+            head = data[:count]
+            decoder = opened(codec, head)
+            chunks = decoder.decode(head) if decoder is not None else []
+        else:
+            chunks = decoder.decode(data[count - 1 : count])
+        if any(one.data for one in chunks):
+            break
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        fresh = opened(codec, data[:count])
+        assert fresh is not None
+        fresh.decode(data[:count])
+        times.append(time.perf_counter() - began)
+    return count, statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chunk", type=int, default=4096)
+    options = parser.parse_args()
+    print(f"{options.seconds:g} s of speech-like sound, in pieces of {options.chunk} bytes\n")
+    print("| codec | format | bytes a second | × real time | bytes to the first PCM | ms of stream | ms to decode it |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for codec, audio_format in STREAMS.items():
+        data = stream_of(codec, options.seconds)
+        decoders.preload(codec)
+        decode(codec, data, options.chunk)
+        taken = statistics.median(decode(codec, data, options.chunk) for _ in range(options.rounds))
+        count, first = to_first_pcm(codec, data)
+        rate = len(data) / options.seconds
+        print(
+            f"| {codec} | {audio_format} | {rate:.0f} | {options.seconds / taken:.0f} | {count} | "
+            f"{1000 * count / rate:.1f} | {1000 * first:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

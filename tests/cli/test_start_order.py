@@ -1,0 +1,80 @@
+"""The order of work at start: nothing is loaded before the request leaves that the request does not need."""
+
+import pytest
+
+from support.environment import clean
+from support.server import Answer
+from support.start_order import imports_before_request, modules_before_request
+
+NEVER = {
+    "typer",
+    "click",
+    "rich",
+    "numpy",
+    "sounddevice",
+    "av",
+    "openai",
+    "asyncio",
+    "logging",
+    "subprocess",
+    "pathlib",
+}
+"""Of anybody: each costs more than the request, or a part of the budget that nothing gives back."""
+
+OURS = {
+    "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.narrating", "cli.options", "cli.quick",
+    "cli.say", "cli.start", "clock", "config", "errors", "narration", "protocol", "script", "script.line",
+}  # fmt: skip
+"""What of this package may be loaded, whoever speaks: the text, the settings, the seam. Nothing that plays."""
+
+BACKENDS = {
+    "http": {"backends.http", "backends.failures", "protocol.media_types", "protocol.openai"},
+    "espeak": {"backends.espeak", "backends.espeak_library", "backends.handoff", "backends.worker"},
+}
+
+LIBRARIES = {
+    "http": {"pycurl", "json", "select", "threading"},
+    "espeak": {"ctypes", "struct", "threading", "espeakng_loader"},
+}
+"""What a backend loads on purpose. What these load in their turn is theirs: pycurl brings dataclasses."""
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request):
+    return request.param
+
+
+@pytest.fixture
+def arguments(backend, serve):
+    return [backend] if backend == "espeak" else [backend, "--base-url", serve(Answer(b"\1\2" * 100)).url]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return clean(HOME=str(tmp_path))
+
+
+def test_the_request_waits_for_nothing_that_it_does_not_need(arguments, backend, environment):
+    loaded = modules_before_request(*arguments, environment=environment)
+    assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe sees nothing"
+    never = NEVER | ({"dataclasses", "inspect", "json"} if backend == "espeak" else set())
+    assert not {name for name in loaded if name.partition(".")[0] in never}
+    ours = {name.removeprefix("voice_cli.") for name in loaded if name.startswith("voice_cli.")}
+    assert ours <= OURS | BACKENDS[backend], "if the request does need it, say so here"
+
+
+def test_what_is_not_ours_came_with_what_was_asked_for(arguments, backend, environment):
+    """Every library that our own modules import by name is known here."""
+    imports = imports_before_request(*arguments, environment=environment)
+    libraries = {one.name.partition(".")[0] for one in imports} & (LIBRARIES["http"] | LIBRARIES["espeak"])
+    assert libraries <= LIBRARIES[backend] | {"struct"}
+
+
+def test_a_config_file_brings_its_parser_and_nothing_else(environment, tmp_path, serve):
+    arguments = ["http", "--base-url", serve(Answer(b"\1\2" * 100)).url]
+    without = modules_before_request(*arguments, environment=environment)
+    (tmp_path / "config.toml").write_text("timeout = 5\n")
+    config = {**environment, "VOICE_CONFIG": str(tmp_path / "config.toml")}
+    more = modules_before_request(*arguments, environment=config) - without
+    assert "tomllib" in more
+    assert {name.partition(".")[0] for name in more} <= {"tomllib", "string", "_string", "datetime", "_datetime"}

@@ -1,0 +1,76 @@
+"""The curve: what was received and what was heard at every moment, from the account that is kept anyway."""
+
+import pytest
+
+from support.player import MONO, FakeStream, Rig, numbered
+from voice_cli.playback.curve import curve, underflows, underruns
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.sinks.null import NullSink
+from voice_cli.playback.timeline import Timeline
+
+SETTLE = 0.008
+
+
+def played(*steps):
+    """Give a feed at 8 kHz, without latency: bytes are written, numbers are frames that the device takes."""
+    feed = Feed(MONO, 10.0)
+    sink = NullSink(latency=0.0)
+    sink.open(MONO)
+    sink.start(feed.pull)
+    for step in steps:
+        if isinstance(step, bytes):
+            feed.write(step)
+            feed.open_gate()
+        else:
+            sink.step(step)
+    feed.finish()
+    sink.step(8)
+    return feed
+
+
+def near(points):
+    return [pytest.approx(point, abs=1e-6) for point in points]
+
+
+def test_heard_is_a_straight_line_and_received_a_staircase():
+    feed = played(numbered(800), 400, numbered(800), 2000)
+    points = curve([(0.0, 0.1), (0.05, 0.2)], feed)
+    assert points == near([(0.0, 0.1, 0.0), (SETTLE, 0.1, 0.0), (0.05, 0.2, 0.05 - SETTLE), (0.2 + SETTLE, 0.2, 0.2)])
+    assert not underruns(feed)
+
+
+def test_an_underrun_is_level_and_has_its_place_in_time():
+    feed = played(numbered(800), 2400, numbered(800), 1600)
+    (hole,) = underruns(feed)
+    # Dry after 100 ms; the device took 300 ms, and 5 ms more for the ramp up.
+    assert hole == pytest.approx((0.1 + SETTLE, 0.2 - SETTLE + 0.005, 0.1), abs=1e-6)
+    heard = [(point.at, point.heard) for point in curve([(0.0, 0.1), (0.3, 0.2)], feed)]
+    assert (hole.at, 0.1) in near(heard)
+    assert (hole.at + hole.seconds, 0.1) in near(heard)
+    assert heard[-1] == pytest.approx((0.405, 0.2))
+
+
+def test_an_underflow_has_its_place_too():
+    feed = Feed(MONO, 10.0)
+    feed.write(numbered(1600))
+    feed.open_gate()
+    feed.pull(memoryview(bytearray(1600)), 0.0)
+    feed.pull(memoryview(bytearray(1600)), 0.13, underflow=True)
+    (hole,) = underflows(feed)
+    assert hole.seconds == pytest.approx(0.03)
+    assert hole.position == pytest.approx(0.1 - SETTLE)
+
+
+def test_without_a_device_there_is_only_what_came():
+    assert curve([(1.0, 0.5)], None) == [(1.0, 0.5, None)]
+    assert curve([], None) == []
+    assert curve([(1.0, 0.5)], Feed(MONO, 1.0)) == [(1.0, 0.5, None)]
+
+
+@pytest.mark.parametrize(("timeline", "kept"), [(Timeline(), None), (Timeline(arrivals=[]), [0.05, 0.1])])
+def test_the_pump_writes_arrivals_only_for_who_wants_them(timeline, kept):
+    stream = FakeStream(numbered(400), numbered(400), end=True)
+    with Rig([stream], timeline=timeline, silent=True) as rig:
+        rig.settle()
+    arrivals = timeline.arrivals
+    assert (arrivals and [seconds for _, seconds in arrivals]) == kept

@@ -1,0 +1,91 @@
+"""A real browser without a window: Chromium, as Debian and others package it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+)
+
+SCHEMES = {"dark": 0, "light": 1}
+"""Blink's numbers for what a page is told that the person prefers."""
+
+
+class Look(NamedTuple):
+    """What a browser made of a page."""
+
+    pixels: np.ndarray
+    """(height, width, 3) uint8."""
+    console: list[str]
+    """What was written to its console, complaints about the page included."""
+
+
+class Browser:
+    """Chromium, with a fresh profile for each start."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._starts = 0
+
+    def look(self, page: Path, scheme: str, size: tuple[int, int]) -> Look:
+        """Open the page in a window of that size and take a picture."""
+        picture = self._folder / f"{page.stem}-{scheme}.png"
+        done = self._start(page, scheme, f"--window-size={size[0]},{size[1]}", f"--screenshot={picture}")
+        with av.open(str(picture)) as container:
+            pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
+        return Look(pixels, [line for line in done.stderr.splitlines() if "CONSOLE" in line])
+
+    def ask(self, page: Path, scheme: str, question: str, size: tuple[int, int]) -> object:
+        """Give what a JavaScript expression is on that page: it is asked of a copy, which may run scripts."""
+        copy = self._folder / f"{page.stem}-asked.html"
+        text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
+        script = (
+            "<script>addEventListener('load', () => { const answer = document.createElement('pre');"
+            f"answer.id = 'answer'; answer.textContent = JSON.stringify({question});"
+            "document.body.append(answer); })</script>"
+        )
+        copy.write_text(text.replace("</body>", f"{script}</body>"), "utf-8")
+        done = self._start(copy, scheme, f"--window-size={size[0]},{size[1]}", "--dump-dom")
+        answer = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert answer, done.stderr
+        return json.loads(unescape(answer[1]))
+
+    def _start(self, page: Path, scheme: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        self._starts += 1
+        profile = self._folder / f"profile-{self._starts}"
+        settings = f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"
+        command = [self._program, *FLAGS, f"--user-data-dir={profile}", settings, *flags, page.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+
+
+def find_browser(folder: Path) -> Browser:
+    """Find it; skip, on CI fail, the test where there is none."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        reason = "no Chromium here (apt install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Browser(program, folder)

@@ -1,0 +1,34 @@
+"""An ideal device on the real clock: a thread pulls a block every few milliseconds, as a sound card does."""
+
+import threading
+import time
+
+from voice_cli.playback.sinks.null import NullSink
+
+BLOCK_SECONDS = 0.005
+
+
+class ClockedSink(NullSink):
+    """What it was given since it was opened is in `heard`."""
+
+    def __init__(self, **options):
+        super().__init__(now=time.monotonic(), **options)
+        self._stop = threading.Event()
+        self._thread = None
+
+    def start(self, pull):
+        super().start(pull)
+        self.now = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        frames = self.format.frames(BLOCK_SECONDS)
+        while not self._stop.wait(max(0.0, self.now - time.monotonic())):
+            self.step(frames)
+
+    def close(self):
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        super().close()

@@ -1,0 +1,256 @@
+"""The drawings of the benchmark's page, as inline SVG: where the time went, run by run, and what was in the buffer.
+
+Colours come from the page's style by class, so that they follow its light and its dark scheme. Every text goes through
+`escape`; coordinates are numbers.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+from voice_cli.cli.bench_figures import beginning, shown
+from voice_cli.cli.bench_runs import Run
+from voice_cli.playback.curve import Hole, Point
+
+WIDTH, FULL_WIDTH = 520, 1040
+"""Units of a drawing's width, about the pixels of half the page and of all of it; the page scales them."""
+
+ROW = 22
+"""Height of a line of the waterfall."""
+
+MOST_POINTS = 600
+"""Points of a curve that are drawn: more than there are pixels nobody sees."""
+
+
+class Phase(NamedTuple):
+    """A stretch of a run between two moments, and whose time it is."""
+
+    name: str
+    kind: str
+    """A class of the page's style: ours, network, server, silence, sound."""
+    first: tuple[str, ...]
+    """It begins at the latest of these moments that came before it ends."""
+    last: tuple[str, ...]
+    """It ends at the first of these that came at all."""
+
+
+PHASES = (
+    Phase("start of the program", "ours", ("process_start",), ("resolved", "connected", "tls", "request_sent")),
+    Phase("connection", "network", ("resolved",), ("connected",)),
+    Phase("TLS", "network", ("connected", "resolved"), ("tls",)),
+    Phase("request", "network", ("tls", "connected", "resolved"), ("request_sent",)),
+    Phase("device opens meanwhile", "aside", ("request_sent",), ("device_open",)),
+    Phase("server or engine", "server", ("request_sent",), ("first_byte",)),
+    Phase("first frame decoded", "ours", ("first_byte",), ("first_frame",)),
+    Phase("prebuffer", "ours", ("first_frame",), ("prebuffered",)),
+    Phase("device", "ours", ("prebuffered", "device_open"), ("started",)),
+    Phase("leading silence", "silence", ("started",), ("first_audible",)),
+    Phase("sound", "sound", ("first_audible",), ("last_frame",)),
+)
+
+KINDS = {
+    "ours": "this program and the device",
+    "network": "network",
+    "server": "server or engine",
+    "silence": "silence that was sent first",
+    "aside": "meanwhile, costs nothing",
+    "sound": "sound",
+}
+
+
+class Bar(NamedTuple):
+    """A phase of one run. Milliseconds from its start."""
+
+    phase: Phase
+    first: float
+    last: float
+
+
+def moments_of(run: Run) -> dict[str, float]:
+    """Give a run's moments in milliseconds from its start."""
+    if run.trace is None or not run.trace.moments:
+        return {}
+    start = beginning(run)
+    return {name: 1000 * (at - start) for name, at in run.trace.moments.items()}
+
+
+def bars_of(run: Run) -> list[Bar]:
+    """Give the phases that a run went through."""
+    moments = moments_of(run)
+    bars = []
+    for phase in PHASES:
+        ends = [moments[name] for name in phase.last if name in moments]
+        begins = [moments[name] for name in phase.first if name in moments]
+        if ends and begins:
+            last = ends[0]
+            bars.append(Bar(phase, min(max(begins), last), last))
+    return bars
+
+
+def horizon(runs: Iterable[Run]) -> float:
+    """Give the milliseconds that waterfalls of these runs show: to the first sound, and a little of it."""
+    ends = []
+    for run in runs:
+        moments = moments_of(run)
+        for name in ("first_audible", "first_frame", "first_byte"):
+            if name in moments:
+                ends.append(moments[name])
+                break
+        else:
+            ends.append(max(moments.values(), default=0.0))
+    return max(1.0, 1.12 * max(ends, default=0.0))
+
+
+def waterfall(run: Run, title: str) -> str:
+    """Draw a line for each phase, up to the first sound; an arrow says that a phase goes on."""
+    end = horizon([run])
+    bars = bars_of(run)
+    left, right = 160.0, 76.0
+    scale = (WIDTH - left - right) / end
+    height = len(bars) * ROW + 34
+    parts = [_axis(left, end, scale, height - 20, WIDTH, "ms")]
+    labels = []
+    for row, bar in enumerate(bars):
+        y = row * ROW + 8
+        x, far = left + bar.first * scale, left + min(bar.last, end) * scale
+        width = max(1.5, far - x)
+        took = f"{shown(bar.last - bar.first, 'ms')} ms"
+        parts.append(f'<text class="name" x="{left - 10:.0f}" y="{y + 11}" text-anchor="end">{bar.phase.name}</text>')
+        parts.append(
+            f'<rect class="{bar.phase.kind}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="14" rx="3">'
+            f"<title>{bar.phase.name}: {took}, from {shown(bar.first, 'ms')} ms on</title></rect>"
+        )
+        goes_on = "" if bar.last <= end else " →"
+        labels.append(f'<text class="took" x="{x + width + 6:.1f}" y="{y + 11}">{took}{goes_on}</text>')
+    audible = moments_of(run).get("first_audible")
+    if audible is not None:
+        x = left + audible * scale
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 20}"/>')
+    return _svg("waterfall", WIDTH, height, title, [*parts, *labels])
+
+
+def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
+    """Draw the way to the first sound of one run each, in one line, on one scale."""
+    end = horizon(run for _, run in rows) / 1.12
+    left, right, row_height = 220.0, 90.0, 36
+    scale = (FULL_WIDTH - left - right) / end
+    height = len(rows) * row_height + 26
+    parts = [_axis(left, end, scale, height - 20, FULL_WIDTH, "ms")]
+    for row, (name, run) in enumerate(rows):
+        y = row * row_height + 6
+        parts.append(
+            f'<text class="name" x="{left - 10:.0f}" y="{y + 14}" text-anchor="end">{escape(_short(name))}</text>'
+        )
+        reached = 0.0
+        for bar in bars_of(run):
+            first, last = max(bar.first, reached), min(bar.last, end)
+            if bar.phase.kind in ("aside", "sound") or last <= first:
+                continue
+            reached = last
+            parts.append(
+                f'<rect class="{bar.phase.kind}" x="{left + first * scale:.1f}" y="{y}" height="20" '
+                f'width="{max(0.8, (last - first) * scale - 1.5):.1f}" rx="2">'
+                f"<title>{bar.phase.name}: {shown(last - first, 'ms')} ms</title></rect>"
+            )
+        x = left + reached * scale + 8
+        parts.append(f'<text class="total" x="{x:.1f}" y="{y + 15}">{shown(reached, "ms")} ms</text>')
+    return _svg("comparison", FULL_WIDTH, height, title, parts)
+
+
+def buffer_curve(run: Run, title: str) -> str:
+    """Draw received and heard audio over time, the buffer between them, and what went wrong where."""
+    trace = run.trace
+    if trace is None or not trace.curve:
+        return ""
+    start = beginning(run)
+    points = [point._replace(at=point.at - start) for point in thinned(trace.curve)]
+    is_played = points[-1].heard is not None
+    last = max(points[-1].at, *(hole.at - start + hole.seconds for hole in trace.underruns), 1e-3)
+    most = max(points[-1].received, 1e-3)
+    left, right, top, height = 36.0, 68.0, 22.0, 256
+    bottom = height - 24.0
+    across, up = (WIDTH - left - right) / last, (bottom - top) / most
+    parts = [_axis(left, last, across, bottom, WIDTH, "s"), _levels(left, WIDTH - right, bottom, most, up)]
+    for hole in trace.underruns:
+        x = left + (hole.at - start) * across
+        parts.append(_band(hole, x, hole.seconds * across, top, bottom))
+    received = _steps([(left + p.at * across, bottom - p.received * up) for p in points])
+    edge = left + last * across
+    received += f" H{edge:.1f}"
+    if is_played:
+        line = [(left + p.at * across, bottom - (p.heard or 0.0) * up) for p in points]
+        heard = " L".join(f"{x:.1f} {y:.1f}" for x, y in line)
+        back = " L".join(f"{x:.1f} {y:.1f}" for x, y in reversed(line))
+        parts.append(f'<path class="buffered" d="M{received} L{edge:.1f} {line[-1][1]:.1f} L{back} Z"/>')
+        parts.append(f'<path class="heard" d="M{heard}"/>')
+        parts.append(f'<text class="heard-name" x="{edge + 6:.1f}" y="{line[-1][1] + 14:.1f}">heard</text>')
+    parts.append(f'<path class="received" d="M{received}"/>')
+    parts.append(f'<text class="received-name" x="{edge + 6:.1f}" y="{bottom - most * up - 2:.1f}">received</text>')
+    for hole in trace.underflows:
+        x = left + (hole.at - start) * across
+        parts.append(
+            f'<path class="underflow" d="M{x:.1f} {bottom - 9:.1f} l5 9 h-10 Z">'
+            f"<title>device underflow at {hole.position:.2f} s of the audio</title></path>"
+        )
+    return _svg("curve", WIDTH, height, title, parts)
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """Leave out points of a long curve, never its first and last one."""
+    step = math.ceil(len(points) / MOST_POINTS)
+    return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
+
+
+def _band(hole: Hole, x: float, width: float, top: float, bottom: float) -> str:
+    took = f"{shown(1000 * hole.seconds, 'ms')} ms"
+    return (
+        f'<rect class="underrun" x="{x:.1f}" y="{top:.1f}" width="{max(2.0, width):.1f}" height="{bottom - top:.1f}">'
+        f"<title>underrun of {took} at {hole.position:.2f} s of the audio</title></rect>"
+        f'<text class="underrun-name" x="{x + max(2.0, width) / 2:.1f}" y="{top - 6:.1f}" text-anchor="middle">'
+        f"{took}</text>"
+    )
+
+
+def _steps(points: Sequence[tuple[float, float]]) -> str:
+    """Write a line that stays level until the next point."""
+    (x, y), *rest = points
+    return f"{x:.1f} {y:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in rest)
+
+
+def ticks(end: float, most: int = 6) -> list[float]:
+    """Give round numbers from 0 to `end`, at most that many and one more."""
+    step = 10.0 ** math.floor(math.log10(end / most))
+    step = next(step * factor for factor in (1, 2, 5, 10) if step * factor * most >= end)
+    return [index * step for index in range(int(end / step * (1 + 1e-9)) + 1)]
+
+
+def _axis(left: float, end: float, scale: float, bottom: float, width: float, unit: str) -> str:
+    parts = []
+    for value in ticks(end):
+        x = left + value * scale
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom:.1f}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{value:g}</text>')
+    parts.append(f'<text class="tick" x="{width - 4:g}" y="{bottom + 15:.1f}" text-anchor="end">{unit}</text>')
+    return "".join(parts)
+
+
+def _levels(left: float, right: float, bottom: float, most: float, up: float) -> str:
+    parts = []
+    for value in ticks(most, 4):
+        y = bottom - value * up
+        parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{left - 7:.1f}" y="{y + 4:.1f}" text-anchor="end">{value:g} s</text>')
+    return "".join(parts)
+
+
+def _short(name: str, longest: int = 30) -> str:
+    """Cut a name to what the drawing has room for."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def _svg(kind: str, width: float, height: float, title: str, parts: Iterable[str]) -> str:
+    return (
+        f'<svg class="{kind}" viewBox="0 0 {width:g} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )

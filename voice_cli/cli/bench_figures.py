@@ -1,0 +1,154 @@
+"""What the runs of `voice bench` come to: medians and 95th percentiles, and the rows of its table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from voice_cli.cli.bench_runs import Run, Target
+
+TIME = "ms"
+
+
+class Figure(NamedTuple):
+    """One column of the table."""
+
+    key: str
+    title: str
+    unit: str
+    meaning: str
+
+
+FIGURES = (
+    Figure("ttfa_ms", "TTFA", TIME, "time to first audio: from the start to the first audible frame at the device"),
+    Figure("ttfb_ms", "TTFB", TIME, "time to first byte: from the request to the first byte of the answer"),
+    Figure("added_ms", "added", TIME, "what this program and the device add: TTFA less TTFB less leading silence"),
+    Figure("real_time_factor", "RTF", "", "seconds that the backend takes for a second of audio: under 1 it keeps up"),
+    Figure("underruns", "underruns", "", "how often the sound waited for the backend or the network"),
+    Figure("device_underflows", "underflows", "", "how often the device was not served in time by this machine"),
+)
+
+
+class Spread(NamedTuple):
+    """A figure over the runs."""
+
+    median: float
+    p95: float
+
+
+class Measured(NamedTuple):
+    """A target and its runs, in their order."""
+
+    target: Target
+    runs: Sequence[Run]
+
+    @property
+    def complete(self) -> list[Run]:
+        """The runs that count: all of it came, and was heard where it was to be."""
+        return [run for run in self.runs if not run.exit_code]
+
+    @property
+    def exit_code(self) -> int:
+        """The highest of its runs' exit codes."""
+        return max((run.exit_code for run in self.runs), default=0)
+
+    @property
+    def error(self) -> str | None:
+        """Tell what went wrong, and how often, where something did."""
+        failed = [run.report["error"] for run in self.runs if run.exit_code]
+        if not failed:
+            return None
+        worst = max(failed, key=lambda error: int(error["exit_code"]))
+        words = worst["message"] + (f" ({worst['hint']})" if worst["hint"] else "")
+        return f"{len(failed)} of {len(self.runs)} failed: {words}"
+
+    @property
+    def typical(self) -> Run | None:
+        """The run whose TTFA (TTFB, where nothing was played) is the median of the complete ones."""
+        key = "ttfa_ms" if any(figure(run, "ttfa_ms") is not None for run in self.complete) else "ttfb_ms"
+        runs = sorted(self.complete, key=lambda run: (figure(run, key) is None, figure(run, key) or 0.0))
+        return runs[(len(runs) - 1) // 2] if runs else None
+
+
+def figure(run: Run, key: str) -> float | None:
+    """Read one figure of a run; None: it was not measured."""
+    if key != "added_ms":
+        value = run.report[key]
+        return None if value is None else float(value)
+    ttfa, ttfb = run.report["ttfa_ms"], run.report["ttfb_ms"]
+    if ttfa is None or ttfb is None:
+        return None
+    return round(float(ttfa) - float(ttfb) - float(run.report["leading_silence_ms"] or 0.0), 2)
+
+
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Give median and 95th percentile of what was measured; None if nothing was.
+
+    The percentile is the nearest rank (of fewer than 20 values it is the largest): a value that was really seen.
+    """
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    middle = len(known) // 2
+    median = known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
+    return Spread(round(median, 4), known[math.ceil(0.95 * len(known)) - 1])
+
+
+def summary(measured: Measured) -> dict[str, Spread | None]:
+    """Give each figure's spread over the complete runs."""
+    return {column.key: spread([figure(run, column.key) for run in measured.complete]) for column in FIGURES}
+
+
+def shown(value: float, unit: str) -> str:
+    """Write a figure for people: whole milliseconds from 100 on, and no more digits than were measured."""
+    if unit == TIME:
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:.2g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def tsv(measured: Sequence[Measured]) -> list[str]:
+    """Write the table for a program: tabs between, a line of names first, `-` where nothing was measured."""
+    names = ["target", "format", "runs", "complete"]
+    for column in FIGURES:
+        names += [column.key, f"{column.key}_p95"]
+    lines = ["\t".join([*names, "error"])]
+    for each in measured:
+        cells: list[Any] = [each.target.name, each.target.format, len(each.runs), len(each.complete)]
+        for found in summary(each).values():
+            cells += ["-", "-"] if found is None else [f"{found.median:g}", f"{found.p95:g}"]
+        cells.append(each.error or "-")
+        lines.append("\t".join(" ".join(str(cell).split()) for cell in cells))
+    return lines
+
+
+def as_object(measured: Measured) -> dict[str, Any]:
+    """Put a target and all its runs as `--json` gives them. Moments and times count from the start of each run."""
+    target = measured.target
+    return {
+        "target": target.name,
+        "profile": target.settings.profile_name,
+        "backend": target.settings.profile.backend,
+        "server": target.where or None,
+        "format": target.format,
+        "exit_code": measured.exit_code,
+        "summary": {key: found and found._asdict() for key, found in summary(measured).items()},
+        "runs": [_run_object(run) for run in measured.runs],
+    }
+
+
+def _run_object(run: Run) -> Mapping[str, Any]:
+    trace = run.trace
+    moments, points = {}, []
+    if trace is not None and trace.moments:
+        start = beginning(run)
+        moments = {name: round(1000 * (at - start), 2) for name, at in trace.moments.items()}
+        points = [
+            [round(1000 * (point.at - start), 2), round(point.received, 4), point.heard and round(point.heard, 4)]
+            for point in trace.curve
+        ]
+    return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": moments, "curve": points}
+
+
+def beginning(run: Run) -> float:
+    """Give the moment from which a run's times count, on its own clock; it must have a trace with moments."""
+    moments = run.trace.moments if run.trace is not None else {}
+    return moments.get("process_start", min(moments.values()))

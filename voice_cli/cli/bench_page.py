@@ -1,0 +1,149 @@
+"""The page of `voice bench --html`: one file that needs nothing else, no network, no script, light and dark.
+
+Its frame and its style are `bench_page.html` beside this; here it is filled. Whatever came from a setting, a server or
+the person is escaped, and the page forbids itself (Content-Security-Policy) to load anything, should that fail.
+"""
+
+import os
+import platform
+import string
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from voice_cli import __version__
+from voice_cli.cli.bench_charts import KINDS, bars_of, buffer_curve, comparison, waterfall
+from voice_cli.cli.bench_figures import FIGURES, Measured, figure, shown, summary
+from voice_cli.cli.bench_runs import Run
+
+LONGEST_TEXT = 400
+"""Characters of the text that the page shows."""
+
+
+class About(NamedTuple):
+    """What all runs have in common."""
+
+    text: str
+    mode: str
+    when: str
+    machine: str
+    interrupted: bool
+
+    @classmethod
+    def of_now(cls, text: str, *, warm: bool, interrupted: bool) -> "About":
+        """Describe this machine, at this time."""
+        return cls(
+            text,
+            "warm: one process, connections kept" if warm else "cold: a new process for each run",
+            time.strftime("%Y-%m-%d %H:%M %z"),
+            f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
+            f"Python {platform.python_version()}, voice {__version__}",
+            interrupted,
+        )
+
+
+def page(measured: Sequence[Measured], about: About) -> str:
+    """Write the page."""
+    with open(os.path.join(os.path.dirname(__file__), "bench_page.html"), encoding="utf-8") as file:
+        frame = string.Template(file.read())
+    text = about.text if len(about.text) <= LONGEST_TEXT else f"{about.text[:LONGEST_TEXT]}…"
+    return frame.substitute(
+        text=escape(text),
+        about=escape(f"{about.mode} · {about.when} · {about.machine}"),
+        warning="<p><b>It was broken off: this is what had been measured by then.</b></p>" if about.interrupted else "",
+        heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *(_head(f.key) for f in FIGURES))),
+        rows="\n".join(_row(each) for each in measured),
+        comparison=_comparison(measured),
+        targets="\n".join(_target(each) for each in measured),
+        meanings="".join(f"<dt>{column.title}</dt><dd>{escape(column.meaning)}</dd>" for column in FIGURES),
+    )
+
+
+def name_of(measured: Measured) -> str:
+    """Name a target and its format, as in `kokoro · mp3`."""
+    return f"{measured.target.name} · {measured.target.format}"
+
+
+def _head(key: str) -> str:
+    column = next(column for column in FIGURES if column.key == key)
+    return f'<abbr title="{escape(column.meaning)}">{column.title}</abbr>{f", {column.unit}" if column.unit else ""}'
+
+
+def _row(measured: Measured) -> str:
+    target = measured.target
+    cells = [escape(target.name), escape(target.format), f"{len(measured.complete)} of {len(measured.runs)}"]
+    for column, found in zip(FIGURES, summary(measured).values(), strict=True):
+        if found is None:
+            cells.append("–")
+        else:
+            cells.append(f"{shown(found.median, column.unit)}<i>{shown(found.p95, column.unit)}</i>")
+    row = "".join(f"<td>{cell}</td>" for cell in cells)
+    if not measured.error:
+        return f"<tr>{row}</tr>"
+    error = f'<tr class="error"><td colspan="{len(cells)}">{escape(measured.error)}</td></tr>'
+    return f'<tr class="has-error">{row}</tr>{error}'
+
+
+def _comparison(measured: Sequence[Measured]) -> str:
+    rows = [(name_of(each), run) for each in measured if (run := each.typical) is not None and bars_of(run)]
+    if not rows:
+        return ""
+    drawing = comparison(rows, "From the start to the first sound, the median run of each target")
+    return (
+        "<h2>From the start to the first sound <small>the median run of each target</small></h2>"
+        f'<section class="card">{_legend(("ours", "network", "server", "silence"))}'
+        f'<div class="scroll">{drawing}</div></section>'
+    )
+
+
+def _legend(kinds: Sequence[str]) -> str:
+    def key(kind: str) -> str:
+        return f'<svg viewBox="0 0 12 12" aria-hidden="true"><rect class="{kind}" width="12" height="12" rx="3"/></svg>'
+
+    return f'<ul class="legend">{"".join(f"<li>{key(kind)}{KINDS[kind]}</li>" for kind in kinds)}</ul>'
+
+
+def _target(measured: Measured) -> str:
+    target = measured.target
+    described = " · ".join(filter(None, (target.settings.profile.backend, target.where)))
+    typical = measured.typical
+    runs = [
+        _run(run, number, name_of(measured), is_open=run is typical)
+        for number, run in enumerate(measured.runs, start=1)
+    ]
+    return f"<h2>{escape(name_of(measured))} <small>{escape(described)}</small></h2>{''.join(runs)}"
+
+
+def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
+    facts = [f"<b>Run {number}</b>"]
+    for column in FIGURES:
+        value = figure(run, column.key)
+        if value is not None and (column.unit or value):
+            facts.append(f"<span>{column.title} {shown(value, column.unit)} {column.unit}</span>")
+    if is_open:
+        facts.append("<span>the median run</span>")
+    if run.exit_code:
+        error = run.report["error"]
+        facts.append(f'<span class="bad">{escape(run.report["outcome"])}: {escape(error["message"])}</span>')
+    drawings = []
+    if bars_of(run):
+        drawing = waterfall(run, f"Waterfall of run {number}, {name}")
+        drawings.append(f"<figure><figcaption>Where the time to the first sound went</figcaption>{drawing}</figure>")
+    drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
+    if drawing:
+        drawings.append(
+            f"<figure><figcaption>Audio received and heard; between them, the buffer{_marks(run)}</figcaption>"
+            f"{drawing}</figure>"
+        )
+    inside = f'<div class="drawings">{"".join(drawings)}</div>' if drawings else ""
+    return f"<details{' open' if is_open else ''}><summary>{''.join(facts)}</summary>{inside}</details>"
+
+
+def _marks(run: Run) -> str:
+    marks = ""
+    if run.trace is not None and run.trace.underruns:
+        marks += "; red: underruns"
+    if run.trace is not None and run.trace.underflows:
+        marks += "; triangles: device underflows"
+    return marks

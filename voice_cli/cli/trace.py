@@ -1,0 +1,89 @@
+"""The whole account of one `voice say`, for a program that starts it: every moment, and the curve of the buffer.
+
+`--json` prints one documented object, and what is in it is a promise; a trace is for `voice bench`, and may change. So
+it goes another way: to the file that the environment variable VOICE_TRACE names. A variable, because a hidden option
+would have to stand in `options.SayOptions`, which is the command line that people see, or send the run through typer,
+which is not the run to be measured; a file, because Windows passes no descriptors on. It is read when the request has
+left and written when the last frame was heard, so a run that is traced is as fast as one that is not.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.timeline import PlaybackMetrics, Timeline
+
+if TYPE_CHECKING:
+    from voice_cli.playback.curve import Hole, Point
+
+TRACE_ENV = "VOICE_TRACE"
+
+
+class Trace(NamedTuple):
+    """What happened when, in seconds on `time.monotonic`."""
+
+    moments: dict[str, float]
+    """`timeline.MOMENTS`, as far as they came."""
+    curve: "list[Point]"
+    underruns: "list[Hole]"
+    underflows: "list[Hole]"
+
+
+class TracedTimeline(Timeline):
+    """A timeline that keeps what a curve needs, and hands the trace over when its figures are worked out."""
+
+    __slots__ = ("_give",)
+
+    def __init__(self, give: Callable[[Trace], None]) -> None:
+        super().__init__(arrivals=[])
+        self._give = give
+
+    def metrics(self, feed: Feed | None) -> PlaybackMetrics:
+        from voice_cli.playback.curve import curve, underflows, underruns
+
+        # Not super(): a dataclass with slots is another class than the one that its methods were written in.
+        metrics = Timeline.metrics(self, feed)
+        self._give(
+            Trace(
+                dict(self.moments),
+                curve(self.arrivals or [], feed),
+                underruns(feed) if feed is not None else [],
+                underflows(feed) if feed is not None else [],
+            )
+        )
+        return metrics
+
+
+def traced_timeline() -> Timeline:
+    """Make the timeline of a `voice say` whose trace goes to the file that VOICE_TRACE names."""
+    path = os.environ[TRACE_ENV]
+    return TracedTimeline(lambda trace: _write(path, trace))
+
+
+def _write(path: str, trace: Trace) -> None:
+    import json
+
+    # Who asked for it sees that it is missing; whoever listens has nothing to do with it.
+    with suppress(OSError), open(path, "w", encoding="utf-8") as file:
+        json.dump(trace._asdict(), file)
+
+
+def read(path: str) -> Trace | None:
+    """Read a trace that was written; None if there is none."""
+    import json
+
+    from voice_cli.playback.curve import Hole, Point
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return Trace(
+        tree["moments"],
+        [Point(*point) for point in tree["curve"]],
+        [Hole(*hole) for hole in tree["underruns"]],
+        [Hole(*hole) for hole in tree["underflows"]],
+    )
