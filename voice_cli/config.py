@@ -21,7 +21,7 @@ class Key(NamedTuple):
     """What is to be known of a key besides its type and default."""
 
     kind: type
-    """str or float."""
+    """str, float, int, or dict for a table of texts."""
     check: Callable[[Any], str | None] | None = None
     """Says what is wrong with a value, or None."""
     env: str | None = None
@@ -37,6 +37,10 @@ def keys_of(settings: type) -> dict[str, Key]:
 
 def _between(low: float, high: float) -> Callable[[float], str | None]:
     return lambda value: None if low <= value <= high else f"must be from {low:g} to {high:g}"
+
+
+def _whole(low: int, high: int) -> Callable[[float], str | None]:
+    return lambda value: None if value in range(low, high + 1) else f"must be a whole number from {low} to {high}"
 
 
 def _one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
@@ -67,10 +71,22 @@ class Profile(NamedTuple):
     speed: Annotated[float | None, Key(float, _between(0.25, 4), env="VOICE_SPEED")] = None
     """A factor."""
     instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None
+    compute: Annotated[str | None, Key(str, env="VOICE_COMPUTE")] = None
+    """Where an engine in this process runs: `auto`, `cpu`, `cuda`, `mps`."""
+    voices: Annotated[str | None, Key(str)] = None
+    """A folder of voices, for engines whose voices are files."""
+    preset: Annotated[str | None, Key(str, env="VOICE_PRESET")] = None
+    """One of Chatterbox's."""
+    steps: Annotated[float | None, Key(float, _whole(1, 100))] = None
+    """Of engines that refine their speech in steps: how many."""
+    cfg_scale: Annotated[float | None, Key(float, _between(0, 10))] = None
+    """VibeVoice's guidance."""
     api_key_env: Annotated[str | None, Key(str, _variable_name, shown=False)] = None
     """The environment variable that has the key."""
     api_key_command: Annotated[str | None, Key(str, shown=False)] = None
     """A command line whose first line of output is the key."""
+    speakers: Annotated[Mapping[str, str] | None, Key(dict)] = None
+    """Whose voice is whose in a dialogue."""
 
     def __repr__(self) -> str:
         shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
@@ -88,6 +104,14 @@ class Machine(NamedTuple):
     """Milliseconds, or `auto`."""
     timeout: Annotated[float, Key(float, _between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
     """Seconds of silence after which a server is given up."""
+    markdown: Annotated[str, Key(str, _one_of(("auto", "on", "off")), env="VOICE_MARKDOWN")] = "auto"
+    """Whether the text is read as Markdown."""
+    pause: Annotated[float, Key(float, _between(0, 10), env="VOICE_PAUSE")] = 0.3
+    """Seconds between two sentences that were spoken one by one."""
+    flush_after: Annotated[float, Key(float, _between(0.05, 60), env="VOICE_FLUSH_AFTER")] = 0.6
+    """Seconds in which no text came after which what there is is spoken."""
+    lookahead: Annotated[int, Key(int, _between(1, 16), env="VOICE_LOOKAHEAD")] = 1
+    """Utterances that are asked for ahead of the one that arrives."""
 
 
 class Config(NamedTuple):
@@ -99,6 +123,8 @@ class Config(NamedTuple):
     profiles: Mapping[str, Profile] = {}
     machine: Mapping[str, Any] = {}
     """The keys of `Machine` that the file sets."""
+    pronounce: Mapping[str, str] = {}
+    """How words are said."""
 
 
 class Settings(NamedTuple):
@@ -107,6 +133,8 @@ class Settings(NamedTuple):
     profile_name: str | None
     profile: Profile
     machine: Machine
+    pronounce: Mapping[str, str]
+    """How words are said."""
     origins: Mapping[str, str]
     """Setting to where it came from, for those that are not defaults."""
 
@@ -153,7 +181,7 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
 
 
 def _checked(path: str, tree: dict[str, Any]) -> Config:
-    known = {"profile", "profiles", *Machine._fields}
+    known = {"profile", "profiles", "pronounce", *Machine._fields}
     for key in tree:
         if key not in known:
             _refuse_secret(f"{path}: {key}", key)
@@ -176,8 +204,9 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
         raise ConfigError(f"{path}: profile must be the name of a profile, as a string")
     if chosen is not None and chosen not in profiles:
         raise ConfigError(f"{path}: profile names {chosen!r}, which is not there{_nearest(chosen, profiles)}")
-    machine = {key: tree[key] for key in tree if key not in ("profile", "profiles")}
-    return Config(path, True, chosen, profiles, _checked_table(path, "", machine, Machine))
+    machine = {key: tree[key] for key in tree if key not in ("profile", "profiles", "pronounce")}
+    pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
+    return Config(path, True, chosen, profiles, _checked_table(path, "", machine, Machine), pronounce)
 
 
 def _checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -208,8 +237,9 @@ def _checked_value(where: str, value: Any, key: Key) -> Any:
         value = f"{value:g}"
     if kind is str and where.endswith(": device") and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, kind):
-        name = {str: "a string", float: "a number"}[kind]
+    wrong_kind = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    if wrong_kind or (kind is dict and not all(isinstance(text, str) for text in value.values())):
+        name = {str: "a string", float: "a number", int: "a whole number", dict: "a table of strings"}[kind]
         raise ConfigError(f"{where} must be {name}" + (f", and is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
@@ -273,14 +303,14 @@ def settle(
     if profile["base_url"] is None and name is None and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
-    return Settings(name, Profile(**profile), Machine(**machine), origins)
+    return Settings(name, Profile(**profile), Machine(**machine), config.pronounce, origins)
 
 
 def _from_environment(variable: str, text: str, key: Key) -> Any:
     value: Any = text
-    if key.kind is float:
+    if key.kind in (float, int):
         try:
-            value = float(text)
+            value = key.kind(text)
         except ValueError:
             raise ConfigError(f"${variable} must be a number, and is {text!r}") from None
     return _checked_value(f"${variable}", value, key)

@@ -10,11 +10,29 @@ BACKENDS = {
     "espeak": ("voice_cli.backends.espeak", "EspeakBackend"),
     "http": ("voice_cli.backends.http", "HttpBackend"),
     "openai": ("voice_cli.backends.openai", "OpenAIBackend"),
+    "sherpa": ("voice_cli.backends.sherpa", "SherpaBackend"),
+    "piper": ("voice_cli.backends.piper", "PiperBackend"),
+    "chatterbox": ("voice_cli.backends.chatterbox", "ChatterboxBackend"),
+    "vibevoice": ("voice_cli.backends.vibevoice", "VibeVoiceBackend"),
 }
 """Name to module and class."""
 
 REMOTE = frozenset({"http", "openai"})
 """Those that take `base_url`, `api_key` and `timeout`."""
+
+ENGINE_KEYS = {
+    "sherpa": ("model", "compute", "steps"),
+    "piper": ("model", "compute"),
+    "chatterbox": ("model", "compute", "preset", "voices"),
+    "vibevoice": ("model", "compute", "voices", "steps", "cfg_scale"),
+}
+"""Those that run a model of the person's own in this process, and the keys of a profile that each takes."""
+
+
+def options_of(name: str, profile: object) -> dict[str, Any]:
+    """Give what a profile says of an engine's own options; of a backend that is none: nothing."""
+    said = {key: getattr(profile, key) for key in ENGINE_KEYS.get(name, ())}
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def open_backend(name: str, **options: Any) -> Backend:

@@ -71,9 +71,14 @@ class Backend(ABC):
         """Send the request, or start the engine, and return without waiting for the answer.
 
         Raises:
+            UsageError: it cannot do what is asked (a speed, a voice's name).
             BackendError: it can be told at once that nothing will come.
 
         """
+
+    def expected(self, codec: str) -> Encoding:
+        """Say what asking for a codec should bring, before there is anything to ask."""
+        return Encoding(codec)
 
     @abstractmethod
     def voices(self) -> list[Voice]:

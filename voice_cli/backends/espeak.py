@@ -100,6 +100,9 @@ class EspeakBackend(Backend):
         _engine.begin(job)
         return EspeakStream(job)
 
+    def expected(self, codec: str) -> Encoding:  # noqa: ARG002
+        return Encoding("pcm", FORMAT)
+
     def voices(self) -> list[Voice]:
         """List the voices, then the variants (`+f3`), which go with every voice.
 
@@ -194,7 +197,7 @@ class _Engine:
         while (job := self._next()) is not None:
             try:
                 if not job.handoff.cancelled:
-                    self.library().speak(job)
+                    job.run(self.library())
                 job.handoff.close()
             except VoiceError as error:
                 job.handoff.fail(error)
@@ -212,4 +215,6 @@ class _Engine:
 
 
 _engine = _Engine()
+begin = _engine.begin
+"""For other jobs than speech that need the library to themselves."""
 atexit.register(_engine.stop)

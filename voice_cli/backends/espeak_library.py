@@ -118,6 +118,10 @@ class Job:
         self.moments = {"request_sent": time.monotonic()}
         self.words: list[WordEvent] = []
 
+    def run(self, library: "Library") -> None:
+        """Do it, on the worker: speak."""
+        library.speak(self)
+
 
 class Library:
     """The loaded library. `speak` is the worker's; the rest is any thread's."""
@@ -173,6 +177,18 @@ class Library:
         if status != 0:
             raise EngineError(f"espeak-ng failed to speak (status {status})")
         job.moments["last_byte"] = time.monotonic()
+
+    def clauses(self, text: str, voice: str, mode: int) -> list[tuple[str, str]]:
+        """Give the text's clauses as (phonemes, stretch of text), silently; the worker's, as `speak`.
+
+        Raises:
+            UsageError: there is no such voice.
+
+        """
+        from voice_cli.backends.espeak_phonemes import clauses_of
+
+        self._choose(voice)
+        return clauses_of(self._library, _speakable(text), mode)
 
     def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
         """Take a chunk: espeak-ng's callback, on the worker. 1 stops it. What it raised would be lost."""

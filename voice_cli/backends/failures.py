@@ -1,6 +1,6 @@
 """What a server's refusal means, as one of our errors: shared by every backend that speaks HTTP."""
 
-from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError
+from voice_cli.errors import AuthenticationError, BackendError, ConfigError, RateLimitError, ServerError
 
 
 def refusal(
@@ -38,3 +38,21 @@ def refusal(
             f"{where} failed ({status}){said}", hint="try again; if it stays, it is the server's to mend"
         )
     return ServerError(f"{where} does not take the request ({status}){said}")
+
+
+def check_key(key: str | None) -> None:
+    """See that a header can carry the key.
+
+    Raises:
+        ConfigError: it cannot. Does not show it.
+
+    """
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise ConfigError("the API key has characters that no HTTP header can carry", hint="a line break, perhaps?")
+
+
+def without_credentials(address: str) -> str:
+    """Give an address that may be shown."""
+    scheme, separator, rest = address.rpartition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"

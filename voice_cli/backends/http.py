@@ -21,7 +21,7 @@ import pycurl
 from voice_cli import __version__
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.failures import refusal
+from voice_cli.backends.failures import check_key, refusal, without_credentials
 from voice_cli.errors import (
     ConfigError,
     Interrupted,
@@ -62,7 +62,7 @@ TLS_ERRORS = frozenset(
 
 
 class HttpBackend(Backend):
-    """One server. Its connection is kept between requests. One stream at a time; one thread at a time."""
+    """One server. Its connections are kept between requests. Any number of streams, each read by one thread."""
 
     name = "http"
 
@@ -78,13 +78,12 @@ class HttpBackend(Backend):
 
         """
         if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url {base_url!r} is no http:// or https:// address")
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-            raise ConfigError("the API key has characters that no HTTP header can carry", hint="a line break, perhaps?")
+            raise ConfigError(f"base_url {without_credentials(base_url)!r} is no http:// or https:// address")
+        check_key(api_key)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout = timeout
-        self._multi = pycurl.CurlMulti()
+        self._transfers = Transfers()
 
     @property
     def where(self) -> str:
@@ -103,7 +102,7 @@ class HttpBackend(Backend):
         easy = self._easy(openai.SPEECH_PATH, ["Content-Type: application/json", "Expect:"])
         easy.setopt(pycurl.POSTFIELDS, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
         stream = HttpStream(
-            self._multi,
+            self._transfers,
             easy,
             where=self.where,
             timeout=self._timeout,
@@ -112,11 +111,16 @@ class HttpBackend(Backend):
         stream.send(SEND_SECONDS)
         return stream
 
+    def expected(self, codec: str) -> Encoding:
+        return openai.expected_encoding(codec)
+
     def voices(self) -> list[Voice]:
         if self.where == "api.openai.com":
             return [Voice(name, language="") for name in openai.VOICES]
         easy = self._easy(openai.VOICES_PATH, [])
-        body = b"".join(HttpStream(self._multi, easy, where=self.where, timeout=self._timeout, expected=Encoding(None)))
+        body = b"".join(
+            HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
+        )
         found = openai.voices_in(body)
         if found is None:
             raise ServerError(f"{self.where} does not say which voices it has", hint="its documentation may")
@@ -136,7 +140,7 @@ class HttpBackend(Backend):
         return easy
 
     def close(self) -> None:
-        self._multi.close()
+        self._transfers.close()
 
 
 def trust_system_certificates(easy: Any) -> None:
@@ -161,6 +165,14 @@ class _Waker:
         else:
             self.fd, self._write_fd = os.pipe()
 
+    def rest(self) -> None:
+        """Be unreadable again, until the next time."""
+        if select.select([self.fd], [], [], 0)[0]:
+            if sys.platform == "win32":
+                self._sockets[0].recv(64)
+            else:
+                os.read(self.fd, 64)
+
     def wake(self) -> None:
         if sys.platform == "win32":
             self._sockets[1].send(b"!")
@@ -176,47 +188,115 @@ class _Waker:
             os.close(self._write_fd)
 
 
+class Transfers:
+    """libcurl's multi handle, which belongs to one thread at a time, for several.
+
+    Whoever reads a stream drives all transfers; what comes for another stream waits there. Whoever adds one drives it
+    for a while, and then wakes those who wait, so that they look after it.
+    """
+
+    def __init__(self) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._lock = threading.RLock()
+        self._streams: dict[Any, HttpStream] = {}
+
+    def add(self, stream: "HttpStream") -> None:
+        with self._lock:
+            self._multi.add_handle(stream.easy)
+            self._streams[stream.easy] = stream
+
+    def hand_over(self, stream: "HttpStream") -> None:
+        """Let those who wait look after that one's sockets too. For who has driven it up to now."""
+        with self._lock:
+            others = [other for other in self._streams.values() if other is not stream]
+        for other in others:
+            other.wake()
+
+    def remove(self, stream: "HttpStream") -> None:
+        with self._lock:
+            if self._streams.pop(stream.easy, None) is not None:
+                self._multi.remove_handle(stream.easy)
+                stream.easy.close()
+
+    def perform(self) -> None:
+        """Do what can be done now; never waits."""
+        with self._lock:
+            self._multi.perform()
+            for stream in self._streams.values():
+                stream.note_moments()
+            _, done, failed = self._multi.info_read()
+            for easy in done:
+                self._streams[easy].end(None)
+            for easy, code, reason in failed:
+                self._streams[easy].end((code, reason))
+
+    def wait(self, waker: int, seconds: float) -> None:
+        """Wait for any socket, or the descriptor `waker`, or that long. Lets go of the interpreter."""
+        with self._lock:
+            due = self._multi.timeout()
+            readable, writable, failing = self._multi.fdset()
+        if due >= 0:
+            seconds = min(seconds, due / 1000)
+        try:
+            select.select([*readable, waker], writable, failing, max(0.0, seconds))
+        except (OSError, ValueError):
+            return  # another thread has closed one of them: look again
+
+    def close(self) -> None:
+        with self._lock:
+            for stream in list(self._streams.values()):
+                self.remove(stream)
+            self._multi.close()
+
+
 class HttpStream(SpeechStream):
     """The body of one response, as it comes."""
 
-    def __init__(self, multi: Any, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
+    def __init__(self, transfers: Transfers, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
         self.expected = expected
         self.announced = None
         self.moments = {}
-        self._multi = multi
-        self._easy = easy
+        self.easy = easy
+        self._transfers = transfers
         self._where = where
         self._timeout = timeout
         self._waker = _Waker()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._closed = False
+        self._iterated = False
         self._cancelled = False
         self._chunks: deque[bytes] = deque()
         self._error_body = bytearray()
         self._headers: dict[str, str] = {}
         self._status = 0
+        self._sent = False
         self._received = 0
         self._curl_error: tuple[int, str] | None = None
         self._ended = False
         easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
         easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
         self._began = self._heard_at = time.monotonic()
-        multi.add_handle(easy)
+        transfers.add(self)
 
     def send(self, seconds: float) -> None:
         """Go on until the request has left, or for that many seconds. Before the iteration begins."""
         deadline = self._began + seconds
         while not self._ended:
-            self._perform()
+            self._transfers.perform()
             left = deadline - time.monotonic()
-            if left <= 0 or self._easy.getinfo(pycurl.REQUEST_SIZE):
-                return
-            self._wait(left)
+            if left <= 0 or self._sent:
+                break
+            self._transfers.wait(self._waker.fd, left)
+        self._transfers.hand_over(self)
 
     def __iter__(self) -> Iterator[bytes]:
+        with self._lock:
+            self._iterated = True
+            self._stop_if_cancelled()
+        self._heard_at = time.monotonic()
         try:
             while True:
-                self._perform()
+                self._transfers.perform()
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()
@@ -224,7 +304,8 @@ class HttpStream(SpeechStream):
                 if self._ended:
                     break
                 self._stop_if_cancelled()
-                self._wait(self._patience())
+                self._transfers.wait(self._waker.fd, self._patience())
+                self._waker.rest()
                 self._stop_if_cancelled()
             self._conclude()
         finally:
@@ -233,6 +314,18 @@ class HttpStream(SpeechStream):
     def cancel(self) -> None:
         with self._lock:
             self._cancelled = True
+            unread = not self._iterated
+        if unread:
+            self._close()
+        self.wake()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._close()
+
+    def wake(self) -> None:
+        """Let whoever waits in this stream look around. Any thread."""
+        with self._lock:
             if not self._closed:
                 self._waker.wake()
 
@@ -242,39 +335,27 @@ class HttpStream(SpeechStream):
 
     def _close(self) -> None:
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._multi.remove_handle(self._easy)
-                self._easy.close()
-                self._waker.close()
+            if self._closed:
+                return
+            self._closed = True  # nobody wakes it from here on
+        self._transfers.remove(self)
+        self._waker.close()
 
     # libcurl's side.
 
-    def _perform(self) -> None:
-        if self._ended:
-            return
-        self._multi.perform()
-        if self._received and "request_sent" not in self.moments:
-            self._note_moments()
-        _, done, failed = self._multi.info_read()
-        if done or failed:
-            self._ended = True
-            self._curl_error = failed[0][1:] if failed else None
-            self._note_moments()
-            self.moments["last_byte"] = time.monotonic()
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for the sockets, for `cancel`, or for that long. Lets go of the interpreter."""
-        due = self._multi.timeout()
-        if due >= 0:
-            seconds = min(seconds, due / 1000)
-        readable, writable, failing = self._multi.fdset()
-        select.select([*readable, self._waker.fd], writable, failing, max(0.0, seconds))
+    def end(self, curl_error: tuple[int, str] | None) -> None:
+        """Hear that the transfer is over."""
+        self._ended = True
+        self._curl_error = curl_error
+        self.moments["last_byte"] = time.monotonic()
+        self.wake()
 
     def _patience(self) -> float:
         silence = time.monotonic() - self._heard_at
         if silence < self._timeout:
             return self._timeout - silence
+        if self._status >= 300:
+            self._conclude()  # it was refused; what stalls is only the reason
         if self._received:
             raise TruncatedAudio(
                 f"{self._where} sent nothing more for {self._timeout:g} s, after {self._received} bytes",
@@ -304,16 +385,21 @@ class HttpStream(SpeechStream):
         self._received += len(data)
         self._chunks.append(data)
 
-    def _note_moments(self) -> None:
+    def note_moments(self) -> None:
+        """Ask libcurl, which may not be asked in a callback, what happened when."""
+        if not self._sent:
+            self._sent = self.easy.getinfo(pycurl.REQUEST_SIZE) > 0
+        if "request_sent" in self.moments or not self._headers:
+            return
         for moment, info in (
             ("resolved", pycurl.NAMELOOKUP_TIME_T),
             ("connected", pycurl.CONNECT_TIME_T),
             ("tls", pycurl.APPCONNECT_TIME_T),
             ("request_sent", getattr(pycurl, "POSTTRANSFER_TIME_T", pycurl.PRETRANSFER_TIME_T)),
         ):
-            microseconds = self._easy.getinfo(info)
+            microseconds = self.easy.getinfo(info)
             if microseconds > 0:
-                self.moments.setdefault(moment, self._began + microseconds / 1e6)
+                self.moments[moment] = self._began + microseconds / 1e6
 
     # How it ended.
 
@@ -348,8 +434,10 @@ class HttpStream(SpeechStream):
             return NetworkError(
                 f"no connection to {where} within {self._timeout:g} s", hint="--timeout gives it longer"
             )
-        if code in (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL):
+        if code == pycurl.E_URL_MALFORMAT:
             return ConfigError(f"base_url is no address that can be asked: {one_line(reason)}")
+        if code == pycurl.E_UNSUPPORTED_PROTOCOL:  # ours is http(s), so it is the answer's
+            return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
         if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
             return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
         return NetworkError(f"the request to {where} failed: {one_line(reason)}")

@@ -10,23 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from voice_cli import __version__
-from voice_cli.cli.options import Option, SayOptions, options
+from voice_cli.audio import CODECS
+from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
 
-EXAMPLES = """\
-[bold]Examples[/bold]
-
-  voice say "Hello there"                        [dim]the embedded voice: no key, no network[/dim]
-
-  echo "Done." | voice say                       [dim]from a pipe[/dim]
-
-  voice say -f notes.txt -o notes.mp3 --no-play  [dim]to a file[/dim]
-
-  voice say "Hi" --base-url http://localhost:8880/v1 -m kokoro -v af_bella
-
-  voice say "Hi" -o - --no-play | aplay          [dim]WAV to another program[/dim]
-
-  voice say "Hi" --debug                         [dim]where the time goes[/dim]
-"""
+_EXAMPLES = "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)])
 
 app = typer.Typer(
     name="voice",
@@ -116,7 +103,7 @@ _text = inspect.Parameter(
 _parameters = [_text, *(_parameter(name, option) for name, option in options().items())]
 _say.__signature__ = inspect.Signature(_parameters)  # type: ignore[attr-defined]
 _say.__annotations__ = {parameter.name: parameter.annotation for parameter in _parameters}
-app.command("say", help="Say a text out loud, as it arrives.", epilog=EXAMPLES)(_say)
+app.command("say", help=SUMMARY, epilog=_EXAMPLES)(_say)
 
 
 @app.command("voices")
@@ -146,6 +133,18 @@ def devices(
     from voice_cli.cli.listings import list_devices
 
     raise typer.Exit(list_devices(as_json=json, debug=debug))
+
+
+@app.command("engines")
+def engines(
+    test: Annotated[bool, typer.Option("--test", help="Let each that is ready say a sentence, and time it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """List the engines that run in this process: installed, ready, and what is missing."""
+    from voice_cli.cli.engines import list_engines
+
+    raise typer.Exit(list_engines(test=test, as_json=json, debug=debug))
 
 
 config_app = typer.Typer(no_args_is_help=True, help="See and make the config file.")
@@ -184,3 +183,43 @@ def config_init(
     from voice_cli.cli.config_commands import init
 
     raise typer.Exit(init(force=force, debug=debug))
+
+
+def _bench(
+    text: Annotated[
+        list[str] | None, typer.Argument(help="What to say; '-': standard input.", show_default=False)
+    ] = None,
+    *,
+    runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="How often each is measured.")] = 5,
+    every_profile: Annotated[bool, typer.Option("--all", help="Measure every profile, side by side.")] = False,
+    formats: Annotated[
+        str | None,
+        typer.Option("--format", metavar=f"{'|'.join(CODECS)}[,…]", help="What to ask the server for: one or several."),
+    ] = None,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Keep process, connection and sound library; else each run is a new process.")
+    ] = False,
+    no_play: Annotated[bool, typer.Option("--no-play", help="Do not play: TTFA is not measured then.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every run.")] = False,
+    html: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Write a page with waterfalls and buffer curves.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    **flags: Any,
+) -> None:
+    from voice_cli.cli.bench import BenchOptions, bench
+
+    flags["no_play"] = no_play
+    options = BenchOptions(tuple(text or ()), flags, formats, runs, every_profile, warm, json, html, debug)
+    raise typer.Exit(bench(options))
+
+
+_BENCH_TAKES = (
+    *("profile", "backend", "base_url", "model", "voice", "speed", "instructions"),
+    *("timeout", "device", "volume", "prebuffer"),
+)
+_own = [p for p in inspect.signature(_bench).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+_shared = [_parameter(name, option) for name, option in options().items() if name in _BENCH_TAKES]
+_bench.__signature__ = inspect.Signature([*_own, *_shared])  # type: ignore[attr-defined]
+_bench.__annotations__ = {parameter.name: parameter.annotation for parameter in (*_own, *_shared)}
+app.command("bench", help="Measure backends, formats and devices, from the request to the ear.")(_bench)

@@ -1,9 +1,11 @@
 """`voice config show` and `voice config init`."""
 
 import os
+from collections.abc import Mapping
 
 import voice_cli
 from voice_cli.backends import BACKENDS
+from voice_cli.backends.failures import without_credentials
 from voice_cli.cli.console import report_error, say_to_person
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle
@@ -19,8 +21,13 @@ def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
     rows = [{"setting": "profile", "value": settings.profile_name, "origin": ""}]
     for layer in (settings.profile, settings.machine):
         for name, value in layer._asdict().items():
-            # The rest of a command's line may hold a secret.
-            shown = f"{value.split()[0]} …" if name == "api_key_command" and value else value
+            shown = value
+            if name == "api_key_command" and value is not None:
+                shown = "set"  # its line may hold a secret
+            elif name == "base_url" and value is not None:
+                shown = without_credentials(value)
+            elif isinstance(value, Mapping):
+                shown = ", ".join(f"{speaker}: {voice}" for speaker, voice in value.items())
             rows.append({"setting": name, "value": shown, "origin": settings.origins.get(name, "default")})
     rows.append({"setting": f"${KEY_ENV}", "value": "set" if os.environ.get(KEY_ENV) else None, "origin": ""})
     if not as_json:

@@ -1,10 +1,11 @@
-"""What goes to the person: on standard error, one clear line, and never a library's noise."""
+"""What goes out: what was asked for; and to the person one clear line on standard error, and no library's noise."""
 
+import contextlib
 import os
 import sys
 from typing import BinaryIO
 
-from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.errors import FileError, Interrupted, VoiceError
 
 
 def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
@@ -13,6 +14,8 @@ def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
     ALSA, JACK and PortAudio print to it when they like (PortAudio issues 163 and 739). `sys.stderr` goes on as before,
     on a descriptor of its own. With `keep` what they print is kept, and the returned file holds it.
     """
+    if sys.stderr is None or sys.stderr.fileno() != 2:  # there is none, or this was done before
+        return None
     sys.stderr.flush()
     noise: BinaryIO | None = None
     if keep:
@@ -20,10 +23,7 @@ def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
         sink = noise.fileno()
     else:
         sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        ours = os.dup(2)
-    except OSError:  # it is closed: there is nothing to protect
-        return noise
+    ours = os.dup(2)
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115
     os.dup2(sink, 2)
@@ -40,11 +40,34 @@ def _nameless_file() -> BinaryIO:
 
 def say_to_person(line: str) -> None:
     """Print a line to standard error; nobody there to read it is no error."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"voice: {line}\n")
+            sys.stderr.flush()
+
+
+def is_watched() -> bool:
+    """Tell whether standard error is a terminal, at which somebody may look."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def put_out(text: str) -> None:
+    """Write lines that were asked for to standard output.
+
+    Raises:
+        Interrupted: its reader has gone.
+        FileError: it cannot be written to.
+
+    """
+    if sys.stdout is None:
+        raise FileError("cannot write to standard output: it is closed")
     try:
-        sys.stderr.write(f"voice: {line}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as exc:
+        raise Interrupted("the reader of standard output has gone") from exc
+    except OSError as exc:
+        raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:

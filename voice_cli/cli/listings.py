@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.console import put_out, report_error, silence_libraries
 from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
 
@@ -56,12 +56,12 @@ def list_devices(*, as_json: bool, debug: bool) -> int:
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows with the same keys; a column in which nothing stands is left out of the table."""
     if as_json:
-        print(json.dumps(list(rows), ensure_ascii=False))  # noqa: T201
+        put_out(json.dumps(list(rows), ensure_ascii=False))
         return
     keys = [key for key in (rows[0] if rows else ()) if any(row[key] not in ("", None) for row in rows)]
-    if not sys.stdout.isatty():
-        for row in rows:
-            print("\t".join(str(row[key]) for key in keys))  # noqa: T201
+    if sys.stdout is None or not sys.stdout.isatty():
+        if rows:
+            put_out("\n".join("\t".join(str(row[key]) for key in keys) for row in rows))
         return
     from rich.console import Console
     from rich.table import Table

@@ -12,7 +12,20 @@ from voice_cli.backends import BACKENDS
 from voice_cli.config import Machine, Profile, keys_of
 from voice_cli.errors import UsageError
 
-SPEECH, SOUND, OUTPUT = "Speech", "Sound", "Output"
+SPEECH, TEXT, SOUND, OUTPUT = "Speech", "Text", "Sound", "Output"
+
+
+SUMMARY = "Say a text out loud, as it arrives."
+
+EXAMPLES = (
+    ('voice say "Hello there"', "the embedded voice: no key, no network"),
+    ('echo "Done." | voice say', "from a pipe; an llm's words are said as they come"),
+    ("voice say -f notes.txt -o notes.mp3 --no-play", "to a file"),
+    ('voice say "Hi" --base-url http://localhost:8880/v1 -m kokoro', "an OpenAI-compatible server"),
+    ('voice say "Hi" -o - --no-play | aplay', "WAV to another program"),
+    ('voice say "Hi" --debug', "where the time goes"),
+)
+"""Command lines, and what each is."""
 
 
 class Option(NamedTuple):
@@ -24,7 +37,7 @@ class Option(NamedTuple):
     """The heading in the help under which it stands."""
     metavar: str | None = None
     kind: type = str
-    """str, float, or bool for a flag without a value."""
+    """str, float, int, or bool for a flag without a value."""
 
 
 class SayOptions(NamedTuple):
@@ -61,6 +74,22 @@ class SayOptions(NamedTuple):
     timeout: Annotated[
         float | None, Option(("--timeout",), "Give a silent server up after so long (60).", SPEECH, "SECONDS", float)
     ] = None
+    markdown: Annotated[
+        str | None, Option(("--markdown",), "Read the text as Markdown (auto).", TEXT, "auto|on|off")
+    ] = None
+    dialogue: Annotated[
+        bool, Option(("--dialogue",), "Give each 'NAME: text' the voice of the profile's speakers.", TEXT, kind=bool)
+    ] = False
+    flush_after: Annotated[
+        float | None,
+        Option(("--flush-after",), "Say what there is when no text came for so long (0.6).", TEXT, "SECONDS", float),
+    ] = None
+    lookahead: Annotated[int | None, Option(("--lookahead",), "Utterances to ask for ahead (1).", TEXT, "N", int)] = (
+        None
+    )
+    pause: Annotated[
+        float | None, Option(("--pause",), "Silence between two sentences (0.3).", TEXT, "SECONDS", float)
+    ] = None
     device: Annotated[
         str | None, Option(("--device", "-d"), "The output device; see 'voice devices'.", SOUND, "NAME|INDEX")
     ] = None
@@ -80,6 +109,10 @@ class SayOptions(NamedTuple):
             OUTPUT,
             "FILE",
         ),
+    ] = None
+    show: Annotated[bool, Option(("--show",), "Print the text as it is heard.", OUTPUT, kind=bool)] = False
+    subtitles: Annotated[
+        str | None, Option(("--subtitles",), "Write what is said when, as .srt or .vtt.", OUTPUT, "FILE")
     ] = None
     json: Annotated[bool, Option(("--json",), "Print one JSON object on the outcome.", OUTPUT, kind=bool)] = False
     debug: Annotated[
@@ -101,6 +134,10 @@ class SayOptions(NamedTuple):
                 raise UsageError(f"--{name.replace('_', '-')} {wrong}; it is {value!r}")
         if self.save == "-" and self.json:
             raise UsageError("-o - and --json both want standard output", hint="save to a file, or leave --json out")
+        if self.show and (self.json or self.save == "-"):
+            raise UsageError("--show wants standard output for itself", hint="leave --json or -o - out")
+        if self.subtitles is not None and not self.subtitles.lower().endswith((".srt", ".vtt")):
+            raise UsageError(f"{self.subtitles}: subtitles are .srt or .vtt")
         if self.text and self.file is not None:
             raise UsageError("there is a text and a --file", hint="give one of them")
 

@@ -1,22 +1,26 @@
-"""`voice say` once its request has left: the device, the player, the status line."""
+"""`voice say` once its request has left: the device, the player, what a person sees meanwhile."""
 
 import os
 import signal
-import sys
 
-from voice_cli.backends.base import SpeechStream
+from voice_cli.backends.base import Backend
+from voice_cli.cli.console import is_watched
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
+from voice_cli.narration import Narration
 from voice_cli.playback.player import PlaybackResult, Player
-from voice_cli.playback.pump import Prebuffer
+from voice_cli.playback.pump import TICK, Between, Prebuffer
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline
 
+SHOW_TICK = 0.03
+"""Seconds between two looks at what is heard: a word takes some 300 ms."""
+
 
 def play(
-    stream: SpeechStream,
-    backend: str,
+    narration: Narration,
+    backend: Backend,
     settings: Settings,
     options: SayOptions,
     recorder: Recorder | None,
@@ -40,13 +44,32 @@ def play(
         volume=machine.volume,
         timeline=timeline,
         sink_optional=recorder is not None,
+        between=None if narration.is_one else _between(narration, machine.pause),
+        expected=backend.expected(settings.profile.format or "pcm").format,
+        tick=SHOW_TICK if options.show else TICK,
     )
-    if sys.stderr.isatty() and not (options.quiet or options.debug):
+    if options.show:
+        from voice_cli.cli.status import LiveText
+
+        live = LiveText(narration)
+        result = player.play(narration, on_tick=live.update)
+        live.finish(result)
+        return result
+    if is_watched() and not (options.quiet or options.debug):
         from voice_cli.cli.status import StatusLine
 
-        with StatusLine(backend) as status:
-            return player.play([stream], on_tick=status.update)
-    return player.play([stream])
+        with StatusLine(backend.name, narration, makes_file=options.no_play and not narration.is_one) as status:
+            return player.play(narration, on_tick=status.update)
+    return player.play(narration)
+
+
+def _between(narration: Narration, pause: float) -> Between:
+    """Tell the player of the narration's joins; `pause` in seconds."""
+    return Between(
+        pause_after=lambda index: narration.lines[index].pause * pause,
+        waits_for_text=lambda: narration.waits_for_text,
+        cancel=narration.cancel,
+    )
 
 
 def _device(text: str | None) -> int | str | None:

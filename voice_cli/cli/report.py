@@ -3,12 +3,14 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from voice_cli.cli.console import say_to_person
+from voice_cli.cli.console import put_out, say_to_person
 from voice_cli.cli.options import SayOptions
+from voice_cli.cli.spoken import cues, said, subtitles, words_of
 from voice_cli.config import Settings
 from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
+from voice_cli.narration import Narration
 from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import MOMENTS
 
@@ -51,46 +53,106 @@ BAR = 40
 """Columns of the waterfall."""
 
 
-def report(
-    options: SayOptions,
+class Ending(NamedTuple):
+    """What there is to say at the end."""
+
+    options: SayOptions
+    settings: Settings | None
+    narration: Narration | None
+    result: PlaybackResult | None
+    error: BaseException | None
+    saved: str | None
+    """Where the sound was saved."""
+    noise: BinaryIO | None
+    """What the sound libraries printed."""
+
+
+def report(ending: Ending) -> None:
+    """Say what became of it, as far as the options ask and something is out of the ordinary."""
+    options, result = ending.options, ending.result
+    if result is not None and result.device_error is not None and ending.error is None:
+        say_to_person(f"{result.device_error.message}, so nothing was played")
+    if ending.saved is not None and ending.error is not None and not options.quiet:
+        say_to_person(f"what came before that is in {ending.saved}")
+    if options.subtitles is not None and result is not None and ending.narration is not None:
+        _write_subtitles(options.subtitles, ending.narration, result)
+    if options.json:
+        put_out(as_json(ending.settings, result, ending.error, ending.saved, _spoken(ending)))
+    if ending.noise is not None:
+        print_noise(ending.noise)
+    if options.debug and result is not None and ending.settings is not None:
+        print_report(ending.settings, result)
+
+
+def _write_subtitles(path: str, narration: Narration, result: PlaybackResult) -> None:
+    text = subtitles(cues(narration.lines, result.sections, result.heard), vtt=path.lower().endswith(".vtt"))
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        say_to_person(f"cannot write {path}: {exc.strerror}")
+
+
+def _spoken(ending: Ending) -> dict[str, Any]:
+    """Tell what was said, what was not, and when each word or utterance was heard."""
+    narration, result = ending.narration, ending.result
+    if narration is None or result is None:
+        return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
+    unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()  # the lines are all there after it
+    lines = narration.lines
+    spoken = said(lines, result.sections, result.heard)
+    rest = "".join(line.text for line in lines)[len(spoken) :] + unasked
+    words = [words_of(line, section) for line, section in zip(lines, result.sections, strict=False)]
+    return {
+        "text_spoken": spoken.strip(),
+        "text_remaining": rest.strip(),
+        "words": [
+            {"word": word.text.strip(), "start_ms": _ms(word.start), "end_ms": _ms(word.end)}
+            for of_line in words
+            for word in of_line or ()
+            if word.end <= result.heard
+        ]
+        if any(words)
+        else None,
+        "utterances": [
+            {"text": line.text.strip(), "start_ms": _ms(section.start), "end_ms": _ms(section.end)}
+            for line, section in zip(lines, result.sections, strict=False)
+        ],
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 1)
+
+
+def as_json(
     settings: Settings | None,
     result: PlaybackResult | None,
     error: BaseException | None,
     saved: str | None,
-    noise: BinaryIO | None,
-) -> None:
-    """Say what became of it, as far as the options ask and something is out of the ordinary."""
-    if result is not None and result.device_error is not None:
-        say_to_person(f"{result.device_error.message}, so nothing was played")
-    if saved is not None and error is not None and not options.quiet:
-        say_to_person(f"what came before that is in {saved}")
-    if options.json:
-        print(as_json(settings, result, error, saved))  # noqa: T201
-    if noise is not None:
-        print_noise(noise)
-    if options.debug and result is not None and settings is not None:
-        print_report(settings, result)
-
-
-def as_json(
-    settings: Settings | None, result: PlaybackResult | None, error: BaseException | None, saved: str | None
+    spoken: Mapping[str, Any] | None = None,
 ) -> str:
     """Give the one object that `--json` prints. What was not measured is null."""
     outcome = result.outcome if result is not None else _outcome(error)
     metrics = result.metrics if result is not None else None
-    return json.dumps(
-        {
-            "outcome": outcome.value,
-            **{name: getattr(metrics, name, None) for name in JSON_METRICS},
-            "backend": settings.profile.backend if settings is not None else None,
-            "format": result.codec if result is not None else None,
-            "rate": result.format.rate if result is not None and result.format is not None else None,
-            "channels": result.format.channels if result is not None and result.format is not None else None,
-            "saved": saved,
-            "error": _error_object(error),
-        },
-        ensure_ascii=False,
-    )
+    tree = {
+        "outcome": outcome.value,
+        **{name: getattr(metrics, name, None) for name in JSON_METRICS},
+        "backend": settings.profile.backend if settings is not None else None,
+        "format": result.codec if result is not None else None,
+        "rate": result.format.rate if result is not None and result.format is not None else None,
+        "channels": result.format.channels if result is not None and result.format is not None else None,
+        "saved": saved,
+        "error": _error_object(error),
+        **(spoken or {}),
+    }
+    return to_json(tree)
+
+
+def to_json(tree: Any) -> str:
+    """Write JSON on one line, in letters that people read; what is no text (a file's name may not be) is escaped."""
+    text = json.dumps(tree, ensure_ascii=False)
+    return json.dumps(tree) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
 
 def _outcome(error: BaseException | None) -> Outcome:

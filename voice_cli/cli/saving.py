@@ -4,20 +4,22 @@ import os
 import stat
 import sys
 
+from voice_cli.cli.options import SayOptions
 from voice_cli.errors import FileError, UsageError
 from voice_cli.playback.recorder import FileRecorder, PipeRecorder, Recorder
 
 
-def make_recorder(path: str, codec: str) -> Recorder:
+def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
     """Make ready to save what is asked for in that codec, and find out now what would only fail at the end.
 
-    `-` and what is no regular file (a pipe, /dev/stdout) get WAV as it comes.
+    `many`: there may be several streams. `-` and what is no regular file (a pipe, /dev/stdout) get WAV as it comes.
 
     Raises:
         UsageError: it cannot be so saved.
         FileError: it cannot be written there.
 
     """
+    path = str(options.save)
     if path == "-":
         if sys.stdout.isatty():
             raise UsageError("-o - writes sound, and standard output is a terminal", hint="pipe it, or name a file")
@@ -27,6 +29,6 @@ def make_recorder(path: str, codec: str) -> Recorder:
             return PipeRecorder(open(path, "wb", buffering=0), path)
         except OSError as exc:
             raise FileError(f"cannot write {path}: {exc.strerror}") from exc
-    recorder = FileRecorder(path)
+    recorder = FileRecorder(path, many=many)
     recorder.check(codec)
     return recorder

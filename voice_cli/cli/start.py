@@ -5,7 +5,6 @@ typer), the config file if there is one, libcurl or espeak, and out it goes (`sa
 request's back, while the server thinks. A test holds the list of modules that may be loaded before it.
 """
 
-import sys
 from collections.abc import Sequence
 
 from voice_cli import __version__
@@ -20,6 +19,11 @@ def start(arguments: Sequence[str]) -> int:
         if list(arguments) == ["--version"]:
             print(f"voice {__version__}")  # noqa: T201
             return 0
+        if list(arguments) in (["say", "--help"], ["say", "-h"]):
+            from voice_cli.cli.help import print_say_help
+
+            print_say_help()
+            return 0
         from voice_cli.cli import quick
 
         options = quick.parse(arguments)
@@ -32,5 +36,7 @@ def start(arguments: Sequence[str]) -> int:
         return say(options)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        return INTERRUPTED
+    except Exception as exc:  # what a command lets through concerns its output
+        from voice_cli.cli.console import report_error
+
+        return report_error(exc, debug=False)

@@ -1,11 +1,14 @@
-"""The one line on a terminal while something goes on; it leaves nothing behind."""
+"""What a person sees while something goes on: a line that leaves nothing behind, or the text as it is heard."""
 
+import os
 import sys
 import time
 from types import TracebackType
 from typing import Any
 
-from voice_cli.playback.player import Player
+from voice_cli.cli.spoken import begun, said
+from voice_cli.narration import Narration
+from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.pump import State
 
 PATIENCE = 0.4
@@ -22,12 +25,15 @@ WORDS = {
 
 
 class StatusLine:
-    """Backend, state and time, by rich, on standard error. Used by the thread that plays."""
+    """Backend, state and time, by rich, on standard error; a bar where a file is made. For the thread that plays."""
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, narration: Narration, *, makes_file: bool) -> None:
         self._backend = backend
+        self._narration = narration
+        self._makes_file = makes_file
         self._began = time.monotonic()
         self._live: Any = None
+        self._task: Any = None
 
     def __enter__(self) -> "StatusLine":
         return self
@@ -38,16 +44,93 @@ class StatusLine:
         if self._live is None:
             if waited < PATIENCE:
                 return
-            from rich.console import Console
-            from rich.status import Status
-
-            self._live = Status("", console=Console(file=sys.stderr, highlight=False), spinner="dots")
+            self._live = self._bar() if self._makes_file else self._line()
             self._live.start()
-        seconds = player.position or waited
-        self._live.update(f"{self._backend} · {WORDS[player.state]} · {seconds:.0f} s")
+        if self._task is None:
+            self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
+        else:
+            done = sum(len(line.text) for line, _ in zip(self._narration.lines, player.sections, strict=False))
+            made = player.timeline.audio_seconds
+            self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
+
+    def _line(self) -> Any:
+        from rich.console import Console
+        from rich.status import Status
+
+        return Status("", console=Console(file=sys.stderr, highlight=False), spinner="dots")
+
+    def _bar(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[made]}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr, highlight=False),
+            transient=True,
+        )
+        self._task = progress.add_task(self._backend, total=self._narration.total, made="")
+        return progress
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+
+class LiveText:
+    """`--show`: prints the text on standard output as it is heard."""
+
+    def __init__(self, narration: Narration) -> None:
+        self._narration = narration
+        self._over = 0
+        """Lines that were heard to their end, and are not looked at again."""
+        self._shown = 0
+        """Characters of the lines after them that were printed."""
+        self._begun = False
+        self._gone = False
+
+    def update(self, player: Player) -> None:
+        """Print what has begun to be heard.
+
+        Raises:
+            KeyboardInterrupt: nobody reads it any more.
+
+        """
+        lines, sections, heard = self._narration.lines[self._over :], player.sections[self._over :], player.heard
+        self._print(begun(lines, sections, heard))
+        for line, section in zip(lines, sections, strict=False):
+            if section.end is None or section.end > heard:
+                break
+            self._over += 1
+            self._shown -= len(line.text)
+        if self._gone:
+            raise KeyboardInterrupt
+
+    def finish(self, result: PlaybackResult) -> None:
+        """Print what is left of what was heard, and end the line."""
+        self._print(said(self._narration.lines[self._over :], result.sections[self._over :], result.heard))
+        if self._begun:
+            self._write("\n")
+
+    def _print(self, text: str) -> None:
+        new = text[self._shown :]
+        self._shown = max(self._shown, len(text))
+        if not self._begun:
+            new = new.lstrip()
+        if new:
+            self._begun = True
+            self._write(new)
+
+    def _write(self, text: str) -> None:
+        if not self._gone:
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self._gone = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more

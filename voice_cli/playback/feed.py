@@ -53,6 +53,8 @@ class Feed:
         self._runs: deque[tuple[int, float]] = deque(maxlen=KEPT_EVENTS)
         self._dry_since: float | None = None
         self._next_time: float | None = None
+        self._may_rest = False
+        self._resting = False
 
         self.pulls = 0
         """How often the sink has asked: a device that lives makes it grow."""
@@ -101,6 +103,21 @@ class Feed:
             if self.started_at is not None:
                 self._rise = self._ramp_of(self._ring.peek(self._frame_bytes), rising=True)
             self._open = True
+
+    def rest(self, *, expected: bool) -> None:
+        """Say whether a ring that runs dry now is no underrun: what was written is complete, and more is not due."""
+        self._may_rest = expected
+
+    @property
+    def rested(self) -> float | None:
+        """Seconds of silence since the ring ran dry at a rest, up to the last pull; None: it did not."""
+        since, until = self._dry_since, self._next_time
+        return max(0.0, until - since) if self._resting and since is not None and until is not None else None
+
+    @property
+    def is_resting(self) -> bool:
+        """The ring ran dry when no more was due."""
+        return self._resting
 
     def finish(self) -> None:
         """Say that all has been written; what is in the ring goes out, however little it is."""
@@ -159,17 +176,19 @@ class Feed:
         self._runs.append((self.position, now))
         if self.started_at is None:
             self.started_at = now
-        elif self._dry_since is not None:
+        elif self._dry_since is not None and not self._resting:
             gap = Gap(self.position, now - self._dry_since)
             self.underruns.append(gap)
             self.underrun_count += 1
             self.underrun_seconds += gap.seconds
         self._dry_since = None
+        self._resting = False
 
     def _run_dry(self, now: float) -> None:
         if self._flowing:
             self._flowing = False
             self._dry_since = now
+            self._resting = self._may_rest
             self._ramp = self._ramp_of(self._last_frame, rising=False)
         self._open = False  # last: from now on the pump may open it again
 
@@ -189,3 +208,10 @@ class Feed:
             if first <= frame:
                 return started + (frame - first) / self.format.rate
         return None
+
+    def heard(self, now: float) -> float:
+        """Tell how many seconds of the stream have left the device by that time."""
+        for first, started in reversed(self._runs):
+            if started <= now:
+                return min(self.format.seconds(first) + now - started, self.format.seconds(self.position))
+        return 0.0

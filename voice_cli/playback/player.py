@@ -7,7 +7,7 @@ then waits for the end; the pump's; and the sink's own, which pulls from the fee
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +16,7 @@ from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.feed import Feed
-from voice_cli.playback.pump import RING_SECONDS, TICK, Prebuffer, Pump, State
+from voice_cli.playback.pump import RING_SECONDS, TICK, Between, Prebuffer, Pump, Section, State
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline
@@ -55,6 +55,10 @@ class PlaybackResult:
     """What was really sent, whatever was announced."""
     format: AudioFormat | None
     """Of the first stream's frames."""
+    sections: tuple[Section, ...]
+    """Where the streams stand in the audio that was made."""
+    heard: float
+    """Seconds of it that left the device; without one, that were made."""
     device_error: DeviceError | None
     """Why nothing was heard, where that was no failure."""
 
@@ -63,7 +67,9 @@ class Player:
     """Plays once: `play` returns when the last frame was heard, or it is certain that no more will be.
 
     `sink` None: nothing is heard and everything else happens, as fast as the backend is. `sink_optional`: a device
-    that does not open is told in the result, and no failure.
+    that does not open is told in the result, and no failure. `between`: the streams are one speech, and joined
+    as it says. `expected`: a format at which to open the sink before there is a stream. `tick`: seconds between two
+    calls of `on_tick`.
     """
 
     def __init__(
@@ -75,6 +81,9 @@ class Player:
         volume: float = 1.0,
         timeline: Timeline | None = None,
         sink_optional: bool = False,
+        between: Between | None = None,
+        expected: AudioFormat | None = None,
+        tick: float = TICK,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeline = timeline or Timeline()
@@ -84,10 +93,17 @@ class Player:
         self._error: BaseException | None = None
         self._recorder = recorder
         self._clock = clock
+        self._tick = tick
         self._pulls = 0
         self._pulled_at = 0.0
         self._pump = Pump(
-            self.timeline, recorder=recorder, prebuffer=prebuffer or Prebuffer(), volume=volume, clock=clock
+            self.timeline,
+            recorder=recorder,
+            prebuffer=prebuffer or Prebuffer(),
+            volume=volume,
+            between=between,
+            expected=expected,
+            clock=clock,
         )
         self._is_started = False
         self._is_done = False
@@ -102,14 +118,27 @@ class Player:
         feed = self._pump.feed
         return feed.format.seconds(feed.position) if feed is not None else 0.0
 
+    @property
+    def heard(self) -> float:
+        """Seconds of all that was made which have left the device by now; without one, those that were made."""
+        feed = self._pump.feed
+        if feed is not None:
+            return feed.heard(self._clock())
+        return self._pump.made if self._sink is None else 0.0
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """Of the streams that have begun to sound, in order."""
+        return self._pump.sections
+
     def play(
         self, streams: Iterable[SpeechStream], *, on_tick: Callable[["Player"], None] | None = None
     ) -> PlaybackResult:
         """Play the streams one after the other through one device stream, and report.
 
-        The first stream's request should be under way. `on_tick` is called about ten times a second. Raises nothing
-        for what goes wrong in the streams, the sink or the recorder: the result says it. A KeyboardInterrupt ends it
-        as `cancel` does.
+        The first stream's request should be under way. `on_tick` is called every `tick` seconds or oftener. Raises
+        nothing for what goes wrong in the streams, the sink or the recorder: the result says it. A KeyboardInterrupt
+        ends it as `cancel` does.
         """
         sys.setswitchinterval(SWITCH_INTERVAL)
         thread = threading.Thread(target=self._pump.run, args=(streams,), name="voice-pump", daemon=True)
@@ -150,15 +179,19 @@ class Player:
         wanted = self._pump.wanted_format
         if wanted is None or not self._pump.wants_device:
             return
+        if self._device_error is not None:
+            if self._pump.expected_codec is not None:  # before there is something to say, other errors come first
+                raise self._device_error
+            return
         if self._sink is None:
             self._pump.attach(None, wanted)
             return
         try:
             feed = Feed(self._sink.open(wanted), RING_SECONDS)
         except DeviceError as exc:
-            if not self._sink_optional:
-                raise
             self._device_error = exc
+            if not self._sink_optional:
+                return
             self._sink = None
             self._pump.attach(None, wanted)
         else:
@@ -185,9 +218,9 @@ class Player:
     def _patience(self) -> float:
         feed = self._pump.feed
         if not self._pump.done or feed is None:
-            return TICK
+            return self._tick
         left = feed.buffered + 0.005 if feed.ended_at is None else feed.ended_at - self._clock()
-        return min(TICK, max(0.0, left))
+        return min(self._tick, max(0.0, left))
 
     def _watch_sink(self) -> None:
         feed = self._pump.feed
@@ -228,6 +261,8 @@ class Player:
             moments=timeline.moments,
             codec=pump.codec,
             format=pump.format,
+            sections=tuple(pump.sections),
+            heard=self.heard,
             device_error=self._device_error,
         )
 

@@ -15,17 +15,19 @@ after that, what differs is converted.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from voice_cli import decoders
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
 from voice_cli.decoders.base import Decoder
-from voice_cli.errors import FileError, Interrupted, ServerError, TruncatedAudio, VoiceError
+from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
 from voice_cli.playback.convert import Converter, amplify
 from voice_cli.playback.feed import Feed
+from voice_cli.playback.joins import Joins
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.timeline import Timeline, first_audible
 
@@ -76,6 +78,29 @@ class Prebuffer:
         return min(0.25 * 2.0**dry_runs, RING_SECONDS / 4)
 
 
+class Between(NamedTuple):
+    """What is to be known of a row of streams that are one speech."""
+
+    pause_after: Callable[[int], float]
+    """Seconds of silence after the stream of that index (from 0)."""
+    waits_for_text: Callable[[], bool]
+    """Whether there is no next stream because its text has not come: then silence is nobody's fault."""
+    cancel: Callable[[], None]
+    """Give up all that was asked for. Any thread."""
+
+
+class Section(NamedTuple):
+    """Where one stream stands in all that was made."""
+
+    start: float
+    """Seconds of audio before its first frame, pauses included."""
+    end: float | None
+    """The same of its end; None: it has not come."""
+    lead: float
+    """Seconds of silence at its head that were left out."""
+    stream: SpeechStream
+
+
 class Pump:
     """Pumps once. `run` is the pump's thread; the rest may be called by any other."""
 
@@ -86,6 +111,8 @@ class Pump:
         recorder: Recorder | None,
         prebuffer: Prebuffer,
         volume: float,
+        between: Between | None = None,
+        expected: AudioFormat | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.WAITING
@@ -96,9 +123,13 @@ class Pump:
         self.format: AudioFormat | None = None
         """Of the first frames."""
         self.feed: Feed | None = None
-        self.wanted_format: AudioFormat | None = None
+        self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
+        self.made = 0.0
+        """Seconds of audio that were made, as they are heard and saved."""
+        self.sections: list[Section] = []
+        """Of the streams that have begun to sound, in order."""
 
         self._timeline = timeline
         self._recorder = recorder
@@ -111,6 +142,10 @@ class Pump:
         self._latency = 0.0
         self._deaf = False
         self._cancelled = False
+        self._between = between
+        self._joins = Joins() if between is not None else None
+        self._begun = False
+        """The current stream has sounded."""
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
         self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, how many)
@@ -150,6 +185,8 @@ class Pump:
             stream = self._stream
             self._changed.notify_all()
         self._news.set()
+        if self._between is not None:
+            self._between.cancel()
         if stream is not None:
             stream.cancel()
 
@@ -172,12 +209,19 @@ class Pump:
     def run(self, streams: Iterable[SpeechStream]) -> None:
         """Pump the streams, one after the other. Raises nothing: `error` says what went wrong."""
         try:
-            for stream in streams:
+            upcoming = iter(streams)
+            index = 0
+            while (stream := self._next(upcoming)) is not None:
                 self._expect(stream)
+                self._begin(index)
                 self._pump(stream)
+                self._end()
+                index += 1
         except BaseException as exc:  # it is the other thread that reports
             self._fail(exc)
         try:
+            if self._joins is not None and not self._cancelled:
+                self._emit(self._joins.finish())
             if self.feed is not None and self._converter is not None and not self._cancelled:
                 self._write(self.feed, amplify(self._converter.flush(), self._volume))
         except BaseException as exc:
@@ -188,6 +232,33 @@ class Pump:
             self.done = True
             self.state = State.DRAINING
         self._news.set()
+
+    def _next(self, upcoming: Iterator[SpeechStream]) -> SpeechStream | None:
+        """Get the next stream. While its text has not come, what there is is heard, and a dry ring is at rest."""
+        if self.feed is not None and self._between is not None and self._between.waits_for_text():
+            self.feed.rest(expected=True)
+            if self.feed.buffered:
+                self._open_gate(self.feed)
+        stream = next(upcoming, None)
+        if self.feed is not None:
+            self.feed.rest(expected=False)
+        return stream
+
+    def _begin(self, index: int) -> None:
+        self._begun = False
+        if self._joins is not None and self._between is not None:
+            gap = None
+            if index:
+                rested = self.feed.rested if self.feed is not None else None
+                gap = max(0.0, self._between.pause_after(index - 1) - (rested or 0.0))
+            self._joins.begin(gap)
+
+    def _end(self) -> None:
+        if self._begun:
+            self.sections[-1] = self.sections[-1]._replace(end=self.made)
+        elif self._stream is not None:  # silence from end to end
+            self._begun = True
+            self.sections.append(Section(self.made, self.made, 0.0, self._stream))
 
     def _fail(self, exc: BaseException) -> None:
         self.error = self.error or exc
@@ -225,8 +296,8 @@ class Pump:
                     decoder = self._open_decoder(stream, head, final=False)
                     if decoder is not None:
                         self._take(decoder, head, held)
-        except TruncatedAudio:
-            if decoder is not None:
+        except VoiceError as exc:
+            if decoder is not None and not isinstance(exc, Interrupted):
                 self._flush_broken(decoder)
             raise
         finally:
@@ -279,10 +350,20 @@ class Pump:
         for chunk in chunks:
             if chunk.data:
                 self._account(chunk)
-                self._record(lambda recorder, chunk=chunk: recorder.write_pcm(chunk))  # type: ignore[misc]
-                feed = self._feed_for(chunk.format)
-                if feed is not None:
-                    self._write(feed, self._fit(feed, chunk))
+                self._emit([chunk] if self._joins is None else self._joins.push(chunk))
+
+    def _emit(self, chunks: list[PcmChunk]) -> None:
+        """Let frames be heard and saved."""
+        if chunks and not self._begun and self._stream is not None:
+            self._begun = True
+            lead, pause = (self._joins.lead, self._joins.pause) if self._joins is not None else (0.0, 0.0)
+            self.sections.append(Section(self.made + pause, None, lead, self._stream))
+        for chunk in chunks:
+            self._record(lambda recorder, chunk=chunk: recorder.write_pcm(chunk))  # type: ignore[misc]
+            feed = self._feed_for(chunk.format)
+            self.made += chunk.seconds
+            if feed is not None:
+                self._write(feed, self._fit(feed, chunk))
 
     def _account(self, chunk: PcmChunk) -> None:
         timeline = self._timeline
@@ -338,9 +419,12 @@ class Pump:
         if feed.is_open:
             return
         self.state = State.BUFFERING
-        dry_runs = 0 if feed.started_at is None else feed.underrun_count + 1
+        dry_runs = 0 if feed.started_at is None or feed.is_resting else feed.underrun_count + 1
         if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs):
-            feed.open_gate()
-            self._timeline.mark("prebuffered")
-            self.state = State.PLAYING
-            self._news.set()
+            self._open_gate(feed)
+
+    def _open_gate(self, feed: Feed) -> None:
+        feed.open_gate()
+        self._timeline.mark("prebuffered")
+        self.state = State.PLAYING
+        self._news.set()

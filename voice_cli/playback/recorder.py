@@ -160,7 +160,14 @@ class PipeRecorder(Recorder):
 class FileRecorder(Recorder):
     """A file that replaces the target when it is whole."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, many: bool = False) -> None:
+        """Take the target; `many`: there may be several streams, whose bytes would not make one file.
+
+        Raises:
+            UsageError: its suffix names no format.
+
+        """
+        self._many = many
         self._path = os.path.realpath(path)
         self._shown = path
         suffix = os.path.splitext(path)[1].lower()
@@ -184,7 +191,7 @@ class FileRecorder(Recorder):
             FileError: the file cannot be made where it should be.
 
         """
-        if self._codec not in ("wav", codec):
+        if not (self._codec == "wav" or self._is_untouched(codec)):
             self._require_ffmpeg()
         folder = os.path.dirname(self._path)
         if os.path.isdir(self._path):
@@ -196,9 +203,12 @@ class FileRecorder(Recorder):
 
     def begin(self, codec: str) -> None:
         if self._file is None:
-            untouched = self._codec == codec and codec != "wav"
+            untouched = self._is_untouched(codec)
             self._file = self._create(os.path.splitext(self._path)[1] if untouched else ".wav")
             self._wav = None if untouched else WavWriter(self._file, seekable=True)
+
+    def _is_untouched(self, codec: str) -> bool:
+        return self._codec == codec and codec != "wav" and not self._many
 
     def _create(self, suffix: str) -> BinaryIO:
         stem = os.path.splitext(self._path)[0]

@@ -133,3 +133,12 @@ def first_audible(data: bytes) -> int | None:
         return None
     samples = memoryview(data).cast("h")
     return next((i for i, sample in enumerate(samples) if sample >= AUDIBLE or sample <= -AUDIBLE), None)
+
+
+def last_audible(data: bytes) -> int | None:
+    """Give the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    samples = memoryview(data).cast("h")
+    at = len(samples) - 1
+    while at >= 0 and -AUDIBLE < samples[at] < AUDIBLE:
+        at -= 1
+    return at if at >= 0 else None

@@ -65,7 +65,7 @@ def error_message(body: bytes) -> str | None:
         found = _message_in(json.loads(text))
     except (ValueError, RecursionError):
         found = None if text.lstrip().startswith("<") else text.strip().partition("\n")[0]
-    return one_line(found) if found else None
+    return (one_line(found) or None) if found else None
 
 
 def _message_in(value: Any) -> str | None:

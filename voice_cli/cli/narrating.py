@@ -1,0 +1,125 @@
+"""What `voice say` is given to say, as a narration."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from voice_cli.backends.base import Backend, SpeechRequest
+from voice_cli.cli.options import SayOptions
+from voice_cli.config import Settings
+from voice_cli.errors import ConfigError, FileError, UsageError
+from voice_cli.narration import Narration
+from voice_cli.script.line import Line, plain_line
+
+if TYPE_CHECKING:
+    from voice_cli.script.markdown import Mode
+
+DEFAULT_CODEC = "pcm"
+
+
+def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narration:
+    """Begin: the request for the first line leaves here, unless its text has yet to come.
+
+    Raises:
+        UsageError: there is nothing to say.
+        FileError: the text's file cannot be read.
+        BackendError: as `Backend.synthesize`.
+
+    """
+    text = read_text(options)
+    request = partial(make_request, settings)
+    lookahead = settings.machine.lookahead
+    if text is None:
+        from voice_cli.cli.incoming import Incoming
+
+        incoming = Incoming(sys.stdin.fileno(), settings.machine.flush_after)
+        lines = _read(incoming, options, settings)
+        narration = Narration(backend, lines, request, lookahead=lookahead, stop=incoming.stop)
+        narration.start(first=False)
+        return narration
+    line = single_line(text, options, settings)
+    narration = Narration(
+        backend,
+        [line] if line is not None else _read([text], options, settings),
+        request,
+        lookahead=lookahead,
+        total=len(text),
+        is_one=line is not None,
+    )
+    narration.start(first=True)
+    return narration
+
+
+def single_line(text: str, options: SayOptions, settings: Settings) -> Line | None:
+    """Give the text as one line, if it is one whatever the reader makes of it."""
+    return None if options.dialogue or settings.pronounce else plain_line(text)
+
+
+def read_text(options: SayOptions) -> str | None:
+    """Find the text: the arguments, or the file; None: it comes through standard input.
+
+    Raises:
+        UsageError: there is none, or nothing in it.
+        FileError: the file cannot be read.
+
+    """
+    if options.file not in (None, "-"):
+        try:
+            with open(str(options.file), "rb") as file:
+                text = file.read().decode("utf-8-sig", "replace")
+        except OSError as exc:
+            raise FileError(f"cannot read {options.file}: {exc.strerror}") from exc
+    elif sys.stdin and (options.file == "-" or options.text == ("-",) or not (options.text or _is_typed_into())):
+        return None
+    elif options.text and options.text != ("-",):
+        text = " ".join(options.text)
+    else:
+        raise UsageError("there is nothing to say", hint='as in: voice say "Hello" or: echo Hello | voice say')
+    if not text.strip():
+        raise UsageError("there is nothing to say: the text is blank")
+    return text
+
+
+def _is_typed_into() -> bool:
+    """Tell whether standard input is a person, or nobody: then there is no text in it."""
+    return sys.stdin is None or sys.stdin.isatty()
+
+
+def _read(pieces: Iterable[str | None], options: SayOptions, settings: Settings) -> Iterator[Line]:
+    """Read the text; the reader is loaded when the first line is asked for."""
+    from voice_cli.script.reading import Reading, lines_of
+
+    speakers = settings.profile.speakers or {}
+    if options.dialogue and not speakers:
+        raise ConfigError(
+            f"--dialogue wants speakers, and profile {settings.profile_name or 'none'} names none",
+            hint='[profiles.NAME.speakers] with lines as: Ann = "en-gb"',
+        )
+    try:
+        reading = Reading(
+            markdown=cast("Mode", settings.machine.markdown),
+            speakers=speakers if options.dialogue else (),
+            pronounce=settings.pronounce,
+        )
+    except ValueError as exc:
+        raise ConfigError(f"profile {settings.profile_name}: speakers: {exc}") from exc
+    something = False
+    for line in lines_of(pieces, reading):
+        something = True
+        yield line
+    if not something:
+        raise UsageError("there is nothing to say: the text is blank")
+
+
+def make_request(settings: Settings, line: Line) -> SpeechRequest:
+    """Put a line's request together with the profile."""
+    profile = settings.profile
+    return SpeechRequest(
+        line.spoken,
+        voice=(profile.speakers or {}).get(line.speaker or "", profile.voice),
+        model=profile.model,
+        codec=profile.format or DEFAULT_CODEC,
+        speed=profile.speed,
+        instructions=profile.instructions,
+    )

@@ -1,0 +1,129 @@
+"""What has been said of the text: by the word where the backend tells words' times, else by the utterance."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from voice_cli.playback.pump import Section
+from voice_cli.script.line import Line
+
+CUE_CHARS = 80
+"""A subtitle's length: two lines of a screen."""
+
+
+class Word(NamedTuple):
+    """A piece of the text and when it is heard, in seconds of all that was made."""
+
+    text: str
+    """The slice of the line's text up to its end, with what stands before it."""
+    start: float
+    end: float
+
+
+def words_of(line: Line, section: Section) -> list[Word] | None:
+    """Give the line's words; None: the backend does not tell, or speaks other words than the text's."""
+    events: Sequence[Any] = getattr(section.stream, "words", ())
+    if not events or line.spoken.split() != line.text.split():
+        return None
+    ends = _ends(line, [event.text_start + event.text_length for event in events])
+    starts = [section.start + max(0.0, event.seconds - section.lead) for event in events]
+    finish = section.end if section.end is not None else starts[-1]
+    words = []
+    at = 0
+    for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
+        until = max(start, starts[index + 1] if index + 1 < len(starts) else finish)
+        if end > at:
+            words.append(Word(line.text[at:end], start, until))
+            at = end
+        elif words:  # a number is several words at one place
+            words[-1] = words[-1]._replace(end=until)
+    if words and at < len(line.text):
+        words[-1] = words[-1]._replace(text=words[-1].text + line.text[at:])
+    return words or None
+
+
+def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
+    """Give places of the spoken text in the reported one, which has the same words and other white space."""
+    places = [index + 1 for index, character in enumerate(line.text) if not character.isspace()]
+    counts = [0]
+    for character in line.spoken:
+        counts.append(counts[-1] + (not character.isspace()))
+    ends = []
+    highest = 0
+    for end in spoken_ends:
+        count = counts[min(end, len(line.spoken))]
+        highest = max(highest, places[count - 1] if 0 < count <= len(places) else 0)
+        ends.append(highest)
+    return ends
+
+
+def said(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> str:
+    """Give the text that was heard up to so many seconds. What was heard in part is not said, but for its words."""
+    parts = []
+    for line, section in zip(lines, sections, strict=False):
+        if section.end is not None and section.end <= heard + 0.001:
+            parts.append(line.text)
+            continue
+        parts.extend(word.text for word in words_of(line, section) or () if word.end <= heard)
+        break
+    return "".join(parts)
+
+
+def begun(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> str:
+    """Give the text that has begun to be heard: what a listener follows with the eyes."""
+    parts = []
+    for line, section in zip(lines, sections, strict=False):
+        if section.start > heard:
+            break
+        words = words_of(line, section)
+        parts.append(line.text if words is None else "".join(word.text for word in words if word.start <= heard))
+    return "".join(parts)
+
+
+def cues(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> Iterator[Word]:
+    """Give subtitles of readable length for what was heard."""
+    for line, section in zip(lines, sections, strict=False):
+        end = min(section.end if section.end is not None else heard, heard)
+        if section.start >= heard:
+            return
+        words = words_of(line, section) or _evenly(line, section.start, end)
+        cue: Word | None = None
+        for word in words:
+            if word.start >= heard:
+                break
+            if cue is not None and len(cue.text) + len(word.text) > CUE_CHARS:
+                yield cue._replace(text=" ".join(cue.text.split()))
+                cue = None
+            cue = word if cue is None else Word(cue.text + word.text, cue.start, word.end)
+        if cue is not None:
+            yield Word(" ".join(cue.text.split()), cue.start, min(cue.end, end))
+
+
+def _evenly(line: Line, start: float, end: float) -> list[Word]:
+    """Share the time among the words by their letters: nobody knows better."""
+    pieces = line.text.split()
+    letters = sum(map(len, pieces)) or 1
+    words = []
+    at = start
+    for piece in pieces:
+        until = at + (end - start) * len(piece) / letters
+        words.append(Word(f"{piece} ", at, until))
+        at = until
+    return words
+
+
+def subtitles(found: Iterator[Word], *, vtt: bool) -> str:
+    """Write SubRip, or WebVTT (W3C)."""
+    blocks = ["WEBVTT\n"] if vtt else []
+    for number, cue in enumerate(found, 1):
+        text = cue.text.replace("-->", "→")
+        if vtt:
+            text = text.replace("&", "&amp;").replace("<", "&lt;")
+        blocks.append(f"{number}\n{_stamp(cue.start, vtt=vtt)} --> {_stamp(cue.end, vtt=vtt)}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def _stamp(seconds: float, *, vtt: bool) -> str:
+    milliseconds = round(1000 * seconds)
+    hours, rest = divmod(milliseconds, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{'.' if vtt else ','}{rest % 1000:03}"

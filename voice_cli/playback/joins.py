@@ -1,0 +1,90 @@
+"""Where one utterance ends and the next begins: a natural pause, whatever silence the backend put there.
+
+Only at a join is anything left out or put in, and only frames below -60 dBFS: the first utterance begins as it came,
+the last one ends as it came, and silence inside an utterance stays.
+"""
+
+from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.playback.timeline import first_audible, last_audible
+
+ONSET_SECONDS = 0.01
+"""Silence that stays before the first audible frame: a soft beginning lies below what counts as audible."""
+
+
+class Joins:
+    """Follows the chunks of one utterance after the other. Silence that may be at an end is held until it is known."""
+
+    def __init__(self) -> None:
+        self._held: list[PcmChunk] = []
+        self._gap: float | None = None
+        """Seconds of silence that go before the next audible frame; None: what is there stays as it is."""
+        self.lead = 0.0
+        """Seconds that were left out at the head of this utterance."""
+        self.pause = 0.0
+        """Seconds of silence that were put before what is left of it."""
+        self._dropped = 0.0
+
+    def begin(self, gap: float | None) -> None:
+        """Begin an utterance, `gap` seconds after the one before; None: it is the first."""
+        self._gap = gap
+        self.lead = self.pause = self._dropped = 0.0
+        if gap is not None:
+            self._held.clear()
+
+    def push(self, chunk: PcmChunk) -> list[PcmChunk]:
+        """Take frames; give those that are certain to stay."""
+        first = first_audible(chunk.data)
+        if first is None:
+            if self._gap is None:
+                self._held.append(chunk)
+            else:
+                self._leave_out(chunk)
+            return []
+        given = self._join(chunk, first) if self._gap is not None else [*self._held, chunk]
+        self._held.clear()
+        return self._hold_tail(given)
+
+    def _leave_out(self, chunk: PcmChunk) -> None:
+        """Leave silence out, and hold as much of it as may be a soft beginning."""
+        chunk = self._after_held(chunk)
+        size = chunk.format.frames(ONSET_SECONDS) * chunk.format.frame_bytes
+        kept = PcmChunk(chunk.format, chunk.data[-size:])
+        self._dropped += chunk.seconds - kept.seconds
+        self._held = [kept]
+
+    def _after_held(self, chunk: PcmChunk) -> PcmChunk:
+        return PcmChunk(chunk.format, b"".join([*(held.data for held in self._held), chunk.data]))
+
+    def _join(self, chunk: PcmChunk, first: int) -> list[PcmChunk]:
+        """Put the pause before the first audible frame, and a little of the silence that came."""
+        audio_format = chunk.format
+        first += sum(len(held.data) for held in self._held) // 2
+        chunk = self._after_held(chunk)
+        onset = min(first // audio_format.channels, audio_format.frames(ONSET_SECONDS))
+        start = (first // audio_format.channels - onset) * audio_format.frame_bytes
+        self.lead = self._dropped + audio_format.seconds(start // audio_format.frame_bytes)
+        pause = silence(audio_format, max(0.0, (self._gap or 0.0) - audio_format.seconds(onset)))
+        self.pause = pause.seconds
+        self._gap = None
+        kept = PcmChunk(audio_format, chunk.data[start:])
+        return [pause, kept] if pause.data else [kept]
+
+    def _hold_tail(self, chunks: list[PcmChunk]) -> list[PcmChunk]:
+        *before, chunk = chunks
+        last = last_audible(chunk.data)
+        if last is None:
+            return chunks
+        end = (last // chunk.format.channels + 1) * chunk.format.frame_bytes
+        if end < len(chunk.data):
+            self._held.append(PcmChunk(chunk.format, chunk.data[end:]))
+            chunk = PcmChunk(chunk.format, chunk.data[:end])
+        return [*before, chunk]
+
+    def finish(self) -> list[PcmChunk]:
+        """Give what is held: there was no next utterance."""
+        held, self._held = self._held, []
+        return held if self._gap is None else []
+
+
+def silence(audio_format: AudioFormat, seconds: float) -> PcmChunk:
+    return PcmChunk(audio_format, bytes(audio_format.frames(seconds) * audio_format.frame_bytes))

@@ -1,0 +1,94 @@
+"""The whole way from a text to what is sent to a voice: Markdown, speakers, utterances, pronunciations."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from voice_cli.script.dialogue import Dialogue
+from voice_cli.script.line import Line
+from voice_cli.script.markdown import Mode, SpokenMarkdown
+from voice_cli.script.pronounce import Pronunciations
+from voice_cli.script.splitter import Splitter, Utterance
+
+_SENTENCE_END = re.compile(r"""[.!?…。！？｡．।॥؟۔։።]["'”’»)\]]*\Z""")
+
+
+class Reading:
+    """Gives the lines of a text as it arrives. Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        *,
+        markdown: Mode = "auto",
+        speakers: Collection[str] = (),
+        pronounce: Mapping[str, str] | None = None,
+        max_chars: int = 400,
+    ) -> None:
+        """Take how to read; `speakers`: whose lines to tell apart.
+
+        Raises:
+            ConfigError: a pronunciation cannot be used.
+
+        """
+        self._markdown = SpokenMarkdown(markdown)
+        self._dialogue = Dialogue(speakers) if speakers else None
+        self._pronounce = Pronunciations(pronounce or {})
+        self._max_chars = max_chars
+        self._speaker: str | None = None
+        self._splitter = Splitter(max_chars=max_chars)
+        self._silent = ""
+        """White space with nothing to say in it, which goes before the next line."""
+
+    def feed(self, text: str) -> list[Line]:
+        """Take text that has arrived; give the lines that are complete."""
+        return self._split(self._markdown.feed(text))
+
+    def pause(self) -> list[Line]:
+        """Give what can be spoken now: nothing has come for a while."""
+        return self._lines(self._splitter.pause())
+
+    def finish(self) -> list[Line]:
+        """Give the rest; no more text may be fed."""
+        lines = self._split(self._markdown.finish())
+        if self._dialogue is not None:
+            for turn in self._dialogue.finish():
+                lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
+        return lines + self._lines(self._splitter.finish())
+
+    def _split(self, text: str) -> list[Line]:
+        if self._dialogue is None:
+            return self._lines(self._splitter.feed(text))
+        lines: list[Line] = []
+        for turn in self._dialogue.feed(text):
+            lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
+        return lines
+
+    def _turn(self, speaker: str | None, text: str, *, begins: bool) -> list[Line]:
+        lines: list[Line] = []
+        if begins:
+            lines = self._lines(self._splitter.finish())
+            self._splitter = Splitter(max_chars=self._max_chars)
+            self._speaker = speaker
+        return lines + self._lines(self._splitter.feed(text))
+
+    def _lines(self, utterances: list[Utterance]) -> list[Line]:
+        lines = []
+        for utterance in utterances:
+            spoken = " ".join(self._pronounce.apply(utterance.spoken).split())
+            if not any(character.isalnum() for character in spoken):
+                self._silent += utterance.text
+                continue
+            text, self._silent = self._silent + utterance.text, ""
+            lines.append(Line(text, spoken, self._speaker, _pause_after(utterance.spoken)))
+        return lines
+
+
+def _pause_after(spoken: str) -> float:
+    """Give a clause half a sentence's pause."""
+    return 1.0 if _SENTENCE_END.search(spoken) else 0.5
+
+
+def lines_of(pieces: Iterable[str | None], reading: Reading) -> Iterator[Line]:
+    """Read a text that comes in pieces; None among them says that nothing came for a while."""
+    for piece in pieces:
+        yield from reading.pause() if piece is None else reading.feed(piece)
+    yield from reading.finish()
