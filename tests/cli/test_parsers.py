@@ -1,0 +1,110 @@
+"""Two readers of one command line: where the quick one dares to answer, typer would have said the same."""
+
+import contextlib
+import io
+from unittest import mock
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from voice_cli.cli import app, quick, start
+from voice_cli.cli.options import SayOptions, options
+from voice_cli.errors import UsageError
+
+FLAGS = [flag for option in options().values() for flag in option.flags]
+TAKES_VALUE = [flag for option in options().values() if option.kind is not bool for flag in option.flags]
+VALUES = st.one_of(
+    st.sampled_from(["", "-", "--", "-1", "1", "1.5", " 2 ", "1_0", "nan", "inf", "1e3", "--json", "-q", "a=b", "="]),
+    st.text("ab \té=-.1", max_size=5),
+    st.text(max_size=5).filter(lambda text: "\0" not in text),
+)
+PIECES = st.one_of(
+    st.tuples(st.sampled_from(FLAGS)),
+    st.tuples(st.sampled_from(TAKES_VALUE), VALUES),
+    st.builds(lambda flag, value: (f"{flag}={value}",), st.sampled_from(FLAGS), VALUES),
+    st.builds(lambda flag, value: (f"{flag}{value}",), st.sampled_from(FLAGS), VALUES),
+    st.tuples(VALUES),
+    st.sampled_from([("--",), ("--help",), ("-h",), ("--nonsense",), ("-jq",), ("--vol", "1"), ("--no-json",)]),
+)
+LINES = st.lists(PIECES, max_size=6).map(lambda pieces: ["say", *(part for piece in pieces for part in piece)])
+
+
+def by_typer(arguments):
+    """Give what typer makes of it: the options, or the exit code."""
+    seen = []
+
+    def say(given):
+        seen.append(given)
+        return 0
+
+    out = io.StringIO()
+    with (
+        mock.patch("voice_cli.cli.say.say", say),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+    ):
+        code = app.run(arguments)
+    return seen[0] if seen else code
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINES)
+@example(["say", "hello", "there", "-o", "-", "--speed=2", "-q"])
+@example(["say", "--", "-q", "--json"])
+@example(["say", "-", "--file", "-"])
+@example(["say"])
+def test_where_the_quick_reader_answers_typer_says_the_same(arguments):
+    quickly = quick.parse(arguments)
+    slowly = by_typer(arguments)
+    if quickly is not None:
+        assert repr(quickly) == repr(slowly)
+    else:
+        assert isinstance(slowly, SayOptions) or slowly in (0, 2), "typer knows what to do"
+
+
+def test_every_option_is_read_quickly():
+    for name, option in options().items():
+        value = {float: "1.5", int: "2"}.get(option.kind, "x")
+        for flag in option.flags:
+            words = [flag] if option.kind is bool else [flag, value]
+            parsed = quick.parse(["say", "text", *words])
+            assert parsed is not None, flag
+            assert getattr(parsed, name) == (True if option.kind is bool else option.kind(value))
+            assert by_typer(["say", "text", *words]) == parsed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["voices"], ["--help"], ["say", "--help"], ["say", "-h"], ["say", "--volum", "1"], ["say", "--speed", "x"],
+     ["say", "-o"], ["say", "--json=1"], ["say", "-ofile"], ["say", "-o", "--json"]],
+)  # fmt: skip
+def test_what_leaves_a_doubt_is_left_to_typer(arguments):
+    assert quick.parse(arguments) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"speed": 5.0}, ("--speed", "0.25 to 4", "5.0")),
+        ({"speed": float("nan")}, ("--speed",)),
+        ({"volume": -1.0}, ("--volume", "0 to 4")),
+        ({"timeout": 0.0}, ("--timeout",)),
+        ({"format": "mp4"}, ("--format", "mp3")),
+        ({"prebuffer": "soon"}, ("--prebuffer", "auto")),
+        ({"save": "-", "json": True}, ("-o -", "--json")),
+        ({"text": ("x",), "file": "y"}, ("--file",)),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error_that_names_the_option(given, words):
+    with pytest.raises(UsageError) as caught:
+        SayOptions(**given).check()
+    assert all(word in caught.value.message for word in words)
+
+
+def test_the_common_way_goes_through_the_quick_reader():
+    with (
+        mock.patch("voice_cli.cli.say.say", lambda given: len(given.text)) as _,
+        mock.patch("voice_cli.cli.app.run", side_effect=AssertionError("this takes 50 ms")),
+    ):
+        assert start.start(["say", "a", "b", "-v", "nova"]) == 2

@@ -1,0 +1,82 @@
+"""Where the text comes from: the arguments, a file, a pipe; and what is no text."""
+
+import pytest
+
+from support.command import on_terminal
+from support.server import Answer
+
+SOUND = bytes([1, 1]) * 240
+
+
+@pytest.fixture
+def said(voice, serve):
+    """Run `voice say` and give the text that the server was asked to say, in however many requests, on one line."""
+    server = serve(Answer(SOUND))
+
+    def run(*arguments, **options):
+        before = len(server.requests)
+        done = voice("say", "--no-play", "--base-url", server.url, *arguments, **options)
+        assert (done.code, done.err, done.out) == (0, "", b"")
+        return " ".join(" ".join(request.json["input"] for request in server.requests[before:]).split())
+
+    return run
+
+
+def test_the_words_of_the_command_line_are_one_text(said):
+    assert said("Hello") == "Hello"
+    assert said("Hello", "there,", "world") == "Hello there, world"
+    assert said("--", "--json", "-x") == "--json -x"
+    assert said("Grüß Gott, 世界") == "Grüß Gott, 世界"
+
+
+def test_a_file(said, tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo\n", "utf-8")
+    assert said("-f", "a.txt") == "one two"
+    assert said("--file", str(tmp_path / "a.txt"), text=b"not this") == "one two"
+
+
+def test_standard_input(said):
+    assert said(text=b"piped") == "piped"
+    assert said("-", text=b"asked for") == "asked for"
+    assert said("-f", "-", text=b"by another name") == "by another name"
+    assert said("an argument", text=b"not this") == "an argument"
+
+
+def test_what_is_no_utf8_is_said_as_far_as_it_is(said, tmp_path):
+    assert said(text=b"caf\xe9 noir") == "caf\ufffd noir"
+    (tmp_path / "latin1.txt").write_bytes(b"caf\xe9")
+    assert said("-f", "latin1.txt") == "caf\ufffd"
+
+
+def test_a_byte_order_mark_is_none_of_the_text(said, tmp_path):
+    assert said(text=b"\xef\xbb\xbfHello") == "Hello"
+    (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbfHello")
+    assert said("-f", "bom.txt") == "Hello"
+
+
+@pytest.mark.parametrize("arguments", [[""], ["  "], ["\n\t\u00a0"], ["-"], [], ["-f", "blank.txt"], ["-f", "-"]])
+def test_blank_text_is_a_usage_error(voice, tmp_path, arguments):
+    (tmp_path / "blank.txt").write_bytes(b" \r\n")
+    done = voice("say", *arguments, text=b"\n")
+    assert done.code == 2
+    assert "nothing to say" in done.line
+    assert done.out == b""
+
+
+def test_nothing_at_all_on_a_terminal_is_a_usage_error_with_an_example(tmp_path):
+    code, drawn, _ = on_terminal("say", folder=tmp_path, also=("stdin",))
+    assert code == 2
+    assert "nothing to say" in drawn
+    assert "voice say" in drawn
+
+
+def test_a_file_that_is_not_there(voice):
+    done = voice("say", "-f", "nowhere.txt")
+    assert done.code == 10
+    assert "nowhere.txt" in done.line
+
+
+def test_a_text_and_a_file(voice):
+    done = voice("say", "hello", "-f", "a.txt")
+    assert done.code == 2
+    assert "--file" in done.line

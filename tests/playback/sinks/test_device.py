@@ -1,0 +1,272 @@
+"""The device, on a PortAudio of the tests' own: which formats are tried, what is said, and what the callback hands on.
+
+That sound comes out of the real one is shown in tests/e2e.
+"""
+
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from voice_cli.audio import AudioFormat
+from voice_cli.errors import DeviceError
+from voice_cli.playback.sinks import device
+from voice_cli.playback.sinks.device import DeviceSink, output_devices
+
+MONO = AudioFormat(24000, 1)
+
+
+class PortAudioError(Exception):
+    pass
+
+
+class FakeStream:
+    latency = 0.031
+
+    def __init__(self, owner, options):
+        self.owner = owner
+        self.options = options
+        self.active = False
+        self.aborted = self.closed = False
+
+    def start(self):
+        if self.owner.start_fails:
+            raise PortAudioError("Error starting stream: Device unavailable", -9985)
+        self.active = True
+
+    def abort(self, ignore_errors=True):
+        self.active, self.aborted = False, True
+
+    def close(self, ignore_errors=True):
+        self.closed = True
+
+    def pull(self, frames, *, adc=None, underflow=False):
+        """Call back as PortAudio does, and give the block."""
+        block = bytearray(frames * 2 * self.options["channels"])
+        clock = SimpleNamespace(currentTime=500.0, outputBufferDacTime=0.0 if adc is None else 500.0 + adc)
+        self.options["callback"](block, frames, clock, SimpleNamespace(output_underflow=underflow))
+        return bytes(block)
+
+
+class FakeSoundDevice:
+    """As much of python-sounddevice as we use."""
+
+    PortAudioError = PortAudioError
+
+    def __init__(self):
+        self.devices = [
+            {
+                "name": "mic",
+                "hostapi": 0,
+                "max_output_channels": 0,
+                "default_samplerate": 44100.0,
+                "default_low_output_latency": 0.0,
+            },
+            {
+                "name": "speakers",
+                "hostapi": 0,
+                "max_output_channels": 2,
+                "default_samplerate": 48000.0,
+                "default_low_output_latency": 0.01,
+            },
+        ]
+        self.default = SimpleNamespace(device=(0, 1))
+        self.refused = lambda _rate, _channels: False
+        self.start_fails = False
+        self.tried = []
+        self.streams = []
+
+    def query_hostapis(self):
+        return ({"name": "ALSA"},)
+
+    def query_devices(self, device=None, kind=None):
+        if kind is None:
+            return self.devices
+        if device == "two":
+            raise ValueError("Multiple output devices found for 'two'")
+        if device in (None, 1, "speak") and self.devices:
+            return self.devices[1]
+        raise PortAudioError(f"Error querying device {device}")
+
+    def RawOutputStream(self, **options):  # noqa: N802  sounddevice's name
+        self.tried.append((options["samplerate"], options["channels"]))
+        if self.refused(options["samplerate"], options["channels"]):
+            raise PortAudioError("Error opening RawOutputStream: Invalid sample rate [PaErrorCode -9997]", -9997)
+        self.streams.append(FakeStream(self, options))
+        return self.streams[-1]
+
+
+@pytest.fixture
+def portaudio(monkeypatch):
+    fake = FakeSoundDevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    return fake
+
+
+def test_the_device_is_opened_at_the_streams_own_format(portaudio):
+    sink = DeviceSink()
+    assert sink.latency == 0.0
+    assert sink.open(MONO) == MONO
+    assert portaudio.tried == [(24000, 1)]
+    assert portaudio.streams[0].pull(10) == bytes(20), "it may run, but nothing of ours plays before start"
+    assert sink.latency == pytest.approx(0.031)
+
+
+def test_what_it_refuses_is_tried_at_its_own_rate_and_in_stereo(portaudio):
+    portaudio.refused = lambda rate, channels: (rate, channels) != (48000, 2)
+    assert DeviceSink().open(MONO) == AudioFormat(48000, 2)
+    assert portaudio.tried[0] == (24000, 1)
+    assert len(portaudio.tried) == len(set(portaudio.tried)) == 4
+
+
+def test_more_channels_than_it_has_are_not_asked_for(portaudio):
+    assert DeviceSink().open(AudioFormat(48000, 6)) == AudioFormat(48000, 2)
+    assert portaudio.tried == [(48000, 2)]
+
+
+def test_a_device_that_refuses_all_says_why_once(portaudio):
+    portaudio.refused = lambda *_: True
+    with pytest.raises(DeviceError) as caught:
+        DeviceSink().open(MONO)
+    assert "'speakers' does not open" in caught.value.message
+    assert "Invalid sample rate" in caught.value.message
+    assert "RawOutputStream" not in caught.value.message
+    assert "--device" in caught.value.hint
+
+
+def test_opening_again_lets_go_of_what_was_open(portaudio):
+    sink = DeviceSink()
+    sink.open(MONO)
+    sink.open(AudioFormat(44100, 2))
+    assert portaudio.streams[0].closed
+    assert not portaudio.streams[1].closed
+    sink.close()
+    sink.close()
+    assert portaudio.streams[1].aborted
+    assert portaudio.streams[1].closed
+    assert sink.latency == 0.0
+    assert not sink.is_alive
+
+
+def test_it_is_alive_while_the_system_says_so(portaudio):
+    sink = DeviceSink()
+    assert not sink.is_alive
+    sink.open(MONO)
+    sink.start(lambda *_: None)
+    assert sink.is_alive
+    portaudio.streams[0].active = False
+    assert not sink.is_alive
+
+
+def test_a_device_that_does_not_start(portaudio):
+    portaudio.start_fails = True
+    sink = DeviceSink()
+
+    def play():
+        sink.open(MONO)
+        sink.start(lambda *_: None)
+
+    with pytest.raises(DeviceError, match="does not start"):
+        play()
+    sink.close()
+    assert all(stream.closed for stream in portaudio.streams)
+
+
+def test_dac_times_are_put_on_our_clock(portaudio):
+    pulled = []
+
+    def pull(out, dac_time, underflow):
+        pulled.append((dac_time, underflow))
+        out[:] = b"\7" * len(out)
+
+    sink = DeviceSink()
+    sink.open(AudioFormat(24000, 2))
+    sink.start(pull)
+    before = time.monotonic()
+    assert portaudio.streams[0].pull(10, adc=0.123) == b"\7" * 40
+    portaudio.streams[0].pull(10, adc=0.123, underflow=True)
+    after = time.monotonic()
+    for dac_time, _ in pulled:
+        assert before + 0.123 <= dac_time <= after + 0.123
+    assert [underflow for _, underflow in pulled] == [False, True]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 10.0])
+def test_a_device_that_is_slow_to_start_is_kept_running_and_a_quick_one_begins_anew(portaudio, monkeypatch, seconds):
+    monkeypatch.setattr(device, "QUICK_START", seconds)
+    sink = DeviceSink()
+    sink.open(MONO)
+    (stream,) = portaudio.streams
+    sink.start(lambda out, *_: out.__setitem__(slice(None), b"\7" * len(out)))
+    assert stream.aborted == (seconds > 0)
+    assert stream.active
+    assert stream.pull(10) == b"\7" * 20
+
+
+def test_a_host_without_dac_times_is_taken_at_its_latency(portaudio):
+    pulled = []
+    sink = DeviceSink(latency=0.05)
+    sink.open(MONO)
+    sink.start(lambda _out, dac_time, _underflow: pulled.append(dac_time))
+    before = time.monotonic()
+    portaudio.streams[0].pull(10)
+    assert before < pulled[0] <= time.monotonic() + 0.06
+
+
+@pytest.mark.parametrize(("name", "words"), [("two", "'two'"), (99, "99"), ("nothing", "'nothing'")])
+def test_a_device_that_is_not_one(portaudio, name, words):
+    with pytest.raises(DeviceError) as caught:
+        DeviceSink(name).open(MONO)
+    assert words in caught.value.message
+    assert "voice devices" in caught.value.hint
+
+
+def test_no_device_at_all(portaudio):
+    portaudio.devices = []
+    with pytest.raises(DeviceError, match="no output device"):
+        DeviceSink().open(MONO)
+
+
+def test_devices_that_play_are_listed(portaudio):
+    assert output_devices() == [
+        {
+            "index": 1,
+            "name": "speakers",
+            "host": "ALSA",
+            "channels": 2,
+            "rate": 48000,
+            "latency": 0.01,
+            "default": True,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "line"),
+    [("linux", "libportaudio2"), ("darwin", "brew install portaudio"), ("sunos5", "install PortAudio")],
+)
+def test_a_missing_portaudio_has_the_line_that_installs_it(monkeypatch, platform, line):
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Raising(OSError("PortAudio library not found"))])
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(DeviceError, match="PortAudio library is missing") as caught:
+        DeviceSink().open(MONO)
+    assert line in caught.value.hint
+
+
+class Raising:
+    """A finder of modules that fails as loading this one does."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def find_spec(self, *_names):
+        raise self._error
+
+
+def test_a_portaudio_that_does_not_start(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Raising(PortAudioError("Error initializing PortAudio"))])
+    with pytest.raises(DeviceError, match="does not start"):
+        DeviceSink().open(MONO)

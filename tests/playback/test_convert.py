@@ -1,0 +1,124 @@
+"""Rate, channels and loudness: one stateful stream, however it is cut."""
+
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import codecs
+from voice_cli.audio import AudioFormat
+from voice_cli.playback.convert import Converter, amplify
+
+PAIRS = [
+    (AudioFormat(24000, 1), AudioFormat(48000, 1)),
+    (AudioFormat(44100, 1), AudioFormat(48000, 2)),
+    (AudioFormat(44100, 2), AudioFormat(24000, 1)),
+    (AudioFormat(22050, 1), AudioFormat(44100, 1)),
+    (AudioFormat(8000, 1), AudioFormat(44100, 2)),
+    (AudioFormat(24000, 1), AudioFormat(24000, 2)),
+    (AudioFormat(48000, 2), AudioFormat(48000, 1)),
+]
+
+
+def converted(source, target, pieces):
+    converter = Converter(source, target)
+    return b"".join([converter.convert(piece) for piece in pieces] + [converter.flush()])
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda pair: str(pair).replace(" ", ""))
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, 700), max_size=40))
+def test_how_it_is_cut_makes_no_difference_to_a_sample(source, target, cuts):
+    data = codecs.speech(source, 0.1)
+    whole = converted(source, target, [data])
+    pieces = codecs.cut(data, [count * source.frame_bytes for count in cuts])
+    assert converted(source, target, pieces) == whole
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda pair: str(pair).replace(" ", ""))
+def test_it_takes_as_long_as_before(source, target):
+    data = codecs.speech(source, 0.5)
+    frames = len(converted(source, target, codecs.every(480 * source.frame_bytes, data))) / target.frame_bytes
+    assert frames == pytest.approx(0.5 * target.rate, abs=2)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(44100, 24000), (24000, 48000), (22050, 44100), (24000, 44100)])
+def test_a_tone_stays_the_same_tone_at_the_same_place(rate, wanted):
+    def tone(hertz):
+        return 10_000 * np.sin(2 * np.pi * 440 * np.arange(hertz // 2) / hertz)
+
+    data = np.rint(tone(rate)).astype("<i2").tobytes()
+    got = np.frombuffer(converted(AudioFormat(rate, 1), AudioFormat(wanted, 1), codecs.every(346, data)), "<i2").astype(
+        float
+    )
+    inside = slice(wanted // 50, len(got) - wanted // 50)
+    error = got[inside] - tone(wanted)[: len(got)][inside]
+    assert np.sqrt(np.mean(error**2)) < 10, "60 dB below the tone"
+
+
+def test_the_same_format_is_not_touched():
+    converter = Converter(codecs.MONO24, codecs.MONO24)
+    data = codecs.speech(codecs.MONO24, 0.1)
+    assert converter.convert(data) is data
+    assert converter.flush() == b""
+
+
+def test_nothing_gives_nothing():
+    converter = Converter(codecs.MONO24, codecs.MONO48)
+    assert converter.convert(b"") == b""
+    assert converter.flush() == b""
+
+
+def test_mono_is_on_both_sides_and_sides_make_one_middle():
+    data = struct.pack("<4h", 100, -200, 300, 32767)
+    both = struct.unpack("<8h", converted(AudioFormat(8000, 1), AudioFormat(8000, 2), [data]))
+    assert both[::2] == both[1::2]
+    sides = struct.pack("<4h", 100, 300, -1000, -3000)
+    middle = struct.unpack("<2h", converted(AudioFormat(8000, 2), AudioFormat(8000, 1), [sides]))
+    assert middle == pytest.approx((200, -2000), abs=1)
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6, 8])
+def test_more_channels_than_a_device_has(channels):
+    source = AudioFormat(48000, channels)
+    data = codecs.speech(source, 0.1)
+    assert len(converted(source, AudioFormat(48000, 2), [data])) == pytest.approx(4800 * 4, abs=8)
+
+
+def test_volume_scales_rounds_and_clips():
+    def louder(gain, *values):
+        data = struct.pack(f"<{len(values)}h", *values)
+        return struct.unpack(f"<{len(values)}h", amplify(data, gain))
+
+    assert louder(0.5, 0, 100, -100, 32767, -32768) == (0, 50, -50, 16384, -16384)
+    assert louder(4, 10_000, -10_000, 8191, -8192) == (32767, -32768, 32764, -32768)
+    assert louder(0, 1, -1, 32767) == (0, 0, 0)
+
+
+@given(st.binary(max_size=200).map(lambda data: data[: len(data) // 2 * 2]), st.floats(0, 4))
+def test_volume_never_wraps_around(data, gain):
+    before = np.frombuffer(data, "<i2").astype(float)
+    after = np.frombuffer(amplify(data, gain), "<i2").astype(float)
+    wanted = np.clip(before * gain, -32768, 32767)
+    assert np.all(np.abs(after - wanted) <= 0.51 + 1e-6 * np.abs(wanted))
+
+
+def test_full_volume_costs_nothing():
+    data = b"\1\2" * 10
+    assert amplify(data, 1.0) is data
+    assert amplify(b"", 2.0) == b""
+
+
+def test_no_library_is_loaded_where_nothing_is_to_be_done():
+    program = (
+        "import sys\n"
+        "from voice_cli.audio import AudioFormat\n"
+        "from voice_cli.playback.convert import Converter, amplify\n"
+        "Converter(AudioFormat(24000, 1), AudioFormat(24000, 1)).convert(b'xx'); amplify(b'xx', 1.0)\n"
+        "assert not {'av', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,174 @@
+"""Figures from moments: each by its definition, and null where a moment is missing."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.player import MONO, numbered
+from voice_cli import clock
+from voice_cli.clock import process_start
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.sinks.null import NullSink
+from voice_cli.playback.timeline import (
+    MOMENTS,
+    PlaybackMetrics,
+    Timeline,
+    first_audible,
+)
+
+COUNTED = {"chunks_received": 0, "bytes_received": 0}
+"""What is counted from the first moment on, so that 0 is a measurement."""
+
+
+def test_nothing_measured_is_null_and_never_zero():
+    metrics = Timeline().metrics(None)
+    for item in fields(PlaybackMetrics):
+        value = getattr(metrics, item.name)
+        if item.name in COUNTED:
+            assert value == 0
+        elif item.name.endswith("positions_ms"):
+            assert value == ()
+        else:
+            assert value is None, item.name
+
+
+def test_a_refusal_measures_nothing():
+    timeline = Timeline({"process_start": 1.0, "request_sent": 2.0, "last_byte": 3.0})
+    metrics = timeline.metrics(None)
+    assert metrics.generation_ms is None, "nothing was generated"
+    assert metrics.real_time_factor is None
+
+
+@given(st.sets(st.sampled_from(MOMENTS)))
+def test_a_figure_is_null_exactly_where_one_of_its_moments_is_missing(there):
+    timeline = Timeline({name: float(index) for index, name in enumerate(MOMENTS) if name in there})
+    timeline.bytes_received = 1
+    metrics = timeline.metrics(None)
+    for figure, first, last in (
+        ("ttfa_ms", "process_start", "first_audible"),
+        ("ttfb_ms", "request_sent", "first_byte"),
+        ("playback_ms", "started", "last_frame"),
+        ("generation_ms", "request_sent", "last_byte"),
+    ):
+        wanted = None
+        if {first, last} <= there:
+            wanted = 1000.0 * (MOMENTS.index(last) - MOMENTS.index(first))
+        assert getattr(metrics, figure) == wanted, figure
+
+
+def test_the_definitions():
+    timeline = Timeline(
+        {
+            "process_start": 10.0,
+            "request_sent": 10.1,
+            "first_byte": 10.25,
+            "last_byte": 12.1,
+            "started": 10.4,
+            "first_audible": 10.5,
+            "last_frame": 14.4,
+        },
+        bytes_received=64_000,
+        chunks_received=7,
+        chunks_played=6,
+        audio_seconds=4.0,
+        audible_seconds=0.1,
+        held_back_seconds=0.5,
+        buffer_peak_seconds=1.25,
+    )
+    metrics = timeline.metrics(None)
+    assert metrics.ttfa_ms == pytest.approx(500)
+    assert metrics.ttfb_ms == pytest.approx(150)
+    assert metrics.leading_silence_ms == pytest.approx(100)
+    assert metrics.generation_ms == pytest.approx(1500), "less what the full ring held back"
+    assert metrics.playback_ms == pytest.approx(4000)
+    assert metrics.audio_ms == 4000
+    assert metrics.real_time_factor == pytest.approx(1.5 / 4)
+    assert (metrics.chunks_received, metrics.chunks_played, metrics.bytes_received) == (7, 6, 64_000)
+    assert metrics.buffer_peak_ms == 1250
+
+
+def test_the_feeds_account_is_told_in_milliseconds_and_positions():
+    sink = NullSink()
+    sink.open(MONO)
+    feed = Feed(MONO, 10.0)
+    sink.start(feed.pull)
+    sink.step(64)
+    for at in range(2):
+        feed.write(numbered(800, first=1 + 800 * at))
+        feed.open_gate()
+        sink.step(1000)
+    feed.write(numbered(100))
+    feed.open_gate()
+    sink.step(100)
+    sink.now += 0.5
+    sink.step(20, underflow=True)
+    metrics = Timeline().metrics(feed)
+    assert metrics.underruns == 2
+    assert metrics.underrun_ms == pytest.approx(2 * (200 + 40) / 8 - 40 / 8, abs=0.01)
+    assert metrics.underrun_positions_ms == (100.0, 200.0)
+    assert metrics.device_underflows == 1
+    assert metrics.device_underflow_ms == pytest.approx(500, abs=0.01)
+    assert metrics.device_underflow_positions_ms == (207.5,)
+
+
+def test_a_device_that_played_well_says_zero():
+    metrics = Timeline().metrics(Feed(MONO, 1.0))
+    assert (metrics.underruns, metrics.underrun_ms) == (0, 0)
+    assert (metrics.device_underflows, metrics.device_underflow_ms) == (0, 0)
+
+
+def test_a_moment_happens_once():
+    timeline = Timeline()
+    timeline.mark("first_byte", 3.0)
+    timeline.mark("first_byte", 4.0)
+    assert timeline.moments == {"first_byte": 3.0}
+    before = time.monotonic()
+    timeline.mark("request_sent")
+    assert before <= timeline.moments["request_sent"] <= time.monotonic()
+
+
+def test_silence_that_holds_is_generation_that_took_no_time():
+    timeline = Timeline({"request_sent": 1.0, "last_byte": 1.5}, bytes_received=1, held_back_seconds=9.0)
+    assert timeline.metrics(None).generation_ms == 0.0
+
+
+@given(st.lists(st.sampled_from([0, 1, 32, 33, 34, 1000, 32767, -1, -32, -33, -34, -32768])))
+def test_the_first_audible_sample_is_the_first_at_minus_60_dbfs(values):
+    data = b"".join(value.to_bytes(2, "little", signed=True) for value in values)
+    wanted = next((i for i, value in enumerate(values) if abs(value) >= 33), None)
+    assert first_audible(data) == wanted
+
+
+def test_a_process_began_when_it_was_started():
+    if sys.platform != "linux":
+        pytest.skip("two processes share this clock on Linux only")
+    program = "import time\nfrom voice_cli.clock import process_start\nprint(process_start(), time.monotonic())\n"
+    before = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    began, now = map(float, done.stdout.split())
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    assert before - tick <= began <= now
+    assert began < before + 0.1, "not when Python had started"
+
+
+def test_a_long_running_process_began_long_ago():
+    assert process_start() <= time.monotonic() - time.process_time() + 0.02
+
+
+@pytest.mark.parametrize("failure", ["another system", "no such record", "garbage in it"])
+def test_where_the_system_keeps_no_record_the_cpu_time_has_to_do(monkeypatch, tmp_path, failure):
+    if failure == "another system":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    else:
+        record = tmp_path / "stat"
+        if failure == "garbage in it":
+            record.write_bytes(b"1 (x) S 1 2")
+        monkeypatch.setattr(clock, "open", lambda *_: open(record, "rb"), raising=False)  # noqa: SIM115
+    guess = time.monotonic() - time.process_time()
+    assert process_start() == pytest.approx(guess, abs=0.05)

@@ -1,0 +1,100 @@
+"""OpenAI's speech API on the wire, in all the dialects that are about."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_cli.audio import CODECS, AudioFormat, Encoding
+from voice_cli.protocol.openai import error_message, expected_encoding, speech_body, voices_in
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(["error", "detail", "message", "msg", "voices", "data", "id", "name", "x"]), inner
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+def test_the_body_has_what_is_said_and_nothing_else():
+    said = {"text": "hi", "model": "m", "voice": "v", "codec": "mp3", "speed": None, "instructions": None}
+    assert speech_body(**said) == {"model": "m", "input": "hi", "voice": "v", "response_format": "mp3"}
+    assert speech_body(**{**said, "speed": 1.0, "instructions": ""})["speed"] == 1.0
+    assert speech_body(**{**said, "instructions": "slowly"})["instructions"] == "slowly"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_a_codec_should_bring(codec):
+    formats = {"pcm": AudioFormat(24_000, 1), "opus": AudioFormat(48_000, 1)}
+    assert expected_encoding(codec) == Encoding(codec, formats.get(codec))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"error": {"message": "bad key", "type": "x", "param": null, "code": "y"}}', "bad key"),
+        ('{"error": "bad key"}', "bad key"),
+        ('{"message": "bad key"}', "bad key"),
+        ('{"detail": "bad key"}', "bad key"),
+        ('{"detail": {"error": "x", "message": "bad key", "type": "y"}}', "bad key"),
+        ('{"detail": [{"loc": ["body", "input"], "msg": "field required"}]}', "field required"),
+        ('"bad key"', "bad key"),
+        ("bad key\nTraceback (most recent call last):", "bad key"),
+        ("  bad key  ", "bad key"),
+        ("<html><body>502</body></html>", None),
+        ("\n <!DOCTYPE html>", None),
+        ("", None),
+        ("{}", None),
+        ("[]", None),
+        ("null", None),
+        ('{"status": "ok"}', None),
+    ],
+)
+def test_the_servers_own_words_are_found(body, message):
+    assert error_message(body.encode()) == message
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000, b'{"error": ' * 10_000])
+def test_what_is_no_text_or_no_end_has_no_words_that_would_break_anything(body):
+    message = error_message(body)
+    assert message is None or len(message) <= 300
+
+
+def test_a_message_is_one_line_that_does_nothing_to_a_terminal():
+    message = error_message(json.dumps({"error": "a\x1b[31mb\n\tc\x07" + "d" * 999}).encode())
+    assert message.isprintable()
+    assert message.startswith("a [31mb c d")
+    assert len(message) < 300
+
+
+@given(st.one_of(st.binary(), JSON.map(lambda value: json.dumps(value).encode())))
+def test_no_body_makes_it_stumble(body):
+    message = error_message(body)
+    assert message is None or message.isprintable()
+    voices = voices_in(body)
+    assert voices is None or all(isinstance(part, str) for voice in voices for part in voice)
+
+
+@pytest.mark.parametrize(
+    ("body", "voices"),
+    [
+        ('{"voices": ["a", "b"]}', [("a", "", ""), ("b", "", "")]),
+        ('{"voices": [{"id": "a", "name": "A", "language": "en-US"}]}', [("a", "A", "en-US")]),
+        ('{"voices": [{"voice_id": "a"}, {"name": "b"}]}', [("a", "", ""), ("b", "b", "")]),
+        ('{"data": [{"id": "a", "name": null}]}', [("a", "", "")]),
+        ('["a", {"id": "b"}, 3, null, {"id": 4}, []]', [("a", "", ""), ("b", "", "")]),
+        ('{"voices": []}', []),
+        ('{"voices": {"a": 1}}', None),
+        ('{"models": []}', None),
+        ("42", None),
+        ("no", None),
+        ("", None),
+    ],
+)
+def test_voices_are_read_in_each_shape(body, voices):
+    assert voices_in(body.encode()) == voices

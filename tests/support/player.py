@@ -1,0 +1,277 @@
+"""The player under a test's hands: streams that give what the test gives them, and a device that it steps.
+
+The test thread stands where the network and the sound card stand. `Rig.settle` waits until the pump has done all that
+it can do with what it has, so that what comes next is certain.
+"""
+
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from support.threads import WAIT, happened, in_thread
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends.base import SpeechStream
+from voice_cli.errors import Interrupted
+from voice_cli.playback.feed import Feed
+from voice_cli.playback.player import PlaybackResult, Player
+from voice_cli.playback.pump import State
+from voice_cli.playback.sinks.null import NullSink
+
+MONO = AudioFormat(8000, 1)
+PCM = Encoding("pcm", MONO)
+
+
+def numbered(frames: int, channels: int = 1, first: int = 1) -> bytes:
+    """Give frames that say which they are: from `first` on, around at 32767, never 0."""
+    values = [(first - 1 + i) % 32767 + 1 for i in range(frames) for _ in range(channels)]
+    return struct.pack(f"<{len(values)}h", *values)
+
+
+class FakeStream(SpeechStream):
+    """A stream whose other end is the test's: `give`, then `end` or `fail`."""
+
+    def __init__(
+        self,
+        *chunks: bytes,
+        expected: Encoding = PCM,
+        announced: Encoding | None = None,
+        end: bool | BaseException = False,
+    ) -> None:
+        self.expected = expected
+        self.announced = announced
+        self.moments: dict[str, float] = {}
+        self.cancelled = False
+        self.closed = False
+        """Its iterator is done, or was abandoned."""
+        self.changed = threading.Condition()
+        self.is_waited_for = False
+        self.on_wait: Callable[[], None] = lambda: None
+        self._chunks = deque(chunks)
+        self._ended = end is not False
+        self._error = end if isinstance(end, BaseException) else None
+
+    def give(self, *chunks: bytes) -> None:
+        with self.changed:
+            self._chunks.extend(chunks)
+            self.changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        with self.changed:
+            self._ended, self._error = True, error
+            self.changed.notify_all()
+
+    def cancel(self) -> None:
+        with self.changed:
+            self.cancelled = True
+            self.changed.notify_all()
+
+    @property
+    def is_starved(self) -> bool:
+        """Somebody waits for its next chunk, and there is none."""
+        return self.is_waited_for and not (self._chunks or self._ended or self.cancelled)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while (chunk := self._next()) is not None:
+                yield chunk
+        finally:
+            self.closed = True
+
+    def _next(self) -> bytes | None:
+        with self.changed:
+            self.is_waited_for = True
+            self.on_wait()
+            assert self.changed.wait_for(lambda: not self.is_starved, WAIT), "the test has left its stream"
+            self.is_waited_for = False
+            if self.cancelled:
+                raise Interrupted("interrupted")
+            if self._chunks:
+                return self._chunks.popleft()
+            if self._error is not None:
+                raise self._error
+            return None
+
+
+class SteppedSink(NullSink):
+    """A null device that tells what was done with it."""
+
+    def __init__(self, *, dies: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_open = threading.Event()
+        self.started = threading.Event()
+        self.closed = threading.Event()
+        self.started_at = 0.0
+        self._dead = dies
+        self._turn = threading.Lock()
+
+    def open(self, wanted: AudioFormat) -> AudioFormat:
+        opened = super().open(wanted)
+        self.is_open.set()
+        return opened
+
+    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+        with self._turn:
+            super().start(pull)
+            self.started_at = self.now
+        self.started.set()
+
+    def step(self, frames: int, *, underflow: bool = False) -> bytes:
+        with self._turn:
+            if self.started.is_set() and not self.closed.is_set():
+                return super().step(frames, underflow=underflow)
+            self.now += frames / (self.format or MONO).rate  # a device that is not started takes nothing
+            return b""
+
+    def close(self) -> None:
+        with self._turn:
+            super().close()
+            self.closed.set()
+
+    def die(self) -> None:
+        """Stop pulling, as a device does that was unplugged."""
+        self._dead = True
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._dead and super().is_alive
+
+
+class Rig:
+    """A player that plays streams in a thread of its own, on the sink's clock. Leave it, and it is cancelled."""
+
+    def __init__(
+        self,
+        streams: Iterable[FakeStream],
+        *,
+        sink: SteppedSink | None = None,
+        silent: bool = False,
+        on_tick: Callable[[Player], None] | None = None,
+        **options: Any,
+    ) -> None:
+        self.streams: Sequence[FakeStream] = streams if isinstance(streams, list) else []
+        self.sink = sink or SteppedSink()
+        self.player = Player(None if silent else self.sink, clock=lambda: self.sink.now, **options)
+        self._pump = self.player._pump
+        self._lock = threading.Condition()
+        self._blocked = False
+        self._over = False
+        self._watch()
+        for stream in self.streams:
+            stream.on_wait = self._notify
+        self._join = in_thread(lambda: self.player.play(streams, on_tick=on_tick))
+
+    def __enter__(self) -> "Rig":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.player.cancel()
+        self._join()
+
+    def _watch(self) -> None:
+        """Hear when the pump waits for the device, and when it is through."""
+        wait, run = self._pump._changed.wait, self._pump.run
+
+        def watched_wait(timeout: float | None = None) -> bool:
+            self._blocked = True
+            self._notify()
+            try:
+                return wait(timeout)
+            finally:
+                self._blocked = False
+
+        def watched_run(streams: Iterable[SpeechStream]) -> None:
+            run(streams)
+            self._over = True
+            self._notify()
+
+        self._pump._changed.wait = watched_wait
+        self._pump.run = watched_run
+
+    def _notify(self) -> None:
+        # Taken while a stream's lock is held; whoever holds this one takes no other.
+        with self._lock:
+            self._lock.notify_all()
+
+    @property
+    def feed(self) -> Feed:
+        feed = self._pump.feed
+        assert feed is not None
+        return feed
+
+    @property
+    def state(self) -> State:
+        return self.player.state
+
+    @property
+    def is_held_back(self) -> bool:
+        """The pump waits for room, and there is none."""
+        feed = self._pump.feed
+        return self._blocked and feed is not None and feed._ring.writable == 0
+
+    def opened(self) -> None:
+        """Wait until there is a device."""
+        happened(self.sink.is_open)
+
+    def settle(self) -> None:
+        """Wait until the pump has nothing to do: the stream gave all it has, or the ring is full, or it is over."""
+        with self._lock:
+            assert self._lock.wait_for(self._is_at_rest, WAIT), "the pump does not come to rest"
+
+    def _is_at_rest(self) -> bool:
+        return self._over or self.is_held_back or any(stream.is_starved for stream in self.streams)
+
+    def give(self, *chunks: bytes, stream: int = 0) -> None:
+        self.streams[stream].give(*chunks)
+        self.settle()
+
+    def end(self, error: BaseException | None = None, *, stream: int = 0) -> None:
+        self.streams[stream].end(error)
+        self.settle()
+
+    def step(self, seconds: float) -> None:
+        """Let the device take that much, in blocks of 10 ms."""
+        if self.feed.is_open:
+            happened(self.sink.started)
+        audio_format = self.feed.format
+        block = audio_format.rate // 100
+        frames = audio_format.frames(seconds)
+        while frames > 0:
+            self.sink.step(min(block, frames))
+            frames -= block
+
+    def play_out(self) -> PlaybackResult:
+        """Let the device take all there is, and give the result."""
+        while not self._over:
+            self.settle()
+            if self.is_held_back:
+                self.step(self.feed.buffered / 2)
+            else:
+                assert self._over, "the streams have not ended"
+        if self._pump.feed is not None and self._pump.written:
+            happened(self.sink.started)
+            while self.feed.ended_at is None or self.sink.now < self.feed.ended_at:
+                self.sink.step(self.feed.format.rate // 100)
+        return self.result()
+
+    def result(self) -> PlaybackResult:
+        """Wait until `play` returns."""
+        result = self._join()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def heard(self) -> bytes:
+        """Give what was heard of the streams: by the feed's own account of where it lies, and of its holes."""
+        feed, size = self.feed, self.feed.format.frame_bytes
+        if feed.started_at is None:
+            return b""
+        at = round((feed.started_at - self.sink.latency - self.sink.started_at) * feed.format.rate)
+        assert not any(self.sink.heard[: at * size]), "a sound before the first frame"
+        out, position = b"", 0
+        for gap in feed.underruns:
+            out += self.sink.heard[at * size : (at + gap.frame - position) * size]
+            at += gap.frame - position + round(gap.seconds * feed.format.rate)
+            position = gap.frame
+        return out + bytes(self.sink.heard[at * size : (at + feed.position - position) * size])

@@ -1,0 +1,452 @@
+"""Settings: which layer wins, what is wrong with a file and where, and what is never shown."""
+
+import contextlib
+import math
+import os
+import sys
+import traceback
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_cli.audio import CODECS
+from voice_cli.backends import BACKENDS
+from voice_cli.config import (
+    Config,
+    Machine,
+    Profile,
+    api_key,
+    config_path,
+    keys_of,
+    load,
+    settle,
+)
+from voice_cli.errors import ConfigError
+
+FLAGS = {**dict.fromkeys(keys_of(Profile)), **dict.fromkeys(keys_of(Machine))}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a config file and load it."""
+
+    def write(text):
+        path = tmp_path / "config.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(str(path), {})
+
+    return write
+
+
+def settled(config, flags=None, environment=None):
+    return settle(config, flags or {}, environment or {}, backend_names=BACKENDS)
+
+
+NO_FILE = Config("/nowhere/config.toml")
+
+
+# Layers.
+
+VALUES = {
+    # setting: (in the file, in the environment, as it then is, as a flag)
+    "backend": ("espeak", "openai", "openai", "http"),
+    "base_url": ("http://file", "http://env", "http://env", "http://flag"),
+    "model": ("file", "env", "env", "flag"),
+    "voice": ("file", "env", "env", "flag"),
+    "format": ("mp3", "wav", "wav", "flac"),
+    "speed": (0.5, "1.5", 1.5, 2.0),
+    "instructions": ("file", "env", "env", "flag"),
+    "device": ("file", "7", "7", "flag"),
+    "volume": (0.5, "2", 2.0, 3.0),
+    "prebuffer": ("100", "200", "200", "300"),
+    "timeout": (5, "6", 6.0, 7.0),
+    "compute": ("cpu", "cuda", "cuda", "mps"),
+    "preset": ("file", "env", "env", "flag"),
+    "markdown": ("auto", "on", "on", "off"),
+    "pause": (0.1, "0.2", 0.2, 0.4),
+    "flush_after": (0.1, "0.2", 0.2, 0.4),
+    "lookahead": (2, "3", 3, 4),
+}
+
+
+def test_every_setting_that_the_environment_may_set_is_tried():
+    assert {name for kind in (Profile, Machine) for name, key in keys_of(kind).items() if key.env} <= set(VALUES)
+
+
+@pytest.mark.parametrize("setting", [name for name in VALUES if name in FLAGS])
+def test_defaults_then_file_then_environment_then_flags(file, setting):
+    in_file, variable, in_environment, flag = VALUES[setting]
+    where = "[profiles.p]\n" if setting in keys_of(Profile) else ""
+    config = file(
+        f'profile = "p"\n{"" if where else f"{setting} = {in_file!r}"}\n[profiles.p]\n'
+        + (f"{setting} = {in_file!r}\n" if where else "")
+    )
+    environment = {f"VOICE_{setting.upper()}": variable}
+
+    def value(*layers):
+        settings = settled(*layers)
+        layer = settings.profile if setting in keys_of(Profile) else settings.machine
+        return getattr(layer, setting), settings.origins.get(setting)
+
+    default = getattr(Machine(), setting, None)
+    if setting != "backend":
+        assert value(NO_FILE) == (default, None)
+    assert value(config) == (in_file, "profile p" if where else config.path)
+    assert value(config, {}, environment) == (in_environment, f"$VOICE_{setting.upper()}")
+    assert value(config, {setting: flag}, environment) == (flag, f"--{setting.replace('_', '-')}")
+    assert value(NO_FILE, {}, environment)[0] == in_environment
+    assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "empty is not said"
+
+
+PROFILES = """
+profile = "one"
+[profiles.one]
+voice = "1"
+[profiles.two]
+voice = "2"
+[profiles.three]
+voice = "3"
+"""
+
+
+def test_the_profile_comes_from_the_file_then_the_environment_then_the_flag(file):
+    config = file(PROFILES)
+    assert settled(config).profile.voice == "1"
+    assert settled(config, {}, {"VOICE_PROFILE": "two"}).profile.voice == "2"
+    assert settled(config, {"profile": "three"}, {"VOICE_PROFILE": "two"}).profile.voice == "3"
+
+
+def test_without_a_profile_in_use_none_counts(file):
+    config = file('[profiles.one]\nvoice = "1"\nbackend = "http"\n')
+    settings = settled(config)
+    assert settings.profile_name is None
+    assert settings.profile == Profile(backend="espeak")
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "backend"),
+    [
+        ({}, {}, "espeak"),
+        ({"OPENAI_API_KEY": "sk"}, {}, "http"),
+        ({"OPENAI_BASE_URL": "http://x/v1"}, {}, "http"),
+        ({"VOICE_BASE_URL": "http://x/v1"}, {}, "http"),
+        ({}, {"base_url": "http://x/v1"}, "http"),
+        ({"OPENAI_API_KEY": "sk"}, {"backend": "espeak"}, "espeak"),
+        ({"OPENAI_API_KEY": "sk", "VOICE_BACKEND": "openai"}, {}, "openai"),
+        ({"OPENAI_API_KEY": ""}, {}, "espeak"),
+    ],
+)
+def test_who_speaks_if_nobody_says_so(environment, flags, backend):
+    assert settled(NO_FILE, flags, environment).profile.backend == backend
+
+
+def test_openais_own_address_counts_only_where_no_profile_is_in_use(file):
+    environment = {"OPENAI_BASE_URL": "http://env/v1"}
+    assert settled(NO_FILE, {}, environment).profile.base_url == "http://env/v1"
+    assert settled(file(PROFILES), {}, environment).profile.base_url is None
+    flag = {"base_url": "http://flag/v1"}
+    assert settled(NO_FILE, flag, environment).profile.base_url == "http://flag/v1"
+
+
+# The file.
+
+
+def test_a_whole_file(file):
+    config = file("""
+profile = "k"
+device = 3
+volume = 2
+prebuffer = 150
+timeout = 5
+[profiles.k]
+backend = "http"
+base_url = "http://localhost:8880/v1"
+model = "kokoro"
+voice = "af_bella"
+format = "opus"
+speed = 2
+instructions = "slowly"
+api_key_env = "KEY"
+[profiles.e]
+""")
+    assert config.exists
+    assert config.profiles["e"] == Profile()
+    assert config.machine == {"device": "3", "volume": 2.0, "prebuffer": "150", "timeout": 5.0}
+    assert config.profiles["k"].speed == 2.0
+
+
+def test_no_file_is_an_empty_one(tmp_path):
+    path = str(tmp_path / "none.toml")
+    assert load(path, {}) == Config(path)
+    assert load(None, {"XDG_CONFIG_HOME": str(tmp_path)}).profiles == {}
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    path = str(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="no such file") as caught:
+        load(None, {"VOICE_CONFIG": path})
+    assert path in caught.value.message
+    assert "VOICE_CONFIG" in caught.value.hint
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load(str(tmp_path), {})
+    assert str(tmp_path) in caught.value.message
+
+
+ERRORS = {
+    # text: what the message names
+    "volum = 1": ("'volum'", "did you mean 'volume'"),
+    "zzz = 1": ("'zzz'",),
+    'voice = "x"': ("voice belongs in a profile",),
+    "[profiles.p]\nvoise = 'x'": ("profiles.p.voise", "did you mean 'voice'"),
+    "[profiles.p]\nvolume = 1": ("profiles.p.volume",),
+    "profile = 'kokro'\n[profiles.kokoro]": ("'kokro'", "did you mean 'kokoro'"),
+    "profile = 1": ("profile", "string"),
+    "profiles = 1": ("profiles",),
+    "[profiles]\np = 1": ("profiles.p",),
+    "volume = 'loud'": ("volume", "a number", "'loud'"),
+    "volume = 5": ("volume", "from 0 to 4", "5"),
+    "volume = true": ("volume", "a number"),
+    "volume = nan": ("volume", "from 0 to 4"),
+    "volume = -0.1": ("volume", "from 0 to 4"),
+    "timeout = 0": ("timeout", "from 0.1 to 3600"),
+    "timeout = inf": ("timeout", "from 0.1 to 3600"),
+    "device = 1.5": ("device", "a string"),
+    "device = true": ("device", "a string"),
+    "prebuffer = 'soon'": ("prebuffer", "'auto'", "'soon'"),
+    "prebuffer = -1": ("prebuffer", "from 0 to 10000"),
+    "prebuffer = 10001": ("prebuffer", "from 0 to 10000"),
+    "prebuffer = 'nan'": ("prebuffer",),
+    "prebuffer = true": ("prebuffer",),
+    "[profiles.p]\nspeed = 5": ("profiles.p.speed", "from 0.25 to 4", "5"),
+    "[profiles.p]\nspeed = 'fast'": ("profiles.p.speed", "a number"),
+    "[profiles.p]\nformat = 'mp4'": ("profiles.p.format", *CODECS, "did you mean 'mp3'"),
+    "[profiles.p]\nformat = 3": ("profiles.p.format", "a string"),
+    "[profiles.p]\nvoice = 3": ("profiles.p.voice", "a string", "3"),
+    "[profiles.p]\nbase_url = []": ("profiles.p.base_url", "a string"),
+    "[profiles.p]\napi_key_env = 'A'\napi_key_command = 'b'": ("profiles.p", "api_key_env", "api_key_command"),
+    "[profiles.p]\nbackend = 'http'\nbackend = 'http'\nvoice = 'x'": ("line 3",),
+    "volume = \n": ("line 1",),
+    b"volume = '\xff'": ("utf-8",),
+}
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_what_is_wrong_names_the_file_the_key_and_the_nearest_right_one(file, tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        file(text)
+    for words in (str(tmp_path / "config.toml"), *ERRORS[text]):
+        assert words in caught.value.message
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*FLAGS, "profile", "profiles", "nonsense"]),
+        st.one_of(st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.dates()),
+    ),
+    st.booleans(),
+)
+def test_no_file_makes_it_stumble(tmp_path_factory, values, in_profile):
+    def toml(value):
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, str):
+            return '"' + "".join(f"\\U{ord(c):08X}" if not 0xD800 <= ord(c) < 0xE000 else "?" for c in value) + '"'
+        if isinstance(value, float) and math.isnan(value):
+            return "nan"
+        return str(value)
+
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    head = "[profiles.p]\n" if in_profile else ""
+    path.write_text(head + "".join(f"{key} = {toml(value)}\n" for key, value in values.items()))
+    with contextlib.suppress(ConfigError):
+        settled(load(str(path), {}), {"profile": "p"} if in_profile else {})
+
+
+@pytest.mark.parametrize("flags", [{"profile": "kokro"}, {"profile": "zzz"}])
+def test_an_unknown_profile_names_the_nearest_and_all(file, flags):
+    with pytest.raises(ConfigError) as caught:
+        settled(file("[profiles.kokoro]\n[profiles.home]"), flags)
+    assert flags["profile"] in caught.value.message
+    assert ("did you mean 'kokoro'" in caught.value.message) == (flags["profile"] == "kokro")
+    assert "kokoro, home" in caught.value.hint
+
+
+def test_a_profile_where_there_are_none():
+    with pytest.raises(ConfigError) as caught:
+        settled(NO_FILE, {"profile": "x"})
+    assert NO_FILE.path in caught.value.message
+    assert "none" in caught.value.hint
+
+
+@pytest.mark.parametrize("origin", ["flag", "environment", "profile"])
+def test_an_unknown_backend_names_where_it_stands_and_the_nearest(file, origin):
+    config = file("profile = 'p'\n[profiles.p]" + ("\nbackend = 'htpp'" if origin == "profile" else ""))
+    flags = {"backend": "htpp"} if origin == "flag" else {}
+    environment = {"VOICE_BACKEND": "htpp"} if origin == "environment" else {}
+    with pytest.raises(ConfigError) as caught:
+        settled(config, flags, environment)
+    where = {"flag": "--backend", "environment": "$VOICE_BACKEND", "profile": "profile p"}[origin]
+    assert where in caught.value.message
+    assert "did you mean 'http'" in caught.value.message
+    assert all(name in caught.value.hint for name in BACKENDS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("VOICE_SPEED", "fast", "a number"),
+        ("VOICE_SPEED", "9", "from 0.25 to 4"),
+        ("VOICE_VOLUME", "nan", "from 0 to 4"),
+        ("VOICE_FORMAT", "mp4", "mp3"),
+        ("VOICE_PREBUFFER", "soon", "auto"),
+        ("VOICE_TIMEOUT", "4000.0", "3600"),
+    ],
+)
+def test_a_wrong_value_in_the_environment_names_the_variable(variable, value, words):
+    with pytest.raises(ConfigError) as caught:
+        settled(NO_FILE, {}, {variable: value})
+    assert f"${variable}" in caught.value.message
+    assert words in caught.value.message
+    assert value in caught.value.message
+
+
+# Where it is.
+
+
+def test_the_path_that_is_named(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    assert config_path({"VOICE_CONFIG": "/etc/v.toml", "XDG_CONFIG_HOME": "/x"}) == "/etc/v.toml"
+    assert config_path({"VOICE_CONFIG": "~/v.toml"}) == os.path.join("/home/me", "v.toml")
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "parts"),
+    [
+        ("linux", {}, ("/home/me", ".config")),
+        ("linux", {"XDG_CONFIG_HOME": "/x"}, ("/x",)),
+        ("linux", {"XDG_CONFIG_HOME": ""}, ("/home/me", ".config")),
+        ("freebsd14", {}, ("/home/me", ".config")),
+        ("darwin", {}, ("/home/me", "Library", "Application Support")),
+        ("darwin", {"XDG_CONFIG_HOME": "/x"}, ("/x",)),
+        ("win32", {"APPDATA": "/roaming"}, ("/roaming",)),
+        ("win32", {}, ("/home/me", "AppData", "Roaming")),
+    ],
+)
+def test_the_path_of_each_system(monkeypatch, platform, environment, parts):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    monkeypatch.setattr(sys, "platform", platform)
+    assert config_path(environment) == os.path.join(*parts, "voice", "config.toml")
+
+
+# Keys.
+
+SECRET = "sk-topsecret"
+
+
+def shown(error):
+    """Give all that anybody could see of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error) + str(error) + str(getattr(error, "hint", ""))
+
+
+@pytest.mark.parametrize("name", ["api_key", "key", "token"])
+@pytest.mark.parametrize("where", ["", "[profiles.p]\n"])
+def test_a_key_in_the_file_is_refused_with_the_reason_and_not_shown(file, name, where):
+    with pytest.raises(ConfigError) as caught:
+        file(f"{where}{name} = {SECRET!r}")
+    assert "secret" in caught.value.message
+    assert "api_key_env" in caught.value.hint
+    assert SECRET not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"api_key_env = {SECRET!r}",
+        f"api_key_env = [{SECRET!r}]",
+        f"api_key_command = ['echo', {SECRET!r}]",
+        f"apikey = {SECRET!r}",
+        f"api_key_commnd = 'echo {SECRET}'",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_shown_either(file, text):
+    with pytest.raises(ConfigError) as caught:
+        file(f"[profiles.p]\n{text}")
+    assert SECRET not in shown(caught.value)
+    assert "profiles.p." in caught.value.message
+
+
+def keyed(file, line, base_url="base_url = 'http://own/v1'"):
+    return settled(file(f"profile = 'p'\n[profiles.p]\n{base_url}\n{line}\n"))
+
+
+def test_the_key_that_a_profile_names(file):
+    settings = keyed(file, "api_key_env = 'MY_KEY'")
+    assert api_key(settings, {"MY_KEY": SECRET, "OPENAI_API_KEY": "another"}) == SECRET
+    with pytest.raises(ConfigError, match=r"\$MY_KEY.*profile p"):
+        api_key(settings, {"OPENAI_API_KEY": "another"})
+    with pytest.raises(ConfigError):
+        api_key(settings, {"MY_KEY": ""})
+
+
+def test_a_server_of_its_own_does_not_get_the_key_of_another(file):
+    environment = {"OPENAI_API_KEY": SECRET}
+    assert api_key(keyed(file, ""), environment) is None
+    assert api_key(keyed(file, "", base_url=""), environment) == SECRET
+    assert api_key(settled(NO_FILE), environment) == SECRET
+    assert api_key(settled(NO_FILE), {"OPENAI_API_KEY": ""}) is None
+    assert api_key(settled(NO_FILE), {}) is None
+
+
+COMMAND_LINE = "printf '%s' sk-top; echo secret; echo more"
+"""Gives SECRET, and has it nowhere whole."""
+
+
+def test_the_key_that_a_command_prints(file):
+    assert api_key(keyed(file, f'api_key_command = "{COMMAND_LINE}"'), {"OPENAI_API_KEY": "another"}) == SECRET
+    assert api_key(keyed(file, "api_key_command = 'echo \" k \"'")) == "k", "spaces around it are none of it"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"echo {SECRET}; echo {SECRET} >&2; exit 3",
+        f"true {SECRET}",
+        f": {SECRET}; echo",
+        f"echo '' ; echo {SECRET}",
+        f"no-such-command-here {SECRET}",
+        f"printf '\\\\377{SECRET}'",
+        f": {SECRET}; kill $$",
+    ],
+)
+def test_a_command_that_gives_no_key_is_told_and_nothing_of_it_is_shown(file, capfd, command):
+    settings = keyed(file, f'api_key_command = "{command}"')
+    with pytest.raises(ConfigError, match="api_key_command") as caught:
+        api_key(settings)
+    assert SECRET not in shown(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_hangs_is_given_up(file, monkeypatch):
+    import subprocess
+
+    def hangs(command, **options):
+        assert options["stdin"] == subprocess.DEVNULL, "it cannot ask for anything"
+        raise subprocess.TimeoutExpired(command, options["timeout"], output=SECRET)
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    with pytest.raises(ConfigError, match="did not finish") as caught:
+        api_key(keyed(file, f"api_key_command = 'echo {SECRET}'"))
+    assert SECRET not in shown(caught.value)
+
+
+def test_settings_do_not_show_the_command_when_they_are_printed(file):
+    config = file(f"profile = 'p'\n[profiles.p]\nvoice = 'v'\napi_key_command = 'echo {SECRET}'")
+    for value in (config, config.profiles["p"], settled(config), settled(config).profile):
+        assert SECRET not in repr(value) + str(value)
+        assert "v" in repr(value)

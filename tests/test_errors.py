@@ -1,0 +1,68 @@
+"""The tree of errors: drawn as it is, one exit code a class, and every one of them in the README."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from voice_cli import errors
+from voice_cli.errors import BackendError, VoiceError
+
+CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
+DRAWN = re.compile(r"^ *([│├└─ ]*)(\w+) *(\d+)?", re.MULTILINE)
+
+
+def drawn():
+    """Read the tree of the module's docstring: class to (its parent, its exit code)."""
+    tree, path = {}, []
+    for line in inspect.cleandoc(errors.__doc__).splitlines():
+        match = re.fullmatch(r" *([│├└─ ]*?)(VoiceError|\w*(?:Error|Audio|Interrupted))(?: +(\d+) .*)?", line)
+        if match and (match[1].strip() or match[2] == "VoiceError"):
+            depth = len(match[1]) // 4
+            path[depth:] = [match[2]]
+            tree[match[2]] = (path[depth - 1] if depth else None, int(match[3]) if match[3] else None)
+    return tree
+
+
+def test_the_drawing_is_the_tree():
+    tree = drawn()
+    assert set(tree) == {item.__name__ for item in CLASSES}
+    for item in CLASSES:
+        parent, code = tree[item.__name__]
+        if parent is not None:
+            assert item.__bases__[0].__name__ == parent, item
+        if code is not None:
+            assert item.exit_code == code, item
+
+
+@pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
+def test_a_class_has_one_sentence_and_its_own_kind(item):
+    assert item.__doc__
+    assert item.kind
+    if item not in (VoiceError, BackendError):
+        assert item.kind != "error"
+
+
+def test_each_exit_code_is_one_kind_of_failure():
+    codes = {}
+    for item in CLASSES:
+        if not item.__subclasses__() or item.__name__ == "ServerError":
+            codes.setdefault(item.exit_code, []).append(item.__name__)
+    assert codes.pop(7) == ["ServerError", "DecodeError"]
+    assert all(len(names) == 1 for names in codes.values())
+    assert 0 not in codes
+    assert codes[130] == ["Interrupted"]
+
+
+@pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
+def test_the_readme_lists_the_exit_code(item):
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    if item not in (VoiceError, BackendError):
+        assert re.search(rf"^\|? *`?{item.exit_code}`? *\|", readme, re.MULTILINE)
+
+
+def test_an_error_has_a_line_and_perhaps_what_to_do_next():
+    error = VoiceError("it broke", hint="mend it")
+    assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
+    assert VoiceError("it broke").hint is None

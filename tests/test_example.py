@@ -1,0 +1,56 @@
+"""config.example.toml: every key is in it, commented out; and with the marks taken away it is a config file."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voice_cli.backends import BACKENDS
+from voice_cli.config import Config, Machine, Profile, keys_of, load, settle
+
+EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
+SETTING = re.compile(r"# (\[[\w.]+\]|[\w\"]+ = .*)")
+
+
+def uncommented(*, without=""):
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    settings = [match[1] for line in lines if (match := SETTING.fullmatch(line))]
+    return "\n".join(line for line in settings if not without or not line.startswith(without))
+
+
+def test_as_it_comes_it_sets_nothing(tmp_path):
+    assert load(str(EXAMPLE), {}) == Config(str(EXAMPLE), exists=True)
+    assert all(not line or line.startswith("#") for line in EXAMPLE.read_text("utf-8").splitlines())
+
+
+@pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Machine), "profile"])
+def test_every_key_is_in_it_commented_out(key):
+    assert re.search(rf"^# {key} = ", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+
+def test_it_has_no_key_that_there_is_not():
+    tree = tomllib.loads(uncommented())
+    assert set(tree) >= {"profile", "profiles"}
+    for profile in tree["profiles"].values():
+        assert set(profile) <= set(keys_of(Profile))
+    assert {key for key, value in tree.items() if not isinstance(value, dict)} <= {*keys_of(Machine), "profile"}
+
+
+@pytest.mark.parametrize("alternative", ["api_key_env", "api_key_command"])
+def test_uncommented_it_is_right(tmp_path, alternative):
+    path = tmp_path / "config.toml"
+    path.write_text(uncommented(without=alternative))
+    config = load(str(path), {})
+    assert set(config.machine) == set(keys_of(Machine))
+    assert config.profile in config.profiles
+    for name in config.profiles:
+        settings = settle(config, {"profile": name}, {}, backend_names=BACKENDS)
+        assert settings.profile.backend in BACKENDS
+
+
+def test_each_default_that_it_shows_is_the_default():
+    shown = tomllib.loads(uncommented())
+    for name, value in Machine()._asdict().items():
+        if value is not None:
+            assert shown[name] == value, name

@@ -1,0 +1,185 @@
+"""Imports run one way (DESIGN.md), and a heavy library is imported where it is needed and nowhere else.
+
+The rules are kept by reading the sources, so that an import inside a function counts as well.
+"""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "voice_cli"
+PACKAGE = ROOT.name
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+@cache
+def imports_of(name, *, late=True):
+    """Give the modules that a module imports, those for type checkers left out. `late`: inside functions, too."""
+    found = set()
+    todo = list(ast.parse(MODULES[name].read_text("utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not late:
+            continue
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in MODULES}
+        else:
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+def test_the_reader_reads():
+    assert "voice_cli.playback.feed" in imports_of("voice_cli.playback.player")
+    assert "av" in imports_of("voice_cli.playback.convert")
+    assert "av" not in imports_of("voice_cli.playback.convert", late=False)
+
+
+PARTS = {
+    # part (longest first): the parts that it may import, besides itself
+    "playback.sinks": {"audio", "errors"},
+    "playback.ring_buffer": set(),
+    "playback": {"audio", "errors", "protocol", "backends.base", "decoders"},
+    "backends": {"audio", "errors", "protocol", "streamer"},
+    "decoders": {"audio", "errors", "protocol"},
+    "narration": {"audio", "errors", "script", "backends.base", "playback"},
+    "streamer.player": {"audio", "errors", "backends.base", "playback", "streamer"},
+    "streamer": {"audio", "errors", "streamer.player"},
+    "script": {"audio", "errors"},
+    "protocol": {"audio", "errors"},
+    "config": {"audio", "errors"},
+    "clock": set(),
+    "audio": set(),
+    "errors": set(),
+    "server": {"audio", "errors", "protocol", "script", "streamer", "backends", "config", "clock"},
+    "cli": None,
+    "__main__": {"cli"},
+    "": set(),
+}
+"""DESIGN.md's order; None: whatever it likes. The package itself has only its version, which anybody may have."""
+
+
+def part_of(name):
+    inside = name.removeprefix(PACKAGE).removeprefix(".")
+    return next(part for part in PARTS if inside == part or inside.startswith(f"{part}.") or not part)
+
+
+def test_every_module_has_its_part():
+    strays = {name for name in MODULES if part_of(name) == "" and name != PACKAGE}
+    assert not strays, "say in PARTS, and in DESIGN.md, what they may import"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_run_one_way(name):
+    part = part_of(name)
+    if PARTS[part] is None:
+        return
+    allowed = PARTS[part] | {part}
+    # The pump gives its frames to a sink's feed, and the sink's seam is a part of playback; not the other way.
+    if part == "playback":
+        allowed |= {"playback.sinks", "playback.ring_buffer"}
+    for imported in imports_of(name):
+        if imported == PACKAGE or not imported.startswith(f"{PACKAGE}."):
+            continue
+        inside = imported.removeprefix(f"{PACKAGE}.")
+        assert any(inside == one or inside.startswith(f"{one}.") for one in allowed), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part_of(name) not in ("cli", "__main__")])
+def test_nothing_below_it_knows_that_there_is_a_command_line(name):
+    assert not [imported for imported in imports_of(name) if imported.startswith(f"{PACKAGE}.cli")]
+
+
+def test_the_server_never_plays():
+    for name in [name for name in MODULES if part_of(name) == "server"]:
+        assert not [one for one in imports_of(name) if one.startswith((f"{PACKAGE}.cli", f"{PACKAGE}.playback"))]
+
+
+def test_the_player_knows_no_concrete_backend_codec_or_device():
+    for name in ("voice_cli.playback.player", "voice_cli.playback.pump", "voice_cli.playback.feed"):
+        for imported in imports_of(name):
+            assert not imported.startswith("voice_cli.backends.") or imported.startswith("voice_cli.backends.base")
+            assert not imported.startswith("voice_cli.playback.sinks.") or imported.endswith(".base")
+            assert not imported.startswith("voice_cli.decoders.") or imported.endswith(".base")
+
+
+@pytest.mark.parametrize("folder", ["backends", "decoders"])
+def test_a_table_names_its_modules_and_imports_them_when_they_are_asked_for(folder):
+    eager = imports_of(f"{PACKAGE}.{folder}", late=False)
+    ours = {name for name in eager if name.startswith(f"{PACKAGE}.{folder}.")}
+    assert ours <= {f"{PACKAGE}.{folder}.base", f"{PACKAGE}.{folder}.sniff"}
+
+
+HEAVY = {
+    # library: the modules, or the whole parts, that may import it
+    "av": {"decoders.av_codec", "decoders.opus", "playback.convert"},
+    "numpy": {"backends", "decoders.samples", "playback.convert", "streamer.chunks"},
+    "sounddevice": {"playback.sinks.device"},
+    "openai": {"backends.openai"},
+    "pycurl": {"backends.http"},
+    "opuslib": {"decoders.opus"},
+    "pydub": {"playback.recorder"},
+    "rich": {"cli"},
+    "typer": {"cli"},
+    "espeakng_loader": {"backends.espeak"},
+    "torch": {"streamer.chunks"},
+    "asyncio": {"streamer.aio"},
+    "click": set(),
+    "httpx": set(),
+    "requests": set(),
+    "soundfile": set(),
+}
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_heavy_library_is_imported_only_where_it_is_meant_to_be(library):
+    users = {
+        name.removeprefix(f"{PACKAGE}.")
+        for name in MODULES
+        if any(one == library or one.startswith(f"{library}.") for one in imports_of(name))
+        and part_of(name) != "server"
+    }
+    assert not {
+        user for user in users if user not in HEAVY[library] and part_of(f"{PACKAGE}.{user}") not in HEAVY[library]
+    }
+
+
+LATE = {"av", "numpy", "sounddevice", "openai", "opuslib", "pydub", "rich", "espeakng_loader", "torch", "audioop"}
+"""Those that no module of ours loads by being imported."""
+
+BEHIND = {f"voice_cli.decoders.{name}" for name in ("av_codec", "mpeg", "adts", "flac")}
+"""All but these, which stand on PyAV and are imported late themselves, by the decoders' table."""
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part_of(name) != "server"])
+def test_a_module_is_light_to_import(name):
+    eager = {one.partition(".")[0] for one in imports_of(name, late=False)}
+    if name not in BEHIND:
+        assert not eager & LATE
+        assert not imports_of(name, late=False) & BEHIND
+
+
+def test_to_import_the_player_loads_no_library():
+    program = (
+        "import sys, voice_cli.playback.player, voice_cli.playback.recorder, voice_cli.playback.sinks.device\n"
+        "import voice_cli.cli.start, voice_cli.cli.quick, voice_cli.cli.say\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not set(done.stdout.split()) & (LATE | {"typer", "asyncio", "pathlib", "ssl"})
