@@ -132,7 +132,7 @@ HEAVY = {
     "numpy": {"backends", "decoders.samples", "playback.convert", "streamer.chunks"},
     "sounddevice": {"playback.sinks.device"},
     "openai": {"backends.openai"},
-    "pycurl": {"backends.http"},
+    "pycurl": {"backends.http", "backends.http_transfer"},
     "opuslib": {"decoders.opus"},
     "pydub": {"playback.recorder"},
     "rich": {"cli"},

@@ -28,7 +28,7 @@ OURS = {
 """What of this package may be loaded, whoever speaks: the text, the settings, the seam. Nothing that plays."""
 
 BACKENDS = {
-    "http": {"backends.http", "backends.failures", "protocol.media_types", "protocol.openai"},
+    "http": {"backends.http", "backends.http_transfer", "backends.failures", "protocol.media_types", "protocol.openai"},
     "espeak": {"backends.espeak", "backends.espeak_library", "backends.handoff", "backends.worker"},
 }
 

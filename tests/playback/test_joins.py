@@ -11,7 +11,8 @@ from support.player import MONO, FakeStream, Rig, numbered
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.playback.joins import ONSET_SECONDS, Joins, silence
-from voice_cli.playback.pump import Between, Prebuffer
+from voice_cli.playback.prebuffer import Prebuffer
+from voice_cli.playback.pump import Between
 from voice_cli.playback.timeline import AUDIBLE
 
 STEREO = AudioFormat(8000, 2)
@@ -119,7 +120,7 @@ def test_any_cut_gives_the_same_frames_and_only_silence_is_changed(runs, pauses,
     whole = join(utterances, gaps, audio_format)
     assert join(utterances, gaps, audio_format, sizes) == whole
     assert join(utterances, gaps, audio_format, (1,)) == whole
-    assert loud_of(whole) == sum(map(loud_of, utterances), [])
+    assert loud_of(whole) == [sample for utterance in utterances for sample in loud_of(utterance)]
     first, last = first_sound(utterances[0]), last_sound(utterances[-1])
     if first is not None:
         assert whole.startswith(utterances[0][: first * 2])

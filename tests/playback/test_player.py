@@ -21,7 +21,8 @@ from voice_cli.errors import (
     TruncatedAudio,
 )
 from voice_cli.playback.player import DEAD_SECONDS, Outcome, Player
-from voice_cli.playback.pump import RING_SECONDS, Prebuffer, State
+from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
+from voice_cli.playback.pump import State
 from voice_cli.playback.recorder import Recorder
 
 SECOND = 16_000

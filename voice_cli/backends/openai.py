@@ -120,7 +120,8 @@ class SdkStream(SpeechStream):
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._handoff
+            for data in self._handoff:  # noqa: UP028  closing a `yield from` would call the handoff's close()
+                yield data
         finally:
             self.cancel()
 

@@ -9,7 +9,8 @@ from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.narration import Narration
 from voice_cli.playback.player import PlaybackResult, Player
-from voice_cli.playback.pump import TICK, Between, Prebuffer
+from voice_cli.playback.prebuffer import Prebuffer
+from voice_cli.playback.pump import TICK, Between
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline

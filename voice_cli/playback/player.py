@@ -16,7 +16,8 @@ from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.feed import Feed
-from voice_cli.playback.pump import RING_SECONDS, TICK, Between, Prebuffer, Pump, Section, State
+from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
+from voice_cli.playback.pump import TICK, Between, Pump, Section, State
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline

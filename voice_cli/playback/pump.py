@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -28,14 +27,9 @@ from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
 from voice_cli.playback.convert import Converter, amplify
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.joins import Joins
+from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.timeline import Timeline, first_audible
-
-RING_SECONDS = 30.0
-"""How far the backend may run ahead of the ear."""
-
-MARGIN_SECONDS = 0.01
-"""What is in the ring besides when the device starts."""
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
 """What nearly every speech model gives: the guess for a codec that says its format only when it comes."""
@@ -55,27 +49,6 @@ class State(Enum):
     PLAYING = "playing"
     DRAINING = "draining"
     DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Prebuffer:
-    """How much must be there before the gate opens."""
-
-    seconds: float | None = None
-    """A fixed amount; None: as little as holds."""
-
-    def needed(self, device_latency: float, dry_runs: int) -> float:
-        """Give the seconds to gather, at first and after the ring ran dry that many times.
-
-        At first what the device holds, since that is what it takes when it starts, and a little for the time until
-        more comes. A backend that was too slow once will be again: then twice as much each time, so that there are few
-        long holes and not many short ones.
-        """
-        if self.seconds is not None:
-            return min(self.seconds, RING_SECONDS / 2)  # more than the ring holds would never be there
-        if not dry_runs:
-            return device_latency + MARGIN_SECONDS
-        return min(0.25 * 2.0**dry_runs, RING_SECONDS / 4)
 
 
 class Between(NamedTuple):

@@ -1,0 +1,454 @@
+"""Text that is still arriving, on a real device: early, in order, once, with the pauses asked for and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import wave
+
+import av
+import numpy as np
+import pytest
+
+from support.command import on_terminal, screen_of
+from support.server import Answer
+from support.sound import VOICE, speech
+
+pytestmark = pytest.mark.e2e
+
+TOKENS_A_SECOND = 40
+
+STORY = (
+    "When the sun had set behind the hills, the old man took his hat and his stick and went slowly down to the harbour"
+    " where the boats were lying still. Nobody was there. He sat down on a heap of ropes and waited for the moon to"
+    " come up over the water, as he had done on every evening of that summer. Then he went home."
+)
+BOOK = " ".join(f"This is the sentence with the number {word}, and it is as long as any." for word in "abcdefgh")
+
+
+def start(audio, *arguments, cwd, **options):
+    return subprocess.Popen(
+        [*VOICE, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=audio.environment(),
+        cwd=cwd,
+        **options,
+    )
+
+
+def words_of(report):
+    return [entry["word"] for entry in report["words"]]
+
+
+class Speaker:
+    """A server's voice: each text has speech of its own, with silence around it that no join may keep."""
+
+    def __init__(self, lead=0.2, tail=0.35, seconds=1.0, **answer):
+        self._lead, self._tail, self._seconds, self._answer = lead, tail, seconds, answer
+        self.texts = []
+        self.asked = []
+        """When each request came."""
+        self.done = {}
+        """Index to when its answer was sent to the end."""
+        self._lock = threading.Lock()
+
+    def __call__(self, request):
+        with self._lock:
+            index = len(self.texts)
+            self.texts.append(request.json["input"])
+            self.asked.append(time.monotonic())
+        silence = [np.zeros((int(seconds * 24000), 1), "<i2") for seconds in (self._lead, self._tail)]
+        body = np.concatenate([silence[0], self.speech(index), silence[1]]).tobytes()
+        speaker = self
+
+        class Noted(Answer):
+            def pieces(self):
+                yield from super().pieces()
+                speaker.done[index] = time.monotonic()
+
+        return Noted(body, **self._answer)
+
+    def speech(self, index):
+        made = speech(self._seconds, seed=100 + index)
+        made[0] = made[-1] = 5000
+        return made
+
+    def all(self, pause):
+        """Give what should be heard: speech and pauses, and nothing else."""
+        parts = []
+        for index, text in enumerate(self.texts):
+            parts.append(self.speech(index))
+            parts.append(np.zeros((int(24000 * pause * (1 if text[-1] in ".!?" else 0.5)), 1), "<i2"))
+        return np.concatenate(parts[:-1])
+
+
+def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
+    with audio.record("ear") as heard:
+        process = start(audio, "say", "--json", cwd=tmp_path)
+        time.sleep(0.3)  # a person's model needs longer than that to begin
+        comma_at = None
+        for token in re.findall(r"\s*\S+", STORY):
+            process.stdin.write(token.encode())
+            process.stdin.flush()
+            if comma_at is None and "," in token:
+                comma_at = time.monotonic()
+            time.sleep(1 / TOKENS_A_SECOND)
+        written_at = time.monotonic()
+        out, err = process.communicate(timeout=60)
+        heard_at = heard.wait_for_sound()
+    assert process.returncode == 0, err
+    assert err == b""
+    report = json.loads(out)
+    assert comma_at < heard_at < written_at - 0.3
+    assert report["text_spoken"] == STORY
+    assert report["text_remaining"] == ""
+    assert words_of(report) == STORY.split()
+    starts = [entry["start_ms"] for entry in report["words"]]
+    assert starts == sorted(starts)
+    assert len(report["utterances"]) > 2
+    assert report["utterances"][0]["text"] == "When the sun had set behind the hills,"
+    assert report["underruns"] == 0
+
+
+def test_what_is_heard_is_speech_and_the_pause_asked_for(audio, voice, serve, tmp_path):
+    speaker = Speaker(chunk=4800, byte_rate=2 * 48000)
+    server = serve(speaker)
+    with audio.record() as heard:
+        said = voice(
+            *("say", "--base-url", server.url, "--pause", "0.25", "--json", "-o", "all.wav"), text=BOOK.encode()
+        )
+    assert said.code == 0, said.err
+    assert len(speaker.texts) >= 5
+    assert " ".join(speaker.texts) == BOOK == said.json["text_spoken"]
+    wanted = speaker.all(0.25)
+    np.testing.assert_array_equal(heard.sound, wanted)
+    assert said.json["underruns"] == 0
+    with wave.open(str(tmp_path / "all.wav")) as saved:
+        kept = np.frombuffer(saved.readframes(10**8), "<i2")
+    # The file has the silence before the first utterance and after the last one as well.
+    np.testing.assert_array_equal(kept, [*([0] * 4800), *wanted[:, 0], *([0] * 8400)])
+    ends = [entry["end_ms"] for entry in said.json["utterances"]]
+    began = heard.exact_time_of(int(np.flatnonzero(heard.samples.any(axis=1))[0]))
+    for index in range(1, len(speaker.texts)):
+        assert speaker.asked[index] < began + (ends[index - 1] - 200) / 1000, "asked for while the last one plays"
+    for index in range(2, len(speaker.texts)):
+        assert speaker.asked[index] > speaker.done[index - 2], "no more than one ahead of what arrives"
+
+
+def test_a_pause_of_none_joins_without_a_click(audio, voice, serve):
+    speaker = Speaker(lead=0.0, tail=0.3, seconds=0.5)
+    with audio.record() as heard:
+        said = voice("say", "--base-url", serve(speaker).url, "--pause", "0", text=BOOK.encode())
+    assert said.code == 0
+    np.testing.assert_array_equal(heard.sound, speaker.all(0.0))
+
+
+def rss(process):
+    with open(f"/proc/{process.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")
+def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
+    piece = b"and so on,\n"
+    taken = [0]
+    with audio.record("ear") as heard:
+        process = start(audio, "say", "--json", cwd=tmp_path)
+
+        def write():
+            try:
+                while True:
+                    taken[0] += os.write(process.stdin.fileno(), piece * 90)
+            except OSError:
+                return
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        heard.wait_for_sound()
+        memory, blocked = [], []
+        for _ in range(16):
+            time.sleep(0.5)
+            memory.append(rss(process))
+            blocked.append(taken[0])
+        process.send_signal(signal.SIGINT)
+        sent_at = time.monotonic()
+        out = process.stdout.read()
+        assert process.wait(10) == 130
+    assert b"Traceback" not in process.stderr.read()
+    last = int(np.flatnonzero(heard.samples.any(axis=1))[-1])
+    assert heard.time_of(last) - sent_at < 0.15
+    assert max(memory) < 150
+    assert memory[-1] - memory[7] < 4
+    assert blocked[-1] < 400_000
+    assert blocked[-1] - blocked[7] < 70_000
+    report = json.loads(out)
+    assert report["outcome"] == "cancelled"
+    told = f"{report['text_spoken']} {report['text_remaining']}".split()
+    assert (
+        "and so on,".split() * (taken[0] // 11)
+        == (told + ["and so on,".split()[len(told) % 3]] * 0) + ("and so on,".split() * (taken[0] // 11))[len(told) :]
+    )
+    # Some eight seconds were heard, at some three words a second.
+    assert 9 <= len(report["text_spoken"].split()) <= 60
+    process.stdin.close()
+    process.stdout.close()
+    process.stderr.close()
+    writer.join(5)
+
+
+RUBBISH = {
+    "binary": (np.random.default_rng(5).bytes(6000), (0,)),
+    "invalid": (b"caf\xe9 \xff\xfe au lait \xc3", (0,)),
+    "nul": (b"one\0two\0 three", (0,)),
+    "nothing but nul": (b"\0" * 5000, (2,)),
+    "half a character": ("für".encode()[:2], (0,)),
+    "escapes": (b"\x1b[31mred\x1b[0m \x9b31m \x07", (0,)),
+    "blank": (b" \n\t \n", (2,)),
+    "empty": (b"", (2,)),
+}
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_rubbish_ends_clearly(voice, kind):
+    data, codes = RUBBISH[kind]
+    said = voice("say", "--no-play", "--json", "-o", "a.wav", text=data)
+    assert said.code in codes, said.err
+    assert "fault" not in said.err
+    assert said.json["outcome"] == ("complete" if said.code == 0 else "failed")
+    if said.code == 2:
+        assert "nothing to say" in said.err
+
+
+def test_no_standard_input_at_all(voice, audio, tmp_path):
+    done = subprocess.run(
+        ["sh", "-c", f"exec {VOICE[0]} -m voice_cli say <&-"],
+        env=audio.environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"nothing to say" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes the MP3")
+@pytest.mark.parametrize("asked", ["pcm", "mp3"])
+def test_many_utterances_are_one_file_of_any_kind(voice, serve, tmp_path, asked):
+    from support import codecs
+    from voice_cli.audio import AudioFormat
+
+    mono = AudioFormat(24000, 1)
+    if asked == "pcm":
+        server = serve(Speaker(seconds=0.5))
+    else:
+        body = codecs.encode("mp3", speech(0.5)[:, 0].tobytes(), mono, seekable=False)
+        server = serve(Answer(body, "audio/mpeg"))
+    said = voice(
+        *("say", "--base-url", server.url, "--format", asked, "--no-play", "--json", "-o", "all.mp3"),
+        text=BOOK.encode(),
+    )
+    assert said.code == 0, said.err
+    with av.open(str(tmp_path / "all.mp3")) as container:
+        seconds = sum(frame.samples / frame.rate for frame in container.decode(audio=0))
+    assert seconds == pytest.approx(said.json["utterances"][-1]["end_ms"] / 1000, abs=0.6)
+    assert seconds > 0.5 * len(server.requests)
+    assert os.listdir(tmp_path) == ["all.mp3"]
+
+
+def test_one_plain_line_that_is_several_requests_is_one_file(voice, serve, tmp_path):
+    """With pronunciations the shortest text is read with care, and may be more than one utterance."""
+    (tmp_path / "config.toml").write_text('[pronounce]\nsun = "star"\n')
+    text = "When the sun had set, the old man went home. Nobody was there."
+    server = serve(Speaker(seconds=0.3))
+    said = voice(
+        *("say", text, "--base-url", server.url, "--format", "pcm", "--no-play", "-o", "all.pcm"),
+        environment={"VOICE_CONFIG": str(tmp_path / "config.toml")},
+    )
+    assert said.code in (0, 2), said.err
+    if said.code == 0:
+        assert len(server.requests) > 1
+        silence = 4800 + 8400
+        frames = len((tmp_path / "all.pcm").read_bytes()) // 2
+        assert frames < len(server.requests) * (7200 + silence) - 1000, "joined, not put one after the other"
+
+
+def test_the_text_is_shown_as_it_is_heard(audio, voice, tmp_path):
+    said = voice("say", "--show", text=STORY[:90].encode())
+    assert (said.code, said.err) == (0, "")
+    assert said.out.decode() == STORY[:90].strip() + "\n"
+    text = "Hello there, all of you. This is the second sentence."
+    code, drawn, _ = on_terminal(
+        "say", "--show", text, folder=tmp_path, environment=audio.environment(), also=("stdout",)
+    )
+    assert code == 0
+    assert screen_of(drawn) == [text]
+
+
+def test_it_is_shown_word_by_word(audio, tmp_path):
+    process = start(audio, "say", "--show", cwd=tmp_path)
+    process.stdin.write(STORY[:90].encode())
+    process.stdin.close()
+    came = []
+    while data := os.read(process.stdout.fileno(), 65536):
+        came.append(data.decode())
+    assert process.wait(10) == 0
+    process.stdout.close()
+    process.stderr.close()
+    assert "".join(came).split() == STORY[:90].split()
+    assert len(came) > 6
+
+
+def test_a_reader_of_the_shown_text_that_leaves_ends_it(audio, tmp_path):
+    process = start(audio, "say", "--show", cwd=tmp_path)
+    process.stdin.write(STORY.encode())
+    process.stdin.close()
+    os.read(process.stdout.fileno(), 100)
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(10) == 130
+    assert error == b""
+
+
+@pytest.mark.parametrize("suffix", ["srt", "vtt"])
+def test_subtitles_have_the_words_and_their_times(voice, tmp_path, suffix):
+    said = voice("say", "--no-play", "--subtitles", f"a.{suffix}", "--json", "-o", "a.wav", text=STORY.encode())
+    assert said.code == 0, said.err
+    blocks = (tmp_path / f"a.{suffix}").read_text("utf-8").strip().split("\n\n")
+    if suffix == "vtt":
+        assert blocks.pop(0) == "WEBVTT"
+    mark = {"srt": ",", "vtt": "."}[suffix]
+    before, texts = 0.0, []
+    for number, block in enumerate(blocks, 1):
+        index, times, *text = block.split("\n")
+        found = re.fullmatch(r"(\d\d):(\d\d):(\d\d)(.)(\d{3}) --> (\d\d):(\d\d):(\d\d)(.)(\d{3})", times)
+        assert int(index) == number
+        assert {found[4], found[9]} == {mark}
+        first, last = (
+            int(found[at]) * 3600 + int(found[at + 1]) * 60 + int(found[at + 2]) + int(found[at + 4]) / 1000
+            for at in (1, 6)
+        )
+        assert before <= first < last
+        before = last
+        texts += text
+    assert " ".join(texts) == STORY
+    assert before <= said.json["audio_ms"] / 1000
+
+
+CONFIG = """
+profile = "play"
+
+[pronounce]
+nginx = "engine x"
+
+[profiles.play]
+backend = "http"
+base_url = "{url}"
+voice = "narrator"
+
+[profiles.play.speakers]
+Ann = "af_bella"
+Bob = "am_adam"
+"""
+
+
+def test_a_dialogue_has_its_voices_and_pronunciations_are_not_reported(voice, serve, tmp_path):
+    server = serve(Speaker(seconds=0.2))
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(url=server.url))
+    text = "The curtain rises.\nANN: Do you run nginx at all?\nBob: I do. Every single day.\nAnn: Good for you, then.\n"
+    said = voice(
+        *("say", "--dialogue", "--no-play", "--json", "-o", "a.wav"),
+        text=text.encode(),
+        environment={"VOICE_CONFIG": str(config)},
+    )
+    assert said.code == 0, said.err
+    asked = [(request.json["voice"], request.json["input"]) for request in server.requests]
+    by_voice = {}
+    for name, spoken in asked:
+        by_voice[name] = f"{by_voice.get(name, '')} {spoken}".strip()
+    assert by_voice == {
+        "narrator": "The curtain rises.",
+        "af_bella": "Do you run engine x at all? Good for you, then.",
+        "am_adam": "I do. Every single day.",
+    }
+    heard = " ".join(said.json["text_spoken"].split())
+    assert heard == "The curtain rises. Do you run nginx at all? I do. Every single day. Good for you, then."
+
+
+@pytest.mark.parametrize(
+    ("speakers", "words"), [("", "speakers"), ('[profiles.p.speakers]\nAnn = "a"\nann = "b"', "speaker")]
+)
+def test_a_dialogue_without_proper_speakers_is_a_setting_that_is_wrong(voice, tmp_path, speakers, words):
+    (tmp_path / "c.toml").write_text(f'profile = "p"\n[profiles.p]\nbackend = "espeak"\n{speakers}')
+    said = voice("say", "--dialogue", text=b"Ann: hi", environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
+    assert said.code == 3
+    assert words in said.err
+    assert "fault" not in said.err
+
+
+@pytest.mark.parametrize("text", ["word " * 1200, "x" * 9000, "语" * 5000])
+def test_no_request_is_longer_than_servers_take(voice, serve, tmp_path, text):
+    server = serve(Speaker(seconds=0.05, lead=0.0, tail=0.0))
+    (tmp_path / "book.txt").write_text(text, "utf-8")
+    said = voice("say", "-f", "book.txt", "--base-url", server.url, "--no-play", "-o", "a.wav", "--lookahead", "4")
+    assert said.code == 0, said.err
+    inputs = [request.json["input"] for request in server.requests]
+    assert max(map(len, inputs)) <= 4096
+    # With several under way on connections of their own, the server may hear them in another order.
+    assert sum(len("".join(spoken.split())) for spoken in inputs) == len("".join(text.split()))
+
+
+def test_a_second_utterance_that_breaks_off_was_not_said(audio, voice, serve, tmp_path):
+    speaker = Speaker(seconds=1.0)
+
+    def respond(request):
+        answer = speaker(request)
+        if len(speaker.texts) == 2:
+            answer.die_after = 30_000
+        return answer
+
+    with audio.record() as heard:
+        said = voice("say", "--base-url", serve(respond).url, "--json", "-o", "a.wav", text=BOOK.encode())
+    assert said.code == 8
+    assert said.json["outcome"] == "truncated"
+    assert said.json["text_spoken"] == speaker.texts[0]
+    assert " ".join((said.json["text_spoken"] + " " + said.json["text_remaining"]).split()) == BOOK
+    wanted = speaker.all(0.3)
+    np.testing.assert_array_equal(heard.sound, wanted[: len(heard.sound)])
+    assert len(heard.sound) > 24000 + 0.1 * 24000, "what came of the second is heard"
+    with wave.open(str(tmp_path / "a.wav")) as saved:
+        assert saved.getnframes() > 24000 * 1.1
+
+
+def test_a_file_that_is_made_has_a_bar_that_leaves_nothing_behind(audio, serve, tmp_path):
+    server = serve(Speaker(seconds=2.0, first_byte=0.25))
+    (tmp_path / "book.txt").write_text(BOOK)
+    code, drawn, _ = on_terminal(
+        *("say", "-f", "book.txt", "--base-url", server.url, "--save", "book.wav", "--no-play"), folder=tmp_path
+    )
+    assert code == 0
+    assert "× real time" in drawn
+    assert re.search(r"\d+%", drawn)
+    assert screen_of(drawn) == []
+    assert sorted(os.listdir(tmp_path)) == ["book.txt", "book.wav"]
+
+
+def test_a_pause_of_the_writer_lets_be_heard_what_there_is(audio, tmp_path):
+    """The prebuffer is longer than the first words, and more comes only when somebody has heard them."""
+    with audio.record("ear") as heard:
+        process = start(audio, "say", "--json", "--prebuffer", "5000", "--flush-after", "0.1", cwd=tmp_path)
+        process.stdin.write(b"Say yes. ")
+        process.stdin.flush()
+        heard.wait_for_sound()
+        process.stdin.write(b"And that was it.")
+        out, _ = process.communicate(timeout=30)
+    report = json.loads(out)
+    assert report["text_spoken"] == "Say yes. And that was it."
+    assert report["underruns"] == 0
