@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.server import Answer, SpeechServer
 from support.sound import AudioServer, holes, speech
 
+ARGUMENTS = ("say", "x", "--json", "--backend", "http", "--base-url")
+
 PROGRAM = """
 import sys
 from voice_cli.playback.sinks import device
@@ -55,8 +57,7 @@ def main() -> None:
                     for _ in range(options.runs):
                         with audio.record(sink) as heard:
                             done = subprocess.run(
-                                [sys.executable, "-c", PROGRAM, str(latency / 1000), "say", "x", "--json", "--backend"]
-                                + ["http", "--base-url", server.url],
+                                [sys.executable, "-c", PROGRAM, str(latency / 1000), *ARGUMENTS, server.url],
                                 env=audio.environment(sink),
                                 capture_output=True,
                                 check=True,
@@ -67,9 +68,8 @@ def main() -> None:
                     flows = [report["device_underflows"] for report in reports]
                     runs = sum(report["underruns"] for report in reports)
                     ttfa = statistics.median(report["ttfa_ms"] for report in reports)
-                    print(
-                        f"| {latency:g} | {sink} | {sum(flows)} | {sum(map(bool, flows))} | {broken} | {runs} | {ttfa:.0f} |"
-                    )
+                    cells = (f"{latency:g}", sink, sum(flows), sum(map(bool, flows)), broken, runs, f"{ttfa:.0f}")
+                    print(f"| {' | '.join(map(str, cells))} |")
         finally:
             audio.close()
             for process in load:

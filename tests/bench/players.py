@@ -2,13 +2,15 @@
 
     python tests/bench/players.py [--rounds 5] [--seconds 3] [--only pcm,mp3,opus,embedded] [--json FILE]
 
-The server takes 150 ms to its first byte, then sends at twice the pace of speech. *added* is process start to first
+The server takes 150 ms to its first byte, then sends what an encoder gives for each 20 to 24 ms of sound (a frame of
+MP3, a page of Ogg) at twice the pace of speech. *added* is process start to first
 audible sample at the sink's monitor, less the server's 150 ms and the silence at the head of the decoded stream;
 *lost* is speech that was not heard, at the head and the tail; *gaps* are silences of 3 ms or more that are not in the
 stream; CPU is that of all the processes of the command, memory that of the largest.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -28,6 +30,7 @@ from support import codecs
 from support.server import Answer, SpeechServer
 from support.sound import AudioServer, Recording, holes, speech
 from voice_cli.audio import AudioFormat
+from voice_cli.decoders.headers import mpeg_header
 from voice_cli.playback.timeline import AUDIBLE
 
 SERVER_SECONDS = 0.15
@@ -55,6 +58,10 @@ class Stream:
     reference: np.ndarray
     sink: str
     rate: int
+
+    parts: list[bytes]
+    """The body as an encoder that is flushed after every frame gives it."""
+    part_seconds: float
 
     @property
     def lead(self) -> float:
@@ -91,13 +98,35 @@ def commands(stream: Stream) -> dict[str, str]:
 def streams(seconds: float) -> dict[str, Stream]:
     """Make the streams: PCM and MP3 at 24 kHz, Opus at 48 kHz, each for a sink at its own rate."""
     pcm = speech(seconds)[:, 0]
-    made = {"pcm": Stream("pcm", "audio/pcm", pcm.tobytes(), pcm, "ear", 24000)}
+    raw = pcm.tobytes()
+    parts = [raw[at : at + 960] for at in range(0, len(raw), 960)]
+    made = {"pcm": Stream("pcm", "audio/pcm", raw, pcm, "ear", 24000, parts, 0.02)}
     for codec, content_type, rate, sink in (("mp3", "audio/mpeg", 24000, "ear"), ("opus", "audio/ogg", 48000, "ear48")):
         audio_format = AudioFormat(rate, 1)
-        body = codecs.encode(codec, speech(seconds, rate)[:, 0].tobytes(), audio_format, seekable=False)
+        options = {"page_duration": "20000"} if codec == "opus" else {}
+        sound = speech(seconds, rate)[:, 0].tobytes()
+        body = codecs.encode(codec, sound, audio_format, seekable=False, muxer_options=options)
         _, decoded = codecs.reference(body, {"opus": "ogg"}.get(codec, codec))
-        made[codec] = Stream(codec, content_type, body, np.frombuffer(decoded, "<i2"), sink, rate)
+        made[codec] = Stream(codec, content_type, body, np.frombuffer(decoded, "<i2"), sink, rate, *split(codec, body))
     return made
+
+
+def split(codec: str, body: bytes) -> tuple[list[bytes], float]:
+    """Cut at MP3 frames or Ogg pages, the headers together with the first of them; and the seconds of each."""
+    starts = []
+    at = 0
+    if codec == "mp3":
+        while (header := mpeg_header(body, at)) is not None:
+            starts.append(at)
+            at += header.length
+        headers, seconds = 1, 0.024  # the tag's own frame
+    else:
+        while (at := body.find(b"OggS", at)) >= 0:
+            starts.append(at)
+            at += 1
+        headers, seconds = 2, 0.02
+    starts = [0, *starts[headers + 1 :], len(body)]
+    return [body[a:b] for a, b in itertools.pairwise(starts)], seconds
 
 
 @dataclass
@@ -161,11 +190,10 @@ def compare(audio: AudioServer, rounds: int, seconds: float, chosen: list[str]) 
     servers = {
         codec: SpeechServer(
             Answer(
-                stream.body,
-                stream.content_type,
+                content_type=stream.content_type,
                 first_byte=SERVER_SECONDS,
-                chunk=max(64, int(len(stream.body) / seconds * 0.02)),
-                byte_rate=PACE * len(stream.body) / seconds,
+                parts=stream.parts,
+                part_seconds=stream.part_seconds / PACE,
             )
         )
         for codec, stream in made.items()
@@ -226,8 +254,8 @@ def print_table(table: list[dict[str, object]]) -> None:
     )
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in table:
-        cells = [row[key] for key in row if key != "runs"]
-        print("| " + " | ".join("–" if cell is None else str(cell) for cell in cells) + " |")
+        cells = [str(row[key]).replace("|", "\\|") for key in row if key != "runs"]
+        print("| " + " | ".join("–" if cell == "None" else cell for cell in cells) + " |")
 
 
 def machine() -> str:

@@ -74,9 +74,7 @@ def run(part: Part, *, quick: bool) -> str:
         sys.exit(f"{part.name}.py failed ({done.returncode})")
     line = " ".join(["python", f"tests/bench/{part.name}.py", *arguments])
     note = f"{part.note}\n\n" if part.note else ""
-    # A pipe in a cell of a table ends the cell.
-    printed = done.stdout.strip().replace("| curl | ", "| curl \\| ")
-    return f"## {part.title}\n\n`{line}`\n\n{note}{printed}\n"
+    return f"## {part.title}\n\n`{line}`\n\n{note}{done.stdout.strip()}\n"
 
 
 def versions() -> str:

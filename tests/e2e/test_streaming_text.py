@@ -24,10 +24,9 @@ TOKENS_A_SECOND = 40
 
 STORY = (
     "When the sun had set behind the hills, the old man took his hat and his stick and went slowly down to the harbour"
-    " where the boats were lying still. Nobody was there. He sat down on a heap of ropes and waited for the moon to"
-    " come up over the water, as he had done on every evening of that summer. Then he went home."
+    " where the boats were lying still. Nobody was there. Then he went home."
 )
-BOOK = " ".join(f"This is the sentence with the number {word}, and it is as long as any." for word in "abcdefgh")
+BOOK = " ".join(f"This is the sentence with the number {word}, and it is as long as any." for word in "abcde")
 
 
 def start(audio, *arguments, cwd, **options):
@@ -89,26 +88,23 @@ class Speaker:
 
 
 def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
+    tokens = re.findall(r"\s*\S+", STORY)
     with audio.record("ear") as heard:
         process = start(audio, "say", "--json", cwd=tmp_path)
-        time.sleep(0.3)  # a person's model needs longer than that to begin
-        comma_at = None
-        for token in re.findall(r"\s*\S+", STORY):
+        for index, token in enumerate(tokens):
             process.stdin.write(token.encode())
             process.stdin.flush()
-            if comma_at is None and "," in token:
-                comma_at = time.monotonic()
             time.sleep(1 / TOKENS_A_SECOND)
-        written_at = time.monotonic()
+            if index == 20:
+                heard.wait_for_sound()
         out, err = process.communicate(timeout=60)
-        heard_at = heard.wait_for_sound()
     assert process.returncode == 0, err
     assert err == b""
     report = json.loads(out)
-    assert comma_at < heard_at < written_at - 0.3
     assert report["text_spoken"] == STORY
     assert report["text_remaining"] == ""
-    assert words_of(report) == STORY.split()
+    assert " ".join(words_of(report)) == STORY
+    assert len(report["words"]) > 30
     starts = [entry["start_ms"] for entry in report["words"]]
     assert starts == sorted(starts)
     assert len(report["utterances"]) > 2
@@ -172,7 +168,7 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
         writer.start()
         heard.wait_for_sound()
         memory, blocked = [], []
-        for _ in range(16):
+        for _ in range(12):
             time.sleep(0.5)
             memory.append(rss(process))
             blocked.append(taken[0])
@@ -184,18 +180,16 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
     last = int(np.flatnonzero(heard.samples.any(axis=1))[-1])
     assert heard.time_of(last) - sent_at < 0.15
     assert max(memory) < 150
-    assert memory[-1] - memory[7] < 4
+    assert memory[-1] - memory[5] < 4
     assert blocked[-1] < 400_000
-    assert blocked[-1] - blocked[7] < 70_000
+    assert blocked[-1] - blocked[5] < 70_000
     report = json.loads(out)
     assert report["outcome"] == "cancelled"
     told = f"{report['text_spoken']} {report['text_remaining']}".split()
-    assert (
-        "and so on,".split() * (taken[0] // 11)
-        == (told + ["and so on,".split()[len(told) % 3]] * 0) + ("and so on,".split() * (taken[0] // 11))[len(told) :]
-    )
-    # Some eight seconds were heard, at some three words a second.
-    assert 9 <= len(report["text_spoken"].split()) <= 60
+    assert told[:-1] == (["and", "so", "on,"] * (len(told) // 3 + 1))[: len(told) - 1]
+    assert len(told) < taken[0] / 11 * 3
+    # Some six seconds were heard, at some three words a second.
+    assert 6 <= len(report["text_spoken"].split()) <= 60
     process.stdin.close()
     process.stdout.close()
     process.stderr.close()
@@ -264,24 +258,20 @@ def test_many_utterances_are_one_file_of_any_kind(voice, serve, tmp_path, asked)
 def test_one_plain_line_that_is_several_requests_is_one_file(voice, serve, tmp_path):
     """With pronunciations the shortest text is read with care, and may be more than one utterance."""
     (tmp_path / "config.toml").write_text('[pronounce]\nsun = "star"\n')
-    text = "When the sun had set, the old man went home. Nobody was there."
+    text = "When the evening had come, the old man went home. Nobody was there."
     server = serve(Speaker(seconds=0.3))
     said = voice(
         *("say", text, "--base-url", server.url, "--format", "pcm", "--no-play", "-o", "all.pcm"),
         environment={"VOICE_CONFIG": str(tmp_path / "config.toml")},
     )
-    assert said.code in (0, 2), said.err
-    if said.code == 0:
-        assert len(server.requests) > 1
-        silence = 4800 + 8400
-        frames = len((tmp_path / "all.pcm").read_bytes()) // 2
-        assert frames < len(server.requests) * (7200 + silence) - 1000, "joined, not put one after the other"
+    assert said.code == 0, said.err
+    assert len(server.requests) > 1
+    silence = 4800 + 8400
+    frames = len((tmp_path / "all.pcm").read_bytes()) // 2
+    assert frames < len(server.requests) * (7200 + silence) - 1000, "joined, not put one after the other"
 
 
-def test_the_text_is_shown_as_it_is_heard(audio, voice, tmp_path):
-    said = voice("say", "--show", text=STORY[:90].encode())
-    assert (said.code, said.err) == (0, "")
-    assert said.out.decode() == STORY[:90].strip() + "\n"
+def test_the_text_is_shown_on_a_terminal(audio, tmp_path):
     text = "Hello there, all of you. This is the second sentence."
     code, drawn, _ = on_terminal(
         "say", "--show", text, folder=tmp_path, environment=audio.environment(), also=("stdout",)
@@ -292,7 +282,7 @@ def test_the_text_is_shown_as_it_is_heard(audio, voice, tmp_path):
 
 def test_it_is_shown_word_by_word(audio, tmp_path):
     process = start(audio, "say", "--show", cwd=tmp_path)
-    process.stdin.write(STORY[:90].encode())
+    process.stdin.write(STORY[:60].encode())
     process.stdin.close()
     came = []
     while data := os.read(process.stdout.fileno(), 65536):
@@ -300,7 +290,7 @@ def test_it_is_shown_word_by_word(audio, tmp_path):
     assert process.wait(10) == 0
     process.stdout.close()
     process.stderr.close()
-    assert "".join(came).split() == STORY[:90].split()
+    assert "".join(came) == STORY[:60].strip() + "\n"
     assert len(came) > 6
 
 
@@ -338,7 +328,8 @@ def test_subtitles_have_the_words_and_their_times(voice, tmp_path, suffix):
         before = last
         texts += text
     assert " ".join(texts) == STORY
-    assert before <= said.json["audio_ms"] / 1000
+    with wave.open(str(tmp_path / "a.wav")) as saved:
+        assert before <= saved.getnframes() / saved.getframerate()
 
 
 CONFIG = """

@@ -24,6 +24,10 @@ class Answer:
     """Bytes a piece, or a function from the position to them."""
     byte_rate: float | None = None
     """Bytes a second; None: as fast as they go."""
+    parts: list[bytes] | None = None
+    """What is sent at a time, in the place of pieces of `body`."""
+    part_seconds: float = 0.0
+    """Seconds between the beginnings of two parts."""
     chunked: bool = True
     """Transfer-Encoding: chunked; else Content-Length, or neither if `close_delimited`."""
     close_delimited: bool = False
@@ -35,6 +39,9 @@ class Answer:
     """Bytes sent → seconds to wait before going on."""
 
     def pieces(self) -> Iterator[bytes]:
+        if self.parts is not None:
+            yield from self.parts
+            return
         at = 0
         while at < len(self.body):
             size = self.chunk(at) if callable(self.chunk) else self.chunk
@@ -148,7 +155,9 @@ class SpeechServer:
         connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
         began = time.monotonic()
         at = 0
-        for piece in answer.pieces():
+        for index, piece in enumerate(answer.pieces()):
+            if index and answer.part_seconds:
+                self._wait(connection, began + index * answer.part_seconds - time.monotonic())
             for limit in (answer.die_after, answer.stall_after):
                 if limit is not None and at + len(piece) > limit:
                     piece = piece[: max(0, limit - at)]  # noqa: PLW2901

@@ -52,6 +52,8 @@ def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
     for end in spoken_ends:
         count = counts[min(end, len(line.spoken))]
         highest = max(highest, places[count - 1] if 0 < count <= len(places) else 0)
+        while highest < len(line.text) and not (line.text[highest].isspace() or line.text[highest].isalnum()):
+            highest += 1  # the mark behind a word is no part of the next one
         ends.append(highest)
     return ends
 

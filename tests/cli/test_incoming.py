@@ -1,0 +1,161 @@
+"""Text through a pipe: as it comes, whatever comes, and no more of it than is needed."""
+
+import os
+import threading
+
+import pytest
+
+from support.threads import in_thread
+from voice_cli.cli.incoming import PIECE_BYTES, WAITING_PIECES, Incoming
+
+NEVER = 3600.0
+
+
+class Pipe:
+    """A pipe whose writing end is the test's."""
+
+    def __init__(self):
+        self.out, self._into = os.pipe()
+        self._open = True
+
+    def write(self, data):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._into, view) :]
+
+    def end(self):
+        if self._open:
+            self._open = False
+            os.close(self._into)
+
+
+@pytest.fixture
+def pipe():
+    made = Pipe()
+    yield made
+    made.end()
+
+
+def text_of(pipe, data):
+    """Send it all and give what comes out."""
+    incoming = Incoming(pipe.out, NEVER)
+    pipe.write(data)
+    pipe.end()
+    return "".join(incoming)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", ""),
+        (b"Hello", "Hello"),
+        ("Grüß Gott, 世界 👋".encode(), "Grüß Gott, 世界 👋"),
+        (b"\xef\xbb\xbfHello", "Hello"),
+        (b"a\xef\xbb\xbfb", "a\ufeffb"),
+        (b"caf\xe9 noir", "caf\ufffd noir"),
+        (b"\xff\xfe\x00", "\ufffd\ufffd\0"),
+        (b"one\0two", "one\0two"),
+        ("für".encode()[:2], "f\ufffd"),
+    ],
+)
+def test_what_comes_out(pipe, data, text):
+    assert text_of(pipe, data) == text
+
+
+def test_every_piece_comes_at_once_and_a_character_may_be_cut(pipe):
+    incoming = iter(Incoming(pipe.out, NEVER))
+    pipe.write(b"one ")
+    assert next(incoming) == "one "
+    pipe.write("ü".encode()[:1])
+    following = in_thread(lambda: next(incoming))
+    pipe.write("ü".encode()[1:])
+    assert following() == "ü"
+    pipe.end()
+    assert list(incoming) == []
+
+
+def test_a_pause_is_told_once(pipe):
+    incoming = iter(Incoming(pipe.out, 0.01))
+    pipe.write(b"one")
+    assert next(incoming) == "one"
+    assert next(incoming) is None
+    following = in_thread(lambda: next(incoming))
+    pipe.write(b"two")
+    assert following() == "two", "the writer was still at rest: that it is, was told"
+    pipe.end()
+    assert [piece for piece in incoming if piece is not None] == []
+
+
+def test_there_is_no_pause_before_anything_has_come(pipe):
+    incoming = iter(Incoming(pipe.out, 0.01))
+    following = in_thread(lambda: next(incoming))
+    pipe.write(b"at last")
+    assert following() == "at last"
+
+
+def test_a_text_without_pauses_has_none(pipe):
+    pieces = Incoming(pipe.out, NEVER)
+    pipe.write(b"x" * 3 * PIECE_BYTES)
+    pipe.end()
+    assert None not in list(pieces)
+
+
+def test_a_fast_writer_has_to_wait(pipe):
+    incoming = iter(Incoming(pipe.out, NEVER))
+    sent, ended = [0], threading.Event()
+
+    def write():
+        for _ in range(200):
+            pipe.write(b"x" * PIECE_BYTES)
+            sent[0] += PIECE_BYTES
+        ended.set()
+        pipe.end()
+
+    writing = in_thread(write)
+    assert not ended.wait(0.2), "800 KB are more than pipe and queue hold"
+    assert sent[0] <= (WAITING_PIECES + 2) * PIECE_BYTES + 65536
+    assert sum(len(piece) for piece in incoming) == 200 * PIECE_BYTES
+    assert writing() is None
+
+
+def test_stop_ends_it_while_it_waits(pipe):
+    incoming = Incoming(pipe.out, NEVER)
+    pipe.write(b"one")
+    pieces = iter(incoming)
+    assert next(pieces) == "one"
+    waiting = in_thread(lambda: list(pieces))
+    incoming.stop()
+    assert waiting() == []
+
+
+def test_stop_gives_what_waits_and_no_more(pipe):
+    incoming = Incoming(pipe.out, NEVER)
+    pieces = iter(incoming)
+    pipe.write(b"one")
+    assert next(pieces) == "one"
+    pipe.write(b"two")
+    while incoming._pieces.empty():
+        assert threading.main_thread().is_alive()
+    incoming.stop()
+    incoming.stop()
+    assert list(pieces) == ["two"]
+    pipe.write(b"three")
+    assert list(pieces) == []
+
+
+def test_stop_while_the_writer_is_held_back(pipe):
+    incoming = Incoming(pipe.out, NEVER)
+    writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_PIECES * PIECE_BYTES))
+    while not incoming._pieces.full():
+        assert threading.main_thread().is_alive()
+    incoming.stop()
+    given = in_thread(lambda: list(incoming))()
+    assert 0 < sum(map(len, given)) <= (WAITING_PIECES + 2) * PIECE_BYTES
+    os.close(pipe.out)
+    assert isinstance(writing(), BrokenPipeError)
+
+
+def test_what_cannot_be_read_is_the_end(tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    assert list(Incoming(folder, NEVER)) == []
+    os.close(folder)

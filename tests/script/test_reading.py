@@ -1,0 +1,152 @@
+"""The whole way from text to lines: any cut gives the same, nothing is lost, and each has its voice and its pause."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voice_cli.errors import ConfigError
+from voice_cli.script.line import Line
+from voice_cli.script.markdown import SpokenMarkdown
+from voice_cli.script.reading import Reading, lines_of
+
+PIECES = [
+    *" \n\t.,;:!?*_`#>|-()[]",
+    *["\n\n", "**", "```\n", "\n- ", "\n# ", "[text](http://x.y/z)", "| a | b |\n|---|---|\n", "https://a.b/c", "&amp;"],
+    *["Ann: ", "\nAnn: ", "\nBob:", "\n**Ann:** ", "Nobody: ", "Dr.", "3.30 pm", "e.g.", "…", "。", "语", "👋", "\x1b[1m"],
+    *["word ", "and ", "so ", "on, ", "Hello there. ", "\0", "\ud800", "nginx "],
+]
+TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=100).map("".join), st.text(max_size=200))
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
+
+
+def read(text, sizes=(10**9,), **options):
+    reading = Reading(**options)
+    lines, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        lines += reading.feed(text[at : at + size])
+        at, turn = at + size, turn + 1
+    return lines + reading.finish()
+
+
+def markdown(text, mode="auto"):
+    reader = SpokenMarkdown(mode)
+    return reader.feed(text) + reader.finish()
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, CUTS, st.sampled_from([(), ("Ann", "Bob")]), st.sampled_from(["auto", "on", "off"]))
+def test_any_cut_gives_the_same_lines(text, sizes, speakers, mode):
+    options = {"speakers": speakers, "markdown": mode, "pronounce": {"nginx": "engine x", "so": ""}}
+    whole = read(text, **options)
+    assert read(text, sizes, **options) == whole
+    assert read(text, (1,), **options) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, CUTS, st.lists(st.booleans(), min_size=1, max_size=5))
+def test_the_texts_put_together_are_the_text_that_markdown_gives(text, sizes, pauses):
+    """And what is spoken is that text, whether the writer pauses or not."""
+    reading = Reading()
+    lines, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        lines += reading.feed(text[at : at + size])
+        if pauses[turn % len(pauses)]:
+            lines += reading.pause()
+        at, turn = at + size, turn + 1
+    lines += reading.finish()
+    wanted = markdown(text)
+    together = "".join(line.text for line in lines)
+    assert wanted.startswith(together)
+    assert not any(character.isalnum() for character in wanted[len(together) :])
+    for line in lines:
+        assert line.spoken
+        words = line.spoken.split()
+        assert line.text.split()[-len(words) :] == words
+        assert line.pause in (0.5, 1.0)
+        assert len(line.spoken) <= 400
+
+
+def test_what_has_nothing_to_say_goes_with_what_has():
+    lines = read("* * *\n\n...\n\nHello.", markdown="off")
+    assert [line.spoken for line in lines][-1].endswith("Hello.")
+    assert read("... !!! —") == []
+    assert read(" \n\t\n") == []
+
+
+def test_a_clause_has_half_a_sentences_pause():
+    lines = read("When the sun had set, the old man went home. He slept. “Good night!” And so the story ends at last.")
+    assert (lines[0].spoken, lines[0].pause) == ("When the sun had set,", 0.5)
+    assert {line.pause for line in lines[1:]} == {1.0}
+
+
+@pytest.mark.parametrize("end", [*".!?…。！？۔।", '."', "?)", "!»"])
+def test_a_sentence_ends_with_any_of_these(end):
+    assert read(f"So it is{end}")[-1].pause == 1.0
+
+
+@pytest.mark.parametrize("end", [",", ";", ":", "", " –"])
+def test_and_with_none_of_these(end):
+    assert read(f"So it is{end}")[-1].pause == 0.5
+
+
+def test_what_is_said_otherwise_is_reported_as_it_was():
+    (line,) = read("Nginx is on.", pronounce={"nginx": "engine x"})
+    assert (line.text, line.spoken) == ("Nginx is on.", "engine x is on.")
+
+
+def test_a_word_that_is_not_to_be_spoken_is_part_of_the_next_line():
+    lines = read("ugh. Hello there, my friend.", pronounce={"ugh": ""}, markdown="off")
+    assert "".join(line.text for line in lines) == "ugh. Hello there, my friend."
+    assert all(line.spoken for line in lines)
+
+
+def test_a_pronunciation_that_cannot_be_used():
+    with pytest.raises(ConfigError, match="pronounce"):
+        Reading(pronounce={"/(/": "x"})
+
+
+def test_each_speaker_says_his_own():
+    text = "It begins.\nAnn: Hello there. How are you?\n**Bob:** Fine, fine.\nAnd you?\nann: Me too\n"
+    lines = read(text, speakers=("Ann", "Bob"))
+    said = {}
+    for line in lines:
+        said[line.speaker] = f"{said.get(line.speaker, '')} {line.spoken}".strip()
+    assert said == {None: "It begins.", "Ann": "Hello there. How are you? Me too", "Bob": "Fine, fine. And you?"}
+    order = [line.speaker for line in lines]
+    assert [who for at, who in enumerate(order) if not at or who != order[at - 1]] == [None, "Ann", "Bob", "Ann"]
+
+
+def test_without_a_dialogue_a_name_is_a_word():
+    assert "Ann: Hello" in "".join(line.text for line in read("Ann: Hello"))
+
+
+def test_a_pause_gives_what_can_be_said_and_keeps_what_may_go_on():
+    reading = Reading()
+    assert reading.feed("Hello there") == []
+    assert [line.spoken for line in reading.pause()] == ["Hello"]
+    assert reading.pause() == []
+    assert [line.text for line in reading.feed(", my friends. ") + reading.finish()] == [" there, my friends."]
+
+
+def test_lines_come_as_soon_as_the_text_does():
+    taken = []
+
+    def pieces():
+        for piece in ["Hello there, ", "my friend. ", None, "And so on"]:
+            taken.append(piece)
+            yield piece
+
+    lines = lines_of(pieces(), Reading())
+    assert next(lines).spoken == "Hello there,"
+    assert len(taken) < 4
+    assert " ".join(line.spoken for line in lines) == "my friend. And so on"
+
+
+def test_a_book_costs_no_more_memory_than_a_page():
+    reading = Reading()
+    for _ in range(3000):
+        reading.feed("This is a sentence, and so is that. ")
+    assert len(reading._splitter._scanner.text) < 5000
+    assert len(reading._silent) < 100
