@@ -1,6 +1,7 @@
 """What was said of the text, and when: by the word where they are known, else by the utterance."""
 
 import re
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +50,11 @@ def test_silence_that_was_left_out_at_the_head_moves_the_words():
 
 def test_a_number_is_one_word_that_lasts_as_long_as_all_of_its_own():
     told = section(0.0, 3.0, (0, 2, 0.0), (3, 4, 0.2), (3, 4, 0.8), (3, 4, 1.3), (8, 3, 2.0))
-    assert words_of(line("In 1999 and"), told) == [Word("In", 0.0, 0.2), Word(" 1999", 0.2, 2.0), Word(" and", 2.0, 3.0)]
+    assert words_of(line("In 1999 and"), told) == [
+        Word("In", 0.0, 0.2),
+        Word(" 1999", 0.2, 2.0),
+        Word(" and", 2.0, 3.0),
+    ]
 
 
 def test_white_space_that_is_not_spoken_is_reported():
@@ -101,7 +106,8 @@ def test_said_is_what_was_heard_to_its_end(heard, text):
 
 
 @pytest.mark.parametrize(
-    ("heard", "text"), [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")]
+    ("heard", "text"),
+    [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")],
 )
 def test_begun_is_what_a_listener_follows(heard, text):
     assert begun(LINES, SECTIONS, heard) == text
@@ -128,7 +134,7 @@ def test_cues_are_of_a_length_that_is_read_and_end_where_it_was_stopped():
     assert " ".join(cue.text for cue in found) == " ".join((long.text + LINES[0].text).split())
     assert found[0].start == 0.5
     assert found[-1].end == 13.5
-    assert all(one.end <= two.start + 1e-9 for one, two in zip(found, found[1:], strict=False))
+    assert all(one.end <= two.start + 1e-9 for one, two in pairwise(found))
     assert list(cues([long], [silent(0.5, 12.5)], 0.0)) == []
 
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import wave
+import zlib
 
 import av
 import numpy as np
@@ -50,41 +51,47 @@ class Speaker:
 
     def __init__(self, lead=0.2, tail=0.35, seconds=1.0, **answer):
         self._lead, self._tail, self._seconds, self._answer = lead, tail, seconds, answer
-        self.texts = []
-        self.asked = []
-        """When each request came."""
+        self.asked = {}
+        """Text to when its request came. Those on connections of their own may come in another order."""
         self.done = {}
-        """Index to when its answer was sent to the end."""
-        self._lock = threading.Lock()
+        """Text to when its answer was sent to the end."""
 
     def __call__(self, request):
-        with self._lock:
-            index = len(self.texts)
-            self.texts.append(request.json["input"])
-            self.asked.append(time.monotonic())
+        text = request.json["input"]
+        self.asked[text] = time.monotonic()
         silence = [np.zeros((int(seconds * 24000), 1), "<i2") for seconds in (self._lead, self._tail)]
-        body = np.concatenate([silence[0], self.speech(index), silence[1]]).tobytes()
+        body = np.concatenate([silence[0], self.speech(text), silence[1]]).tobytes()
         speaker = self
 
         class Noted(Answer):
             def pieces(self):
                 yield from super().pieces()
-                speaker.done[index] = time.monotonic()
+                speaker.done[text] = time.monotonic()
 
         return Noted(body, **self._answer)
 
-    def speech(self, index):
-        made = speech(self._seconds, seed=100 + index)
+    def speech(self, text):
+        made = speech(self._seconds, seed=zlib.crc32(text.encode()))
         made[0] = made[-1] = 5000
         return made
 
-    def all(self, pause):
+    def all(self, texts, pause):
         """Give what should be heard: speech and pauses, and nothing else."""
         parts = []
-        for index, text in enumerate(self.texts):
-            parts.append(self.speech(index))
+        for text in texts:
+            parts.append(self.speech(text))
             parts.append(np.zeros((int(24000 * pause * (1 if text[-1] in ".!?" else 0.5)), 1), "<i2"))
         return np.concatenate(parts[:-1])
+
+
+def heard_in_time(audio, voice, *arguments, **options):
+    """Run it, again if the machine was too busy to serve the device: that hole is not the joins'."""
+    for _ in range(4):
+        with audio.record() as heard:
+            said = voice(*arguments, **options)
+        if not said.json["device_underflows"]:
+            break
+    return said, heard
 
 
 def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
@@ -115,14 +122,15 @@ def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
 def test_what_is_heard_is_speech_and_the_pause_asked_for(audio, voice, serve, tmp_path):
     speaker = Speaker(chunk=4800, byte_rate=2 * 48000)
     server = serve(speaker)
-    with audio.record() as heard:
-        said = voice(
-            *("say", "--base-url", server.url, "--pause", "0.25", "--json", "-o", "all.wav"), text=BOOK.encode()
-        )
+    said, heard = heard_in_time(
+        audio, voice, "say", "--base-url", server.url, "--pause", "0.25", "--json", "-o", "all.wav", text=BOOK.encode()
+    )
     assert said.code == 0, said.err
-    assert len(speaker.texts) >= 5
-    assert " ".join(speaker.texts) == BOOK == said.json["text_spoken"]
-    wanted = speaker.all(0.25)
+    texts = [entry["text"] for entry in said.json["utterances"]]
+    assert len(texts) >= 4
+    assert sorted(texts) == sorted(speaker.asked)
+    assert " ".join(texts) == BOOK == said.json["text_spoken"]
+    wanted = speaker.all(texts, 0.25)
     np.testing.assert_array_equal(heard.sound, wanted)
     assert said.json["underruns"] == 0
     with wave.open(str(tmp_path / "all.wav")) as saved:
@@ -131,18 +139,23 @@ def test_what_is_heard_is_speech_and_the_pause_asked_for(audio, voice, serve, tm
     np.testing.assert_array_equal(kept, [*([0] * 4800), *wanted[:, 0], *([0] * 8400)])
     ends = [entry["end_ms"] for entry in said.json["utterances"]]
     began = heard.exact_time_of(int(np.flatnonzero(heard.samples.any(axis=1))[0]))
-    for index in range(1, len(speaker.texts)):
-        assert speaker.asked[index] < began + (ends[index - 1] - 200) / 1000, "asked for while the last one plays"
-    for index in range(2, len(speaker.texts)):
-        assert speaker.asked[index] > speaker.done[index - 2], "no more than one ahead of what arrives"
+    for index in range(1, len(texts)):
+        assert speaker.asked[texts[index]] < began + (ends[index - 1] - 200) / 1000, (
+            "asked for while the last one plays"
+        )
+    for index in range(2, len(texts)):
+        assert speaker.asked[texts[index]] > speaker.done[texts[index - 2]], "no more than one ahead of what arrives"
 
 
 def test_a_pause_of_none_joins_without_a_click(audio, voice, serve):
     speaker = Speaker(lead=0.0, tail=0.3, seconds=0.5)
-    with audio.record() as heard:
-        said = voice("say", "--base-url", serve(speaker).url, "--pause", "0", text=BOOK.encode())
+    server = serve(speaker)
+    said, heard = heard_in_time(
+        audio, voice, "say", "--base-url", server.url, "--pause", "0", "--json", text=BOOK.encode()
+    )
     assert said.code == 0
-    np.testing.assert_array_equal(heard.sound, speaker.all(0.0))
+    texts = [entry["text"] for entry in said.json["utterances"]]
+    np.testing.assert_array_equal(heard.sound, speaker.all(texts, 0.0))
 
 
 def rss(process):
@@ -290,7 +303,8 @@ def test_it_is_shown_word_by_word(audio, tmp_path):
     assert process.wait(10) == 0
     process.stdout.close()
     process.stderr.close()
-    assert "".join(came) == STORY[:60].strip() + "\n"
+    assert "".join(came).strip() == STORY[:60].strip()
+    assert came[-1].endswith("\n")
     assert len(came) > 6
 
 
@@ -362,12 +376,12 @@ def test_a_dialogue_has_its_voices_and_pronunciations_are_not_reported(voice, se
     assert said.code == 0, said.err
     asked = [(request.json["voice"], request.json["input"]) for request in server.requests]
     by_voice = {}
-    for name, spoken in asked:
-        by_voice[name] = f"{by_voice.get(name, '')} {spoken}".strip()
-    assert by_voice == {
-        "narrator": "The curtain rises.",
-        "af_bella": "Do you run engine x at all? Good for you, then.",
-        "am_adam": "I do. Every single day.",
+    for name, spoken in asked:  # in whatever order they came, on connections of their own
+        by_voice.setdefault(name, []).extend(spoken.split())
+    assert {name: sorted(words) for name, words in by_voice.items()} == {
+        "narrator": sorted(["The", "curtain", "rises."]),
+        "af_bella": sorted(["Do", "you", "run", "engine", "x", "at", "all?", "Good", "for", "you,", "then."]),
+        "am_adam": sorted(["I", "do.", "Every", "single", "day."]),
     }
     heard = " ".join(said.json["text_spoken"].split())
     assert heard == "The curtain rises. Do you run nginx at all? I do. Every single day. Good for you, then."
@@ -398,20 +412,23 @@ def test_no_request_is_longer_than_servers_take(voice, serve, tmp_path, text):
 
 def test_a_second_utterance_that_breaks_off_was_not_said(audio, voice, serve, tmp_path):
     speaker = Speaker(seconds=1.0)
+    first, second = "This is the sentence with the number a,", "and it is as long as any."
 
     def respond(request):
         answer = speaker(request)
-        if len(speaker.texts) == 2:
+        if request.json["input"] == second:
             answer.die_after = 30_000
         return answer
 
-    with audio.record() as heard:
-        said = voice("say", "--base-url", serve(respond).url, "--json", "-o", "a.wav", text=BOOK.encode())
+    server = serve(respond)
+    said, heard = heard_in_time(
+        audio, voice, "say", "--base-url", server.url, "--json", "-o", "a.wav", text=BOOK.encode()
+    )
     assert said.code == 8
     assert said.json["outcome"] == "truncated"
-    assert said.json["text_spoken"] == speaker.texts[0]
+    assert said.json["text_spoken"] == first
     assert " ".join((said.json["text_spoken"] + " " + said.json["text_remaining"]).split()) == BOOK
-    wanted = speaker.all(0.3)
+    wanted = speaker.all([first, second], 0.3)
     np.testing.assert_array_equal(heard.sound, wanted[: len(heard.sound)])
     assert len(heard.sound) > 24000 + 0.1 * 24000, "what came of the second is heard"
     with wave.open(str(tmp_path / "a.wav")) as saved:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from support.player import MONO, FakeStream, Rig, numbered
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.playback.feed import Feed
 from voice_cli.playback.joins import ONSET_SECONDS, Joins, silence
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.pump import Between
+from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.timeline import AUDIBLE
 
 STEREO = AudioFormat(8000, 2)
@@ -145,6 +147,48 @@ def first_sound(data):
 def last_sound(data):
     loud = np.flatnonzero(np.abs(samples(data)) >= AUDIBLE)
     return int(loud[-1]) if loud.size else None
+
+
+# In the feed.
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_rest_is_no_underrun(expected):
+    sink = NullSink()
+    sink.open(MONO)
+    feed = Feed(MONO, 1.0)
+    sink.start(feed.pull)
+    feed.write(numbered(400))
+    feed.open_gate()
+    assert feed.rested is None
+    feed.rest(expected=expected)
+    sink.step(800)
+    sink.step(400)
+    assert feed.is_resting == expected
+    dry = 1200 - 64 - 400  # frames: all but the silence before the first and what was written
+    assert feed.rested == (pytest.approx(dry / 8000) if expected else None)
+    feed.rest(expected=False)
+    assert feed.is_resting == expected, "how it ran dry does not change"
+    feed.write(numbered(400))
+    feed.finish()
+    sink.step(800)
+    assert feed.underrun_count == (0 if expected else 1)
+    assert not feed.is_resting
+    assert feed.rested is None
+    assert feed.position == 800
+
+
+def test_a_rest_that_is_over_excuses_nothing():
+    sink = NullSink()
+    sink.open(MONO)
+    feed = Feed(MONO, 1.0)
+    sink.start(feed.pull)
+    for again in range(3):
+        feed.rest(expected=not again)
+        feed.write(numbered(400))
+        feed.open_gate()
+        sink.step(800)
+    assert feed.underrun_count == 1, "of the second one the hole is not over yet"
 
 
 # In the pump.

@@ -8,7 +8,9 @@ from voice_cli.script.line import SHORT, Line, plain_line
 from voice_cli.script.reading import Reading
 
 
-@pytest.mark.parametrize("text", ["Hello", "It is 3.30 pm, Dr. Smith.", "Grüß Gott", "Why? No!", "a" * SHORT, "1 (one)"])
+@pytest.mark.parametrize(
+    "text", ["Hello", "It is 3.30 pm, Dr. Smith.", "Grüß Gott", "Why? No!", "a" * SHORT, "1 (one)"]
+)
 def test_plain_words_are_one_line(text):
     assert plain_line(text) == Line(text, text)
     assert plain_line(f"  {text} \n") == Line(text, text)
@@ -30,7 +32,9 @@ def made_of(parts):
     return " ".join(parts)
 
 
-WORDS = st.lists(st.sampled_from(["Hello", "there,", "Dr.", "3.30", "is", "it?", "Yes.", "(so)", "a;", "'n'"]), max_size=30)
+WORDS = st.lists(
+    st.sampled_from(["Hello", "there,", "Dr.", "3.30", "is", "it?", "Yes.", "(so)", "a;", "'n'"]), max_size=30
+)
 
 
 @given(WORDS.map(made_of))

@@ -5,14 +5,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_cli.errors import ConfigError
-from voice_cli.script.line import Line
 from voice_cli.script.markdown import SpokenMarkdown
 from voice_cli.script.reading import Reading, lines_of
 
 PIECES = [
     *" \n\t.,;:!?*_`#>|-()[]",
-    *["\n\n", "**", "```\n", "\n- ", "\n# ", "[text](http://x.y/z)", "| a | b |\n|---|---|\n", "https://a.b/c", "&amp;"],
-    *["Ann: ", "\nAnn: ", "\nBob:", "\n**Ann:** ", "Nobody: ", "Dr.", "3.30 pm", "e.g.", "…", "。", "语", "👋", "\x1b[1m"],
+    *[
+        "\n\n",
+        "**",
+        "```\n",
+        "\n- ",
+        "\n# ",
+        "[text](http://x.y/z)",
+        "| a | b |\n|---|---|\n",
+        "https://a.b/c",
+        "&amp;",
+    ],
+    *[
+        "Ann: ",
+        "\nAnn: ",
+        "\nBob:",
+        "\n**Ann:** ",
+        "Nobody: ",
+        "Dr.",
+        "3.30 pm",
+        "e.g.",
+        "…",
+        "。",
+        "语",
+        "👋",
+        "\x1b[1m",
+    ],
     *["word ", "and ", "so ", "on, ", "Hello there. ", "\0", "\ud800", "nginx "],
 ]
 TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=100).map("".join), st.text(max_size=200))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 RING_SECONDS = 30.0
 """How far the backend may run ahead of the ear."""
 
-MARGIN_SECONDS = 0.01
+MARGIN_SECONDS = 0.005
 """What is in the ring besides when the device starts."""
 
 

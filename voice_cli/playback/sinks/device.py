@@ -24,7 +24,7 @@ from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 
-LATENCY = 0.045
+LATENCY = 0.035
 """Seconds of sound that the device is asked to hold. At 20 ms, PulseAudio underflows whenever it has to resample, and
 each underflow loses what it held (see tests/bench/device.py). The first frame does not wait for it: see `start`."""
 
