@@ -64,9 +64,11 @@ def put_out(text: str) -> None:
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError as exc:
-        raise Interrupted("the reader of standard output has gone") from exc
     except OSError as exc:
+        # What could not be written is still in the buffer, and Python would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(exc, BrokenPipeError):
+            raise Interrupted("the reader of standard output has gone") from exc
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
