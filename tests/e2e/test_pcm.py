@@ -87,7 +87,7 @@ def test_a_slow_backend_makes_few_holes_and_loses_nothing(audio, voice, serve):
 
 def test_the_prebuffer_gates_the_start(audio, voice, serve):
     sent = speech(1.0)
-    server = serve(Answer(sent.tobytes(), chunk=4800, byte_rate=48000 * 2))
+    server = serve(Answer(sent.tobytes(), chunk=4800, byte_rate=48000 * 2, first_byte=0.2))
     early = voice("say", "x", "--base-url", server.url, "--json", "--prebuffer", "0").json
     late = voice("say", "x", "--base-url", server.url, "--json", "--prebuffer", "600").json
     assert late["ttfa_ms"] - early["ttfa_ms"] > 150

@@ -60,7 +60,7 @@ class AudioServer:
         for name, (rate, channels) in SINKS.items():
             layout = "mono" if channels == 1 else "front-left,front-right"
             modules.append(
-                f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le"
+                f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le norewinds=1"
             )
         command = [
             "pulseaudio",

@@ -1,5 +1,6 @@
 """What has been said of the text: by the word where the backend tells words' times, else by the utterance."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ def words_of(line: Line, section: Section) -> list[Word] | None:
         return None
     ends = _ends(line, [event.text_start + event.text_length for event in events])
     starts = [section.start + max(0.0, event.seconds - section.lead) for event in events]
-    finish = section.end if section.end is not None else starts[-1]
+    finish = section.end if section.end is not None else math.inf  # it broke off: the last word was not said
     words = []
     at = 0
     for index, (end, start) in enumerate(zip(ends, starts, strict=True)):

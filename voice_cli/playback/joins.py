@@ -4,6 +4,8 @@ Only at a join is anything left out or put in, and only frames below -60 dBFS: t
 the last one ends as it came, and silence inside an utterance stays.
 """
 
+from collections.abc import Callable
+
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.playback.timeline import first_audible, last_audible
 
@@ -14,8 +16,10 @@ ONSET_SECONDS = 0.01
 class Joins:
     """Follows the chunks of one utterance after the other. Silence that may be at an end is held until it is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, rested: Callable[[], float] = lambda: 0.0) -> None:
+        """Take what tells how long, in seconds, it has been silent already where a pause is due."""
         self._held: list[PcmChunk] = []
+        self._rested = rested
         self._gap: float | None = None
         """Seconds of silence that go before the next audible frame; None: what is there stays as it is."""
         self.lead = 0.0
@@ -63,7 +67,8 @@ class Joins:
         onset = min(first // audio_format.channels, audio_format.frames(ONSET_SECONDS))
         start = (first // audio_format.channels - onset) * audio_format.frame_bytes
         self.lead = self._dropped + audio_format.seconds(start // audio_format.frame_bytes)
-        pause = silence(audio_format, max(0.0, (self._gap or 0.0) - audio_format.seconds(onset)))
+        wanted = (self._gap or 0.0) - self._rested() - audio_format.seconds(onset)
+        pause = silence(audio_format, max(0.0, wanted))
         self.pause = pause.seconds
         self._gap = None
         kept = PcmChunk(audio_format, chunk.data[start:])

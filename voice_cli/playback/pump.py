@@ -116,7 +116,7 @@ class Pump:
         self._deaf = False
         self._cancelled = False
         self._between = between
-        self._joins = Joins() if between is not None else None
+        self._joins = Joins(self._rested) if between is not None else None
         self._begun = False
         """The current stream has sounded."""
         self._stream: SpeechStream | None = None
@@ -217,13 +217,16 @@ class Pump:
             self.feed.rest(expected=False)
         return stream
 
+    def _rested(self) -> float:
+        """Seconds for which the device has had nothing, because no text was there."""
+        return (self.feed.rested if self.feed is not None else None) or 0.0
+
     def _begin(self, index: int) -> None:
         self._begun = False
         if self._joins is not None and self._between is not None:
             gap = None
             if index:
-                rested = self.feed.rested if self.feed is not None else None
-                gap = max(0.0, self._between.pause_after(index - 1) - (rested or 0.0))
+                gap = self._between.pause_after(index - 1)
             self._joins.begin(gap)
 
     def _end(self) -> None:
