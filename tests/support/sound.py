@@ -60,7 +60,8 @@ class AudioServer:
         for name, (rate, channels) in SINKS.items():
             layout = "mono" if channels == 1 else "front-left,front-right"
             modules.append(
-                f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le norewinds=1"
+                f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le"
+                " norewinds=1"  # else a stream that starts takes back what the monitor has heard already
             )
         command = [
             "pulseaudio",
