@@ -1,9 +1,9 @@
 """`voice say` once its request has left: the device, the player, what a person sees meanwhile."""
 
 import os
-import signal
 
 from voice_cli.backends.base import Backend
+from voice_cli.cli import interrupts
 from voice_cli.cli.console import is_watched
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
@@ -28,9 +28,6 @@ def play(
     started: float,
 ) -> PlaybackResult:
     """Play what comes, and record it. `started`: when the process did, on `time.monotonic`."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
     machine = settings.machine
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
@@ -49,6 +46,7 @@ def play(
         expected=backend.expected(settings.profile.format or "pcm").format,
         tick=SHOW_TICK if options.show else TICK,
     )
+    interrupts.stop_with(player.cancel)
     if options.show:
         from voice_cli.cli.status import LiveText
 
@@ -76,8 +74,3 @@ def _between(narration: Narration, pause: float) -> Between:
 def _device(text: str | None) -> int | str | None:
     """Read the setting: a number is an index, anything else part of a name."""
     return int(text) if text is not None and text.isdecimal() else text
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Make a signal that asks us to end what Ctrl-C is."""
-    raise KeyboardInterrupt

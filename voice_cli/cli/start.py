@@ -8,6 +8,7 @@ request's back, while the server thinks. A test holds the list of modules that m
 from collections.abc import Sequence
 
 from voice_cli import __version__
+from voice_cli.cli import interrupts
 
 INTERRUPTED = 130
 """The exit code of `errors.Interrupted`: Ctrl-C may come before that is imported."""
@@ -16,6 +17,7 @@ INTERRUPTED = 130
 def start(arguments: Sequence[str]) -> int:
     """Run a command line (without the program's name) and give the exit code."""
     try:
+        interrupts.watch()
         if list(arguments) == ["--version"]:
             print(f"voice {__version__}")  # noqa: T201
             return 0
