@@ -68,3 +68,12 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+def pytest_collection_modifyitems(items):
+    """Listen again, up to twice, where a run was not as it should be: what is held against what was sent is every
+    sample, and a machine that has too much to do drops some on the way to the recorder.
+    """
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.flaky(reruns=2))

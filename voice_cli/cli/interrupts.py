@@ -1,10 +1,11 @@
 """Ctrl-C and its kin, which must not get lost.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be, and where that is a callback of the import system,
-which `voice say` is often in at its start, it is printed and forgotten. So that it was asked for is kept as well.
+Python raises KeyboardInterrupt wherever the main thread happens to be, and where that is a callback of the import
+system, which `voice say` is often in at its start, it is printed and forgotten. So that it was asked for is kept too.
 """
 
 import signal
+import sys
 from collections.abc import Callable
 
 _asked = False
@@ -17,6 +18,7 @@ def watch() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    sys.unraisablehook = _on_unraisable
 
 
 def stop_with(stop: Callable[[], None]) -> None:
@@ -25,6 +27,11 @@ def stop_with(stop: Callable[[], None]) -> None:
     _stop = stop
     if _asked:
         raise KeyboardInterrupt
+
+
+def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
+    if what.exc_type is not KeyboardInterrupt:  # it is kept
+        sys.__unraisablehook__(what)
 
 
 def _on_signal(_number: int, _frame: object) -> None:
