@@ -22,7 +22,8 @@ NEVER = {
 """Of anybody: each costs more than the request, or a part of the budget that nothing gives back."""
 
 OURS = {
-    "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts", "cli.narrating", "cli.options", "cli.quick",
+    "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
+    "cli.narrating", "cli.options", "cli.quick",
     "cli.say", "cli.start", "clock", "config", "errors", "narration", "protocol", "script", "script.line",
 }  # fmt: skip
 """What of this package may be loaded, whoever speaks: the text, the settings, the seam. Nothing that plays."""
