@@ -2,5 +2,23 @@
 
 import signal
 
+import pytest
+
+from support.server import SpeechServer
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def serve():
+    """Start speech servers that end with the test."""
+    servers = []
+
+    def start(answer):
+        servers.append(SpeechServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -3,7 +3,6 @@
 import pytest
 
 from support.command import run_voice
-from support.server import SpeechServer
 
 
 @pytest.fixture
@@ -14,17 +13,3 @@ def voice(tmp_path):
         return run_voice(*arguments, folder=tmp_path, **options)
 
     return run
-
-
-@pytest.fixture
-def serve():
-    """Start speech servers that end with the test."""
-    servers = []
-
-    def start(answer):
-        servers.append(SpeechServer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.server import SpeechServer
 from support.sound import VOICE, AudioServer, missing
 
 
@@ -54,20 +53,6 @@ def voice(audio, tmp_path):
         return Said(done.returncode, done.stdout, done.stderr.decode())
 
     return run
-
-
-@pytest.fixture
-def serve():
-    """Start speech servers that end with the test."""
-    servers = []
-
-    def start(answer):
-        servers.append(SpeechServer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def pytest_collection_modifyitems(items):

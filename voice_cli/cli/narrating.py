@@ -70,7 +70,7 @@ def read_text(options: SayOptions) -> str | None:
                 text = file.read().decode("utf-8-sig", "replace")
         except OSError as exc:
             raise FileError(f"cannot read {options.file}: {exc.strerror}") from exc
-    elif sys.stdin and (options.file == "-" or options.text == ("-",) or not (options.text or _is_typed_into())):
+    elif sys.stdin and (options.file == "-" or options.text == ("-",) or not (options.text or sys.stdin.isatty())):
         return None
     elif options.text and options.text != ("-",):
         text = " ".join(options.text)
@@ -79,11 +79,6 @@ def read_text(options: SayOptions) -> str | None:
     if not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
     return text
-
-
-def _is_typed_into() -> bool:
-    """Tell whether standard input is a person, or nobody: then there is no text in it."""
-    return sys.stdin is None or sys.stdin.isatty()
 
 
 def _read(pieces: Iterable[str | None], options: SayOptions, settings: Settings) -> Iterator[Line]:
