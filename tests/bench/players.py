@@ -31,7 +31,7 @@ from support.server import Answer, SpeechServer
 from support.sound import AudioServer, Recording, holes, speech
 from voice_cli.audio import AudioFormat
 from voice_cli.decoders.headers import mpeg_header
-from voice_cli.playback.timeline import AUDIBLE
+from voice_cli.pcm.levels import AUDIBLE
 
 SERVER_SECONDS = 0.15
 PACE = 2.0

@@ -27,7 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.sound import VOICE, AudioServer, holes
-from voice_cli.playback.timeline import AUDIBLE
+from voice_cli.pcm.levels import AUDIBLE
 
 SINK = "ear22"
 TOKENS_A_SECOND = 40

@@ -15,12 +15,7 @@ from voice_cli import clock
 from voice_cli.clock import process_start
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.sinks.null import NullSink
-from voice_cli.playback.timeline import (
-    MOMENTS,
-    PlaybackMetrics,
-    Timeline,
-    first_audible,
-)
+from voice_cli.playback.timeline import MOMENTS, PlaybackMetrics, Timeline
 
 COUNTED = {"chunks_received": 0, "bytes_received": 0}
 """What is counted from the first moment on, so that 0 is a measurement."""
@@ -136,13 +131,6 @@ def test_a_moment_happens_once():
 def test_silence_that_holds_is_generation_that_took_no_time():
     timeline = Timeline({"request_sent": 1.0, "last_byte": 1.5}, bytes_received=1, held_back_seconds=9.0)
     assert timeline.metrics(None).generation_ms == 0.0
-
-
-@given(st.lists(st.sampled_from([0, 1, 32, 33, 34, 1000, 32767, -1, -32, -33, -34, -32768])))
-def test_the_first_audible_sample_is_the_first_at_minus_60_dbfs(values):
-    data = b"".join(value.to_bytes(2, "little", signed=True) for value in values)
-    wanted = next((i for i, value in enumerate(values) if abs(value) >= 33), None)
-    assert first_audible(data) == wanted
 
 
 def test_a_process_began_when_it_was_started():

@@ -24,12 +24,13 @@ from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
 from voice_cli.decoders.base import Decoder
 from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
-from voice_cli.playback.convert import Converter, amplify
+from voice_cli.pcm.convert import Converter, amplify
+from voice_cli.pcm.joins import Joins
+from voice_cli.pcm.levels import first_audible
 from voice_cli.playback.feed import Feed
-from voice_cli.playback.joins import Joins
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.recorder import Recorder
-from voice_cli.playback.timeline import Timeline, first_audible
+from voice_cli.playback.timeline import Timeline
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
 """What nearly every speech model gives: the guess for a codec that says its format only when it comes."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from voice_cli.audio import PcmChunk
 from voice_cli.errors import FileError, Interrupted, UsageError
-from voice_cli.playback.convert import Converter
+from voice_cli.pcm.convert import Converter
 from voice_cli.protocol.wav import wav_header
 
 SUFFIXES = {

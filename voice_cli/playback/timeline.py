@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 
 from voice_cli.playback.feed import Feed, Gap
 
-AUDIBLE = 33
-"""The smallest sample magnitude that counts as sound: -60 dBFS (32768 / 1000), rounded up."""
-
 MOMENTS = (
     "process_start",
     "request_sent",
@@ -125,20 +122,3 @@ def _positions(feed: Feed, gaps: Iterable[Gap]) -> tuple[float, ...]:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * seconds, 2)
-
-
-def first_audible(data: bytes) -> int | None:
-    """Give the index of the first sample (not frame) of s16 data at or above -60 dBFS, or None."""
-    if not any(data):
-        return None
-    samples = memoryview(data).cast("h")
-    return next((i for i, sample in enumerate(samples) if sample >= AUDIBLE or sample <= -AUDIBLE), None)
-
-
-def last_audible(data: bytes) -> int | None:
-    """Give the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
-    samples = memoryview(data).cast("h")
-    at = len(samples) - 1
-    while at >= 0 and -AUDIBLE < samples[at] < AUDIBLE:
-        at -= 1
-    return at if at >= 0 else None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support import codecs
 from voice_cli.audio import AudioFormat
-from voice_cli.playback.convert import Converter, amplify
+from voice_cli.pcm.convert import Converter, amplify
 
 PAIRS = [
     (AudioFormat(24000, 1), AudioFormat(48000, 1)),
@@ -117,7 +117,7 @@ def test_no_library_is_loaded_where_nothing_is_to_be_done():
     program = (
         "import sys\n"
         "from voice_cli.audio import AudioFormat\n"
-        "from voice_cli.playback.convert import Converter, amplify\n"
+        "from voice_cli.pcm.convert import Converter, amplify\n"
         "Converter(AudioFormat(24000, 1), AudioFormat(24000, 1)).convert(b'xx'); amplify(b'xx', 1.0)\n"
         "assert not {'av', 'numpy'} & set(sys.modules)\n"
     )

@@ -7,7 +7,7 @@ the last one ends as it came, and silence inside an utterance stays.
 from collections.abc import Callable
 
 from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.playback.timeline import first_audible, last_audible
+from voice_cli.pcm.levels import first_audible, last_audible
 
 ONSET_SECONDS = 0.01
 """Silence that stays before the first audible frame: a soft beginning lies below what counts as audible."""

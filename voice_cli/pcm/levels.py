@@ -1,0 +1,21 @@
+"""What counts as sound, and where it is."""
+
+AUDIBLE = 33
+"""The smallest sample magnitude that counts as sound: -60 dBFS (32768 / 1000), rounded up."""
+
+
+def first_audible(data: bytes) -> int | None:
+    """Give the index of the first sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    if not any(data):
+        return None
+    samples = memoryview(data).cast("h")
+    return next((i for i, sample in enumerate(samples) if sample >= AUDIBLE or sample <= -AUDIBLE), None)
+
+
+def last_audible(data: bytes) -> int | None:
+    """Give the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    samples = memoryview(data).cast("h")
+    at = len(samples) - 1
+    while at >= 0 and -AUDIBLE < samples[at] < AUDIBLE:
+        at -= 1
+    return at if at >= 0 else None
