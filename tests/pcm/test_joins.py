@@ -12,9 +12,9 @@ from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins, silence
 from voice_cli.pcm.levels import AUDIBLE
+from voice_cli.playback.course import Between
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import Prebuffer
-from voice_cli.playback.pump import Between
 from voice_cli.playback.sinks.null import NullSink
 
 STEREO = AudioFormat(8000, 2)

@@ -1,0 +1,90 @@
+"""How fast each codec is encoded, and how much speech goes in before something comes out.
+
+    python tests/bench/encoders.py [--seconds 30] [--rounds 5] [--rate 24000] [--chunk 60]
+
+*× real time* is seconds of speech encoded in a second of one core, the median of the rounds, fed as an engine gives it:
+in chunks of 60 ms. So many streams at their own pace fill a core. *µs a call* is the same, for one chunk. The other
+figures are milliseconds of speech, fed one by one: until *the first byte* has come, until our decoder has made *the
+first frames* of what has come, and until those are *speech*, and not the silence that the codec's delay is.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import encoding
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.decoders import open_decoder
+from voice_cli.server.encoders import open_encoder
+
+
+def encode(codec: str, source: AudioFormat, pieces: list[bytes]) -> tuple[float, int]:
+    """Encode the whole and give the seconds of CPU that it took, and the bytes that it came to."""
+    began = time.thread_time()
+    data = encoding.stream(open_encoder(codec, source), pieces)
+    return time.thread_time() - began, len(data)
+
+
+def decodable(announced: Encoding, sent: bytes) -> int:
+    """Give the frames that a part of a stream decodes to."""
+    if announced.codec == "mulaw":
+        return len(sent)
+    found = open_decoder(None, announced, sent, final=True)
+    if found is None:
+        return 0
+    return sum(chunk.frames for chunk in found[1].decode(sent))
+
+
+def delays(codec: str, source: AudioFormat) -> tuple[int, int, int]:
+    """Give the milliseconds of speech before the first byte, the first frames, and the first of speech."""
+    encoder, sent, found = open_encoder(codec, source), b"", [0, 0, 0]
+    step = source.frames(0.001) * source.frame_bytes
+    pcm = encoding.voice(source, 1.0)
+    for came in range(1, 1000):
+        given = encoder.encode(pcm[step * (came - 1) : step * came])
+        if not given:
+            continue
+        sent += given
+        found[0] = found[0] or came
+        frames = decodable(encoder.encoding, sent)
+        found[1] = found[1] or (came if frames else 0)
+        if frames > encoding.LEAD.get(codec, 0):
+            return found[0], found[1], came
+    raise AssertionError(f"{codec} gave nothing in a second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=int, default=24_000)
+    parser.add_argument("--chunk", type=float, default=60.0, help="milliseconds")
+    options = parser.parse_args()
+    source = AudioFormat(options.rate, 1)
+    pcm = encoding.voice(source, options.seconds)
+    size = source.frames(options.chunk / 1000) * source.frame_bytes
+    pieces = [pcm[at : at + size] for at in range(0, len(pcm), size)]
+    print(f"{options.seconds:g} s of voice-like sound, {source}, in chunks of {options.chunk:g} ms\n")
+    print(
+        "| codec | decodes to | bytes a second | × real time | µs a call | ms before the first byte "
+        "| … the first frames | … speech |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for codec in encoding.ALL:
+        decodes_to = open_encoder(codec, source).encoding.format
+        encode(codec, source, pieces)
+        rounds = [encode(codec, source, pieces) for _ in range(options.rounds)]
+        taken = statistics.median(seconds for seconds, _ in rounds)
+        byte, frames, speech = delays(codec, source)
+        print(
+            f"| {codec} | {decodes_to} | {rounds[0][1] / options.seconds:.0f} | {options.seconds / taken:.0f} | "
+            f"{1e6 * taken / len(pieces):.0f} | {byte} | {frames} | {speech} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
