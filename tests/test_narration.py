@@ -185,6 +185,45 @@ def test_an_endless_text_costs_no_more_than_what_is_read():
         next(streams)
 
 
+class TestDone:
+    """How much of the text so many lines come from, whatever was passed over between them."""
+
+    def told(self, source, *, total=100, **options):
+        taken = iter([30, 30, 80])
+        told = narration(FakeBackend(), source, total=total, taken=lambda: next(taken), lookahead=3, **options)
+        told.start(first=True)
+        return told
+
+    def test_up_to_the_end_of_each_line_and_with_the_last_all(self):
+        source = Source(*lines("one ", "two ", "three"), end=False)
+        told = self.told(source)
+        told._backend.wait_for(3)
+        assert [told.done(count) for count in range(4)] == [0, 30, 30, 80], "there may be more lines"
+        source.end()
+        assert len(list(told)) == 3
+        assert [told.done(count) for count in range(4)] == [0, 30, 30, 100]
+
+    def test_what_was_given_up_is_not_done(self):
+        source = Source(*lines("one ", "two ", "three"), end=False)
+        told = self.told(source)
+        told._backend.wait_for(3)
+        told.cancel()
+        source.end()
+        told.unspoken()
+        assert told.done(3) == 80
+
+    def test_nor_what_failed(self):
+        source = Source(*lines("one "), end=False)
+        source.end(UsageError("the text is no text"))
+        told = self.told(source)
+        with pytest.raises(UsageError):
+            list(told)
+        assert told.done(1) == 30
+
+    def test_a_text_whose_length_nobody_knows(self):
+        assert self.told(lines("one"), total=None).done(1) is None
+
+
 def test_cancel_while_the_text_is_waited_for():
     source = Source(end=False)
     told = narration(FakeBackend(), source, stop=source.end)

@@ -31,15 +31,17 @@ class Narration:
         *,
         lookahead: int = 1,
         total: int | None = None,
+        taken: Callable[[], int] = lambda: 0,
         is_one: bool = False,
         stop: Callable[[], None] | None = None,
     ) -> None:
         """Take the lines, which may come as slowly as they like, and how a line is asked for.
 
-        `total`: characters of the whole text, if it is known. `is_one`: there is one line. `stop`: lets `lines` end
-        after what has come.
+        `total`: characters of the whole text, if it is known. `taken`: how many of them the lines that were given
+        come from. `is_one`: there is one line. `stop`: lets `lines` end after what has come.
         """
         self.total = total
+        self._taken = taken
         self.is_one = is_one
         self._stop = stop
         self._thread: threading.Thread | None = None
@@ -57,6 +59,8 @@ class Narration:
         """Those that came when it was cancelled already."""
         self.lines: list[Line] = []
         """Those that were asked for, in the order of the streams."""
+        self._ends: list[int] = []
+        """Of each of them: characters of the text that were taken by its end."""
 
     def start(self, *, first: bool) -> None:
         """Ask for the first line now, if `first` (its text is there), and for the others behind the caller's back.
@@ -102,6 +106,14 @@ class Narration:
         """Nothing more was asked for yet, and the text is not over: a silence is its writer's."""
         with self._changed:
             return not (self._streams or self._ended)
+
+    def done(self, count: int) -> int | None:
+        """Give the characters of the text that so many lines come from; None: its length is not known."""
+        with self._changed:
+            all_came = self._ended and self._error is None and not self._cancelled
+            if self.total is None or (all_came and count == len(self.lines)):
+                return self.total
+            return self._ends[count - 1] if count else 0
 
     def cancel(self) -> None:
         """Give up what was asked for. Any thread."""
@@ -149,6 +161,7 @@ class Narration:
         stream = self._backend.synthesize(self._make_request(line))
         with self._changed:
             self.lines.append(line)
+            self._ends.append(self._taken())
             self._streams.append(stream)
             cancelled = self._cancelled
             self._changed.notify_all()

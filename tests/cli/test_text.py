@@ -1,8 +1,10 @@
 """Where the text comes from: the arguments, a file, a pipe; and what is no text."""
 
+import subprocess
+
 import pytest
 
-from support.command import on_terminal
+from support.command import VOICE, environment_in, on_terminal
 from support.server import Answer
 
 SOUND = bytes([1, 1]) * 240
@@ -33,6 +35,22 @@ def test_a_file(said, tmp_path):
     (tmp_path / "a.txt").write_text("one\ntwo\n", "utf-8")
     assert said("-f", "a.txt") == "one two"
     assert said("--file", str(tmp_path / "a.txt"), text=b"not this") == "one two"
+
+
+def test_the_server_is_reached_while_the_text_is_awaited(serve, tmp_path):
+    server = serve(Answer(SOUND))
+    process = subprocess.Popen(
+        [*VOICE, "say", "--no-play", "--base-url", server.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment_in(tmp_path),
+    )
+    assert server.visited.wait(20)
+    assert not server.requests
+    _, err = process.communicate(b"at last", timeout=20)
+    assert (process.returncode, err) == (0, b"")
+    assert [request.json["input"] for request in server.requests] == ["at last"]
 
 
 def test_standard_input(said):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from voice_cli.errors import ConfigError
 from voice_cli.script.markdown import SpokenMarkdown
-from voice_cli.script.reading import Reading, lines_of
+from voice_cli.script.reading import Flush, Reading, lines_of
+from voice_cli.script.splitter import Boundary
 
 PIECES = [
     *" \n\t.,;:!?*_`#>|-()[]",
@@ -153,6 +154,49 @@ def test_a_pause_gives_what_can_be_said_and_keeps_what_may_go_on():
     assert [line.text for line in reading.feed(", my friends. ") + reading.finish()] == [" there, my friends."]
 
 
+def test_a_flush_gives_all_that_came():
+    reading = Reading()
+    assert reading.feed("Hello there") == []
+    assert [line.spoken for line in reading.flush()] == ["Hello there"]
+    assert reading.flush() == []
+    assert reading.feed(" *my* frien") == []
+    assert [line.text for line in reading.flush()] == [" my frien"]
+    assert [line.text for line in reading.feed("ds. ") + reading.finish()] == ["ds."]
+
+
+WORDS = st.lists(st.sampled_from(["word", " ", "\n\n", "Yes. ", "well, ", "3.", "Dr.", "。", "语"]), max_size=12).map(
+    "".join
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(WORDS, st.sampled_from(["feed", "pause", "flush"])), max_size=8))
+def test_flushes_lose_nothing_and_keep_nothing_back(steps):
+    reading, lines = Reading(markdown="off"), []
+    text = ""
+    for piece, then in steps:
+        text += piece
+        lines += reading.read(Flush(piece) if then == "flush" else piece)
+        if then == "pause":
+            lines += reading.read(None)
+        together = "".join(line.text for line in lines)
+        assert text.startswith(together)
+        if then == "flush":
+            assert not any(character.isalnum() for character in text[len(together) :])
+    lines += reading.finish()
+    together = "".join(line.text for line in lines)
+    assert text.startswith(together)
+    assert not any(character.isalnum() for character in text[len(together) :])
+
+
+def test_each_sentence_or_clause_can_be_a_line_of_its_own():
+    text = "*Well*, yes. No. And so on"
+    assert [line.spoken for line in read(text, every=Boundary.SENTENCE)] == ["Well, yes.", "No.", "And so on"]
+    assert [line.spoken for line in read(text, every=Boundary.CLAUSE)] == ["Well,", "yes.", "No.", "And so on"]
+    reading = Reading(every=Boundary.SENTENCE)
+    assert [line.spoken for line in reading.feed("Well, yes. No. And so on") + reading.pause()] == ["Well, yes.", "No."]
+
+
 def test_lines_come_as_soon_as_the_text_does():
     taken = []
 
@@ -173,3 +217,13 @@ def test_a_book_costs_no_more_memory_than_a_page():
         reading.feed("This is a sentence, and so is that. ")
     assert len(reading._splitter._scanner.text) < 5000
     assert len(reading._silent) < 100
+
+
+@pytest.mark.parametrize("nothing", [" ", ". ", "!", "\n", "…"])
+def test_what_has_nothing_to_say_takes_no_memory(nothing):
+    reading = Reading()
+    reading.flush()
+    for _ in range(200):
+        assert reading.feed(1000 * nothing) == []
+    assert len(reading._silent) < 5000
+    assert [line.spoken for line in reading.feed("Hello.") + reading.finish()][-1].endswith("Hello.")

@@ -193,3 +193,48 @@ def test_it_costs_little_to_import():
     )
     taken = min(float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5))
     assert taken < 0.05  # 10 ms where it was written
+
+
+# What is sent on at once.
+
+
+def test_without_gathering_each_sentence_is_one_after_the_first_clause():
+    text = "Well then, hello there. Yes. I am Dr. Smith. And it is 3.30 pm."
+    parts = ["Well then,", "hello there.", "Yes.", "I am Dr. Smith.", "And it is 3.30 pm."]
+    assert spoken(text, gathers=False) == parts
+    assert len(spoken(text)) < len(parts)
+
+
+def test_without_gathering_a_sentence_is_there_as_soon_as_its_end_is_certain():
+    text = "Well then, hello there. Yes. It is. "
+    given = [(10, "Well then,"), (24, "hello there."), (29, "Yes."), (36, "It is.")]
+    assert fed(text, gathers=False) == given
+
+
+def test_without_gathering_what_has_no_end_is_cut_as_ever():
+    assert spoken("and so on " * 200, gathers=False) == spoken("and so on " * 200)
+
+
+# An utterance for each sentence, or clause.
+
+
+@pytest.mark.parametrize(
+    ("text", "every", "parts"),
+    [
+        ("Yes. Good. I am Dr. Smith.", Boundary.SENTENCE, ["Yes.", "Good.", "I am Dr. Smith."]),
+        ("Well, yes; no. And 3.30 pm, too", Boundary.CLAUSE, ["Well,", "yes;", "no.", "And 3.30 pm,", "too"]),
+        ("Well, yes; no.", Boundary.SENTENCE, ["Well, yes; no."]),
+        ("One\n\ntwo. Three", Boundary.SENTENCE, ["One", "two.", "Three"]),
+        ("今天天气很好，我们去。好的。", Boundary.CLAUSE, ["今天天气很好，", "我们去。", "好的。"]),
+    ],
+)
+def test_every_boundary_that_is_asked_for_ends_one(text, every, parts):
+    assert spoken(text, every=every) == parts
+    assert [part for _, part in fed(text + " ", every=every)][: len(parts) - 1] == parts[:-1]
+
+
+def test_a_first_sentence_is_not_cut_where_it_need_not_be():
+    text = "and so on " * 30 + "and on."
+    assert spoken(text, every=Boundary.SENTENCE) == [text]
+    assert len(spoken(text)) > 1
+    assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "but what is held is bounded"

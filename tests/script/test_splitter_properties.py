@@ -47,14 +47,22 @@ def split(text: str, sizes: list[int] | None = None, **options: object) -> list[
 
 
 @settings(max_examples=600, deadline=None)
-@given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), BOUNDS)
-@example("x\n\r\n\r  y", [1], (400, 200))
-@example("“Stop!”\u2029  \n\n 1. a", [1], (400, 200))
-def test_any_cut_gives_the_same_utterances(text, sizes, bounds):
-    options = {"max_chars": bounds[0], "preferred": bounds[1]}
+@given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), BOUNDS, st.booleans())
+@example("x\n\r\n\r  y", [1], (400, 200), True)
+@example("“Stop!”\u2029  \n\n 1. a", [1], (400, 200), True)
+def test_any_cut_gives_the_same_utterances(text, sizes, bounds, gathers):
+    options = {"max_chars": bounds[0], "preferred": bounds[1], "gathers": gathers}
     whole = split(text, **options)
     assert split(text, sizes, **options) == whole
     assert split(text, [1], **options) == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), st.sampled_from(Boundary))
+def test_any_cut_gives_the_same_where_every_boundary_ends_one(text, sizes, every):
+    whole = split(text, every=every)
+    assert split(text, sizes, every=every) == split(text, [1], every=every) == whole
+    assert "".join(utterance.text for utterance in whole) == text
 
 
 @settings(max_examples=300, deadline=None)

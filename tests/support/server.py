@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from support.threads import WAIT
+
 
 @dataclass
 class Answer:
@@ -70,8 +72,9 @@ class SpeechServer:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.requests: list[Request] = []
-        self.asked = threading.Event()
-        """A request has come."""
+        self._came = threading.Condition()
+        self.visited = threading.Event()
+        """A client has come to see whether the server is there."""
         self.connections = 0
         self.client_left = threading.Event()
         """A client has closed its connection in the middle of an answer."""
@@ -97,6 +100,11 @@ class SpeechServer:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.requests) >= count, WAIT), "it was not asked"
+
     def _accept(self) -> None:
         while not self._closing.is_set():
             try:
@@ -118,8 +126,13 @@ class SpeechServer:
         with connection, connection.makefile("rb") as reader:
             try:
                 while (request := self._read(reader)) is not None:
-                    self.requests.append(request)
-                    self.asked.set()
+                    if request.method == "HEAD":
+                        self.visited.set()
+                        connection.sendall(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n\r\n")
+                        continue
+                    with self._came:
+                        self.requests.append(request)
+                        self._came.notify_all()
                     if not self._send(connection, self._respond(request)):
                         return
             except OSError:

@@ -14,11 +14,17 @@ BACKENDS = {
     "piper": ("voice_cli.backends.piper", "PiperBackend"),
     "chatterbox": ("voice_cli.backends.chatterbox", "ChatterboxBackend"),
     "vibevoice": ("voice_cli.backends.vibevoice", "VibeVoiceBackend"),
+    "chatterbox-ws": ("voice_cli.backends.chatterbox_ws", "ChatterboxWsBackend"),
+    "vibevoice-ws": ("voice_cli.backends.vibevoice_ws", "VibeVoiceWsBackend"),
+    "omni-ws": ("voice_cli.backends.omni_ws", "OmniWsBackend"),
 }
 """Name to module and class."""
 
-REMOTE = frozenset({"http", "openai"})
+REMOTE = frozenset({"http", "openai", "chatterbox-ws", "vibevoice-ws", "omni-ws"})
 """Those that take `base_url`, `api_key` and `timeout`."""
+
+LOCAL = tuple(name for name in BACKENDS if name not in REMOTE)
+"""Those that make the sound themselves, in this process."""
 
 ENGINE_KEYS = {
     "sherpa": ("model", "compute", "steps"),
@@ -28,10 +34,13 @@ ENGINE_KEYS = {
 }
 """Those that run a model of the person's own in this process, and the keys of a profile that each takes."""
 
+REMOTE_KEYS = {"chatterbox-ws": ("preset",), "vibevoice-ws": ("steps", "cfg_scale")}
+"""The keys that servers' backends take besides."""
+
 
 def options_of(name: str, profile: object) -> dict[str, Any]:
-    """Give what a profile says of an engine's own options; of a backend that is none: nothing."""
-    said = {key: getattr(profile, key) for key in ENGINE_KEYS.get(name, ())}
+    """Give what a profile says of a backend's own options."""
+    said = {key: getattr(profile, key) for key in ENGINE_KEYS.get(name, ()) + REMOTE_KEYS.get(name, ())}
     return {key: value for key, value in said.items() if value is not None}
 
 

@@ -1,7 +1,7 @@
 """The backends' seam: a request in, a stream of encoded bytes out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voice_cli.audio import Encoding
@@ -18,6 +18,15 @@ class SpeechRequest(NamedTuple):
     speed: float | None = None
     """A factor: 1 is the voice's own pace."""
     instructions: str | None = None
+    preset: str | None = None
+    """Chatterbox's. It and the two below are settings of engines, for this request alone, over those that the backend
+    was made with; a backend that has no such thing ignores them."""
+    steps: int | None = None
+    """In which a model refines each chunk of its speech: 1 to 100."""
+    cfg_scale: float | None = None
+    """How closely VibeVoice follows the text and the voice: 0 to 10."""
+    due: float | None = None
+    """When its first sound is needed, on `time.monotonic`; None: at once. An engine turns to the earliest first."""
 
 
 class Voice(NamedTuple):
@@ -29,6 +38,21 @@ class Voice(NamedTuple):
     language: str = ""
     """A BCP 47 tag, or empty."""
     gender: str = ""
+
+
+class WordEvent(NamedTuple):
+    """A word, and when it is heard, as a stream's `words` has them where the backend tells.
+
+    espeak-ng tells them as it speaks: a number or a string of ideographs is several words at one place, and inside a
+    number the place is a guess.
+    """
+
+    text_start: int
+    """Code points before it in the request's text."""
+    text_length: int
+    """Code points."""
+    seconds: float
+    """From the stream's first frame, in milliseconds' steps."""
 
 
 class SpeechStream(ABC):
@@ -44,6 +68,9 @@ class SpeechStream(ABC):
     moments: dict[str, float]
     """When what happened, on `time.monotonic`: `request_sent`, and what else the backend knows (`resolved`,
     `connected`, `tls`, `first_byte`, `last_byte`)."""
+    notes: Sequence[str] = ()
+    """What a person should know of this speech besides its sound (that it does not stream, what was not applied): a
+    line each, known when it ends."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[bytes]:
@@ -61,10 +88,57 @@ class SpeechStream(ABC):
         """Give up the request at once; whoever iterates gets Interrupted. Any thread, any number of times."""
 
 
+class Conversation(ABC):
+    """A text that is given to a backend piece by piece, and comes back as streams, one a piece, in order.
+
+    Another thread says the pieces than the one that iterates. `cancel` may come from any.
+    """
+
+    @abstractmethod
+    def say(self, text: str) -> bool:
+        """Send a piece: a sentence or a clause, to be spoken at once. False: nobody will hear it.
+
+        Waits while the backend has enough to do.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Send that the text is over."""
+
+    @property
+    @abstractmethod
+    def waits_for_text(self) -> bool:
+        """All that was said has come back, and the text is not over: a silence is its writer's. Any thread."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator["ConversedStream"]:
+        """Give the streams, each when its sound begins to come.
+
+        Raises:
+            BackendError: nothing more comes, and why: after the streams that did.
+            Interrupted: `cancel` was called.
+
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Give it up at once. Any thread, any number of times."""
+
+
+class ConversedStream(SpeechStream):
+    """A stream of a conversation."""
+
+    pieces: int
+    """How many pieces of the text it speaks, after those of the stream before. Grows, if at all, up to its end: a
+    backend may speak several as one. 0: it is what is left of the sound of the stream before."""
+
+
 class Backend(ABC):
     """A server or an engine that speaks. Keeps what is dear between requests (a connection, a model)."""
 
     name: str
+    takes_text_as_it_comes: bool = False
+    """`converse` can be called."""
 
     @abstractmethod
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
@@ -74,6 +148,23 @@ class Backend(ABC):
             UsageError: it cannot do what is asked (a speed, a voice's name).
             BackendError: it can be told at once that nothing will come.
 
+        """
+
+    def converse(self, request: SpeechRequest, *, ahead: int) -> Conversation:
+        """Begin a text that will come in pieces, said as `request` says (its `text` means nothing); wait for nothing.
+
+        `ahead`: how many pieces may be under way besides the one that arrives.
+
+        Raises:
+            UsageError: it cannot do what is asked.
+
+        """
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Get ready while the text is still to come: reach the server, load the model. Returns at once.
+
+        What goes wrong is for the request to tell, which tries again.
         """
 
     def expected(self, codec: str) -> Encoding:

@@ -1,6 +1,15 @@
-"""What a server's refusal means, as one of our errors: shared by every backend that speaks HTTP."""
+"""What a server's refusal means, or that none answers, as one of our errors: shared by all that speak HTTP."""
 
-from voice_cli.errors import AuthenticationError, BackendError, ConfigError, RateLimitError, ServerError
+from voice_cli.errors import (
+    AuthenticationError,
+    BackendError,
+    ConfigError,
+    NetworkError,
+    RateLimitError,
+    ServerError,
+    TruncatedAudio,
+    one_line,
+)
 
 
 def refusal(
@@ -38,6 +47,42 @@ def refusal(
             f"{where} failed ({status}){said}", hint="try again; if it stays, it is the server's to mend"
         )
     return ServerError(f"{where} does not take the request ({status}){said}")
+
+
+def no_address(where: str) -> NetworkError:
+    return NetworkError(f"no address is known for {where}", hint="is the name right, and the network up?")
+
+
+def nothing_answers(where: str) -> NetworkError:
+    return NetworkError(f"nothing answers at {where}: the connection was refused", hint="is the server running?")
+
+
+def no_connection(where: str, timeout: float) -> NetworkError:
+    return NetworkError(f"no connection to {where} within {timeout:g} s", hint="--timeout gives it longer")
+
+
+def not_secure(where: str, reason: str) -> NetworkError:
+    return NetworkError(
+        f"no secure connection to {where}: {one_line(reason)}",
+        hint="SSL_CERT_FILE names another set of certificate authorities",
+    )
+
+
+def no_answer(where: str) -> NetworkError:
+    return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
+
+
+def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
+    """Give the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
+    if received:
+        return TruncatedAudio(
+            f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint="--timeout gives it longer"
+        )
+    return NetworkError(f"{where} did not answer within {timeout:g} s", hint="--timeout gives it longer")
+
+
+def broken(where: str, received: int) -> TruncatedAudio:
+    return TruncatedAudio(f"the connection to {where} broke after {received} bytes of audio")
 
 
 def check_key(key: str | None) -> None:

@@ -4,16 +4,17 @@ libcurl (pycurl, in a wheel) is the transport because it takes a quarter of what
 twentieth of what the SDK does, and brings proxies, HTTP/2, Happy Eyeballs, TLS and its own timings.
 """
 
+import contextlib
 import json
-import os
 import sys
+import threading
 from typing import Any
-
-import pycurl
 
 from voice_cli import __version__
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
+from voice_cli.backends.certificates import bundle_of_system
+from voice_cli.backends.curl import pycurl
 from voice_cli.backends.failures import check_key, without_credentials
 from voice_cli.backends.http_transfer import HttpStream, Transfers
 from voice_cli.errors import ConfigError, ServerError
@@ -22,13 +23,6 @@ from voice_cli.protocol import openai
 SEND_SECONDS = 0.01
 """How long `synthesize` goes on by itself to see the request off: enough for a server near by. A farther one is a
 matter of round trips, in which the caller has better things to do."""
-
-CA_BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Gentoo
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
-    "/etc/ssl/ca-bundle.pem",  # openSUSE
-    "/etc/ssl/cert.pem",  # macOS, Alpine, BSD
-)
 
 
 class HttpBackend(Backend):
@@ -81,20 +75,35 @@ class HttpBackend(Backend):
         stream.send(SEND_SECONDS)
         return stream
 
+    def prepare(self) -> None:
+        """Open a connection, which the first request will find: by asking for the head of the list of models."""
+        easy = self._easy(openai.MODELS_PATH, [])
+        easy.setopt(pycurl.NOBODY, 1)
+        stream = HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
+        threading.Thread(target=_read_out, args=(stream,), name="voice-connecting", daemon=True).start()
+
     def expected(self, codec: str) -> Encoding:
         return openai.expected_encoding(codec)
 
     def voices(self) -> list[Voice]:
         if self.where == "api.openai.com":
             return [Voice(name, language="") for name in openai.VOICES]
-        easy = self._easy(openai.VOICES_PATH, [])
-        body = b"".join(
-            HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
-        )
-        found = openai.voices_in(body)
+        found = openai.voices_in(self.get(openai.VOICES_PATH))
         if found is None:
             raise ServerError(f"{self.where} does not say which voices it has", hint="its documentation may")
         return [Voice(voice, name, language) for voice, name, language in found]
+
+    def get(self, path: str) -> bytes:
+        """Give the body of what is there.
+
+        Raises:
+            BackendError: it is not to be had.
+
+        """
+        easy = self._easy(path, [])
+        return b"".join(
+            HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
+        )
 
     def _easy(self, path: str, headers: list[str]) -> Any:
         easy = pycurl.Curl()
@@ -113,10 +122,15 @@ class HttpBackend(Backend):
         self._transfers.close()
 
 
+def _read_out(stream: HttpStream) -> None:
+    with contextlib.suppress(Exception):  # the request that counts tells what is wrong; or the backend was closed
+        for _ in stream:
+            continue
+
+
 def trust_system_certificates(easy: Any) -> None:
     """Point libcurl, which came in a wheel and knows of no system, at the system's certificate authorities."""
-    named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
-    bundle = named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)
+    bundle = bundle_of_system()
     if bundle is not None:
         easy.setopt(pycurl.CAINFO, bundle)
     elif sys.platform == "win32":

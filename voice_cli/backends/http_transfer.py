@@ -13,20 +13,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-import pycurl
-
 from voice_cli.audio import Encoding
+from voice_cli.backends import failures
 from voice_cli.backends.base import SpeechStream
-from voice_cli.backends.failures import refusal
-from voice_cli.errors import (
-    ConfigError,
-    Interrupted,
-    NetworkError,
-    ServerError,
-    TruncatedAudio,
-    VoiceError,
-    one_line,
-)
+from voice_cli.backends.curl import pycurl
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError, one_line
 from voice_cli.protocol import openai
 from voice_cli.protocol.media_types import encoding_of
 
@@ -249,12 +240,7 @@ class HttpStream(SpeechStream):
             return self._timeout - silence
         if self._status >= 300:
             self._conclude()  # it was refused; what stalls is only the reason
-        if self._received:
-            raise TruncatedAudio(
-                f"{self._where} sent nothing more for {self._timeout:g} s, after {self._received} bytes",
-                hint="--timeout gives it longer",
-            )
-        raise NetworkError(f"{self._where} did not answer within {self._timeout:g} s", hint="--timeout gives it longer")
+        raise failures.silent(self._where, self._timeout, self._received)
 
     def _on_header(self, line: bytes) -> None:
         text = line.decode("latin-1").strip()
@@ -298,7 +284,7 @@ class HttpStream(SpeechStream):
 
     def _conclude(self) -> None:
         if self._status >= 300 and not self._received:
-            raise refusal(
+            raise failures.refusal(
                 self._status,
                 openai.error_message(bytes(self._error_body)),
                 where=self._where,
@@ -311,26 +297,19 @@ class HttpStream(SpeechStream):
     def _failure(self, code: int, reason: str) -> VoiceError:
         where = self._where
         if self._received:
-            return TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
+            return failures.broken(where, self._received)
         if code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY):
-            return NetworkError(f"no address is known for {where}", hint="is the name right, and the network up?")
+            return failures.no_address(where)
         if code == pycurl.E_COULDNT_CONNECT:
-            return NetworkError(
-                f"nothing answers at {where}: the connection was refused", hint="is the server running?"
-            )
+            return failures.nothing_answers(where)
         if code in TLS_ERRORS:
-            return NetworkError(
-                f"no secure connection to {where}: {one_line(reason)}",
-                hint="SSL_CERT_FILE names another set of certificate authorities",
-            )
+            return failures.not_secure(where, reason)
         if code == pycurl.E_OPERATION_TIMEDOUT:
-            return NetworkError(
-                f"no connection to {where} within {self._timeout:g} s", hint="--timeout gives it longer"
-            )
+            return failures.no_connection(where, self._timeout)
         if code == pycurl.E_URL_MALFORMAT:
             return ConfigError(f"base_url is no address that can be asked: {one_line(reason)}")
         if code == pycurl.E_UNSUPPORTED_PROTOCOL:  # ours is http(s), so it is the answer's
             return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
         if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
-            return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
+            return failures.no_answer(where)
         return NetworkError(f"the request to {where} failed: {one_line(reason)}")

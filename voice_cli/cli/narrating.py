@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CODEC = "pcm"
 
+PIECE = 256
+"""Characters of a text that are read at a time: about an utterance."""
+
 
 def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narration:
     """Begin: the request for the first line leaves here, unless its text has yet to come.
@@ -34,17 +37,26 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
         from voice_cli.cli.incoming import Incoming
 
         incoming = Incoming(sys.stdin.fileno(), settings.machine.flush_after)
-        lines = _read(incoming, options, settings)
-        narration = Narration(backend, lines, request, lookahead=lookahead, stop=incoming.stop)
+        kind: type[Narration] = Narration
+        if backend.takes_text_as_it_comes and not options.dialogue:  # each of its speakers is another request
+            from voice_cli.dictation import Dictation
+
+            kind = Dictation
+        else:
+            backend.prepare()
+        lines = _read(incoming, options, settings, gathers=kind is Narration)
+        narration = kind(backend, lines, request, lookahead=lookahead, stop=incoming.stop)
         narration.start(first=False)
         return narration
     line = single_line(text, options, settings)
+    pieces = _Pieces(text)
     narration = Narration(
         backend,
-        [line] if line is not None else _read([text], options, settings),
+        [line] if line is not None else _read(pieces, options, settings),
         request,
         lookahead=lookahead,
         total=len(text),
+        taken=lambda: pieces.taken,
         is_one=line is not None,
     )
     narration.start(first=True)
@@ -81,7 +93,23 @@ def read_text(options: SayOptions) -> str | None:
     return text
 
 
-def _read(pieces: Iterable[str | None], options: SayOptions, settings: Settings) -> Iterator[Line]:
+class _Pieces:
+    """A text that is there, in pieces: who hears the beginning of a book does not wait until all of it was read."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.taken = 0
+        """Characters of the pieces that were given."""
+
+    def __iter__(self) -> Iterator[str]:
+        while piece := self._text[self.taken : self.taken + PIECE]:
+            self.taken += len(piece)
+            yield piece
+
+
+def _read(
+    pieces: Iterable[str | None], options: SayOptions, settings: Settings, *, gathers: bool = True
+) -> Iterator[Line]:
     """Read the text; the reader is loaded when the first line is asked for."""
     from voice_cli.script.reading import Reading, lines_of
 
@@ -96,6 +124,7 @@ def _read(pieces: Iterable[str | None], options: SayOptions, settings: Settings)
             markdown=cast("Mode", settings.machine.markdown),
             speakers=speakers if options.dialogue else (),
             pronounce=settings.pronounce,
+            gathers=gathers,
         )
     except ValueError as exc:
         raise ConfigError(f"profile {settings.profile_name}: speakers: {exc}") from exc

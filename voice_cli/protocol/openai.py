@@ -8,6 +8,7 @@ from voice_cli.errors import one_line
 
 SPEECH_PATH = "/audio/speech"
 VOICES_PATH = "/audio/voices"
+MODELS_PATH = "/models"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_MODEL = "gpt-4o-mini-tts"
 DEFAULT_VOICE = "alloy"

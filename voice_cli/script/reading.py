@@ -2,14 +2,24 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from voice_cli.script.dialogue import Dialogue
 from voice_cli.script.line import Line
 from voice_cli.script.markdown import Mode, SpokenMarkdown
 from voice_cli.script.pronounce import Pronunciations
-from voice_cli.script.splitter import Splitter, Utterance
+from voice_cli.script.splitter import Boundary, Splitter, Utterance
 
 _SENTENCE_END = re.compile(r"""[.!?…。！？｡．।॥؟۔։።]["'”’»)\]]*\Z""")
+
+_MOST_SILENT = 4096
+"""Characters without a word that are kept: whoever sends nothing else takes no memory."""
+
+
+class Flush(NamedTuple):
+    """A piece of a text after which a sentence is certain to end."""
+
+    text: str = ""
 
 
 class Reading:
@@ -22,29 +32,57 @@ class Reading:
         speakers: Collection[str] = (),
         pronounce: Mapping[str, str] | None = None,
         max_chars: int = 400,
+        every: Boundary | None = None,
+        gathers: bool = True,
     ) -> None:
-        """Take how to read; `speakers`: whose lines to tell apart.
+        """Take how to read; `speakers`: whose lines to tell apart; `every`, `gathers`: as `Splitter`'s.
 
         Raises:
             ConfigError: a pronunciation cannot be used.
 
         """
-        self._markdown = SpokenMarkdown(markdown)
-        self._dialogue = Dialogue(speakers) if speakers else None
+        self._mode: Mode = markdown
+        self._speakers = speakers
         self._pronounce = Pronunciations(pronounce or {})
         self._max_chars = max_chars
-        self._speaker: str | None = None
-        self._splitter = Splitter(max_chars=max_chars)
+        self._every = every
+        self._gathers = gathers
         self._silent = ""
-        """White space with nothing to say in it, which goes before the next line."""
+        """What has nothing to say in it, and goes before the next line."""
+        self._flushed = False
+        """Nothing but white space has come since a flush."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._markdown = SpokenMarkdown(self._mode)
+        self._dialogue = Dialogue(self._speakers) if self._speakers else None
+        self._speaker: str | None = None
+        self._splitter = self._new_splitter()
+
+    def read(self, piece: str | Flush | None) -> list[Line]:
+        """Take a piece, or None where none came for a while; give the lines that are complete."""
+        if isinstance(piece, Flush):
+            return self.feed(piece.text) + self.flush()
+        return self.pause() if piece is None else self.feed(piece)
 
     def feed(self, text: str) -> list[Line]:
         """Take text that has arrived; give the lines that are complete."""
+        if self._flushed:
+            words = text.lstrip()
+            self._keep(text[: len(text) - len(words)])
+            text, self._flushed = words, not words
         return self._split(self._markdown.feed(text))
 
     def pause(self) -> list[Line]:
         """Give what can be spoken now: nothing has come for a while."""
-        return self._lines(self._splitter.pause())
+        return self._lines(self._splitter.pause(self._every or Boundary.WORD))
+
+    def flush(self) -> list[Line]:
+        """Give all that came; what comes then is read as a text of its own."""
+        lines = self.finish()
+        self._begin()
+        self._flushed = True
+        return lines
 
     def finish(self) -> list[Line]:
         """Give the rest; no more text may be fed."""
@@ -53,6 +91,9 @@ class Reading:
             for turn in self._dialogue.finish():
                 lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
         return lines + self._lines(self._splitter.finish())
+
+    def _new_splitter(self) -> Splitter:
+        return Splitter(max_chars=self._max_chars, every=self._every, gathers=self._gathers)
 
     def _split(self, text: str) -> list[Line]:
         if self._dialogue is None:
@@ -66,7 +107,7 @@ class Reading:
         lines: list[Line] = []
         if begins:
             lines = self._lines(self._splitter.finish())
-            self._splitter = Splitter(max_chars=self._max_chars)
+            self._splitter = self._new_splitter()
             self._speaker = speaker
         return lines + self._lines(self._splitter.feed(text))
 
@@ -75,11 +116,14 @@ class Reading:
         for utterance in utterances:
             spoken = " ".join(self._pronounce.apply(utterance.spoken).split())
             if not any(character.isalnum() for character in spoken):
-                self._silent += utterance.text
+                self._keep(utterance.text)
                 continue
             text, self._silent = self._silent + utterance.text, ""
             lines.append(Line(text, spoken, self._speaker, _pause_after(utterance.spoken)))
         return lines
+
+    def _keep(self, silent: str) -> None:
+        self._silent = (self._silent + silent)[-_MOST_SILENT:]
 
 
 def _pause_after(spoken: str) -> float:
@@ -87,8 +131,8 @@ def _pause_after(spoken: str) -> float:
     return 1.0 if _SENTENCE_END.search(spoken) else 0.5
 
 
-def lines_of(pieces: Iterable[str | None], reading: Reading) -> Iterator[Line]:
+def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator[Line]:
     """Read a text that comes in pieces; None among them says that nothing came for a while."""
     for piece in pieces:
-        yield from reading.pause() if piece is None else reading.feed(piece)
+        yield from reading.read(piece)
     yield from reading.finish()

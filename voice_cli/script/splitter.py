@@ -50,7 +50,15 @@ class Splitter:
     Not for use by two threads at once.
     """
 
-    def __init__(self, *, max_chars: int = 400, preferred: int = 200, language: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        max_chars: int = 400,
+        preferred: int = 200,
+        language: str = "",
+        every: Boundary | None = None,
+        gathers: bool = True,
+    ) -> None:
         """Take the bounds, and the text's language (`de`, `pt-BR`; empty: unknown) for its abbreviations.
 
         Args:
@@ -58,6 +66,8 @@ class Splitter:
             preferred: letters from which on an utterance ends with its sentence; a syllable of Chinese, Japanese
                 or Korean counts as three. Twice as many characters are the bound where no sentence ends.
             language: the code of a language, of which the first part counts.
+            every: an utterance ends wherever the text has such a boundary, or a better one; None: as it is best heard.
+            gathers: False: after the first utterance, each sentence is one, as soon as it is certain where it ends.
 
         Raises:
             ValueError: a bound is too small.
@@ -67,6 +77,8 @@ class Splitter:
             raise ValueError(f"max_chars must be at least {_LEAST}, preferred at least 1")
         self._scanner = Scanner(language.replace("_", "-").split("-")[0].lower())
         self._preferred = preferred
+        self._every = every
+        self._gathers = gathers
         self._limit = min(max_chars, max(2 * preferred, _LEAST))
         self._base = 0
         """The offset in all input of the scanner's text."""
@@ -144,7 +156,7 @@ class Splitter:
             self._marks = [(offset - excess, boundary) for offset, boundary in self._marks]
 
     def _bound(self) -> int:
-        return self._limit if self._count else min(self._limit, _FIRST_LIMIT)
+        return self._limit if self._count or self._every else min(self._limit, _FIRST_LIMIT)
 
     def _weigh(self, mark: tuple[int, Boundary], given: list[Utterance]) -> None:
         """End the utterance at the boundary, or keep it in mind."""
@@ -165,9 +177,13 @@ class Splitter:
 
     def _needed(self, offset: int) -> Boundary:
         """Say how good a boundary has to be to end the utterance here."""
+        if self._every is not None:
+            return self._every
         length = weight(self._scanner.text[self._start : offset].strip())
         if not self._count:
             return Boundary.CLAUSE if length >= _FIRST_CLAUSE else Boundary.SENTENCE
+        if not self._gathers:
+            return Boundary.SENTENCE
         target = _GROWTH[self._count - 1] if self._count <= len(_GROWTH) else self._preferred
         return Boundary.SENTENCE if length >= min(target, self._preferred) else Boundary.PARAGRAPH
 

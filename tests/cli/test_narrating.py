@@ -1,0 +1,82 @@
+"""From the command line's text to a narration: read as it is needed, and accounted for to its last character."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.cli.narrating import PIECE, narrate
+from voice_cli.cli.options import SayOptions
+from voice_cli.config import Config, settle
+from voice_cli.errors import UsageError
+
+SETTINGS = settle(Config("config.toml"), {"backend": "espeak", "markdown": "on"}, {})
+
+MARKDOWN = [
+    "# A heading\n\n",
+    "Words and *more* words. ",
+    "A [link](https://example.org/with/a/long/address). ",
+    "\n\n",
+    "- an item\n",
+    "```\n" + "passed over\n" * 60 + "```\n\n",
+    "| a | table |\n| - | - |\n| of | cells |\n\n",
+    "![picture](p.png)\n",
+    "<!-- a comment -->\n",
+    "word " * 80,
+]
+
+
+@pytest.fixture(scope="module")
+def backend():
+    backend = EspeakBackend()
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def told(backend, tmp_path):
+    """Begin to tell what is in a file."""
+    narrations = []
+
+    def tell(text):
+        (tmp_path / "book.md").write_text(text, newline="")
+        narrations.append(narrate(backend, SayOptions(file=str(tmp_path / "book.md")), SETTINGS))
+        return narrations[-1]
+
+    yield tell
+    for narration in narrations:
+        narration.cancel()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(MARKDOWN), max_size=12).map("".join))
+def test_what_is_done_of_a_file_goes_from_nothing_to_all_of_it(told, text):
+    text = f"Said. {text}"
+    narration = told(text)
+    for stream in narration:
+        stream.cancel()
+    done = [narration.done(count) for count in range(len(narration.lines) + 1)]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, len(text))
+
+
+def test_what_is_done_grows_as_the_text_does(told):
+    """However much of it is passed over: it is the source's characters that count, not the spoken ones."""
+    text = "".join(f"Sentence {number}. ![](https://example.org/{'x' * 200})\n\n" for number in range(50))
+    narration = told(text)
+    for stream in narration:
+        stream.cancel()
+    lines = len(narration.lines)
+    for count in range(lines + 1):
+        assert narration.done(count) == pytest.approx(len(text) * count / lines, abs=3 * PIECE)
+
+
+def test_the_beginning_of_a_book_is_asked_for_before_its_end_was_read(told):
+    narration = told("A sentence of the book, and not its last. " * 5000)
+    assert 0 < narration.done(1) <= 2 * PIECE
+
+
+@pytest.mark.parametrize("text", [" ", "```\ncode\n```\n"])
+def test_a_text_with_nothing_to_say(told, text):
+    with pytest.raises(UsageError, match="nothing to say"):
+        told(text)

@@ -1,0 +1,251 @@
+"""The Chatterbox document's messages, both ways."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.json_values import anything, objects, refusal_of
+from voice_cli.protocol import chatterbox as wire
+from voice_cli.protocol.fields import write
+
+KEYS = (
+    *("text", "voice_id", "preset", "output_format", "speed", "content", "flush", "audio", "chunk_index", "is_final"),
+    *(
+        "format",
+        "sample_rate",
+        "error",
+        "code",
+        "message",
+        "text_end",
+        "audio_ms",
+        "total_ms",
+        "total_chunks",
+        "latency",
+    ),
+    *("chunks_in_sentence", "cancelled", "first_chunk_ms", "backend"),
+)
+TYPES = ("init", "text", "end", "cancel", "ready", "audio", "sentence_complete", "complete", "error", "other")
+MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
+
+
+def there_and_back(message):
+    return json.loads(write(message))
+
+
+# What a client says.
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        wire.Synthesize("Hi"),
+        wire.Synthesize("Hi", "ann", "fast", "pcm", 1.5),
+        wire.Synthesize("Grüße 你好", "ann-1_b"),
+    ],
+)
+def test_a_whole_text_is_read_as_it_was_written(request_):
+    assert wire.parse_request(there_and_back(request_.message())) == request_
+    assert wire.parse_synthesize(there_and_back(request_.message())) == request_
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Init(),
+        wire.Init("ann", "adaptive", "wav", 0.5),
+        wire.Text("Hello "),
+        wire.Text("Hello.", flush=True),
+        wire.Text(""),
+        wire.End(),
+        wire.Cancel(),
+    ],
+)
+def test_a_text_in_pieces_is_read_as_it_was_written(message):
+    assert wire.parse_stream_request(there_and_back(message.message())) == message
+
+
+def test_the_documents_own_client_is_understood():
+    assert wire.parse_request({"text": "Hi", "voice_id": "ann", "preset": "balanced"}) == wire.Synthesize(
+        "Hi", "ann", "balanced", "mulaw"
+    )
+    assert wire.parse_stream_request({"type": "init", "voice_id": "ann", "preset": "adaptive"}) == wire.Init(
+        "ann", "adaptive"
+    )
+    assert wire.parse_stream_request({"content": "no type"}) == wire.Text("no type")
+
+
+def test_the_documents_own_server_is_given_nothing_that_it_does_not_know():
+    assert wire.Synthesize("Hi", "ann", "fast").message() == {
+        "text": "Hi",
+        "output_format": "mulaw",
+        "voice_id": "ann",
+        "preset": "fast",
+    }
+    assert wire.Text("Hi ").message() == {"type": "text", "content": "Hi "}
+    assert wire.End().message() == {"type": "end"}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ([], "must be a JSON object"),
+        ({}, "text is missing"),
+        ({"text": "  "}, "text is missing"),
+        ({"text": 5}, "text must be a string"),
+        ({"text": "Hi", "voice_id": 5}, "voice_id must be a string"),
+        ({"text": "Hi", "output_format": "mp3"}, "output_format must be one of mulaw, wav, pcm"),
+        ({"text": "Hi", "speed": 9}, "speed must be from 0.25 to 4"),
+    ],
+)
+def test_a_whole_text_that_is_wrong(message, said):
+    with pytest.raises(ValueError, match=said):
+        wire.parse_request(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (None, "must be a JSON object"),
+        ({"type": "text"}, "content is missing"),
+        ({"type": "text", "content": ["a"]}, "content must be a string"),
+        ({"type": "text", "content": "a", "flush": "yes"}, "flush must be true or false"),
+        ({"type": "init", "preset": 1}, "preset must be a string"),
+        ({"type": "shout"}, "type must be one of"),
+        ({"type": ["init"]}, "type must be one of"),
+    ],
+)
+def test_a_piece_that_is_wrong(message, said):
+    with pytest.raises(ValueError, match=said):
+        wire.parse_stream_request(message)
+
+
+# What a server says.
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Ready("ann", "fast").message(),
+        wire.Ready("ann", "fast", takes_flush=False).message(),
+        wire.Audio(b"\x01\x02", 3, "pcm", 24_000).message(),
+        wire.Audio(b"\x01\x02", 3, "mulaw", 8000).stream_message(),
+        wire.SentenceComplete(4).message(),
+        wire.SentenceComplete(4, 17, 120.5).message(),
+        wire.Complete(4, 12.5).message(),
+        wire.Complete(4, 12.5, 3.0, {"generation": 9.0}, "espeak", cancelled=True, is_mulaw=False).message(),
+        wire.Complete(0, 12.5).stream_message(),
+        wire.Complete(4, 12.5, 3.0, {"generation": 9.0}, "espeak", cancelled=True).stream_message(),
+        wire.Failure("no such voice").message(),
+        wire.Failure("busy", wire.BUSY).stream_message(),
+    ],
+)
+def test_what_our_server_says_is_read_as_it_was_written(message):
+    answer = wire.parse_answer(there_and_back(message))
+    again = [answer.message()] + ([answer.stream_message()] if hasattr(answer, "stream_message") else [])
+    if isinstance(answer, wire.Complete):
+        message = {**message, "total_mulaw_chunks": None}
+        again = [{**one, "total_mulaw_chunks": None} for one in again] + [
+            {**one, "total_mulaw_chunks": None, "latency": message.get("latency")} for one in again
+        ]
+    assert message in again
+
+
+def test_the_shapes_are_the_documents():
+    assert wire.Audio(b"a", 3, "mulaw", 8000).message() == {
+        "audio": "YQ==",
+        "chunk_index": 3,
+        "is_final": False,
+        "format": "mulaw",
+        "sample_rate": 8000,
+    }
+    assert wire.Audio(b"a", 3, "mulaw", 8000).stream_message() == {
+        "type": "audio",
+        "audio": "YQ==",
+        "chunk_index": 3,
+        "format": "mulaw",
+        "sample_rate": 8000,
+    }
+    assert wire.Complete(7, 40, 5, {"generation": 30.0}, "espeak").message() == {
+        "audio": None,
+        "chunk_index": 7,
+        "is_final": True,
+        "first_chunk_ms": 5,
+        "total_ms": 40,
+        "total_chunks": 7,
+        "total_mulaw_chunks": 7,
+        "latency": {"generation": 30.0},
+        "backend": "espeak",
+    }
+    assert wire.Complete(7, 40).stream_message() == {"type": "complete", "total_chunks": 7, "total_ms": 40}
+    assert wire.SentenceComplete(2).message() == {"type": "sentence_complete", "chunks_in_sentence": 2}
+    assert wire.Failure("x").message() == {"error": "x"}
+    assert wire.Failure("x").stream_message() == {"type": "error", "error": "x"}
+
+
+def test_a_batch_is_a_list_of_frames_or_one_string():
+    told = {"duration_seconds": 0.04, "total_ms": 1.0, "latency": {}, "backend": "espeak"}
+    mulaw = wire.Batch(b"a" * 320, sample_rate=8000, format="mulaw", **told).message()
+    assert [len(frame) for frame in mulaw["audio"]] == [216, 216]
+    wav = wire.Batch(b"RIFF", sample_rate=24_000, format="wav", **told).message()
+    assert wav["audio"] == "UklGRg=="
+    assert wire.parse_answer(mulaw).data == b"a" * 320
+    assert wire.parse_answer(wav).data == b"RIFF"
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"error": "x"}, "x"),
+        ({"type": "error", "error": "x"}, "x"),
+        ({"type": "error", "message": "x"}, "x"),
+        ({"error": {"message": "x"}}, "x"),
+        ({"type": "error", "error": {"message": 5}}, ""),
+        ({"type": "error"}, ""),
+    ],
+)
+def test_an_error_in_any_shape(message, error):
+    assert wire.parse_answer(message) == wire.Failure(error)
+
+
+def test_sound_that_says_nothing_of_itself_is_mulaw():
+    assert wire.parse_answer({"audio": "YQ=="}) == wire.Audio(b"a", 0, "mulaw", 8000)
+    assert wire.parse_answer({"audio": "YQ==", "format": "wav"}) == wire.Audio(b"a", 0, "wav", 24_000)
+
+
+@pytest.mark.parametrize("message", [{}, {"type": "pong"}, {"audio": None}, {"audio": "", "is_final": False}])
+def test_what_says_nothing_is_passed_over(message):
+    assert wire.parse_answer(message) is None
+
+
+@given(MESSAGES)
+def test_any_message_is_read_or_refused_with_a_line(message):
+    for parse in (wire.parse_request, wire.parse_stream_request, wire.parse_answer):
+        said = refusal_of(parse, message)
+        assert said is None or (said and "\n" not in said)
+
+
+# When the document's server speaks.
+
+
+@pytest.mark.parametrize(
+    ("contents", "spoken"),
+    [
+        (["Hello there, Ann. "], [True]),
+        (["Hi. ", "It is Ann. "], [False, True]),
+        (["Well, then it is "], [False]),
+        (["Well, then it is so very long "], [True]),
+        (["A comma at the end of it,"], [False]),
+        (["Hello there, Ann.", " ", "And "], [True, False, False]),
+        (["a" * 300], [False]),
+        (["It was at 3.", "30 pm "], [False, False]),
+        (["The train was at 3.", "30 pm "], [True, False]),
+        (["你好。" * 20], [False]),
+        (["Is it over?\n\n"], [False]),
+        (["Is it all over?\n\n"], [True]),
+    ],
+)
+def test_when_the_documents_server_speaks(contents, spoken):
+    gathering = wire.Gathering()
+    assert [gathering.add(content) for content in contents] == spoken

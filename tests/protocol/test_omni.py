@@ -1,0 +1,119 @@
+"""vLLM-omni's messages, both ways."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.json_values import anything, objects, refusal_of
+from voice_cli.protocol import omni as wire
+from voice_cli.protocol.fields import write
+
+KEYS = (
+    *("voice", "speaker", "model", "instructions", "response_format", "speed", "stream_audio", "word_timestamps"),
+    *("split_granularity", "text", "utterance_index", "sentence_index", "sentence_text", "format", "sample_rate"),
+    *(
+        "channels",
+        "chunk_id",
+        "audio_b64",
+        "timestamps",
+        "word",
+        "start_ms",
+        "end_ms",
+        "total_bytes",
+        "error",
+        "message",
+    ),
+)
+TYPES = (
+    *("session.config", "input.text", "input.done", "session.close"),
+    *("audio.start", "audio.chunk", "audio.done", "session.done", "error", "other"),
+)
+MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.SessionConfig(),
+        wire.SessionConfig("ann", "m", "gently", "pcm", 1.5, True, True, "clause"),
+        wire.InputText("Hello "),
+        wire.InputText(""),
+        wire.InputDone(),
+        wire.SessionClose(),
+    ],
+)
+def test_what_a_client_says_is_read_as_it_was_written(message):
+    assert wire.parse_request(json.loads(write(message.message()))) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.AudioStart(1, 2, "Hello."),
+        wire.AudioStart(1, 2, "Hello.", "pcm", 22_050, 2, word_timestamps=True),
+        wire.AudioChunk(0, 0, 3, b"ab", 24_000, 1, 10, 20.5),
+        wire.AudioChunk(0, 0, 4, b"", 24_000, 1, 0, 90, [wire.WordTime("Hello", 5, 60.5)]),
+        wire.AudioChunk(0, 0, 4, b"", 24_000, 1, 0, 90, []),
+        wire.AudioDone(0, 1, 4800),
+        wire.AudioDone(0, 1, 0, error=True),
+        wire.SessionDone(0, 2),
+        wire.Failure("no"),
+        wire.Failure("no", partial_audio=True),
+        wire.Failure("no", code=wire.BUSY),
+    ],
+)
+def test_what_a_server_says_is_read_as_it_was_written(message):
+    assert wire.parse_answer(json.loads(write(message.message()))) == message
+
+
+def test_a_speaker_is_a_voice():
+    assert wire.parse_request({"type": "session.config", "speaker": "vivian"}) == wire.SessionConfig("vivian")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("x", "must be a JSON object"),
+        ({}, "type must be one of"),
+        ({"type": "session.config", "response_format": "midi"}, "response_format must be one of"),
+        ({"type": "session.config", "split_granularity": "word"}, "split_granularity must be one of none"),
+        ({"type": "session.config", "stream_audio": "yes"}, "stream_audio must be true or false"),
+        ({"type": "session.config", "speed": 0}, "speed must be from 0.25 to 4"),
+        ({"type": "input.text", "text": 5}, "text must be a string"),
+    ],
+)
+def test_a_message_that_is_wrong(message, said):
+    with pytest.raises(ValueError, match=said):
+        wire.parse_request(message)
+
+
+def test_words_without_a_time_are_left_out():
+    times = [
+        {"word": "a", "start_ms": 1},
+        {"word": "b"},
+        {"word": 5, "start_ms": 1},
+        "c",
+        {"word": "d", "start_ms": -1},
+        {"word": "", "start_ms": 1},
+        {"word": "e", "start_ms": 2, "end_ms": 3},
+    ]
+    chunk = wire.parse_answer({"type": "audio.chunk", "audio_b64": "", "timestamps": times})
+    assert chunk.timestamps == [wire.WordTime("a", 1, 1), wire.WordTime("e", 2, 3)]
+    assert wire.parse_answer({"type": "audio.chunk", "timestamps": None}).timestamps is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "error", "message": "x"}, {"type": "error", "error": {"message": "x"}}, {"type": "error", "error": "x"}],
+)
+def test_an_error_in_any_shape(message):
+    assert wire.parse_answer(message) == wire.Failure("x")
+
+
+@given(MESSAGES)
+def test_any_message_is_read_or_refused_with_a_line(message):
+    for parse in (wire.parse_request, wire.parse_answer):
+        said = refusal_of(parse, message)
+        assert said is None or (said and "\n" not in said)

@@ -1,0 +1,91 @@
+"""The VibeVoice demo's messages, both ways."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.json_values import anything, refusal_of
+from voice_cli.protocol import vibevoice as wire
+from voice_cli.protocol.fields import write
+
+
+def parameters_of(path):
+    return {name: values[0] for name, values in parse_qs(urlsplit(path).query, keep_blank_values=True).items()}
+
+
+@given(
+    st.builds(
+        wire.Query,
+        st.text(st.characters(codec="utf-8")),
+        st.none() | st.floats(0.01, 10).map(lambda cfg: float(f"{cfg:g}")),
+        st.none() | st.integers(1, 100),
+        st.none() | st.text(st.characters(codec="utf-8"), min_size=1),
+    )
+)
+def test_what_is_asked_for_is_read_as_it_was_written(query):
+    path = query.path()
+    assert path.isascii()
+    assert path.startswith("/stream?text=")
+    assert wire.parse_query(parameters_of(path)) == query
+
+
+def test_what_is_not_said_is_not_sent():
+    assert wire.Query("a b").path() == "/stream?text=a+b"
+    assert wire.Query("half a \ud83d").path() == "/stream?text=half+a+%3F"
+
+
+@pytest.mark.parametrize("cfg", ["", "x", "-1", "0", "nan", "inf"])
+@pytest.mark.parametrize("steps", ["", "x", "-1", "0", "1.5", "٣", "9" * 20])
+def test_a_number_that_cannot_be_is_as_if_it_were_not_there(cfg, steps):
+    assert wire.parse_query({"text": "Hi", "cfg": cfg, "steps": steps, "voice": ""}) == wire.Query("Hi")
+
+
+def test_a_log_entry():
+    message = wire.Log(wire.MODEL_PROGRESS, {"generated_sec": 0.1}).message(1_763_632_800.25)
+    assert message == {
+        "type": "log",
+        "event": "model_progress",
+        "data": {"generated_sec": 0.1},
+        "timestamp": "2025-11-20 10:00:00.250",
+    }
+    assert wire.parse_log(json.loads(write(message))) == wire.Log("model_progress", {"generated_sec": 0.1})
+    assert len(wire.Log("x").message()["timestamp"]) == 23
+
+
+def test_why_it_failed():
+    assert wire.Log(wire.GENERATION_ERROR, {"message": "no memory"}).reason == "no memory"
+    assert wire.Log(wire.GENERATION_ERROR, {"message": 5}).reason == ""
+    assert wire.Log(wire.GENERATION_ERROR).reason == ""
+
+
+@pytest.mark.parametrize("message", [{}, {"type": "log"}, {"event": 5}, {"type": "done", "reason": "cancel"}])
+def test_what_is_no_log_entry_is_passed_over(message):
+    assert wire.parse_log(message) is None
+
+
+def test_the_voices():
+    config = wire.Config(["a", "b"], "b")
+    assert wire.parse_config(json.loads(write(config.message()))) == config
+
+
+@pytest.mark.parametrize("message", [{}, [], {"voices": "a"}, {"voices": [{"id": "a"}]}, {"voices": None}])
+def test_a_config_without_voices(message):
+    with pytest.raises(ValueError):
+        wire.parse_config(message)
+
+
+@given(anything("type", "event", "data", "message", "voices", "default_voice"))
+def test_any_message_is_read_or_refused_with_a_line(message):
+    for parse in (wire.parse_log, wire.parse_config):
+        said = refusal_of(parse, message)
+        assert said is None or (said and "\n" not in said)
+
+
+@given(st.dictionaries(st.sampled_from(["text", "cfg", "steps", "voice"]), st.text()))
+def test_any_parameters_are_read(parameters):
+    query = wire.parse_query(parameters)
+    assert query.cfg is None or query.cfg > 0
+    assert query.steps is None or query.steps > 0

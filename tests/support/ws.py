@@ -1,0 +1,170 @@
+"""A WebSocket server of the tests' own, on a real socket: it says what a function says, and notes what it hears."""
+
+import json
+import logging
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
+from websockets.sync.server import ServerConnection, serve
+
+from support.threads import WAIT
+from voice_cli.backends.ws_tls import TlsSocket
+
+
+class Client:
+    """A client that is connected, as a server's handler has it."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        self.path = connection.request.path
+        self.headers = connection.request.headers
+        self.said: list[Any] = []
+        """What it sent."""
+        self.code: int | None = None
+        """With which it closed."""
+        self.left = threading.Event()
+        """It has gone."""
+
+    def hear(self) -> Any:
+        """Wait for its next message."""
+        message = self._connection.recv(timeout=WAIT)
+        self.said.append(json.loads(message))
+        return self.said[-1]
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        self._connection.send(json.dumps(message))
+
+    def send(self, message: str | bytes) -> None:
+        self._connection.send(message)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self._connection.close(code, reason)
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        self._connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._connection.close_socket()
+
+    def wait_until_gone(self) -> None:
+        """Hear all that it still says, until it goes."""
+        with suppress(ConnectionClosed):
+            while True:
+                self.hear()
+        raise_gone(self._connection)
+
+
+def raise_gone(connection: ServerConnection) -> None:
+    """Raise what a closed connection raises."""
+    connection.recv(timeout=0)
+
+
+def _connection(sock: Any, *arguments: Any, **options: Any) -> ServerConnection:
+    return ServerConnection(TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock, *arguments, **options)
+
+
+class WsServer:
+    """Handles each client with `talk`, on a thread of its own. A context manager.
+
+    `pages`: what GET gives for a path. `refusal`: the status of the answer to an upgrade, its headers and its body.
+    """
+
+    def __init__(
+        self,
+        talk: Callable[[Client], None],
+        *,
+        pages: Mapping[str, Any] | None = None,
+        refusal: tuple[int, Mapping[str, str], bytes] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._talk = talk
+        self._pages = pages or {}
+        self._refusal = refusal
+        self.requests: list[Any] = []
+        """Upgrades and GETs: with `path` and `headers`."""
+        self.clients: list[Client] = []
+        self.errors: list[BaseException] = []
+        self._came = threading.Condition()
+        self._handlers: list[threading.Thread] = []
+        logger = logging.Logger("test.websockets")  # noqa: LOG001  heard by nobody
+        logger.addHandler(logging.NullHandler())
+        self._server = serve(
+            self._handle,
+            "127.0.0.1",
+            0,
+            ssl=tls,
+            create_connection=_connection,
+            process_request=self._answer,
+            compression=None,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=None,
+            logger=logger,
+        )
+        self.port = self._server.socket.getsockname()[1]
+        self.url = f"{'ws' if tls is None else 'wss'}://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "WsServer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        self.close()
+        if kind is None:
+            assert not self.errors, self.errors
+
+    def close(self) -> None:
+        self._server.shutdown()
+        for client in self.clients:
+            client._connection.close_socket()
+        for thread in self._handlers:
+            thread.join(WAIT)
+            assert not thread.is_alive(), "a handler has not ended"
+        self._thread.join(WAIT)
+
+    def client(self, index: int = 0) -> Client:
+        """Wait for so many clients (from 0), and give the last."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.clients) > index, WAIT), "nobody came"
+            return self.clients[index]
+
+    def _answer(self, connection: ServerConnection, request: Any) -> Response | None:
+        self.requests.append(request)
+        path = request.path.partition("?")[0]
+        if path in self._pages:
+            body = json.dumps(self._pages[path]).encode()
+            return Response(
+                200, "OK", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body
+            )
+        if self._refusal is not None:
+            status, headers, body = self._refusal
+            lengths = {"Content-Length": str(len(body)), "Connection": "close"}
+            return Response(status, HTTPStatus(status).phrase, Headers({**lengths, **headers}), body)
+        return None if "Upgrade" in request.headers else connection.respond(HTTPStatus.NOT_FOUND, "no such page\n")
+
+    def _handle(self, connection: ServerConnection) -> None:
+        client = Client(connection)
+        with self._came:
+            self._handlers.append(threading.current_thread())
+            self.clients.append(client)
+            self._came.notify_all()
+        try:
+            self._talk(client)
+        except ConnectionClosed:
+            pass
+        except BaseException as exc:
+            self.errors.append(exc)
+        finally:
+            with suppress(ConnectionClosed):
+                connection.close()
+            client.code = connection.close_code
+            client.left.set()

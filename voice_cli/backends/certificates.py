@@ -1,0 +1,16 @@
+"""Where this system keeps the certificate authorities that it trusts: a library out of a wheel knows of none."""
+
+import os
+
+CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Gentoo
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, Alpine, BSD
+)
+
+
+def bundle_of_system() -> str | None:
+    """Give the file of them: the one that $CURL_CA_BUNDLE or $SSL_CERT_FILE names, else the system's; None: unknown."""
+    named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    return named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)
