@@ -6,12 +6,10 @@ import sys
 
 def main() -> int:
     """Run the command line of this process and give its exit code."""
-    from voice_cli.cli.start import INTERRUPTED, start
+    from voice_cli.cli.start import ends_at_once, start
 
     code = start(sys.argv[1:])
-    if code == INTERRUPTED:
-        # Whoever pressed Ctrl-C waits for nothing more: no thread, no library's farewell. Nor for CPython, which at a
-        # regular end sends itself the signal again if it once came inside an exec() (of a dataclass, say).
+    if ends_at_once(code):
         try:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -146,6 +146,24 @@ class TestPresets:
         with pytest.raises(UsageError, match="no preset"):
             speak(preset="loud")
 
+    def test_a_requests_own_holds_for_it_alone(self, speak):
+        model = ForkModel()
+        backend = speak(model, preset="fast")
+        for preset in ("clone_fidelity", None):
+            said(backend, voice="bob", preset=preset)
+        assert [call["exaggeration"] for call in model.calls] == [0.3, 0.4]
+        assert set(model.s3gen.flow.steps) == {7, 5}
+
+    @pytest.mark.parametrize("preset", ["loud", ""])
+    def test_an_unknown_one_in_a_request(self, speak, preset):
+        backend = speak()
+        with pytest.raises(UsageError, match="no preset"):
+            backend.synthesize(SpeechRequest("Hello.", preset=preset))
+        assert not backend.fake.calls
+
+    def test_what_is_vibevoices_is_ignored(self, speak):
+        assert len(said(speak(), steps=1000, cfg_scale=-1.0)) == 60 * TOKEN_FRAMES
+
     def test_what_cannot_be_applied_is_said(self, speak):
         model = ForkModel()
         model.s3gen.flow = None
@@ -249,6 +267,20 @@ class TestVoices:
         backend = speak(allow_paths=False)
         with pytest.raises(UsageError, match="no voice"):
             backend.synthesize(SpeechRequest("Hello.", voice=str(voices / "bob.wav")))
+
+    def test_several_folders(self, speak, voices, tmp_path):
+        fetched = tmp_path / "fetched"
+        fetched.mkdir()
+        for name, level in (("bob", 0.1), ("carl", 0.3)):
+            (fetched / f"{name}.wav").write_text(str(level))
+        backend = speak(voices=[str(voices), str(fetched)])
+        assert loudness(said(backend, voice="bob")) == pytest.approx(0.4, abs=0.01)  # the first folder's
+        assert loudness(said(backend, voice="carl")) == pytest.approx(0.3, abs=0.01)
+        assert {voice.id for voice in backend.voices()} == {"default", "Alice", "bob", "broken", "carl"}
+
+    @pytest.mark.parametrize("none", [None, "", [], [""]])
+    def test_no_folder(self, speak, none):
+        assert speak(voices=none).voices() == [Voice("default")]
 
     def test_the_list(self, speak):
         assert speak().voices() == [Voice(name) for name in ("default", "Alice", "bob", "broken")]

@@ -102,6 +102,24 @@ def test_one_at_a_time_in_order_and_the_model_is_loaded_once(engine):
     assert engine.threads == {"voice-scripted"}
 
 
+def test_a_model_that_was_prepared_is_there_and_nothing_was_said(engine):
+    engine.prepare()
+    engine._wait(20)
+    assert engine.log == ["load"]
+    assert b"".join(engine.synthesize(SpeechRequest("a"))) == b"aa"
+    assert engine.log == ["load", "a"]
+
+
+def test_one_that_could_not_be_prepared_is_loaded_for_the_request():
+    engine = Scripted(loads=False)
+    engine.prepare()
+    engine._wait(20)
+    engine.loads = True
+    assert b"".join(engine.synthesize(SpeechRequest("a"))) == b"aa"
+    assert engine.log == ["load", "load", "a"]
+    engine.close()
+
+
 def test_no_thread_is_left_when_there_is_nothing_to_do(engine):
     said(engine, "a")
     engine._wait(20)
@@ -343,7 +361,7 @@ class Slow(EngineBackend):
     def speak(self, generation):
         generation.format = AudioFormat(8000, 1)
         while generation.give(bytes(2)):
-            time.sleep(0.2)
+            time.sleep(0.2)  # a step of an engine takes its time: the end of the process comes in the midst of one
         print("let go", flush=True)
 
 backend = Slow()

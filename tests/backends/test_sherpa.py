@@ -85,6 +85,30 @@ def test_a_speed_that_cannot_be(speak, speed):
         speak().synthesize(SpeechRequest("Hello.", speed=speed))
 
 
+class TestSteps:
+    """Of the families that refine their speech; the made voice is of another, and takes no notice."""
+
+    @pytest.mark.parametrize(("own", "asked", "given"), [(4.0, None, 4), (4.0, 9, 9), (None, 9, 9)])
+    def test_a_requests_own_are_over_the_backends(self, speak, own, asked, given):
+        backend = speak(backend={"steps": own})
+        request = SpeechRequest("Hello.", steps=asked)
+        assert b"".join(backend.synthesize(request))
+        assert backend._request(request).num_steps == given
+
+    def test_unasked_they_are_the_packages(self, speak):
+        backend = speak()
+        backend.warm_up()
+        package = needs("sherpa_onnx")
+        assert backend._request(SpeechRequest("Hello.")).num_steps == package.GenerationConfig().num_steps
+
+    @pytest.mark.parametrize("steps", [0, -1, 101, 2.5, float("nan")])
+    def test_what_cannot_be(self, speak, steps):
+        with pytest.raises(UsageError, match="steps"):
+            speak("one", backend={"steps": steps})
+        with pytest.raises(UsageError, match="steps"):
+            speak("two").synthesize(SpeechRequest("Hello.", steps=steps))
+
+
 @pytest.mark.parametrize(("voice", "times"), [(None, 1), ("0", 1), ("2", 3), ("bella", 2)])
 def test_a_speaker_by_number_or_name(speak, voice, times):
     backend = speak(speakers=3, notes={"speaker_names": "amy,bella,carl"})

@@ -13,6 +13,18 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.vibevoice import INSTALL_REALTIME, VibeVoiceBackend
 from voice_cli.errors import EngineError, Interrupted, TruncatedAudio, UsageError
 
+VALUES_THAT_CANNOT_BE = [
+    {"steps": 0},
+    {"steps": -1},
+    {"steps": 101},
+    {"steps": 2.5},
+    {"steps": float("nan")},
+    {"cfg_scale": -0.1},
+    {"cfg_scale": 10.5},
+    {"cfg_scale": float("nan")},
+    {"cfg_scale": float("inf")},
+]
+
 
 @pytest.fixture
 def speak(tmp_path, monkeypatch):
@@ -88,6 +100,27 @@ class TestSpeaking:
         said(backend)
         assert (backend.fake.calls[0]["cfg_scale"], backend.fake.steps) == (1.5, 5)
 
+    def test_a_requests_own_values_hold_for_it_alone(self, speak):
+        backend = speak(steps=8, cfg_scale=2.0)
+        steps = []
+        backend.fake.on_chunk = lambda: steps.append(backend.fake.steps)
+        said(backend, steps=3, cfg_scale=0.5)
+        said(backend)
+        assert [call["cfg_scale"] for call in backend.fake.calls] == [0.5, 2.0]
+        assert steps == [3] * (len(steps) // 2) + [8] * (len(steps) // 2)
+
+    def test_what_is_chatterboxes_is_ignored(self, speak):
+        np.testing.assert_array_equal(said(speak(Model(3)), preset="none of its own"), expected(3))
+
+    @pytest.mark.parametrize("values", VALUES_THAT_CANNOT_BE)
+    def test_values_that_cannot_be(self, speak, values):
+        backend = speak()
+        with pytest.raises(UsageError, match=r"steps|cfg_scale"):
+            backend.synthesize(SpeechRequest("Hello.", **values))
+        with pytest.raises(UsageError, match=r"steps|cfg_scale"):
+            speak(**values)
+        assert backend.fake.made == 0
+
     def test_nothing_is_printed(self, speak, capsys):
         said(speak())
         assert capsys.readouterr().out == ""
@@ -142,6 +175,15 @@ class TestEnds:
 class TestVoices:
     def test_names_in_the_folder(self, speak):
         assert speak().voices() == [Voice("de-Spk0_man", language="de"), Voice("en-Carter_man", language="en")]
+
+    def test_folders_come_before_the_models_own(self, speak, tmp_path):
+        for folder, name in (("mine", "fr-Spk1_woman"), ("fetched", "en-Carter_man")):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / f"{name}.pt").touch()
+        backend = speak(voices=[str(tmp_path / "mine"), str(tmp_path / "fetched")])
+        assert {voice.id for voice in backend.voices()} == {"fr-Spk1_woman", "en-Carter_man", "de-Spk0_man"}
+        said(backend, voice="en-Carter_man")
+        assert list(backend.prompts) == [str(tmp_path / "fetched" / "en-Carter_man.pt")]
 
     @pytest.mark.parametrize("voice", ["en-Carter_man", "EN-carter_MAN"])
     def test_by_name(self, speak, voice):

@@ -339,7 +339,7 @@ def test_a_signal_before_the_sound_ends_it_quietly(tmp_path, serve):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert server.asked.wait(20)
+    server.wait_for(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, b"", b"")

@@ -1,11 +1,12 @@
 """What the person is told, and that no library is heard."""
 
+import io
 import subprocess
 import sys
 
 import pytest
 
-from voice_cli.cli.console import report_error, say_to_person
+from voice_cli.cli.console import note_to_person, report_error, say_to_person
 from voice_cli.errors import (
     AuthenticationError,
     ConfigError,
@@ -51,6 +52,26 @@ def test_debug_adds_the_traceback_with_its_cause(capsys):
     err = capsys.readouterr().err
     assert "OSError: the cause" in err
     assert err.endswith("voice: it broke\n")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("term", "drawn"), [("xterm", "\x1b[2mvoice: [b]1 of 2[/b]\x1b[0m\n"), ("dumb", "voice: [b]1 of 2[/b]\n")]
+)
+def test_a_note_is_dim_on_a_terminal(monkeypatch, term, drawn):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    note_to_person("[b]1 of 2[/b]")
+    assert sys.stderr.getvalue() == drawn
+
+
+def test_a_note_is_plain_in_a_pipe(capsys):
+    note_to_person("[b]1 of 2[/b]")
+    assert capsys.readouterr() == ("", "voice: [b]1 of 2[/b]\n")
 
 
 def test_nobody_there_to_read_is_no_error(monkeypatch):

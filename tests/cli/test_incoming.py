@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from support.threads import in_thread
+from support.threads import WAIT, in_thread
 from voice_cli.cli.incoming import PIECE_BYTES, WAITING_PIECES, Incoming
 
 NEVER = 3600.0
@@ -42,6 +42,13 @@ def text_of(pipe, data):
     pipe.write(data)
     pipe.end()
     return "".join(incoming)
+
+
+def wait_for_pieces(incoming, count):
+    """Wait until so many pieces of text wait in their turn."""
+    queue = incoming._pieces
+    with queue.not_empty:
+        assert queue.not_empty.wait_for(lambda: queue._qsize() >= count, WAIT)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_a_text_without_pauses_has_none(pipe):
 
 
 def test_a_fast_writer_has_to_wait(pipe):
-    incoming = iter(Incoming(pipe.out, NEVER))
+    incoming = Incoming(pipe.out, NEVER)
     sent, ended = [0], threading.Event()
 
     def write():
@@ -112,7 +119,8 @@ def test_a_fast_writer_has_to_wait(pipe):
         pipe.end()
 
     writing = in_thread(write)
-    assert not ended.wait(0.2), "800 KB are more than pipe and queue hold"
+    wait_for_pieces(incoming, WAITING_PIECES)
+    assert not ended.wait(0.2), "800 KB are more than pipe and queue hold"  # of what does not happen there is no event
     assert sent[0] <= (WAITING_PIECES + 2) * PIECE_BYTES + 65536
     assert sum(len(piece) for piece in incoming) == 200 * PIECE_BYTES
     assert writing() is None
@@ -134,8 +142,7 @@ def test_stop_gives_what_waits_and_no_more(pipe):
     pipe.write(b"one")
     assert next(pieces) == "one"
     pipe.write(b"two")
-    while incoming._pieces.empty():
-        assert threading.main_thread().is_alive()
+    wait_for_pieces(incoming, 1)
     incoming.stop()
     incoming.stop()
     assert list(pieces) == ["two"]
@@ -146,8 +153,7 @@ def test_stop_gives_what_waits_and_no_more(pipe):
 def test_stop_while_the_writer_is_held_back(pipe):
     incoming = Incoming(pipe.out, NEVER)
     writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_PIECES * PIECE_BYTES))
-    while not incoming._pieces.full():
-        assert threading.main_thread().is_alive()
+    wait_for_pieces(incoming, WAITING_PIECES)
     incoming.stop()
     given = in_thread(lambda: list(incoming))()
     assert 0 < sum(map(len, given)) <= (WAITING_PIECES + 2) * PIECE_BYTES

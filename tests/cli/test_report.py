@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from support.player import FakeStream, Rig, numbered
 from voice_cli.cli import report
+from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
 from voice_cli.errors import ConfigError, Interrupted, TruncatedAudio
 from voice_cli.playback.timeline import MOMENTS
@@ -19,7 +21,7 @@ ISSUE = {
 }  # fmt: skip
 """What issue 2 asks for."""
 
-BESIDES = {"leading_silence_ms", "real_time_factor", "channels"}
+BESIDES = {"leading_silence_ms", "real_time_factor", "channels", "notes"}
 
 SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 
@@ -59,6 +61,39 @@ def test_what_was_played_is_told_as_it_was(played):
     assert (told["underruns"], told["underrun_ms"], told["device_underflows"]) == (0, 0, 0)
     assert told["chunks_received"] == told["chunks_played"] == 1
     assert told["bytes_received"] == 1600
+
+
+class TestNotes:
+    """What the backend wants known of the speech: said once, however many utterances had it."""
+
+    NOTES: ClassVar = [["it does not stream"], ["it does not stream", "no s3gen_steps"], []]
+
+    @pytest.fixture
+    def result(self):
+        streams = [FakeStream(numbered(800), end=True) for _ in self.NOTES]
+        for stream, notes in zip(streams, self.NOTES, strict=True):
+            stream.notes = notes
+        with Rig(streams) as rig:
+            return rig.play_out()
+
+    def reported(self, result, **options):
+        report.report(report.Ending(SayOptions(**options), SETTINGS, None, result, None, None, None))
+
+    def test_a_line_each_on_standard_error(self, capsys, result):
+        self.reported(result)
+        assert capsys.readouterr() == ("", "voice: it does not stream\nvoice: no s3gen_steps\n")
+
+    def test_not_if_nothing_but_errors_is_wanted(self, capsys, result):
+        self.reported(result, quiet=True)
+        assert capsys.readouterr() == ("", "")
+
+    @pytest.mark.parametrize("quiet", [True, False])
+    def test_in_json(self, capsys, result, quiet):
+        self.reported(result, json=True, quiet=quiet)
+        assert json.loads(capsys.readouterr().out)["notes"] == ["it does not stream", "no s3gen_steps"]
+
+    def test_none(self, played):
+        assert as_json(played)["notes"] == []
 
 
 def test_what_was_not_measured_is_null(played):

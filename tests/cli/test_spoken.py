@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voice_cli.backends.espeak import WordEvent
 from voice_cli.cli.spoken import CUE_CHARS, Word, begun, cues, said, subtitles, words_of
-from voice_cli.playback.pump import Section
+from voice_cli.playback.course import Section
 from voice_cli.script.line import Line
 
 

@@ -29,15 +29,18 @@ OURS = {
 """What of this package may be loaded, whoever speaks: the text, the settings, the seam. Nothing that plays."""
 
 BACKENDS = {
-    "http": {"backends.http", "backends.http_transfer", "backends.failures", "protocol.media_types", "protocol.openai"},
-    "espeak": {"backends.espeak", "backends.espeak_library", "backends.handoff", "backends.worker"},
+    "http": {
+        *("backends.http", "backends.http_transfer", "backends.curl", "backends.certificates", "backends.failures"),
+        *("protocol.media_types", "protocol.openai"),
+    },
+    "espeak": {"backends.espeak", "backends.espeak_library", "backends.handoff", "backends.turns", "backends.worker"},
 }
 
 LIBRARIES = {
     "http": {"pycurl", "json", "select", "threading"},
     "espeak": {"ctypes", "struct", "threading", "espeakng_loader"},
 }
-"""What a backend loads on purpose. What these load in their turn is theirs: pycurl brings dataclasses."""
+"""What a backend loads on purpose. What these load in their turn is theirs."""
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -58,7 +61,7 @@ def environment(tmp_path):
 def test_the_request_waits_for_nothing_that_it_does_not_need(arguments, backend, environment):
     loaded = modules_before_request(*arguments, environment=environment)
     assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe sees nothing"
-    never = NEVER | ({"dataclasses", "inspect", "json"} if backend == "espeak" else set())
+    never = NEVER | {"asyncio", "dataclasses", "inspect"} | ({"json"} if backend == "espeak" else set())
     assert not {name for name in loaded if name.partition(".")[0] in never}
     ours = {name.removeprefix("voice_cli.") for name in loaded if name.startswith("voice_cli.")}
     assert ours <= OURS | BACKENDS[backend], "if the request does need it, say so here"
@@ -78,4 +81,4 @@ def test_a_config_file_brings_its_parser_and_nothing_else(environment, tmp_path,
     config = {**environment, "VOICE_CONFIG": str(tmp_path / "config.toml")}
     more = modules_before_request(*arguments, environment=config) - without
     assert "tomllib" in more
-    assert {name.partition(".")[0] for name in more} <= {"tomllib", "string", "_string", "datetime", "_datetime"}
+    assert {name.partition(".")[0] for name in more} <= {"__future__", "tomllib", "string", "_string", "datetime", "_datetime"}

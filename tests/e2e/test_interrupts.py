@@ -58,9 +58,7 @@ def test_the_sound_stops_and_the_part_is_a_file(audio, serve, tmp_path, number):
 def test_while_the_server_thinks(audio, serve, tmp_path):
     server = serve(Answer(b"xx", first_byte=60))
     process = start(audio, "say", "x", "--base-url", server.url, "-o", "none.wav", cwd=tmp_path)
-    while not server.requests:
-        assert process.poll() is None
-        time.sleep(0.01)
+    server.wait_for(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130
@@ -93,7 +91,7 @@ def test_a_crash_leaves_a_valid_shorter_file(audio, serve, tmp_path):
     partial = tmp_path / "part.partial.wav"
     while not partial.exists() or partial.stat().st_size < 100_000:
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.01)  # nobody is told that another process's file has grown
     process.kill()
     process.communicate()
     with wave.open(str(partial)) as saved:

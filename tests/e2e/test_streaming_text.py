@@ -101,7 +101,7 @@ def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
         for index, token in enumerate(tokens):
             process.stdin.write(token.encode())
             process.stdin.flush()
-            time.sleep(1 / TOKENS_A_SECOND)
+            time.sleep(1 / TOKENS_A_SECOND)  # the pace is what is tested
             if index == 20:
                 heard.wait_for_sound()
         out, err = process.communicate(timeout=60)
@@ -182,7 +182,7 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
         heard.wait_for_sound()
         memory, blocked = [], []
         for _ in range(12):
-            time.sleep(0.5)
+            heard.wait_for(0.5)
             memory.append(rss(process))
             blocked.append(taken[0])
         process.send_signal(signal.SIGINT)

@@ -159,6 +159,22 @@ def test_what_is_heard_is_what_generate_returns(backend, monkeypatch):
     assert inputs["input_ids"][0].tolist()[-3:] == [5, 6, BOS]
 
 
+def test_a_requests_own_values_hold_for_it_alone(backend, monkeypatch):
+    model = speaking(backend, 3)
+    values = []
+    generate = model.generate
+
+    def watched(**inputs):
+        values.append((inputs["num_diffusion_steps"], inputs["guidance_scale"]))
+        return generate(**inputs)
+
+    monkeypatch.setattr(model, "generate", watched)
+    for request in (SpeechRequest("hello", steps=3, cfg_scale=2.0), SpeechRequest("world")):
+        model.lm_head.left = 3
+        assert len(b"".join(backend.synthesize(request))) == 2 * 3 * HOP
+    assert values == [(3, 2.0), (2, 1.3)]
+
+
 def test_chunks_come_while_it_generates(backend, monkeypatch):
     model = speaking(backend, 30)
     decoded = []

@@ -20,9 +20,9 @@ from voice_cli.errors import (
     ServerError,
     TruncatedAudio,
 )
+from voice_cli.playback.course import State
 from voice_cli.playback.player import DEAD_SECONDS, Outcome, Player
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
-from voice_cli.playback.pump import State
 from voice_cli.playback.recorder import Recorder
 
 SECOND = 16_000
@@ -85,6 +85,16 @@ def test_the_states_come_in_their_order():
         assert result.outcome is Outcome.COMPLETE
         assert result.error is None
         assert rig.heard() == numbered(1600)
+
+
+def test_a_request_that_failed_has_nothing_to_be_heard():
+    seen = []
+    with Rig([FakeStream()], on_tick=lambda player: seen.append(player.state)) as rig:
+        rig.opened()
+        rig.end(ServerError("no voice today"))
+        assert rig.result().outcome is Outcome.FAILED
+        assert rig._pump.state is State.DONE
+        assert set(seen) <= {State.WAITING, State.DONE}
 
 
 def test_the_device_opens_before_anything_has_come():

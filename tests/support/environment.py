@@ -11,8 +11,12 @@ def is_setting(name: str) -> bool:
 
 
 def clean(**more: str) -> dict[str, str]:
-    """Give a copy of the environment without what changes how `voice` behaves, and with `more`."""
-    return {**{name: value for name, value in os.environ.items() if not is_setting(name)}, **more}
+    """Give a copy of the environment without what changes how `voice` behaves, and with `more`.
+
+    Nor does one run learn from another: what `auto` would remember has no place to be.
+    """
+    kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
+    return {**kept, "XDG_STATE_HOME": os.devnull, **more}
 
 
 def cleaned(monkeypatch, **more: str) -> Mapping[str, str]:

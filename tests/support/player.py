@@ -14,9 +14,9 @@ from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Interrupted
+from voice_cli.playback.course import State
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.player import PlaybackResult, Player
-from voice_cli.playback.pump import State
 from voice_cli.playback.sinks.null import NullSink
 
 MONO = AudioFormat(8000, 1)

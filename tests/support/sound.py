@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from support.environment import clean
+
 SINKS = {
     "ear": (24000, 1),
     "ear22": (22050, 1),
@@ -85,19 +87,13 @@ class AudioServer:
 
     def environment(self, sink: str = "ear") -> dict[str, str]:
         """Give the environment of a program that shall play on that sink, free of this machine's own settings."""
-        clean = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("VOICE_", "OPENAI_", "AZURE_", "XDG_")) and not key.lower().endswith("_proxy")
-        }
-        return {
-            **clean,
-            "HOME": str(self._folder),
-            "PULSE_SERVER": f"unix:{self._socket}",
-            "PULSE_SINK": sink,
-            "ALSA_CONFIG_PATH": str(self._folder / "asound.conf"),
-            "PYTHONDONTWRITEBYTECODE": "",
-        }
+        return clean(
+            HOME=str(self._folder),
+            PULSE_SERVER=f"unix:{self._socket}",
+            PULSE_SINK=sink,
+            ALSA_CONFIG_PATH=str(self._folder / "asound.conf"),
+            PYTHONDONTWRITEBYTECODE="",
+        )
 
     def record(self, sink: str = "ear") -> "Recording":
         """Listen to that sink for the length of a `with` block."""
@@ -187,6 +183,10 @@ class Recording:
                     return self.time_of(int(heard[0]))
                 if not self._monitor.grown.wait(deadline - time.monotonic()):
                     raise RuntimeError("nothing was heard")
+
+    def wait_for(self, seconds: float) -> None:
+        """Wait until that much more was recorded, be it silence."""
+        self._monitor.wait_for(seconds)
 
     @property
     def samples(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Threads that a test steps: nothing sleeps, and what should have come and has not fails the test."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,3 +33,11 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
 def happened(event: threading.Event) -> None:
     """Wait for an event that must come."""
     assert event.wait(WAIT), "it has not happened"
+
+
+def wait_until(is_so: Callable[[], Any], otherwise: str) -> None:
+    """Look again and again until something is so that nobody tells of."""
+    end = time.monotonic() + WAIT
+    while not is_so():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.005)

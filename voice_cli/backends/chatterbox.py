@@ -10,6 +10,7 @@ import contextlib
 import copy
 import inspect
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from voice_cli.audio import AudioFormat
@@ -27,16 +28,8 @@ from voice_cli.backends.chatterbox_presets import (
 )
 from voice_cli.backends.conditionals import Conditionals
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.backends.torch_engine import (
-    VoiceFolder,
-    check_device,
-    device_here,
-    empty_cache,
-    hushed,
-    no_progress_bars,
-    pick_device,
-)
-from voice_cli.backends.worker import EngineBackend, Generation
+from voice_cli.backends.torch_engine import TorchBackend, hushed
+from voice_cli.backends.worker import Generation
 from voice_cli.errors import UsageError
 
 INSTALL = install_line("chatterbox")
@@ -49,8 +42,8 @@ RATE = 24000
 """Hertz, of every model of it there is; what holds is the model's `sr`."""
 
 
-class ChatterboxBackend(EngineBackend):
-    """One model of Chatterbox. `voice` is a recording: a path, or the name of a file in the folder of voices.
+class ChatterboxBackend(TorchBackend):
+    """One model of Chatterbox. `voice` is a recording: a path, or the name of a file in a folder of voices.
 
     It knows no speed. What of the preset the model has no place for, and that it does not stream, the stream's `notes`
     say.
@@ -64,7 +57,7 @@ class ChatterboxBackend(EngineBackend):
         *,
         compute: str | None = None,
         preset: str | None = None,
-        voices: str | None = None,
+        voices: str | Sequence[str] | None = None,
         allow_paths: bool = True,
     ) -> None:
         """Take the model's folder, or `ResembleAI/chatterbox` for the hub's. Nothing is loaded yet.
@@ -73,7 +66,7 @@ class ChatterboxBackend(EngineBackend):
             model: the folder that `from_local` takes.
             compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
             preset: one of `PRESETS`.
-            voices: a folder of recordings.
+            voices: a folder of recordings, or several: of two files of one name, the first folder's holds.
             allow_paths: whether a request's voice may be a path.
 
         Raises:
@@ -81,7 +74,6 @@ class ChatterboxBackend(EngineBackend):
             EngineError: the package is missing.
 
         """
-        super().__init__()
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise UsageError(
@@ -91,13 +83,10 @@ class ChatterboxBackend(EngineBackend):
             raise UsageError(
                 f"there is no Chatterbox model in {model}", hint=f"tokenizer.json, t3_cfg and s3gen, as in {HUB_NAME}"
             )
+        super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
         self.model = model
         self.preset = preset or DEFAULT_PRESET
         _preset(self.preset)
-        self._wanted_device = check_device(compute)
-        self._device = ""
-        self._folder = VoiceFolder([voices] if voices else [], RECORDINGS, allow_paths=allow_paths)
-        self._torch: Any = None
         self._speaker: Any = None
         self._conditionals = Conditionals()
 
@@ -106,29 +95,24 @@ class ChatterboxBackend(EngineBackend):
         return AudioFormat(RATE, 1)
 
     @property
-    def compute_device(self) -> str:
-        return self._device or device_here(self._wanted_device)
-
-    @property
     def streams(self) -> bool | None:
         """Whether the loaded model gives its speech while it makes it; None: not loaded."""
         return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
 
     def check(self, request: SpeechRequest) -> None:
+        self._preset(request)
         if request.voice not in (None, OWN_VOICE):
             self._folder.find(str(request.voice))
 
     def voices(self) -> list[Voice]:
-        """List the recordings in the folder of voices, after the model's own voice."""
+        """List the recordings in the folders of voices, after the model's own voice."""
         own = self.model == HUB_NAME or os.path.isfile(os.path.join(os.path.expanduser(self.model), "conds.pt"))
         return [Voice(name) for name in ([OWN_VOICE] if own else []) + list(self._folder.files())]
 
     def load(self) -> None:
-        no_progress_bars()
-        torch = self._torch = load(self.name, "torch", INSTALL)
+        super().load()
         with hushed():
             package = load(self.name, "chatterbox.tts", INSTALL)
-            self._device = pick_device(torch, self._wanted_device)
             if self.model == HUB_NAME:
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
             else:
@@ -138,11 +122,11 @@ class ChatterboxBackend(EngineBackend):
     def unload(self) -> None:
         self._speaker = None
         self._conditionals.clear()
-        empty_cache(self._torch, self._device)
+        super().unload()
 
     def speak(self, generation: Generation) -> None:
         model = self._speaker
-        preset = _preset(self.preset)
+        preset = self._preset(generation.request)
         generation.format = AudioFormat(int(model.sr), 1)
         self._put_on(generation.request.voice, preset)
         stop = stop_if(lambda: generation.cancelled)
@@ -158,6 +142,9 @@ class ChatterboxBackend(EngineBackend):
                     "not streaming: this chatterbox has generate alone, so the first sound waits for the last"
                 )
                 self._say_at_once(generation, preset)
+
+    def _preset(self, request: SpeechRequest) -> Preset:
+        return _preset(self.preset if request.preset is None else request.preset)
 
     def _put_on(self, voice: str | None, preset: Preset) -> None:
         """Give the model the voice's conditionals: computed once, and a copy, since a generation writes into them."""

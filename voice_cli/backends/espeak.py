@@ -5,13 +5,14 @@ One worker thread synthesizes, one request after another, and is gone when none 
 """
 
 import atexit
+import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from voice_cli.audio import Encoding
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.espeak_library import FORMAT, Job, Library, WordEvent, load_library
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice, WordEvent
+from voice_cli.backends.espeak_library import FORMAT, Job, Library, load_library
+from voice_cli.backends.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError
 
 __all__ = ["EspeakBackend", "EspeakStream", "WordEvent"]
@@ -70,7 +71,7 @@ class EspeakStream(SpeechStream):
 
 
 class EspeakBackend(Backend):
-    """espeak-ng. Requests of all backends of the process wait for one another, in the order they were made.
+    """espeak-ng. Requests of all backends of the process wait for one another; see `turns`.
 
     One whose stream is not read holds up the others once it is `AHEAD_SECONDS` ahead of its reader. A thread
     that leaves a stream half read and waits for a younger one may wait for ever: let it cancel the older.
@@ -97,8 +98,11 @@ class EspeakBackend(Backend):
         if self._closed:
             raise RuntimeError("the backend is closed")
         job = Job(self, request.text, _voice_name(request.voice), _words_a_minute(request.speed))
-        _engine.begin(job)
+        _engine.begin(job, request.due)
         return EspeakStream(job)
+
+    def prepare(self) -> None:
+        threading.Thread(target=_engine.prepare, name="espeak-ng-loading", daemon=True).start()
 
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return Encoding("pcm", FORMAT)
@@ -157,16 +161,16 @@ class _Engine:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[Job] = deque()
+        self._waiting: Turns[Job] = Turns()
         self._running: Job | None = None
         self._worker: threading.Thread | None = None
         self._loading = threading.Lock()
         self._library: Library | None = None
 
-    def begin(self, job: Job) -> None:
-        """Put it at the end of the queue. Any thread."""
+    def begin(self, job: Job, due: float | None = None) -> None:
+        """Let it wait for its turn. Any thread."""
         with self._lock:
-            self._waiting.append(job)
+            self._waiting.add(job, due)
             # A forked child has the worker's object, but not its thread.
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name="espeak-ng", daemon=True)
@@ -193,6 +197,11 @@ class _Engine:
                 self._library = load_library()
             return self._library
 
+    def prepare(self) -> None:
+        """Load the library; if it cannot be, the first job will say so."""
+        with contextlib.suppress(VoiceError):
+            self.library()
+
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
@@ -208,7 +217,7 @@ class _Engine:
 
     def _next(self) -> Job | None:
         with self._lock:
-            self._running = self._waiting.popleft() if self._waiting else None
+            self._running = self._waiting.take()
             if self._running is None:
                 self._worker = None
             return self._running

@@ -17,9 +17,10 @@ import os
 import sys
 import time
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from voice_cli.audio import AudioFormat
+from voice_cli.backends.base import WordEvent
 from voice_cli.backends.handoff import Handoff
 from voice_cli.errors import EngineError
 
@@ -84,21 +85,6 @@ class _VoiceInfo(ctypes.Structure):
 
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
-
-
-class WordEvent(NamedTuple):
-    """A word, and when it is heard.
-
-    espeak-ng tells them as it speaks: a number or a string of ideographs is several words at one place, and
-    inside a number the place is a guess.
-    """
-
-    text_start: int
-    """Code points before it in the request's text."""
-    text_length: int
-    """Code points."""
-    seconds: float
-    """From the stream's first frame, in milliseconds' steps."""
 
 
 class Job:

@@ -14,7 +14,7 @@ from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.backends.sherpa_models import CLONING, SherpaModel, read_model
-from voice_cli.backends.worker import EngineBackend, Generation
+from voice_cli.backends.worker import EngineBackend, Generation, check_steps
 from voice_cli.errors import EngineError, UsageError
 
 INSTALL = install_line("sherpa")
@@ -60,7 +60,7 @@ class SherpaBackend(EngineBackend):
             steps: of those families that refine their speech in steps: how many.
 
         Raises:
-            UsageError: there is no model there.
+            UsageError: there is no model there, or it cannot take so many steps.
             EngineError: the package is missing.
 
         """
@@ -74,7 +74,7 @@ class SherpaBackend(EngineBackend):
         self.model: SherpaModel = read_model(model)
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
         self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
-        self._steps = None if steps is None else int(steps)
+        self._steps = check_steps(steps)
         self._package: Any = None
         self._tts: Any = None
 
@@ -87,6 +87,7 @@ class SherpaBackend(EngineBackend):
         return self._compute
 
     def check(self, request: SpeechRequest) -> None:
+        check_steps(request.steps)
         if self.model.family in CLONING:
             self._recording(request.voice)
         else:
@@ -183,8 +184,9 @@ class SherpaBackend(EngineBackend):
     def _request(self, request: SpeechRequest) -> Any:
         config = self._package.GenerationConfig()
         config.speed = request.speed or 1.0
-        if self._steps is not None:
-            config.num_steps = self._steps
+        steps = self._steps if request.steps is None else request.steps
+        if steps is not None:
+            config.num_steps = steps
         if self.model.family in CLONING:
             path = self._recording(request.voice)
             config.reference_audio, config.reference_sample_rate = read_recording(path)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from voice_cli.backends.packages import is_installed
+from voice_cli.backends.packages import is_installed, load
+from voice_cli.backends.worker import EngineBackend
 from voice_cli.errors import UsageError
 
 DEVICES = ("cuda", "mps", "cpu")
@@ -120,7 +121,7 @@ def no_progress_bars() -> None:
 
 
 class VoiceFolder:
-    """A folder whose files of some suffixes are voices, by their names without it."""
+    """Folders whose files of some suffixes are voices, by their names without it."""
 
     def __init__(self, folders: Sequence[str], suffixes: Sequence[str], *, allow_paths: bool = True) -> None:
         """Take the folders, the first first; `allow_paths` False: no file elsewhere, whatever a request says."""
@@ -158,3 +159,50 @@ class VoiceFolder:
         raise UsageError(
             f"there is no voice {voice!r}", hint=f"it has: {known[:200]}" if known else f"a path of a file: {kinds}"
         )
+
+
+class TorchBackend(EngineBackend):
+    """An engine on torch whose voices are files: all that is not its model."""
+
+    def __init__(
+        self,
+        *,
+        install: str,
+        compute: str | None,
+        voices: str | Sequence[str] | None,
+        suffixes: Sequence[str],
+        allow_paths: bool,
+        models_voices: str = "",
+    ) -> None:
+        """Take what an engine's own constructor was given.
+
+        `install`: the command for a torch that does not load. `models_voices`: a folder that comes with the model, and
+        after the others.
+
+        Raises:
+            UsageError: there is no such compute device.
+
+        """
+        super().__init__()
+        self._install = install
+        self._wanted_device = check_device(compute)
+        self._device = ""
+        """Where the loaded model is."""
+        folders = [*([voices] if isinstance(voices, str) else voices or ()), models_voices]
+        self._folder = VoiceFolder([folder for folder in folders if folder], suffixes, allow_paths=allow_paths)
+        self._torch: Any = None
+
+    @property
+    def compute_device(self) -> str:
+        return self._device or device_here(self._wanted_device)
+
+    def load(self) -> None:
+        """Import torch, and settle on the device: the first thing of an engine's own `load`."""
+        no_progress_bars()
+        with hushed():
+            self._torch = load(self.name, "torch", self._install)
+            self._device = pick_device(self._torch, self._wanted_device)
+
+    def unload(self) -> None:
+        """Give the model's memory back: the last thing of an engine's own `unload`."""
+        empty_cache(self._torch, self._device)

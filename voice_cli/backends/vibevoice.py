@@ -8,22 +8,14 @@ between: the handoff is one.
 import json
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.packages import install_line, require
-from voice_cli.backends.torch_engine import (
-    VoiceFolder,
-    check_device,
-    device_here,
-    empty_cache,
-    hushed,
-    no_progress_bars,
-    pick_device,
-)
-from voice_cli.backends.worker import EngineBackend, Generation
+from voice_cli.backends.torch_engine import TorchBackend, hushed
+from voice_cli.backends.worker import Generation, check_steps
 from voice_cli.errors import UsageError
 
 INSTALL = install_line("vibevoice")
@@ -32,6 +24,8 @@ INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.co
 
 RATE = 24000
 """Hertz: every VibeVoice."""
+
+MOST_CFG_SCALE = 10.0
 
 REALTIME, LONG_FORM = "vibevoice_streaming", "vibevoice"
 """The `model_type` of each kind."""
@@ -54,18 +48,23 @@ class VibeVoiceModel(ABC):
     rate = RATE
 
     @abstractmethod
-    def __init__(self, path: str, device: str, steps: int | None, cfg_scale: float | None) -> None:
-        """Import what is needed, and load the model onto the device. None leaves it to the model."""
+    def __init__(self, path: str, device: str) -> None:
+        """Import what is needed, and load the model onto the device."""
 
     @abstractmethod
-    def generate(self, text: str, voice: str | None, generation: Generation) -> None:
-        """Speak with the voice in that file; give each chunk as it is made; return early once it is cancelled."""
+    def generate(
+        self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
+    ) -> None:
+        """Speak the request's text with the voice in that file; give each chunk as it is made.
+
+        None leaves a value to the model. Returns early once it is cancelled.
+        """
 
 
-class VibeVoiceBackend(EngineBackend):
+class VibeVoiceBackend(TorchBackend):
     """One VibeVoice model.
 
-    `voice` is a name in the folder of voices, or a path: for Realtime a cached prompt (`.pt`), without which it does
+    `voice` is a name in a folder of voices, or a path: for Realtime a cached prompt (`.pt`), without which it does
     not speak; for the long-form models a recording to clone, or none. It knows no speed.
     """
 
@@ -76,7 +75,7 @@ class VibeVoiceBackend(EngineBackend):
         model: str | None = None,
         *,
         compute: str | None = None,
-        voices: str | None = None,
+        voices: str | Sequence[str] | None = None,
         steps: float | None = None,
         cfg_scale: float | None = None,
         allow_paths: bool = True,
@@ -86,17 +85,16 @@ class VibeVoiceBackend(EngineBackend):
         Args:
             model: the folder; of a hub's name, `-hf` at its end tells a long-form model.
             compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
-            voices: a folder of voices; the one called `voices` in the model's folder comes after it.
+            voices: a folder of voices, or several; the one called `voices` in the model's folder comes after them.
             steps: diffusion steps a chunk (`ddpm_steps`): 5 for Realtime, 10 for long-form if not said.
             cfg_scale: how closely to follow the text and the voice: 1.5 and 1.3 if not said.
             allow_paths: whether a request's voice may be a path.
 
         Raises:
-            UsageError: there is no model there.
+            UsageError: there is no model there, or it takes no such value.
             EngineError: a package is missing.
 
         """
-        super().__init__()
         if not model:
             raise UsageError(
                 "vibevoice needs a model: a folder with its files",
@@ -107,24 +105,25 @@ class VibeVoiceBackend(EngineBackend):
         self._module, self._class, package, install, suffixes = _KINDS[self.kind]
         require(self.name, "torch", install)
         require(self.name, package, install)
-        folders = [folder for folder in (voices, os.path.join(self.model, "voices")) if folder]
-        self._folder = VoiceFolder(folders, suffixes, allow_paths=allow_paths)
-        self._steps = None if steps is None else int(steps)
-        self._cfg_scale = cfg_scale
-        self._wanted_device = check_device(compute)
-        self._device = ""
+        super().__init__(
+            install=install,
+            compute=compute,
+            voices=voices,
+            suffixes=suffixes,
+            allow_paths=allow_paths,
+            models_voices=os.path.join(self.model, "voices"),
+        )
+        self._steps = check_steps(steps)
+        self._cfg_scale = _check_scale(cfg_scale)
         self._model: VibeVoiceModel | None = None
-        self._torch: Any = None
 
     @property
     def expected_format(self) -> AudioFormat:
         return AudioFormat(RATE, 1)
 
-    @property
-    def compute_device(self) -> str:
-        return self._device or device_here(self._wanted_device)
-
     def check(self, request: SpeechRequest) -> None:
+        check_steps(request.steps)
+        _check_scale(request.cfg_scale)
         self._voice(request.voice)
 
     def voices(self) -> list[Voice]:
@@ -145,16 +144,14 @@ class VibeVoiceBackend(EngineBackend):
         return next(iter(files.values()))
 
     def load(self) -> None:
-        no_progress_bars()
+        super().load()
         with hushed():
             kind = getattr(import_module(self._module), self._class)
-            self._torch = import_module("torch")
-            self._device = pick_device(self._torch, self._wanted_device)
-            self._model = kind(self.model, self._device, self._steps, self._cfg_scale)
+            self._model = kind(self.model, self._device)
 
     def unload(self) -> None:
         self._model = None
-        empty_cache(self._torch, self._device)
+        super().unload()
 
     def speak(self, generation: Generation) -> None:
         model, request = self._model, generation.request
@@ -162,7 +159,18 @@ class VibeVoiceBackend(EngineBackend):
             raise RuntimeError("speak() before load()")
         generation.format = AudioFormat(model.rate, 1)
         with hushed():
-            model.generate(request.text, self._voice(request.voice), generation)
+            model.generate(
+                generation,
+                self._voice(request.voice),
+                steps=self._steps if request.steps is None else request.steps,
+                cfg_scale=self._cfg_scale if request.cfg_scale is None else request.cfg_scale,
+            )
+
+
+def _check_scale(cfg_scale: float | None) -> float | None:
+    if cfg_scale is not None and not 0 <= cfg_scale <= MOST_CFG_SCALE:  # false for NaN, too
+        raise UsageError(f"vibevoice takes no cfg_scale of {cfg_scale:g}", hint=f"0 to {MOST_CFG_SCALE:g}")
+    return cfg_scale
 
 
 def _kind_of(model: str) -> str:

@@ -24,44 +24,38 @@ GUIDANCE_SCALE = 1.3
 class LongForm(VibeVoiceModel):
     """The model and its processor."""
 
-    def __init__(self, path: str, device: str, steps: int | None, cfg_scale: float | None) -> None:
+    def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL)
         transformers = load("vibevoice", "transformers", INSTALL)
         if not hasattr(transformers, "VibeVoiceForConditionalGeneration"):
             raise EngineError("this transformers has no VibeVoice: 5.17 is wanted", hint=f"{INSTALL} -U")
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         model = transformers.VibeVoiceForConditionalGeneration.from_pretrained(path, dtype=dtype)
-        self._set_up(model.to(device).eval(), transformers.AutoProcessor.from_pretrained(path), steps, cfg_scale)
+        self._model = model.to(device).eval()
+        self._processor = transformers.AutoProcessor.from_pretrained(path)
+        self.rate = int(getattr(getattr(self._processor, "feature_extractor", None), "sampling_rate", self.rate))
 
-    def _set_up(self, model: Any, processor: Any, steps: int | None, cfg_scale: float | None) -> None:
-        self._model = model
-        self._processor = processor
-        self._steps = steps or STEPS
-        self._guidance = cfg_scale or GUIDANCE_SCALE
-        self.rate = int(getattr(getattr(processor, "feature_extractor", None), "sampling_rate", self.rate))
-
-    def generate(self, text: str, voice: str | None, generation: Generation) -> None:
-        content: list[dict[str, str]] = [{"type": "text", "text": text.strip()}]
-        if voice is not None:
-            content.append({"type": "audio", "path": voice})
-        inputs = self._processor.apply_chat_template(
-            [{"role": "0", "content": content}], return_dict=True, tokenize=True, return_tensors="pt"
-        ).to(self._model.device, self._model.dtype)
-        self.run(dict(inputs), generation)
-
-    def run(self, inputs: dict[str, Any], generation: Generation) -> None:
-        """Generate from what the processor made of the text.
+    def generate(
+        self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
+    ) -> None:
+        """Speak.
 
         Raises:
             TruncatedAudio: it stopped at the most tokens that it may make.
 
         """
+        content: list[dict[str, str]] = [{"type": "text", "text": generation.request.text.strip()}]
+        if voice is not None:
+            content.append({"type": "audio", "path": voice})
+        inputs = self._processor.apply_chat_template(
+            [{"role": "0", "content": content}], return_dict=True, tokenize=True, return_tensors="pt"
+        ).to(self._model.device, self._model.dtype)
         model = self._model
         with tapped(model.model.audio_tower, generation):
             outputs = model.generate(
                 **inputs,
-                guidance_scale=self._guidance,
-                num_diffusion_steps=self._steps,
+                guidance_scale=GUIDANCE_SCALE if cfg_scale is None else cfg_scale,
+                num_diffusion_steps=STEPS if steps is None else steps,
                 monitor_progress=False,
                 return_dict_in_generate=True,
             )

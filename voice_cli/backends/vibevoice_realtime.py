@@ -23,7 +23,7 @@ CFG_SCALE = 1.5
 class Realtime(VibeVoiceModel):
     """The streaming model and its processor."""
 
-    def __init__(self, path: str, device: str, steps: int | None, cfg_scale: float | None) -> None:
+    def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL_REALTIME)
         package = load("vibevoice", "vibevoice", INSTALL_REALTIME)
         on_cuda = device.startswith("cuda")
@@ -37,28 +37,35 @@ class Realtime(VibeVoiceModel):
         if device == "mps":
             model.to(device)
         model.eval()
-        model.set_ddpm_inference_steps(num_steps=steps or DDPM_STEPS)
         self._model = model
         self._processor = package.VibeVoiceStreamingProcessor.from_pretrained(path)
         self._torch = torch
         self._device = device
-        self._cfg_scale = cfg_scale or CFG_SCALE
         self._prompts: dict[str, Any] = {}
 
-    def generate(self, text: str, voice: str | None, generation: Generation) -> None:
+    def generate(
+        self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
+    ) -> None:
+        """Speak.
+
+        Raises:
+            TruncatedAudio: it stopped at the longest speech that it makes.
+
+        """
         prompt = self._prompt(str(voice))
         inputs = self._processor.process_input_with_cached_prompt(
-            text=text.strip().replace("’", "'"),
+            text=generation.request.text.strip().replace("’", "'"),
             cached_prompt=prompt,
             padding=True,
             return_tensors="pt",
             return_attention_mask=True,
         )
+        self._model.set_ddpm_inference_steps(num_steps=DDPM_STEPS if steps is None else steps)
         listener = Listener(generation)
         outputs = self._model.generate(
             **{name: value.to(self._device) if hasattr(value, "to") else value for name, value in inputs.items()},
             max_new_tokens=None,
-            cfg_scale=self._cfg_scale,
+            cfg_scale=CFG_SCALE if cfg_scale is None else cfg_scale,
             tokenizer=self._processor.tokenizer,
             generation_config={"do_sample": False},
             audio_streamer=listener,

@@ -10,12 +10,12 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Iterator
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.backends.handoff import Handoff
+from voice_cli.backends.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
 
 AHEAD_BYTES = 60 * 24000 * 2
@@ -24,6 +24,12 @@ AHEAD_BYTES = 60 * 24000 * 2
 PIECE_SECONDS = 0.25
 """An engine that gives a sentence at once has it put in pieces of this length: a reader that is told the start of a
 sentence need not take all of it."""
+
+MOST_STEPS = 100
+"""In which a model may be asked to refine a chunk."""
+
+NOTHING = SpeechRequest("")
+"""What is asked for to have the model loaded, and no more."""
 
 EXIT_SECONDS = 5.0
 """How long the end of the process waits for a step of an engine: a thread that comes back from C++ into an interpreter
@@ -40,7 +46,7 @@ class Generation:
         self.format: AudioFormat | None = None
         """Set before the first `give`."""
         self.notes: list[str] = []
-        """What the listener should be told: see `EngineStream.notes`."""
+        """What the listener should be told: see `SpeechStream.notes`."""
 
     @property
     def cancelled(self) -> bool:
@@ -66,9 +72,6 @@ class EngineStream(SpeechStream):
     It may be iterated over once. An iterator that is closed or dropped before its end, like a stream that is dropped
     with nobody iterating, gives up the request.
     """
-
-    notes: list[str]
-    """What a person should know of this speech besides its sound: that it does not stream, what was not applied."""
 
     def __init__(self, generation: Generation, expected: Encoding) -> None:
         self.expected = expected
@@ -102,7 +105,7 @@ class EngineStream(SpeechStream):
 
 
 class EngineBackend(Backend):
-    """A model in this process. Requests wait for one another, in the order they were made.
+    """A model in this process. Requests wait for one another; see `turns`.
 
     One whose stream is not read holds up the others once it is a minute ahead of its reader. A thread that leaves a
     stream half read and waits for a younger one may wait for ever: let it cancel the older.
@@ -116,7 +119,7 @@ class EngineBackend(Backend):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[Generation] = deque()
+        self._waiting: Turns[Generation] = Turns()
         self._running: Generation | None = None
         self._worker: threading.Thread | None = None
         self._loaded = False
@@ -175,13 +178,19 @@ class EngineBackend(Backend):
         self._check_speed(request.speed)
         self.check(request)
         generation = Generation(request)
+        self._begin(generation)
+        return EngineStream(generation, self.expected(request.codec))
+
+    def prepare(self) -> None:
+        self._begin(Generation(NOTHING))
+
+    def _begin(self, generation: Generation) -> None:
         with self._lock:
-            self._waiting.append(generation)
+            self._waiting.add(generation, generation.request.due)
             # A forked child has the worker's object, but not its thread.
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name=f"voice-{self.name}", daemon=True)
                 self._worker.start()
-        return EngineStream(generation, self.expected(request.codec))
 
     def warm_up(self) -> None:
         """Load the model, and let it say a word to nobody: what is loaded and compiled at first use then is.
@@ -231,7 +240,7 @@ class EngineBackend(Backend):
                         self.load()
                         self._loaded = True
                     generation.moments["engine_ready"] = time.monotonic()
-                    if not handoff.cancelled:
+                    if generation.request is not NOTHING and not handoff.cancelled:
                         self.speak(generation)
                     generation.moments["last_byte"] = time.monotonic()
                 handoff.close()
@@ -243,7 +252,7 @@ class EngineBackend(Backend):
 
     def _next(self) -> Generation | None:
         with self._lock:
-            self._running = self._waiting.popleft() if self._waiting else None
+            self._running = self._waiting.take()
             if self._running is None:
                 if self._closed:
                     self._free()
@@ -254,6 +263,18 @@ class EngineBackend(Backend):
         if self._loaded:
             self._loaded = False
             self.unload()
+
+
+def check_steps(steps: float | None) -> int | None:
+    """See that it is a number of steps that a model can take.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    if steps is not None and steps not in range(1, MOST_STEPS + 1):  # NaN is in no range
+        raise UsageError(f"there is no speech in {steps:g} steps", hint=f"a whole number from 1 to {MOST_STEPS}")
+    return None if steps is None else int(steps)
 
 
 def failed(name: str, error: BaseException) -> EngineError:

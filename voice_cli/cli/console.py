@@ -46,6 +46,17 @@ def say_to_person(line: str) -> None:
             sys.stderr.flush()
 
 
+def note_to_person(line: str) -> None:
+    """Print a line that matters less than an error to standard error: dim, on a terminal."""
+    if not is_watched():
+        say_to_person(line)
+        return
+    from rich.console import Console
+
+    with contextlib.suppress(OSError, ValueError):
+        Console(file=sys.stderr, highlight=False, soft_wrap=True).print(f"voice: {line}", style="dim", markup=False)
+
+
 def is_watched() -> bool:
     """Tell whether standard error is a terminal, at which somebody may look."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -52,7 +52,8 @@ class SayOptions(NamedTuple):
         str | None, Option(("--backend",), "Who speaks. Without a key or server: espeak.", SPEECH, "|".join(BACKENDS))
     ] = None
     base_url: Annotated[
-        str | None, Option(("--base-url",), "An OpenAI-compatible server, up to and with /v1.", SPEECH, "URL")
+        str | None,
+        Option(("--base-url",), "The server: up to and with /v1, or its root for a -ws backend.", SPEECH, "URL"),
     ] = None
     model: Annotated[str | None, Option(("--model", "-m"), "The server's model.", SPEECH, "NAME")] = None
     voice: Annotated[str | None, Option(("--voice", "-v"), "The voice; see 'voice voices'.", SPEECH, "NAME")] = None

@@ -5,12 +5,14 @@ import os
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
 from voice_cli.cli.console import is_watched
+from voice_cli.cli.learned import Learned
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.narration import Narration
+from voice_cli.playback.course import Between
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.prebuffer import Prebuffer
-from voice_cli.playback.pump import TICK, Between
+from voice_cli.playback.pump import TICK
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline
@@ -35,10 +37,11 @@ def play(
 
         timeline = traced_timeline()
     timeline.mark("process_start", started)
+    learned = Learned(machine.device, getattr(backend, "where", backend.name))
     player = Player(
-        None if options.no_play else DeviceSink(_device(machine.device)),
+        None if options.no_play else DeviceSink(_device(machine.device), latency=learned.latency),
         recorder=recorder,
-        prebuffer=Prebuffer(None if machine.prebuffer == "auto" else float(machine.prebuffer) / 1000),
+        prebuffer=Prebuffer(learned.prebuffer if machine.prebuffer == "auto" else float(machine.prebuffer) / 1000),
         volume=machine.volume,
         timeline=timeline,
         sink_optional=recorder is not None,
@@ -47,6 +50,13 @@ def play(
         tick=SHOW_TICK if options.show else TICK,
     )
     interrupts.stop_with(player.cancel)
+    result = _play(player, narration, backend, options)
+    if not options.no_play and machine.prebuffer == "auto":
+        learned.note(result.metrics)
+    return result
+
+
+def _play(player: Player, narration: Narration, backend: Backend, options: SayOptions) -> PlaybackResult:
     if options.show:
         from voice_cli.cli.status import LiveText
 
@@ -58,7 +68,9 @@ def play(
         from voice_cli.cli.status import StatusLine
 
         with StatusLine(backend.name, narration, makes_file=options.no_play and not narration.is_one) as status:
-            return player.play(narration, on_tick=status.update)
+            result = player.play(narration, on_tick=status.update)
+            status.finish(player)
+            return result
     return player.play(narration)
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from voice_cli.cli.console import put_out, say_to_person
+from voice_cli.cli.console import note_to_person, put_out, say_to_person
 from voice_cli.cli.options import SayOptions
 from voice_cli.cli.spoken import cues, said, subtitles, words_of
 from voice_cli.config import Settings
@@ -74,6 +74,9 @@ def report(ending: Ending) -> None:
         say_to_person(f"{result.device_error.message}, so nothing was played")
     if ending.saved is not None and ending.error is not None and not options.quiet:
         say_to_person(f"what came before that is in {ending.saved}")
+    if result is not None and not options.quiet:
+        for note in notes_of(result):
+            note_to_person(note)
     if options.subtitles is not None and result is not None and ending.narration is not None:
         _write_subtitles(options.subtitles, ending.narration, result)
     if options.json:
@@ -91,6 +94,11 @@ def _write_subtitles(path: str, narration: Narration, result: PlaybackResult) ->
             file.write(text)
     except OSError as exc:
         say_to_person(f"cannot write {path}: {exc.strerror}")
+
+
+def notes_of(result: PlaybackResult) -> list[str]:
+    """Give what the backend has to say of this speech besides its sound: each note once, however many streams."""
+    return list(dict.fromkeys(note for section in result.sections for note in section.stream.notes))
 
 
 def _spoken(ending: Ending) -> dict[str, Any]:
@@ -117,6 +125,7 @@ def _spoken(ending: Ending) -> dict[str, Any]:
         "utterances": [
             {"text": line.text.strip(), "start_ms": _ms(section.start), "end_ms": _ms(section.end)}
             for line, section in zip(lines, result.sections, strict=False)
+            if line.text
         ],
     }
 
@@ -143,6 +152,7 @@ def as_json(
         "rate": result.format.rate if result is not None and result.format is not None else None,
         "channels": result.format.channels if result is not None and result.format is not None else None,
         "saved": saved,
+        "notes": notes_of(result) if result is not None else None,
         "error": _error_object(error),
         **(spoken or {}),
     }

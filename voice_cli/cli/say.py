@@ -68,9 +68,10 @@ def make_backend(settings: Settings) -> Backend:
     """Make the backend that the settings name, with what it takes."""
     profile = settings.profile
     name = profile.backend or "espeak"
+    options = options_of(name, profile)
     if name not in REMOTE:
-        return open_backend(name, **options_of(name, profile))
-    options = {"api_key": api_key(settings), "timeout": settings.machine.timeout}
+        return open_backend(name, **options)
+    options |= {"api_key": api_key(settings), "timeout": settings.machine.timeout}
     if profile.base_url is not None:
         options["base_url"] = profile.base_url
     return open_backend(name, **options)

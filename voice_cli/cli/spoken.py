@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from voice_cli.playback.pump import Section
+from voice_cli.playback.course import Section
 from voice_cli.script.line import Line
 
 CUE_CHARS = 80

@@ -5,6 +5,7 @@ typer), the config file if there is one, libcurl or espeak, and out it goes (`sa
 request's back, while the server thinks. A test holds the list of modules that may be loaded before it.
 """
 
+import sys
 from collections.abc import Sequence
 
 from voice_cli import __version__
@@ -12,6 +13,16 @@ from voice_cli.cli import interrupts
 
 INTERRUPTED = 130
 """The exit code of `errors.Interrupted`: Ctrl-C may come before that is imported."""
+
+
+def ends_at_once(code: int) -> bool:
+    """Tell whether this process, with that exit code, is to end without a library's farewell.
+
+    Whoever pressed Ctrl-C waits for nothing more. Nor for CPython, which at a regular end sends itself the signal again
+    if it once came inside an exec() (of a dataclass, say). And PortAudio, while it still starts, survives no farewell.
+    """
+    device = sys.modules.get("voice_cli.playback.sinks.device")
+    return code == INTERRUPTED or (device is not None and device.is_loading())
 
 
 def start(arguments: Sequence[str]) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from voice_cli.cli.spoken import begun, said
 from voice_cli.narration import Narration
+from voice_cli.playback.course import State
 from voice_cli.playback.player import PlaybackResult, Player
-from voice_cli.playback.pump import State
 
 PATIENCE = 0.4
 """Seconds before it appears: what is over by then needs no status, and loading rich must not be in the way of the
@@ -49,9 +49,14 @@ class StatusLine:
         if self._task is None:
             self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
         else:
-            done = sum(len(line.text) for line, _ in zip(self._narration.lines, player.sections, strict=False))
+            done = self._narration.done(sum(section.end is not None for section in player.sections))
             made = player.timeline.audio_seconds
             self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
+
+    def finish(self, player: Player) -> None:
+        """Draw how it ended."""
+        if self._live is not None:
+            self.update(player)
 
     def _line(self) -> Any:
         from rich.console import Console

@@ -15,9 +15,10 @@ from voice_cli import decoders
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.playback.course import Between, Section, State
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
-from voice_cli.playback.pump import TICK, Between, Pump, Section, State
+from voice_cli.playback.pump import TICK, Pump
 from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline

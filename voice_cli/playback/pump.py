@@ -1,11 +1,5 @@
 """The pump: the one thread that reads streams, decodes, records, converts, fills the ring and opens the gate.
 
-Its states, each entered in one place: ::
-
-    WAITING ──first byte──▶ BUFFERING ──prebuffer there, or all──▶ PLAYING ──all written──▶ DRAINING ──heard──▶ DONE
-                                ▲                                     │
-                                └──────────ring ran dry───────────────┘
-
 It never touches a device. It says which format it wants one at (`wanted_format`), and whoever holds the device answers
 with a feed, or with None if there is nothing to hear (`attach`). The first wish is a guess made before any byte has
 come, so that the device opens while the server thinks; a wrong guess is corrected as long as nothing was written, and
@@ -16,8 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
-from typing import NamedTuple
 
 from voice_cli import decoders
 from voice_cli.audio import AudioFormat, PcmChunk
@@ -27,6 +19,7 @@ from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
 from voice_cli.pcm.convert import Converter, amplify
 from voice_cli.pcm.joins import Joins
 from voice_cli.pcm.levels import first_audible
+from voice_cli.playback.course import Between, Section, State
 from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.recorder import Recorder
@@ -40,39 +33,6 @@ TICK = 0.1
 
 KEPT_CHUNKS = 4096
 """Chunks on their way through the ring that are told apart; beyond that, neighbours are counted as one."""
-
-
-class State(Enum):
-    """Where playback is."""
-
-    WAITING = "waiting"
-    BUFFERING = "buffering"
-    PLAYING = "playing"
-    DRAINING = "draining"
-    DONE = "done"
-
-
-class Between(NamedTuple):
-    """What is to be known of a row of streams that are one speech."""
-
-    pause_after: Callable[[int], float]
-    """Seconds of silence after the stream of that index (from 0)."""
-    waits_for_text: Callable[[], bool]
-    """Whether there is no next stream because its text has not come: then silence is nobody's fault."""
-    cancel: Callable[[], None]
-    """Give up all that was asked for. Any thread."""
-
-
-class Section(NamedTuple):
-    """Where one stream stands in all that was made."""
-
-    start: float
-    """Seconds of audio before its first frame, pauses included."""
-    end: float | None
-    """The same of its end; None: it has not come."""
-    lead: float
-    """Seconds of silence at its head that were left out."""
-    stream: SpeechStream
 
 
 class Pump:
@@ -204,7 +164,7 @@ class Pump:
             if self.feed is not None:
                 self.feed.finish()
             self.done = True
-            self.state = State.DRAINING
+            self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
 
     def _next(self, upcoming: Iterator[SpeechStream]) -> SpeechStream | None:

@@ -1,0 +1,37 @@
+"""How the process ends."""
+
+import os
+import subprocess
+
+import pytest
+
+from support.command import TIMEOUT, VOICE, environment_in
+
+SOUNDDEVICE = """
+import atexit, os, threading
+atexit.register(os._exit, 139)  # what a regular end comes to, if it comes while PortAudio starts
+with open(os.environ["PORTAUDIO_STARTS"], "w"):
+    pass
+threading.Event().wait()
+"""
+"""In the place of python-sounddevice: a PortAudio that never comes to the end of its start."""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="on Windows PortAudio is not loaded by a thread")
+def test_a_run_that_fails_while_portaudio_starts_ends_at_once_and_with_its_own_code(tmp_path):
+    (tmp_path / "sounddevice.py").write_text(SOUNDDEVICE)
+    os.mkfifo(tmp_path / "starts")
+    environment = {"PYTHONPATH": str(tmp_path), "PORTAUDIO_STARTS": str(tmp_path / "starts")}
+    # Of MP3 nobody knows the format beforehand, so that no device is opened for a text that does not come.
+    process = subprocess.Popen(
+        [*VOICE, "say", "--json", "--format", "mp3", "--base-url", "http://127.0.0.1:1/v1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment_in(tmp_path, environment),
+    )
+    with open(tmp_path / "starts"):  # opens with the other end
+        out, err = process.communicate(b" ", TIMEOUT)
+    assert process.returncode == 2
+    assert b"nothing to say" in out, "all that was to be said is said"
+    assert b"nothing to say" in err

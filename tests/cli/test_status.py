@@ -1,0 +1,115 @@
+"""What a person sees while something goes on."""
+
+import io
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from support.command import screen_of
+from support.player import FakeStream, Rig, numbered
+from support.threads import happened, in_thread
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.cli import status
+from voice_cli.cli.status import StatusLine
+from voice_cli.errors import ServerError
+from voice_cli.narration import Narration
+from voice_cli.playback.player import Player
+from voice_cli.script.line import Line
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """A terminal, and a person who is shown the status at once."""
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(status, "sys", SimpleNamespace(stderr=screen))  # pytest sets sys.stderr anew for each phase
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(status, "PATIENCE", 0.0)
+    return screen
+
+
+@pytest.fixture
+def line(screen):
+    with StatusLine("kokoro", None, makes_file=False) as line:
+        yield line
+    assert screen_of(screen.getvalue()) == [], "it leaves something behind"
+
+
+def shown(line, player):
+    line.update(player)
+    return line._live.status
+
+
+def test_the_line_tells_who_speaks_and_how_it_is(line):
+    with Rig([FakeStream()]) as rig:
+        rig.opened()
+        assert shown(line, rig.player) == "kokoro · waiting · 0 s"
+        rig.give(numbered(8000))
+        rig.step(0.5)
+        assert shown(line, rig.player).startswith("kokoro · speaking · ")
+        rig.end()
+        assert shown(line, rig.player).startswith("kokoro · speaking · ")
+        rig.play_out()
+        assert shown(line, rig.player) == "kokoro · done · 1 s"
+
+
+def test_a_failed_request_was_never_speaking(line):
+    with Rig([FakeStream()]) as rig:
+        rig.opened()
+        rig.end(ServerError("no voice today"))
+        assert shown(line, rig.player).startswith("kokoro · done")
+
+
+def test_what_is_over_soon_needs_no_status(line, screen, monkeypatch):
+    monkeypatch.setattr(status, "PATIENCE", 60.0)
+    with Rig([FakeStream(numbered(8000), end=True)], on_tick=line.update) as rig:
+        rig.play_out()
+        line.finish(rig.player)
+    assert screen.getvalue() == ""
+
+
+class Voice:
+    """A backend whose every stream is the test's."""
+
+    name = "voice"
+
+    def __init__(self, streams):
+        self._streams = iter(streams)
+
+    def synthesize(self, _request):
+        return next(self._streams)
+
+
+def test_the_bar_is_at_the_end_of_the_text_when_all_was_made(screen):
+    streams = [FakeStream(numbered(800)) for _ in range(2)]
+    second_is_read = threading.Event()
+    streams[1].on_wait = second_is_read.set
+    taken = iter([300, 600])
+    narration = Narration(
+        Voice(streams),
+        [Line("One. ", "One."), Line("Two.", "Two.")],
+        lambda line: SpeechRequest(line.spoken),
+        total=1000,
+        taken=lambda: next(taken),
+        lookahead=2,
+    )
+    narration.start(first=True)
+    player = Player(None)
+    with StatusLine("voice", narration, makes_file=True) as bar:
+
+        def done():
+            bar.update(player)
+            return bar._live.tasks[0].completed
+
+        assert done() == 0
+        played = in_thread(lambda: player.play(narration))
+        streams[0].end()
+        happened(second_is_read)
+        assert done() == 300
+        streams[1].end()
+        assert played().error is None
+        bar.finish(player)
+        assert bar._live.tasks[0].completed == 1000
+        assert bar._live.finished
+    assert "100%" in screen.getvalue()
