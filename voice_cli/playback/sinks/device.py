@@ -104,10 +104,12 @@ def _portaudio_started() -> Iterator[None]:
         return
     starting = threading.Thread(target=portaudio.Pa_Initialize, name="voice-portaudio-start", daemon=True)
     starting.start()
-    for name in ("ctypes.util", "platform", "sysconfig", "_sounddevice"):
-        with contextlib.suppress(ImportError):
-            import_module(name)
-    starting.join()
+    try:
+        for name in ("ctypes.util", "platform", "sysconfig", "_sounddevice"):
+            with contextlib.suppress(ImportError):
+                import_module(name)
+    finally:
+        starting.join()
     yield
     portaudio.Pa_Terminate()
 
