@@ -33,6 +33,18 @@ test-models: ## Test the engines on their own packages, with torch (gigabytes, i
 	.venv-models/bin/pip install -q --no-deps 'chatterbox-streaming>=0.1.2'
 	VOICE_TEST_MODELS=1 .venv-models/bin/pytest tests/backends tests/streamer tests/models
 
+.PHONY: test-ray
+test-ray: ## Test the server on Ray Serve (200 MB of packages, in .venv-ray; 1 GB of memory)
+	$(or $(PYTHON),python3) -m venv .venv-ray
+	.venv-ray/bin/pip install -q --upgrade 'pip>=25.1'
+	.venv-ray/bin/pip install -q -e '.[ray]' --group dev
+	VOICE_TEST_RAY=1 .venv-ray/bin/pytest -m ray tests/server
+
+.PHONY: fuzz
+fuzz: ## Look for faults of the server for a quarter of an hour, each time in another way; FUZZ=N: for longer
+	@scripts/bootstrap --test
+	VOICE_FUZZ=$(or $(FUZZ),500) "$(VENV)/bin/pytest" tests/server/test_fuzz.py tests/server/test_schema.py
+
 .PHONY: bench
 bench: ## Run the benchmarks (20 minutes, on a machine with nothing else to do) and write tests/bench/RESULTS.md
 	@scripts/bootstrap --test

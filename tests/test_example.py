@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from voice_cli.backends import BACKENDS
+from voice_cli.backends import BACKENDS, LOCAL
 from voice_cli.config import Config, Machine, Profile, keys_of, load, settle
+from voice_cli.server.settings import Server, settle_server
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 SETTING = re.compile(r"# (\[[\w.]+\]|[\w\"]+ = .*)")
@@ -24,7 +25,7 @@ def test_as_it_comes_it_sets_nothing(tmp_path):
     assert all(not line or line.startswith("#") for line in EXAMPLE.read_text("utf-8").splitlines())
 
 
-@pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Machine), "profile"])
+@pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Machine), *keys_of(Server), "profile"])
 def test_every_key_is_in_it_commented_out(key):
     assert re.search(rf"^# {key} = ", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
@@ -34,6 +35,7 @@ def test_it_has_no_key_that_there_is_not():
     assert set(tree) >= {"profile", "profiles"}
     for profile in tree["profiles"].values():
         assert set(profile) <= set(keys_of(Profile))
+    assert set(tree["server"]) == set(keys_of(Server))
     assert {key for key, value in tree.items() if not isinstance(value, dict)} <= {*keys_of(Machine), "profile"}
 
 
@@ -47,6 +49,9 @@ def test_uncommented_it_is_right(tmp_path, alternative):
     for name in config.profiles:
         settings = settle(config, {"profile": name}, {}, backend_names=BACKENDS)
         assert settings.profile.backend in BACKENDS
+    environment = {"VOICE_SERVER_KEY": "sk-1"}
+    assert settle_server(config, {}, environment).server.engine in LOCAL
+    assert settle_server(config, {"engine": "chatterbox"}, environment).engine_options["preset"] == "adaptive"
 
 
 def test_each_default_that_it_shows_is_the_default():
@@ -54,3 +59,6 @@ def test_each_default_that_it_shows_is_the_default():
     for name, value in Machine()._asdict().items():
         if value is not None:
             assert shown[name] == value, name
+    for name, value in Server()._asdict().items():
+        if value is not None:
+            assert shown["server"][name] == value, name

@@ -59,6 +59,7 @@ PARTS = {
     "backends": {"audio", "errors", "protocol", "streamer"},
     "decoders": {"audio", "errors", "protocol"},
     "narration": {"audio", "errors", "script", "backends.base"},
+    "dictation": {"errors", "script", "narration", "backends.base"},
     "streamer.player": {"audio", "errors", "backends.base", "playback", "streamer"},
     "streamer": {"audio", "errors", "streamer.player"},
     "script": {"audio", "errors"},
@@ -120,7 +121,7 @@ def test_the_player_knows_no_concrete_backend_codec_or_device():
             assert not imported.startswith("voice_cli.decoders.") or imported.endswith(".base")
 
 
-@pytest.mark.parametrize("folder", ["backends", "decoders"])
+@pytest.mark.parametrize("folder", ["backends", "decoders", "server.encoders"])
 def test_a_table_names_its_modules_and_imports_them_when_they_are_asked_for(folder):
     eager = imports_of(f"{PACKAGE}.{folder}", late=False)
     ours = {name for name in eager if name.startswith(f"{PACKAGE}.{folder}.")}
@@ -133,7 +134,8 @@ HEAVY = {
     "numpy": {"backends", "decoders.samples", "pcm.convert", "streamer.chunks"},
     "sounddevice": {"playback.sinks.device"},
     "openai": {"backends.openai"},
-    "pycurl": {"backends.http", "backends.http_transfer"},
+    "pycurl": set(),  # `backends.curl` loads its extension module
+    "websockets": {"backends.ws_link", "backends.ws_failures"},
     "opuslib": {"decoders.opus"},
     "pydub": {"playback.recorder"},
     "rich": {"cli"},
@@ -141,6 +143,10 @@ HEAVY = {
     "espeakng_loader": {"backends.espeak"},
     "torch": {"streamer.chunks"},
     "asyncio": {"streamer.aio"},
+    "fastapi": set(),
+    "starlette": set(),
+    "uvicorn": set(),
+    "prometheus_client": set(),
     "click": set(),
     "httpx": set(),
     "requests": set(),
@@ -161,7 +167,45 @@ def test_a_heavy_library_is_imported_only_where_it_is_meant_to_be(library):
     }
 
 
-LATE = {"av", "numpy", "sounddevice", "openai", "opuslib", "pydub", "rich", "espeakng_loader", "torch", "audioop"}
+def test_of_the_encoders_one_module_knows_av_and_one_numpy():
+    encoders = [name for name in MODULES if name.startswith("voice_cli.server.encoders")]
+    assert [name for name in encoders if "av" in imports_of(name)] == ["voice_cli.server.encoders.av_codec"]
+    assert [name for name in encoders if "numpy" in imports_of(name)] == ["voice_cli.server.encoders.mulaw"]
+
+
+def test_ray_is_known_only_to_what_runs_on_it_and_that_is_imported_only_where_it_is_wanted():
+    with_ray = {"voice_cli.server.deployment", "voice_cli.server.ray_hosting"}
+    users = {name for name in MODULES if {one.partition(".")[0] for one in imports_of(name)} & {"ray"}}
+    assert users == with_ray
+    assert not any("voice_cli.server.deployment" in imports_of(name, late=False) for name in MODULES)
+    assert "ray" not in imports_of("voice_cli.server.ray_hosting", late=False)
+
+
+WEB = {
+    # library: the modules of the server, or its folders, that may import it; nothing else may
+    "fastapi": {"app", "hosting", "deployment", "routes"},
+    "starlette": {"app", "affinity", "deployment", "errors", "guard", "responses", "sockets", "routes"},
+    "uvicorn": {"hosting"},
+    "websockets": {"hosting"},
+    "prometheus_client": {"metrics"},
+}
+
+
+@pytest.mark.parametrize("library", WEB)
+def test_what_is_said_knows_nothing_of_the_web_that_carries_it(library):
+    prefix = f"{PACKAGE}.server."
+    users = {
+        name.removeprefix(prefix).partition(".")[0]
+        for name in MODULES
+        if name.startswith(prefix) and any(one.partition(".")[0] == library for one in imports_of(name))
+    }
+    assert users <= WEB[library]
+
+
+LATE = {
+    *("av", "numpy", "sounddevice", "openai", "opuslib", "pydub", "rich", "espeakng_loader", "torch", "audioop"),
+    *("fastapi", "starlette", "uvicorn", "prometheus_client"),
+}
 """Those that no module of ours loads by being imported."""
 
 BEHIND = {f"voice_cli.decoders.{name}" for name in ("av_codec", "mpeg", "adts", "flac")}

@@ -35,20 +35,20 @@ def keys_of(settings: type) -> dict[str, Key]:
     return {name: annotation.__metadata__[0] for name, annotation in settings.__annotations__.items()}
 
 
-def _between(low: float, high: float) -> Callable[[float], str | None]:
+def between(low: float, high: float) -> Callable[[float], str | None]:
     return lambda value: None if low <= value <= high else f"must be from {low:g} to {high:g}"
 
 
-def _whole(low: int, high: int) -> Callable[[float], str | None]:
+def whole(low: int, high: int) -> Callable[[float], str | None]:
     return lambda value: None if value in range(low, high + 1) else f"must be a whole number from {low} to {high}"
 
 
-def _one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
+def one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
     names = tuple(choices)
     return lambda value: None if value in names else f"must be one of {', '.join(names)}{_nearest(value, names)}"
 
 
-def _variable_name(value: str) -> str | None:
+def variable_name(value: str) -> str | None:
     return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
 
 
@@ -67,8 +67,8 @@ class Profile(NamedTuple):
     base_url: Annotated[str | None, Key(str, env="VOICE_BASE_URL")] = None
     model: Annotated[str | None, Key(str, env="VOICE_MODEL")] = None
     voice: Annotated[str | None, Key(str, env="VOICE_VOICE")] = None
-    format: Annotated[str | None, Key(str, _one_of(CODECS), env="VOICE_FORMAT")] = None
-    speed: Annotated[float | None, Key(float, _between(0.25, 4), env="VOICE_SPEED")] = None
+    format: Annotated[str | None, Key(str, one_of(CODECS), env="VOICE_FORMAT")] = None
+    speed: Annotated[float | None, Key(float, between(0.25, 4), env="VOICE_SPEED")] = None
     """A factor."""
     instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None
     compute: Annotated[str | None, Key(str, env="VOICE_COMPUTE")] = None
@@ -77,11 +77,11 @@ class Profile(NamedTuple):
     """A folder of voices, for engines whose voices are files."""
     preset: Annotated[str | None, Key(str, env="VOICE_PRESET")] = None
     """One of Chatterbox's."""
-    steps: Annotated[float | None, Key(float, _whole(1, 100))] = None
+    steps: Annotated[float | None, Key(float, whole(1, 100))] = None
     """Of engines that refine their speech in steps: how many."""
-    cfg_scale: Annotated[float | None, Key(float, _between(0, 10))] = None
+    cfg_scale: Annotated[float | None, Key(float, between(0, 10))] = None
     """VibeVoice's guidance."""
-    api_key_env: Annotated[str | None, Key(str, _variable_name, shown=False)] = None
+    api_key_env: Annotated[str | None, Key(str, variable_name, shown=False)] = None
     """The environment variable that has the key."""
     api_key_command: Annotated[str | None, Key(str, shown=False)] = None
     """A command line whose first line of output is the key."""
@@ -98,19 +98,19 @@ class Machine(NamedTuple):
 
     device: Annotated[str | None, Key(str, env="VOICE_DEVICE")] = None
     """Part of a name, or an index."""
-    volume: Annotated[float, Key(float, _between(0, 4), env="VOICE_VOLUME")] = 1.0
+    volume: Annotated[float, Key(float, between(0, 4), env="VOICE_VOLUME")] = 1.0
     """A factor."""
     prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER")] = "auto"
     """Milliseconds, or `auto`."""
-    timeout: Annotated[float, Key(float, _between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
+    timeout: Annotated[float, Key(float, between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
     """Seconds of silence after which a server is given up."""
-    markdown: Annotated[str, Key(str, _one_of(("auto", "on", "off")), env="VOICE_MARKDOWN")] = "auto"
+    markdown: Annotated[str, Key(str, one_of(("auto", "on", "off")), env="VOICE_MARKDOWN")] = "auto"
     """Whether the text is read as Markdown."""
-    pause: Annotated[float, Key(float, _between(0, 10), env="VOICE_PAUSE")] = 0.3
+    pause: Annotated[float, Key(float, between(0, 10), env="VOICE_PAUSE")] = 0.3
     """Seconds between two sentences that were spoken one by one."""
-    flush_after: Annotated[float, Key(float, _between(0.05, 60), env="VOICE_FLUSH_AFTER")] = 0.6
+    flush_after: Annotated[float, Key(float, between(0.05, 60), env="VOICE_FLUSH_AFTER")] = 0.6
     """Seconds in which no text came after which what there is is spoken."""
-    lookahead: Annotated[int, Key(int, _between(1, 16), env="VOICE_LOOKAHEAD")] = 1
+    lookahead: Annotated[int, Key(int, between(1, 16), env="VOICE_LOOKAHEAD")] = 1
     """Utterances that are asked for ahead of the one that arrives."""
 
 
@@ -125,6 +125,8 @@ class Config(NamedTuple):
     """The keys of `Machine` that the file sets."""
     pronounce: Mapping[str, str] = {}
     """How words are said."""
+    server: Mapping[str, Any] = {}
+    """The table [server], as it stands: `server.settings` checks it."""
 
 
 class Settings(NamedTuple):
@@ -181,7 +183,7 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
 
 
 def _checked(path: str, tree: dict[str, Any]) -> Config:
-    known = {"profile", "profiles", "pronounce", *Machine._fields}
+    known = {"profile", "profiles", "pronounce", "server", *Machine._fields}
     for key in tree:
         if key not in known:
             _refuse_secret(f"{path}: {key}", key)
@@ -195,7 +197,7 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: profiles.{name} must be a table, [profiles.{name}]")
-        values = _checked_table(path, f"profiles.{name}.", table, Profile)
+        values = checked_table(path, f"profiles.{name}.", table, Profile)
         if values.get("api_key_env") and values.get("api_key_command"):
             raise ConfigError(f"{path}: profiles.{name} has both api_key_env and api_key_command", hint="keep one")
         profiles[name] = Profile(**values)
@@ -204,12 +206,21 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
         raise ConfigError(f"{path}: profile must be the name of a profile, as a string")
     if chosen is not None and chosen not in profiles:
         raise ConfigError(f"{path}: profile names {chosen!r}, which is not there{_nearest(chosen, profiles)}")
-    machine = {key: tree[key] for key in tree if key not in ("profile", "profiles", "pronounce")}
+    server = tree.get("server", {})
+    if not isinstance(server, dict):
+        raise ConfigError(f"{path}: server must be a table, [server]")
+    machine = {key: tree[key] for key in tree if key in Machine._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
-    return Config(path, True, chosen, profiles, _checked_table(path, "", machine, Machine), pronounce)
+    return Config(path, True, chosen, profiles, checked_table(path, "", machine, Machine), pronounce, server)
 
 
-def _checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
+def checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Check a table of the file against a class of settings.
+
+    Raises:
+        ConfigError: names the key, what is wrong with it, and the nearest right one.
+
+    """
     known = keys_of(kind)
     values = {}
     for key, value in table.items():
@@ -282,14 +293,8 @@ def settle(
     origins.update({key: f"profile {name}" for key, value in profile.items() if value is not None})
     machine = {**Machine()._asdict(), **config.machine}
     origins.update(dict.fromkeys(config.machine, config.path))
-    for layer, kind in ((profile, Profile), (machine, Machine)):
-        for setting, key in keys_of(kind).items():
-            if key.env and environment.get(key.env):
-                layer[setting] = _from_environment(key.env, environment[key.env], key)
-                origins[setting] = f"${key.env}"
-            if flags.get(setting) is not None:
-                layer[setting] = flags[setting]
-                origins[setting] = f"--{setting.replace('_', '-')}"
+    origins.update(lay_over(profile, Profile, flags, environment))
+    origins.update(lay_over(machine, Machine, flags, environment))
     if profile["backend"] is None:
         asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
         profile["backend"] = "http" if asks_server else "espeak"
@@ -304,6 +309,26 @@ def settle(
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
     return Settings(name, Profile(**profile), Machine(**machine), config.pronounce, origins)
+
+
+def lay_over(
+    layer: dict[str, Any], kind: type, flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Lay what the environment and the flags say over the values of a class of settings; give what came from where.
+
+    Raises:
+        ConfigError: the environment has a value that cannot be.
+
+    """
+    origins = {}
+    for setting, key in keys_of(kind).items():
+        if key.env and environment.get(key.env):
+            layer[setting] = _from_environment(key.env, environment[key.env], key)
+            origins[setting] = f"${key.env}"
+        if flags.get(setting) is not None:
+            layer[setting] = flags[setting]
+            origins[setting] = f"--{setting.replace('_', '-')}"
+    return origins
 
 
 def _from_environment(variable: str, text: str, key: Key) -> Any:

@@ -115,7 +115,7 @@ async def listen(port, text, lead, step):
     """Take a stream as it would be played, `lead` seconds after its first byte; give how late each piece was."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
     body = json.dumps({"input": text, **BODY}).encode()
-    head = f"POST /v1/audio/speech HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = "POST /v1/audio/speech HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     began = time.perf_counter()
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     status = await reader.readuntil(b"\r\n\r\n")
@@ -198,7 +198,7 @@ def streams(count, seconds):
 async def _leave(port, chance):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"input": SENTENCE * 100, "sample_rate": 8000, **BODY}).encode()
-    head = f"POST /v1/audio/speech HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = "POST /v1/audio/speech HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await asyncio.sleep(chance.random() * 0.1)
     if chance.random() < 0.5:
@@ -221,13 +221,14 @@ async def _leavers(port, pid, count):
     for _ in range(count // 50):
         await asyncio.gather(*(_leave(port, chance) for _ in range(50)))
         began = time.perf_counter()
-        while await _active(port):
+        while await _active(port):  # noqa: ASYNC110  the event is in another process
             await asyncio.sleep(0.005)
         waits.append(time.perf_counter() - began)
         before = before or rss(pid)
     print(
         f"- {count} clients, 50 at once, that leave within 0.1 s: all streams over "
-        f"{1000 * statistics.median(waits):.0f} ms after the last of 50 left (median; worst {1000 * max(waits):.0f} ms)\n"
+        f"{1000 * statistics.median(waits):.0f} ms after the last of 50 left "
+        f"(median; worst {1000 * max(waits):.0f} ms)\n"
         f"- memory after the first 50: {before:.0f} MB; after all: {rss(pid):.0f} MB"
     )
 
@@ -253,8 +254,10 @@ async def _flat(port, pid, minutes):
     await asyncio.gather(watch(), *(one(random.Random(seed)) for seed in range(30)))
     tenth = max(1, len(sizes) // 10)
     tenths = [max(sizes[at : at + tenth]) for at in range(0, len(sizes), tenth)]
-    print(f"- 30 listeners without a pause for {minutes:g} minutes: MB at most in each tenth: "
-          f"{', '.join(f'{size:.0f}' for size in tenths)}")
+    print(
+        f"- 30 listeners without a pause for {minutes:g} minutes: MB at most in each tenth: "
+        f"{', '.join(f'{size:.0f}' for size in tenths)}"
+    )
 
 
 def flat(minutes):

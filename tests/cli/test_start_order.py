@@ -81,4 +81,5 @@ def test_a_config_file_brings_its_parser_and_nothing_else(environment, tmp_path,
     config = {**environment, "VOICE_CONFIG": str(tmp_path / "config.toml")}
     more = modules_before_request(*arguments, environment=config) - without
     assert "tomllib" in more
-    assert {name.partition(".")[0] for name in more} <= {"__future__", "tomllib", "string", "_string", "datetime", "_datetime"}
+    theirs = {"__future__", "tomllib", "string", "_string", "datetime", "_datetime"}
+    assert {name.partition(".")[0] for name in more} <= theirs

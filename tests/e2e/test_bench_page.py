@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from support.browser import SCHEMES, find_browser
+from support.browser import SCHEMES, contrast, find_browser, rgb
 from support.server import Answer, SpeechServer
 from support.sound import VOICE, speech
 
@@ -79,23 +79,6 @@ def scheme(request):
 @pytest.fixture(scope="module")
 def probed(browser, page, scheme):
     return browser.ask(page, scheme, PROBE, WIDE)
-
-
-def rgb(colour):
-    """Read `rgb(1, 2, 3)`."""
-    return tuple(int(float(part)) for part in colour.partition("(")[2].rstrip(")").split(",")[:3])
-
-
-def contrast(one, other):
-    """Compute WCAG 2.2's contrast ratio, 1 to 21."""
-
-    def luminance(colour):
-        parts = [value / 255 for value in colour]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def size(box):

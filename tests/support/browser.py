@@ -13,6 +13,8 @@ import av
 import numpy as np
 import pytest
 
+from support.tab import Tab
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 FLAGS = (
@@ -72,6 +74,11 @@ class Browser:
         assert answer, done.stderr
         return json.loads(unescape(answer[1]))
 
+    def open(self, *flags: str) -> Tab:
+        """Open an empty page that a test drives; what it plays no device gets."""
+        self._starts += 1
+        return Tab([self._program, *FLAGS, "--disable-audio-output", *flags], self._folder / f"profile-{self._starts}")
+
     def _start(self, page: Path, scheme: str, *flags: str) -> subprocess.CompletedProcess[str]:
         self._starts += 1
         profile = self._folder / f"profile-{self._starts}"
@@ -89,3 +96,20 @@ def find_browser(folder: Path) -> Browser:
             pytest.fail(reason)
         pytest.skip(reason)
     return Browser(program, folder)
+
+
+def rgb(colour):
+    """Read `rgb(1, 2, 3)`."""
+    return tuple(int(float(part)) for part in colour.partition("(")[2].rstrip(")").split(",")[:3])
+
+
+def contrast(one, other):
+    """Compute WCAG 2.2's contrast ratio, 1 to 21."""
+
+    def luminance(colour):
+        parts = [value / 255 for value in colour]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -11,6 +11,7 @@ import typer
 
 from voice_cli import __version__
 from voice_cli.audio import CODECS
+from voice_cli.backends import LOCAL
 from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
 
 _EXAMPLES = "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)])
@@ -145,6 +146,56 @@ def engines(
     from voice_cli.cli.engines import list_engines
 
     raise typer.Exit(list_engines(test=test, as_json=json, debug=debug))
+
+
+@app.command("serve")
+def serve(
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", help="Serve this profile's engine.", autocompletion=_complete_profile),
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="|".join(LOCAL), help="Who speaks (espeak).")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The engine's model.")] = None,
+    voices: Annotated[
+        str | None, typer.Option("--voices", metavar="DIR", help="A folder of voices, where voices are files.")
+    ] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Where to listen (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="0: any that is free (8880).")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option("--api-key-env", metavar="NAME", help="The variable with the key to ask for.")
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a key.")] = False,
+    cors: Annotated[
+        str | None, typer.Option("--cors", metavar="ORIGINS", help="Whose pages may ask: origins, or '*'.")
+    ] = None,
+    max_streams: Annotated[int | None, typer.Option("--max-streams", help="Streams at once (128).")] = None,
+    max_text: Annotated[int | None, typer.Option("--max-text", help="Characters of a request (20000).")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="With several engines, on Ray Serve.")] = False,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", help="How many, with --ray (one, and more as they are needed).")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but faults: no access log.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """Serve speech as it is made, by HTTP and WebSocket: OpenAI's API and others."""
+    from voice_cli.cli.serve import serve
+
+    flags = {
+        "profile": profile,
+        "engine": engine,
+        "model": model,
+        "voices": voices,
+        "host": host,
+        "port": port,
+        "api_key_env": api_key_env,
+        "cors": cors,
+        "max_streams": max_streams,
+        "max_text": max_text,
+        "replicas": replicas,
+    }
+    raise typer.Exit(serve(flags, ray=ray, insecure=insecure, quiet=quiet, debug=debug))
 
 
 config_app = typer.Typer(no_args_is_help=True, help="See and make the config file.")

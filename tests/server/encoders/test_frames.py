@@ -34,6 +34,17 @@ def test_the_end_is_filled_up_with_the_silence_of_mulaw():
     assert frames.finish() == []
 
 
+@given(data=st.binary(max_size=1000), cuts=st.lists(st.integers(0, 200), max_size=30), size=st.integers(1, 170))
+def test_the_last_may_be_left_short(data, cuts, size):
+    frames, given, at = Frames(size, fill=None), [], 0
+    for count in cuts:
+        given += frames.cut(data[at : at + count])
+        at += count
+    given += frames.cut(data[at:]) + frames.finish()
+    assert b"".join(given) == data
+    assert all(len(frame) == size for frame in given[:-1])
+
+
 @pytest.mark.parametrize("pieces", [[b""], []])
 def test_nothing_gives_nothing(pieces):
     frames = Frames()

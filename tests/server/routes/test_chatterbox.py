@@ -1,0 +1,581 @@
+"""The Chatterbox document's endpoints: its messages, and each fault of its server shown not to be ours."""
+
+import base64
+import contextlib
+import itertools
+import json
+
+import pytest
+
+from support.encoding import decoded, encoded
+from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
+from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends.chatterbox_presets import PRESETS
+from voice_cli.protocol.wav import wav_header
+from voice_cli.server.settings import Server, ServerSettings
+
+WHOLE, STREAM = "/ws/synthesize", "/ws/synthesize-stream"
+SENTENCES = ["This is the first sentence of two.", "And here is the second of them.", "A third stands alone."]
+THREE = f"{SENTENCES[0]}\n{SENTENCES[1]}\n\n{SENTENCES[2]}"
+NO_IDS = [
+    "alice\n",
+    "../alice",
+    "/etc/passwd",
+    "a/b",
+    "http://evil.example/x",
+    "file:x",
+    "",
+    "a b",
+    "..",
+    "x" * 101,
+    "\0",
+]
+SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
+
+
+def is_last(message):
+    return bool(message.get("is_final")) or message.get("type") == "complete" or "error" in message
+
+
+def exchange(websocket, request):
+    """Ask /ws/synthesize; give the audio messages, and the last one."""
+    tell(websocket, request)
+    *audio, last = hear_until(websocket, is_last)
+    return audio, last
+
+
+def say_whole(app, text, **fields):
+    """Ask /ws/synthesize; give the sound of each message, and the last message."""
+    with app.connect(WHOLE) as websocket:
+        audio, last = exchange(websocket, {"text": text, "voice_id": "alice", **fields})
+    assert [message["chunk_index"] for message in audio] == list(range(len(audio)))
+    assert not any(message["is_final"] for message in audio)
+    return [base64.b64decode(message["audio"]) for message in audio], last
+
+
+def say_pieces(app, pieces, **fields):
+    """Ask /ws/synthesize-stream; give the sound of each message, and all messages."""
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init", "voice_id": "alice", **fields})
+        assert hear(websocket)["type"] == "ready"
+        tell(websocket, *({"type": "text", "content": piece} for piece in pieces), {"type": "end"})
+        messages = hear_until(websocket, is_last)
+    return [base64.b64decode(message["audio"]) for message in messages if message["type"] == "audio"], messages
+
+
+def say_batch(app, text, **fields):
+    """Ask POST /synthesize; give the sound of each piece."""
+    answer = app.request("POST", "/synthesize", {"text": text, "voice_id": "alice", **fields})
+    assert answer.status == 200
+    audio = answer.json["audio"]
+    return [base64.b64decode(piece) for piece in (audio if isinstance(audio, list) else [audio])]
+
+
+def whole_pcm(app, text):
+    """Give what the engine makes of a text, joined, in one piece."""
+    return app.request("POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}).body
+
+
+# The sound, by each of the three endpoints.
+
+SAYINGS = {
+    WHOLE: lambda app, text, **fields: say_whole(app, text, **fields)[0],
+    STREAM: lambda app, text, **fields: say_pieces(app, [text], **fields)[0],
+    "/synthesize": say_batch,
+}
+
+
+@pytest.fixture(params=SAYINGS)
+def say(request, app):
+    return lambda text, **fields: SAYINGS[request.param](app, text, **fields)
+
+
+def test_pcm_is_what_the_engine_made_to_the_sample(say, app):
+    assert b"".join(say(THREE, output_format="pcm")) == whole_pcm(app, THREE)
+
+
+def test_mulaw_in_pieces_is_the_whole_converted_at_once(say, app, engine):
+    engine.give(lambda request: [sound_of(request.text, 0.2113)])
+    frames = say(THREE)
+    _, whole = encoded("mulaw", MONO24, whole_pcm(app, THREE))
+    assert b"".join(frames) == whole + b"\xff" * (-len(whole) % 160)
+
+
+def test_every_frame_has_160_bytes_across_chunks_and_utterances(say, engine):
+    engine.give(lambda request: [sound_of(request.text, 0.2113)])
+    assert {len(frame) for frame in say(THREE)} == {160}
+
+
+def test_wav_has_one_header_a_stream(say, app):
+    pieces = say(THREE, output_format="wav")
+    sound = b"".join(pieces)
+    assert sound.count(b"RIFF") == sound.count(b"WAVE") == 1
+    assert sound == wav_header(MONO24, None) + whole_pcm(app, THREE)
+
+
+CHUNK_FRAMES = [1, 119, 1, 1, 120, 121, 5, 2_000, 1, 7, 80, 240, 3]
+"""Of which the document's server dropped what is shorter than 120, and raised at one."""
+
+
+def short_chunks(request):
+    pcm = sound_of(request.text)
+    at = 0
+    for frames in itertools.cycle(CHUNK_FRAMES):
+        if at == len(pcm):
+            return
+        yield pcm[at : at + 2 * frames]
+        at = min(len(pcm), at + 2 * frames)
+
+
+@pytest.mark.parametrize("endpoint", SAYINGS)
+def test_no_short_chunk_is_lost_and_no_join_is_heard(endpoint, serve_app):
+    app = serve_app(MadeEngine(short_chunks))
+    text = "Cut as nobody would cut it."
+    assert b"".join(SAYINGS[endpoint](app, text, output_format="pcm")) == sound_of(text)
+    _, whole = encoded("mulaw", MONO24, sound_of(text))
+    assert b"".join(SAYINGS[endpoint](app, text)) == whole + b"\xff" * (-len(whole) % 160)
+
+
+def test_a_chunk_longer_than_any_message_should_be_is_given_whole(serve_app):
+    pcm = sound_of("long", 40.0)
+    app = serve_app(MadeEngine(lambda _request: [pcm]))
+    assert b"".join(say_whole(app, "Long.", output_format="pcm")[0]) == pcm
+
+
+def test_the_engines_rate_is_told_and_kept(serve_app):
+    audio_format = AudioFormat(22_050, 1)
+    app = serve_app(MadeEngine(audio_format=audio_format))
+    with app.connect(WHOLE) as websocket:
+        audio, _ = exchange(websocket, {"text": "Hello.", "output_format": "wav"})
+    assert {(message["format"], message["sample_rate"]) for message in audio} == {("wav", 22_050)}
+    data = b"".join(base64.b64decode(message["audio"]) for message in audio)
+    assert decoded(Encoding("wav", audio_format), data) == sound_of("Hello.", audio_format=audio_format)
+
+
+# Its messages.
+
+
+def test_the_last_message_tells_of_all(app):
+    frames, last = say_whole(app, THREE)
+    assert last["audio"] is None
+    assert last["is_final"] is True
+    assert last["chunk_index"] == last["total_chunks"] == last["total_mulaw_chunks"] == len(frames)
+    assert 0 < last["first_chunk_ms"] <= last["total_ms"]
+    assert last["latency"]["total"] > 0
+    assert last["backend"] == "made"
+
+
+def test_only_mulaw_is_counted_as_mulaw(app):
+    _, last = say_whole(app, THREE, output_format="pcm")
+    assert last["total_mulaw_chunks"] == 0 < last["total_chunks"]
+
+
+def test_a_session_says_one_text_after_another(app, engine):
+    with app.connect(WHOLE) as websocket:
+        tell(websocket, {"text": "One.", "output_format": "pcm"}, {"text": "Two.", "output_format": "pcm"})
+        for text in ("One.", "Two."):
+            *audio, _ = hear_until(websocket, is_last)
+            assert audio[0]["chunk_index"] == 0
+            assert b"".join(base64.b64decode(message["audio"]) for message in audio) == sound_of(text)
+    assert [request.text for request in engine.requests] == ["One.", "Two."]
+
+
+def test_a_stream_tells_its_sentences(app):
+    _, messages = say_pieces(app, [THREE], output_format="pcm")
+    kinds = [message["type"] for message in messages]
+    assert kinds[-1] == "complete"
+    ends = [message for message in messages if message["type"] == "sentence_complete"]
+    assert [THREE[: end["text_end"]].rpartition("\n")[2].strip() for end in ends] == SENTENCES
+    assert sum(end["chunks_in_sentence"] for end in ends) == kinds.count("audio") == messages[-1]["total_chunks"]
+    heard = 0
+    for message in messages:
+        if message["type"] == "audio":
+            heard += len(base64.b64decode(message["audio"]))
+        elif message["type"] == "sentence_complete":
+            assert message["audio_ms"] == pytest.approx(heard / 48, abs=0.1)
+
+
+def test_sound_comes_before_the_text_is_over(app, engine):
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"}, {"type": "text", "content": "The first sentence is here. And"})
+        assert hear(websocket)["type"] == "ready"
+        assert hear(websocket)["type"] == "audio"
+        tell(websocket, {"type": "text", "content": " more."}, {"type": "end"})
+        assert hear_until(websocket, is_last)[-1]["type"] == "complete"
+    assert [request.text for request in engine.requests] == ["The first sentence is here.", "And more."]
+
+
+def test_one_text_is_not_joined_to_the_next_of_a_session(app, engine):
+    with app.connect(STREAM) as websocket:
+        for text in ("One", "Two"):
+            tell(websocket, {"type": "init"}, {"type": "text", "content": text}, {"type": "end"})
+            messages = hear_until(websocket, is_last)
+            assert messages[0]["type"] == "ready"
+            assert messages[1]["chunk_index"] == 0
+    assert [request.text for request in engine.requests] == ["One", "Two"]
+
+
+def test_nothing_to_say_is_complete_without_a_first_chunk(app, engine):
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"}, {"type": "end"})
+        assert hear(websocket)["type"] == "ready"
+        complete = hear(websocket)
+    assert complete["type"] == "complete"
+    assert complete["total_chunks"] == 0
+    assert complete.get("first_chunk_ms") is None
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_an_engine_without_a_sound_is_an_error_and_not_complete(path, serve_app):
+    app = serve_app(MadeEngine(lambda request: [] if request.text != "Hi." else [bytes(20)]))
+    with app.connect(path) as websocket:
+        tell(websocket, {"text": "Hello."}) if path == WHOLE else tell(
+            websocket, {"type": "init"}, {"type": "text", "content": "Hello."}, {"type": "end"}
+        )
+        assert "no sound" in hear_until(websocket, is_last)[-1]["error"]
+
+
+def test_an_engine_that_fails_is_an_error_and_the_session_goes_on(serve_app):
+    def pieces(request):
+        yield sound_of(request.text)
+        if "fail" in request.text:
+            yield RuntimeError("it broke")
+
+    app = serve_app(MadeEngine(pieces))
+    with app.connect(WHOLE) as websocket:
+        audio, last = exchange(websocket, {"text": "Now fail.", "output_format": "pcm"})
+        assert "it broke" in last["error"]
+        audio, last = exchange(websocket, {"text": "Now speak.", "output_format": "pcm"})
+        assert b"".join(base64.b64decode(message["audio"]) for message in audio) == sound_of("Now speak.")
+        assert last["is_final"]
+    assert [report.outcome for report in app.reports] == ["truncated", None]
+
+
+# The splitter, through the socket, a character at a time.
+
+
+def spoken(app, engine, text):
+    say_pieces(app, text)
+    said = [request.text for request in engine.requests]
+    engine.requests.clear()
+    return said
+
+
+def test_the_text_is_not_cut_inside_words_and_times(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    said = spoken(
+        app, engine, "Well, this is a longer test sentence. Please come and visit at 3.30 pm. Bring some food."
+    )
+    assert said[0] == "Well, this is a longer test sentence."
+    assert any("3.30 pm" in text for text in said)
+
+
+def test_chinese_is_split(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    said = spoken(app, engine, "今天天气很好。我们去公园吧！你说呢？好的。")
+    assert said[0] == "今天天气很好。"
+    assert len(said) > 1
+
+
+def test_text_without_marks_is_not_gathered_without_end(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"})
+        tell(websocket, *({"type": "text", "content": "and so on "} for _ in range(100)))
+        assert hear_until(websocket, lambda message: message["type"] == "sentence_complete")
+    assert all(len(request.text) <= 400 for request in engine.requests)
+
+
+def test_a_flush_lets_what_came_be_spoken(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    sent = ""
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"})
+        for said in ("No mark", "No mark and *Markdown*. ", "No mark and *Markdown*. Again"):
+            tell(websocket, {"type": "text", "content": said[len(sent) :], "flush": True})
+            sent = said
+            end = hear_until(websocket, lambda message: message["type"] == "sentence_complete")[-1]
+            assert end["text_end"] == len(sent)
+    assert [request.text for request in engine.requests] == ["No mark", "and Markdown.", "Again"]
+
+
+# Voices.
+
+
+@pytest.mark.parametrize("voice", NO_IDS)
+def test_what_is_no_id_is_refused_everywhere(voice, app, engine):
+    with app.connect(WHOLE) as websocket:
+        assert "error" in exchange(websocket, {"text": "Hello.", "voice_id": voice})[1]
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init", "voice_id": voice})
+        assert hear(websocket)["type"] == "error"
+    for method, path, body in (
+        ("POST", "/synthesize", {"text": "Hello.", "voice_id": voice}),
+        ("POST", "/preload", ["alice", voice]),
+        ("POST", "/warmup?voice_id=" + "".join(f"%{byte:02x}" for byte in voice.encode()), None),
+    ):
+        answer = app.request(method, path, body)
+        assert answer.status == 400, (path, answer)
+    assert engine.requests == []
+
+
+def test_a_failed_init_keeps_no_voice(app, engine):
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init", "voice_id": "alice"})
+        assert hear(websocket)["type"] == "ready"
+        tell(websocket, {"type": "init", "voice_id": "nobody"})
+        assert hear(websocket)["code"] == "voice_not_found"
+        tell(websocket, {"type": "text", "content": "Whose voice? "}, {"type": "end"})
+        assert [hear(websocket)["code"] for _ in range(2)] == ["no_session", "no_session"]
+    assert engine.requests == []
+
+
+def test_the_voice_is_the_one_that_was_asked_for(say, app, engine):
+    say("Hello.", voice_id="bob")
+    assert [request.voice for request in engine.requests] == ["bob"]
+
+
+def test_preload_tells_which_voices_are_there(app):
+    answer = app.request("POST", "/preload", ["alice", "nobody"])
+    assert answer.json["preloaded"] == {"alice": True, "nobody": False}
+
+
+def test_warmup_lets_the_voice_say_a_word(app, engine):
+    answer = app.request("POST", "/warmup?voice_id=bob")
+    assert answer.json["ready"] is True
+    assert [(request.text, request.voice, request.preset) for request in engine.requests] == [
+        ("Hi.", "bob", "realtime")
+    ]
+
+
+# Presets.
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_reach_the_engine(preset, say, engine):
+    say(THREE, preset=preset)
+    assert len(engine.requests) == 3
+    assert {request.preset for request in engine.requests} == {preset}
+
+
+def test_presets_that_nobody_chose_are_the_documents(app, engine):
+    say_whole(app, "Hello.")
+    say_pieces(app, ["Hello."])
+    say_batch(app, "Hello.")
+    assert [request.preset for request in engine.requests] == ["balanced", "adaptive", "balanced"]
+
+
+def test_a_preset_that_there_is_not_is_refused(app, engine):
+    with app.connect(WHOLE) as websocket:
+        assert "preset" in exchange(websocket, {"text": "Hello.", "preset": "loud"})[1]["error"]
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init", "preset": "loud"})
+        assert "preset" in hear(websocket)["error"]
+    assert app.request("POST", "/synthesize", {"text": "a", "voice_id": "alice", "preset": "loud"}).status == 400
+    assert engine.requests == []
+
+
+def test_the_speed_reaches_the_engine(say, engine):
+    say("Hello.", speed=1.5)
+    assert [request.speed for request in engine.requests] == [1.5]
+
+
+# What cannot be.
+
+BAD = [
+    "{",
+    "[1, 2",
+    "null",
+    "3",
+    '"text"',
+    "[]",
+    "{}",
+    '{"text": 3}',
+    '{"text": ""}',
+    '{"text": " \\n"}',
+    '{"text": "a", "output_format": "mp3"}',
+    '{"text": "a", "speed": 9}',
+    '{"text": "a", "speed": NaN}',
+    '{"type": "hello"}',
+    '{"type": "text"}',
+    '{"type": "text", "content": 3}',
+    '{"type": "end"}',
+    "[" * 100_000,
+    b"\0\1",
+]
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_a_session_survives_what_it_cannot_read(path, app, engine):
+    with app.connect(path) as websocket:
+        for bad in BAD:
+            websocket.send(bad)
+            assert "error" in hear(websocket), bad
+        if path == WHOLE:
+            assert exchange(websocket, {"text": "Hello."})[1]["is_final"]
+        else:
+            tell(websocket, {"type": "init"}, {"type": "text", "content": "Hello."}, {"type": "end"})
+            assert hear_until(websocket, is_last)[-1]["type"] == "complete"
+    assert [request.text for request in engine.requests] == ["Hello."]
+
+
+def test_errors_have_the_endpoints_shape(app):
+    with app.connect(WHOLE) as websocket:
+        assert "type" not in exchange(websocket, {})[1]
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "end"})
+        assert hear(websocket)["type"] == "error"
+
+
+def test_limits(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, max_text=50)
+    with app.connect(WHOLE) as websocket:
+        assert exchange(websocket, {"text": "a" * 51})[1]["code"] == "too_long"
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"}, {"type": "text", "content": "a" * 51})
+        assert hear(websocket)["type"] == "ready"
+        assert hear(websocket)["code"] == "too_long"
+    assert app.request("POST", "/synthesize", {"text": "a" * 51, "voice_id": "alice"}).status == 400
+    assert engine.requests == []
+
+
+def test_a_message_larger_than_any_should_be_ends_the_session(app):
+    with app.connect(WHOLE) as websocket:
+        websocket.send(json.dumps({"text": "a" * (1 << 20)}))
+        assert hear_all(websocket).code == 1009
+
+
+def test_a_session_does_not_gather_texts_without_end(app, engine):
+    engine.hold()
+    with app.connect(WHOLE) as websocket:
+        tell(websocket, *({"text": "Hello."} for _ in range(70)))
+        assert hear(websocket)["code"] == "rate_limit_exceeded"
+
+
+def test_as_many_streams_as_may_be(serve_app):
+    engine = MadeEngine()
+    app = serve_app(engine, max_streams=1)
+    engine.hold()
+    with app.connect(WHOLE) as first, app.connect(WHOLE) as second:
+        tell(first, {"text": "Hello."})
+        engine.wait_for_requests(1)
+        assert exchange(second, {"text": "Hello."})[1]["code"] == "rate_limit_exceeded"
+        assert app.request("POST", "/synthesize", {"text": "a", "voice_id": "alice"}).status == 429
+        engine.let_go()
+        assert hear_until(first, is_last)[-1]["is_final"]
+        assert exchange(second, {"text": "Hello."})[1]["is_final"], "there is room again"
+
+
+# While it speaks, and when nobody listens any more.
+
+
+def begin(websocket, path):
+    """Ask for a text without end, and hear its first sound."""
+    if path == WHOLE:
+        tell(websocket, {"text": "Hello."})
+    else:
+        tell(websocket, {"type": "init"}, {"type": "text", "content": "Hello there. More"})
+        assert hear(websocket)["type"] == "ready"
+    assert hear(websocket)["audio"]
+
+
+@pytest.fixture
+def endless(serve_app):
+    """A server whose engine speaks on and on, a piece of 50 ms at a time as it is released."""
+    engine = MadeEngine(
+        lambda request: itertools.repeat(sound_of(request.text, 0.05)) if request.text != "Hi." else [bytes(9600)]
+    )
+    app = serve_app(engine)
+    engine.hold()
+    engine.release(2)
+    return app, engine
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_health_answers_while_speech_is_made(path, endless):
+    app, engine = endless
+    with app.connect(path) as websocket:
+        begin(websocket, path)
+        assert engine.live == 1
+        health = app.request("GET", "/health")
+        assert health.status == 200
+        assert health.json["streams"] == 1
+
+
+@pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_the_generation_of_a_client_that_leaves_is_gone(path, leave, endless):
+    app, engine = endless
+    with app.connect(path) as websocket:
+        begin(websocket, path)
+        assert engine.live == 1
+        leave(websocket)
+        engine.wait_until_idle()
+        (report,) = app.wait_for_reports(1)
+    assert (report.outcome, report.reason) == ("cancelled", "left")
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_a_client_that_takes_nothing_is_given_up(path, serve_app, no_lead):
+    engine = MadeEngine(
+        lambda request: itertools.repeat(sound_of(request.text, 1.0)) if request.text != "Hi." else [bytes(9600)]
+    )
+    app = serve_app(engine, stall_timeout=0.2)
+    with app.connect(path, max_queue=1, close_timeout=0.1) as websocket:
+        tell(websocket, {"text": "Hello.", "output_format": "pcm"}) if path == WHOLE else tell(
+            websocket, {"type": "init", "output_format": "pcm"}, {"type": "text", "content": "Hello there. More"}
+        )
+        (report,) = app.wait_for_reports(1)
+        assert (report.outcome, report.reason) == ("cancelled", "stalled")
+        engine.wait_until_idle()
+
+
+@pytest.mark.parametrize("path", [WHOLE, STREAM])
+def test_cancel_stops_the_speech_and_not_the_session(path, endless):
+    app, engine = endless
+    with app.connect(path) as websocket:
+        begin(websocket, path)
+        tell(websocket, {"type": "cancel"})
+        complete = hear_until(websocket, is_last)[-1]
+        assert complete["cancelled"] is True
+        assert complete.get("first_chunk_ms") is None
+        engine.wait_until_idle()
+        engine.release(2)
+        begin(websocket, path)
+    assert app.wait_for_reports(1)[0].reason == "asked"
+
+
+def test_a_new_init_ends_the_text_before_it(app, engine):
+    with app.connect(STREAM) as websocket:
+        tell(websocket, {"type": "init"}, {"type": "text", "content": "One"}, {"type": "init", "voice_id": "bob"})
+        tell(websocket, {"type": "text", "content": "Two"}, {"type": "end"})
+        kinds = [message["type"] for message in hear_until(websocket, is_last)]
+        kinds += [message["type"] for message in hear_until(websocket, is_last)]
+    assert kinds.count("complete") == kinds.count("ready") == 2
+    assert [(request.text, request.voice) for request in engine.requests] == [("One", None), ("Two", "bob")]
+
+
+def test_a_server_that_stops_says_so(endless):
+    app, _engine = endless
+    with app.connect(WHOLE) as websocket:
+        begin(websocket, WHOLE)
+        app.stop()
+        assert hear_all(websocket).code in (1001, 1012)
+
+
+def test_many_sessions_end_with_the_app():
+    engine = MadeEngine()
+    with contextlib.ExitStack() as sockets, SpeechApp(engine) as app:
+        engine.hold()
+        for _ in range(5):
+            tell(sockets.enter_context(app.connect(WHOLE)), {"text": "Hello."})
+        engine.wait_for_requests(1)
+    engine.wait_until_idle()
+    assert {report.reason for report in app.reports} == {"shutdown"}

@@ -1,0 +1,591 @@
+"""Calls: what Twilio is sent and when, what an application is told, and who may speak."""
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.encoding import encoded
+from support.sessions import half_close, hear_all, leave_rudely, tell
+from support.speech_app import MONO24, MadeEngine, sound_of
+from support.twilio import MEDIA, Caller, start_message
+from voice_cli.audio import Encoding
+from voice_cli.script.line import plain_line
+from voice_cli.server.routes import twilio
+from voice_cli.server.routes.twilio import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
+from voice_cli.server.settings import Server, ServerSettings
+from voice_cli.server.speech import Began, Order, Speech
+
+PATH = "/twilio"
+FRAME = 0.02
+"""Seconds."""
+NUMBERS = itertools.count(1000)
+"""Of the calls: no two streams have one name."""
+SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
+
+
+@pytest.fixture
+def call(app):
+    """Begin a call, with the parameters of its TwiML."""
+    with contextlib.ExitStack() as sockets:
+
+        def begin(on=app, **parameters):
+            websocket = sockets.enter_context(on.connect(PATH))
+            return Caller(websocket, f"MZ{next(NUMBERS)}", **parameters)
+
+        yield begin
+
+
+def say(app, caller, text, key=None, **fields):
+    return app.request("POST", f"/twilio/{caller.stream_sid}/say", {"text": text, **fields}, key=key)
+
+
+def clear(app, caller, key=None):
+    return app.request("POST", f"/twilio/{caller.stream_sid}/clear", key=key)
+
+
+def wait_for_the_start_of(caller, app):
+    while clear(app, caller).status == 404:
+        continue
+
+
+def mulaw(pcm):
+    """Convert the whole at once, and fill up the last frame."""
+    _, data = encoded("mulaw", MONO24, pcm)
+    return data + b"\xff" * (-len(data) % 160)
+
+
+def joined(*texts, seconds):
+    """Put utterances together, with the pauses between them."""
+    return bytes(2 * 7_200).join(sound_of(text, seconds) for text in texts)
+
+
+# What is said.
+
+
+def test_the_text_of_the_twiml_is_said(call, engine):
+    caller = call(text="Hello there.")
+    caller.wait_for_marks(1)
+    assert caller.sound == mulaw(sound_of("Hello there."))
+    assert [request.text for request in engine.requests] == ["Hello there."]
+
+
+def test_a_text_is_said_into_the_call(call, app, engine):
+    caller = call()
+    wait_for_the_start_of(caller, app)
+    answer = say(app, caller, "Hello there.")
+    assert (answer.status, answer.json) == (200, {"stream_sid": caller.stream_sid, "characters": 12})
+    caller.wait_for_marks(1)
+    assert caller.sound == mulaw(sound_of("Hello there."))
+
+
+def test_frames_run_on_across_chunks_and_utterances_and_the_end_alone_is_filled_up(call, engine):
+    engine.give(lambda request: [sound_of(request.text, 0.2113)])
+    texts = ("This is the first one.", "And the second.", "A third.")
+    caller = call(text="\n\n".join(texts))
+    caller.wait_for_marks(3)
+    assert {len(frame) for frame in caller.frames} == {160}
+    assert caller.sound == mulaw(joined(*texts, seconds=0.2113))
+    assert caller.sound.endswith(b"\xff")
+
+
+def test_a_mark_follows_the_frame_in_which_its_utterance_ends(call, engine):
+    engine.give(lambda request: [sound_of(request.text, 0.2113)])
+    caller = call(text="This is the first one.\n\nAnd the second.")
+    caller.wait_for_marks(2)
+    assert [frames for _, frames in caller.marks] == [11, len(caller.frames)], "11 frames of 20 ms have 211 ms"
+
+
+def test_one_text_follows_another(call, app):
+    caller = call(text="One.")
+    caller.wait_for_marks(1)
+    for text in ("Two.", "Three."):
+        assert say(app, caller, text).status == 200
+    names = caller.wait_for_marks(3)
+    assert len(set(names)) == 3
+    assert caller.sound == b"".join(mulaw(sound_of(text)) for text in ("One.", "Two.", "Three."))
+
+
+def test_a_text_may_come_in_pieces(serve_app, call):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    caller = call(app, text="Hello.")
+    caller.wait_for_marks(1)
+    for piece in ("We are clo", "sed today, but to", "morrow is anoth"):
+        assert say(app, caller, piece, flush=False).status == 200
+    assert say(app, caller, "er day.").status == 200
+    caller.wait_for_marks(3)
+    assert [request.text for request in engine.requests] == [
+        "Hello.",
+        "We are closed today,",
+        "but tomorrow is another day.",
+    ]
+
+
+def test_a_text_that_nobody_ends_is_said_to_its_last_frame(serve_app, call, monkeypatch):
+    monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
+    engine = MadeEngine()
+    app = serve_app(engine, settings=ServerSettings(Server(), flush_after=0.05))
+    caller = call(app, text="Hello.")
+    caller.wait_for_marks(1)
+    before = len(caller.frames)
+    assert say(app, caller, "and then ", flush=False).status == 200
+    caller.wait_for_marks(2)
+    assert b"".join(caller.frames[before:]) == mulaw(sound_of("and then"))
+    assert say(app, caller, "nothing", flush=False).status == 200
+    caller.wait_for_marks(3)
+
+
+def test_another_voice_begins_a_text_of_its_own(serve_app, call):
+    engine = MadeEngine()
+    app = serve_app(engine, settings=SPOKEN_LATER)
+    caller = call(app, voice="alice", text="Hello.")
+    caller.wait_for_marks(1)
+    assert say(app, caller, "One, ", flush=False).status == 200
+    assert say(app, caller, "two", voice="bob", flush=False).status == 200
+    assert say(app, caller, " three", flush=False).status == 200
+    assert say(app, caller, "").status == 200
+    caller.wait_for_marks(3)
+    assert [(request.text, request.voice) for request in engine.requests] == [
+        ("Hello.", "alice"),
+        ("One,", "alice"),
+        ("two three", "bob"),
+    ]
+
+
+def test_the_twimls_parameters_reach_the_engine(call, engine):
+    caller = call(text="Hello.", voice="bob", preset="fast", speed="1.5")
+    caller.wait_for_marks(1)
+    (request,) = engine.requests
+    assert (request.voice, request.preset, request.speed) == ("bob", "fast", 1.5)
+
+
+def test_nothing_to_say_is_no_fault(call, app):
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    for nothing in ("", " \n", "***"):
+        assert say(app, caller, nothing).status == 200
+    assert say(app, caller, "Still here.").status == 200
+    caller.wait_for_marks(2)
+
+
+# When it leaves.
+
+
+def test_sound_leaves_no_earlier_than_it_may(call, engine):
+    """Bounds that a slow machine only makes easier to keep: so much later, so much more may have left."""
+    engine.give(lambda request: [sound_of(request.text, 1.2)])
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    came = [at - caller.began for at, message in caller.messages if message["event"] == "media"]
+    assert len(came) == 60
+    for number, at in enumerate(came, 1):
+        assert number * FRAME <= at + LEAD_SECONDS + 0.001
+
+
+def test_little_is_to_be_thrown_away(call, app, engine):
+    engine.give(lambda request: itertools.repeat(sound_of(request.text, 0.5)))
+    caller = call(text="Hello.")
+    caller.wait_until(lambda: bool(caller.frames))
+    assert clear(app, caller).status == 200
+    assert len(caller.frames) * FRAME <= time.monotonic() - caller.began + LEAD_SECONDS
+
+
+@given(st.lists(st.floats(0, 0.2), max_size=60))
+def test_the_lead_is_bounded_and_used(pauses):
+    pacer, now, heard_until, sent = Pacer(), 100.0, 100.0, 0
+    for pause in pauses:
+        now += pause
+        while (wait := pacer.wait(now)) <= 0:
+            pacer.sent(now)
+            heard_until = max(heard_until, now) + FRAME
+            sent += 1
+            assert heard_until - now <= LEAD_SECONDS + 1e-9
+        assert wait <= LEAD_SECONDS - (LEAD_SECONDS - STEP_SECONDS) + 1e-9
+        assert pacer.wait(now + wait + 1e-9) <= 0, "it is worth waiting for"
+        assert heard_until - (now + wait) >= LEAD_SECONDS - STEP_SECONDS - 1e-9, "it does not run dry"
+
+
+def test_a_clear_waits_for_no_frame_and_leaves_no_lead(call, app, engine, monkeypatch):
+    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
+    engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
+    caller = call(text="It is long.")
+    caller.wait_until(lambda: len(caller.frames) >= 19)
+    assert clear(app, caller).json["cut"] == "It is long."
+    assert say(app, caller, "Short.").status == 200
+    caller.wait_for_marks(1)
+    assert caller.sound_after_clear == mulaw(sound_of("Short."))
+
+
+def test_an_utterance_is_begun_once_a_frame_of_it_has_left():
+    class Line:
+        """As much of a call as takes frames."""
+
+        async def send_frame(self, data, turn):
+            pass
+
+        def next_mark(self):
+            return "mark"
+
+    async def main():
+        turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, Order("", "test")), 0)
+        await turn.take(Began(0, plain_line("Hello."), Encoding("mulaw"), "", 0.0))
+        await turn.take(bytes(159))
+        assert turn.begun() == []
+        await turn.take(bytes(1))
+        assert [utterance.text for utterance in turn.begun()] == ["Hello."]
+
+    asyncio.run(main())
+
+
+def test_after_a_clear_there_is_no_lead():
+    pacer = Pacer()
+    while pacer.wait(7.0) <= 0:
+        pacer.sent(7.0)
+    pacer.clear()
+    assert pacer.wait(7.0) <= 0
+
+
+# What was heard.
+
+
+@pytest.fixture
+def interrupted(call, app, engine):
+    """A call that speaks its second utterance on and on."""
+    engine.give(
+        lambda request: (
+            [sound_of(request.text)] if "first" in request.text else itertools.repeat(sound_of(request.text))
+        )
+    )
+    caller = call(text="The first is short.\n\nThe second does not end.")
+    (first,) = caller.wait_for_marks(1)
+    frames = len(caller.frames)
+    caller.wait_until(lambda: len(caller.frames) > frames + 20)
+    return caller, first
+
+
+def test_a_clear_stops_it_and_tells_what_was_heard(interrupted, app, engine):
+    caller, first = interrupted
+    caller.heard(first)
+    synchronise(caller, app)
+    answer = clear(app, caller)
+    assert answer.status == 200
+    assert answer.json == {
+        "stream_sid": caller.stream_sid,
+        "heard": "The first is short.",
+        "heard_seconds": 0.2,
+        "cut": "The second does not end.",
+    }
+    engine.wait_until_idle()
+    caller.wait_until(lambda: caller.clears == 1)
+    assert caller.messages[-1][1]["event"] == "clear", "nothing comes after it"
+    assert app.wait_for_reports(1)[-1].reason == "asked"
+
+
+def test_what_was_sent_and_not_heard_was_not_heard(interrupted, app):
+    caller, _ = interrupted
+    answer = clear(app, caller)
+    assert (answer.json["heard"], answer.json["heard_seconds"]) == ("", 0.0)
+    assert answer.json["cut"] == "The first is short. The second does not end."
+
+
+def test_marks_that_were_cleared_come_back_and_mean_nothing(interrupted, app):
+    caller, first = interrupted
+    clear(app, caller)
+    caller.heard(first)
+    caller.heard("nobody's")
+    synchronise(caller, app)
+    assert say(app, caller, "The first again.").status == 200
+    caller.wait_for_marks(2)
+    assert clear(app, caller).json["heard"] == ""
+
+
+def test_after_a_clear_the_call_goes_on(interrupted, app):
+    caller, _ = interrupted
+    clear(app, caller)
+    assert say(app, caller, "The first of a new turn.").status == 200
+    name = caller.wait_for_marks(2)[-1]
+    assert caller.sound_after_clear == mulaw(sound_of("The first of a new turn."))
+    caller.heard(name)
+    synchronise(caller, app)
+    answer = clear(app, caller)
+    assert (answer.json["heard"], answer.json["cut"]) == ("The first of a new turn.", "")
+
+
+def test_a_clear_drops_what_waits(call, app, engine):
+    engine.hold()
+    caller = call(text="One.")
+    engine.wait_for_requests(1)
+    for text in ("Two.", "Three."):
+        assert say(app, caller, text).status == 200
+    assert clear(app, caller).json["cut"] == "", "nothing was begun"
+    engine.let_go()
+    assert say(app, caller, "Four.").status == 200
+    caller.wait_for_marks(1)
+    assert [request.text for request in engine.requests] == ["One.", "Four."]
+
+
+def test_a_clear_where_nothing_is_said_is_sent_all_the_same(call, app):
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    assert clear(app, caller).json["cut"] == "Hello."
+    caller.wait_until(lambda: caller.clears == 1)
+    assert clear(app, caller).json["cut"] == ""
+
+
+def test_what_was_heard_is_of_the_turn_that_is_interrupted(call, app, engine):
+    caller = call(text="Hello.")
+    (name,) = caller.wait_for_marks(1)
+    caller.heard(name)
+    synchronise(caller, app)
+    engine.give(lambda request: itertools.repeat(sound_of(request.text)))
+    assert say(app, caller, "A new turn.").status == 200
+    frames = len(caller.frames)
+    caller.wait_until(lambda: len(caller.frames) > frames)
+    answer = clear(app, caller)
+    assert (answer.json["heard"], answer.json["cut"]) == ("", "A new turn.")
+
+
+def synchronise(caller, app):
+    """Wait until the server has read what the caller sent."""
+    call = app.app.state.calls[caller.stream_sid]
+    taken = threading.Event()
+    came_back = call._came_back
+
+    def noted(name):
+        came_back(name)
+        taken.set()
+
+    call._came_back = noted
+    caller.heard("a question")
+    assert taken.wait(20)
+
+
+def test_a_key_stops_it_where_the_twiml_says_so(call, engine):
+    engine.give(lambda request: itertools.repeat(sound_of(request.text)))
+    caller = call(text="Press a key.", interruptible="dtmf")
+    caller.wait_until(lambda: bool(caller.frames))
+    caller.press("5")
+    caller.wait_until(lambda: caller.clears == 1)
+    engine.wait_until_idle()
+
+
+def test_a_key_means_nothing_elsewhere(call, app):
+    caller = call(text="Press no key.")
+    caller.press("5")
+    caller.wait_for_marks(1)
+    synchronise(caller, app)
+    assert caller.clears == 0
+    assert caller.sound == mulaw(sound_of("Press no key."))
+
+
+# The call's end, and what Twilio sends besides.
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        Caller.hang_up,
+        lambda caller: caller._websocket.close(),
+        lambda caller: leave_rudely(caller._websocket),
+        lambda caller: half_close(caller._websocket),
+    ],
+)
+def test_a_call_that_ends_ends_everything(leave, call, app, engine):
+    engine.give(lambda request: itertools.repeat(sound_of(request.text)))
+    caller = call(text="On and on.")
+    caller.wait_until(lambda: bool(caller.frames))
+    assert engine.live == 1
+    leave(caller)
+    engine.wait_until_idle()
+    report = app.wait_for_reports(1)[-1]
+    assert (report.outcome, report.reason) == ("cancelled", "left")
+    while clear(app, caller).status != 404:
+        continue
+
+
+def test_a_stop_is_answered_by_closing(call):
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    caller.hang_up()
+    assert caller.wait_until_closed() == 1000
+
+
+def test_what_the_caller_says_does_not_matter(call):
+    caller = call(text="Hello.")
+    for _ in range(200):
+        caller.talk()
+    caller.wait_for_marks(1)
+    assert caller.sound == mulaw(sound_of("Hello."))
+
+
+def test_what_cannot_be_read_does_not_end_a_call(call):
+    caller = call(text="Hello.")
+    for bad in ("{", "[]", "3", "{}", '{"event": 3}', '{"event": "mark"}', '{"event": "new"}', b"\0\1"):
+        caller._websocket.send(bad)
+    caller.send(start_message(caller.stream_sid, {"text": "Not again."}))
+    caller.wait_for_marks(1)
+    assert caller.sound == mulaw(sound_of("Hello."))
+
+
+def test_an_engine_that_fails_ends_the_stream(call, engine):
+    engine.give(lambda _request: [sound_of("begun"), RuntimeError("it broke")])
+    caller = call(text="Hello.")
+    assert caller.wait_until_closed() == 1011
+    assert "it broke" in caller.reason
+
+
+def test_two_calls_at_once(call, app):
+    callers = [call(text="One."), call(text="Two.")]
+    for caller, text in zip(callers, ("One.", "Two."), strict=True):
+        caller.wait_for_marks(1)
+        assert caller.sound == mulaw(sound_of(text))
+        assert say(app, caller, f"More of {text}").status == 200
+    for caller, text in zip(callers, ("One.", "Two."), strict=True):
+        caller.wait_for_marks(2)
+        assert caller.sound == mulaw(sound_of(text)) + mulaw(sound_of(f"More of {text}"))
+
+
+# Who may speak, and what may be asked for.
+
+
+def refusal_of(app, message):
+    """Give the code with which a stream is refused that begins so."""
+    with app.connect(PATH) as websocket:
+        tell(websocket, {"event": "connected"}, message)
+        return hear_all(websocket).code
+
+
+@pytest.fixture
+def locked(serve_app):
+    return serve_app(MadeEngine(), keys=["first", "second"])
+
+
+@pytest.mark.parametrize("parameters", [{}, {"api_key": ""}, {"api_key": "wrong"}, {"api_key": "firs"}])
+def test_a_call_without_the_key_is_refused(parameters, locked):
+    assert refusal_of(locked, start_message("MZ1", {"text": "Hello.", **parameters})) == 1008
+    assert locked.backend.requests == []
+
+
+@pytest.mark.parametrize("key", ["first", "second"])
+def test_a_call_with_a_key_is_let_in(key, locked, call):
+    caller = call(locked, text="Hello.", api_key=key)
+    caller.wait_for_marks(1)
+
+
+def test_an_application_needs_the_key(locked, call):
+    caller = call(locked, text="Hello.", api_key="first")
+    caller.wait_for_marks(1)
+    for ask in (lambda **key: say(locked, caller, "More.", **key), lambda **key: clear(locked, caller, **key)):
+        assert ask().status == ask(key="wrong").status == 401
+        assert ask(key="second").status == 200
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"voice": "nobody"},
+        {"voice": "../alice"},
+        {"voice": "alice\n"},
+        {"voice": "http://evil.example/x"},
+        {"preset": "loud"},
+        {"speed": "fast"},
+        {"speed": "9"},
+        {"speed": "nan"},
+        {"text": "a" * 20_001},
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(parameters, app, engine):
+    assert refusal_of(app, start_message("MZ1", {"text": "Hello.", **parameters})) == 1008
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"event": "start"},
+        {"event": "start", "start": {}},
+        start_message("", {}),
+        start_message("a/b", {}),
+        start_message("MZ1", {}, {**MEDIA, "encoding": "audio/x-l16"}),
+        start_message("MZ1", {}, {**MEDIA, "sampleRate": 16_000}),
+        {},
+        [],
+    ],
+)
+def test_what_is_no_start_is_refused(message, app):
+    assert refusal_of(app, message) == 1008
+
+
+def test_a_stream_begins_once(call, app):
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    assert refusal_of(app, start_message(caller.stream_sid, {"text": "Me too."})) == 1008
+    assert say(app, caller, "Still mine.").status == 200
+    caller.wait_for_marks(2)
+
+
+def test_a_connection_that_never_starts_is_closed(app, monkeypatch):
+    monkeypatch.setattr(twilio, "START_SECONDS", 0.2)
+    with app.connect(PATH) as websocket:
+        stopped = threading.Event()
+
+        def talk():
+            with contextlib.suppress(Exception):
+                while not stopped.wait(0.01):
+                    tell(websocket, {"event": "media", "media": {"payload": ""}})
+
+        threading.Thread(target=talk, daemon=True).start()
+        assert hear_all(websocket).code == 1001
+        stopped.set()
+
+
+@pytest.mark.parametrize("voice", ["../alice", "alice\n", "/etc/passwd", "http://evil.example/x", "nobody"])
+def test_a_voice_that_cannot_be_is_refused(voice, call, app):
+    caller = call(text="Hello.")
+    caller.wait_for_marks(1)
+    assert say(app, caller, "Hello.", voice=voice).status == 400
+
+
+@pytest.mark.parametrize("path", ["/twilio/MZ9/say", "/twilio/MZ9/clear", "/twilio/..%2f/say"])
+def test_a_call_that_there_is_not(path, app):
+    assert app.request("POST", path, {"text": "Hello."}).status in (400, 404)
+
+
+def test_too_much_text_is_refused_and_the_call_goes_on(serve_app, call):
+    engine = MadeEngine()
+    app = serve_app(engine, max_text=100)
+    caller = call(app, text="Hello.")
+    caller.wait_for_marks(1)
+    assert say(app, caller, "a" * 101).status == 400
+    engine.hold()
+    for _ in range(50):
+        answer = say(app, caller, "One sentence. And another one. ", flush=False)
+        if answer.status != 200:
+            break
+    assert (answer.status, answer.json["error"]["code"]) == (429, "rate_limit_exceeded")
+    clear(app, caller)
+    engine.let_go()
+    assert say(app, caller, "Fine.").status == 200
+    caller.wait_for_marks(2)
+
+
+def test_as_many_streams_as_may_be(serve_app, call):
+    engine = MadeEngine()
+    app = serve_app(engine, max_streams=1)
+    first, second = call(app, text="One."), call(app)
+    first.wait_for_marks(1)
+    wait_for_the_start_of(second, app)
+    engine.hold()
+    assert say(app, first, "More of one.").status == 200
+    engine.wait_for_requests(2)
+    answer = say(app, second, "Two.")
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert call(app, text="Three.").wait_until_closed() == 1013
+    engine.let_go()
+    first.wait_for_marks(2)

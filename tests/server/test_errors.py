@@ -1,0 +1,53 @@
+"""What a client is told of an error: a status, OpenAI's shape, and nothing of what only the server should know."""
+
+import json
+
+import pytest
+
+from voice_cli.errors import DecodeError, EngineError, NetworkError, ServerError, UsageError, VoiceError
+from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.service import DrainingError, LateError, OverloadError
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "code", "retry"),
+    [
+        (OrderError("no", status=404, param="voice", code="gone"), 404, "invalid_request_error", "gone", None),
+        (UsageError("there is no such voice"), 400, "invalid_request_error", "voice_not_found", None),
+        (UsageError("the text is blank"), 400, "invalid_request_error", "invalid_value", None),
+        (OverloadError("full"), 429, "rate_limit_error", "rate_limit_exceeded", 1),
+        (LateError("late"), 503, "server_error", "late", 1),
+        (DrainingError("stops"), 503, "server_error", "draining", 1),
+        (NetworkError("not reached"), 502, "server_error", "network", None),
+        (EngineError("broken"), 500, "server_error", "engine_error", None),
+        (ServerError("strange"), 500, "server_error", "server", None),
+        (DecodeError("strange"), 500, "server_error", "decode", None),
+        (VoiceError("strange"), 500, "server_error", "error", None),
+    ],
+)
+def test_an_error_has_a_status_and_a_code(error, status, kind, code, retry):
+    problem = problem_of(error)
+    assert (problem.status, problem.type, problem.code, problem.retry_after) == (status, kind, code, retry)
+    assert error.message in problem.message
+
+
+@pytest.mark.parametrize("error", [KeyError("/etc/secret"), RuntimeError("sk-topsecret"), OSError(2, "no", "/home/me")])
+def test_what_is_none_of_ours_is_told_without_its_words(error):
+    problem = problem_of(error)
+    assert (problem.status, problem.message, problem.code) == (500, "the server failed", "internal_error")
+
+
+def test_a_hint_goes_with_what_a_client_can_do_something_about():
+    assert problem_of(UsageError("too fast", hint="0.5 to 4")).message == "too fast (0.5 to 4)"
+    assert problem_of(EngineError("broken", hint="pip install /home/me/x")).message == "broken"
+
+
+def test_the_answer_is_of_openais_shape():
+    answer = Problem(429, "come “again”", "rate_limit_error", "input", "busy", retry_after=3).response()
+    assert answer.status_code == 429
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["retry-after"] == "3"
+    assert json.loads(answer.body) == {
+        "error": {"message": "come “again”", "type": "rate_limit_error", "param": "input", "code": "busy"}
+    }
+    assert Problem(401, "no", "invalid_request_error").response().headers["www-authenticate"] == "Bearer"

@@ -1,0 +1,143 @@
+"""The app on a socket: taking an address, opening the engine, and what of the host's own words is told."""
+
+import asyncio
+import logging
+import socket
+import sys
+
+import pytest
+
+from support.speech_app import MadeEngine, SpeechApp
+from support.threads import in_thread
+from voice_cli.errors import EngineError, NetworkError
+from voice_cli.server.app import create_app
+from voice_cli.server.hosting import Host, _OurFaults, address_of, listen, log_to
+from voice_cli.server.settings import Server, ServerSettings
+
+
+def test_it_takes_any_port_that_is_free():
+    with listen(Server(port=0)) as listening:
+        host, port = listening.getsockname()
+        assert (host, port > 0) == ("127.0.0.1", True)
+        assert address_of(listening) == f"http://127.0.0.1:{port}"
+
+
+def test_an_address_of_the_newer_kind_is_written_in_brackets():
+    try:
+        listening = listen(Server(host="::1", port=0))
+    except NetworkError:
+        pytest.skip("no IPv6 here")
+    with listening:
+        assert address_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
+
+
+def test_a_port_that_was_just_left_is_free():
+    with SpeechApp(MadeEngine()) as app:
+        port = app.port
+        with socket.create_connection(("127.0.0.1", port)) as lingering:
+            lingering.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert lingering.recv(10)
+    listen(Server(port=port)).close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host.invalid", ""])
+def test_an_address_that_cannot_be_had(host):
+    with listen(Server(port=0)) as taken:
+        port = 0 if host else taken.getsockname()[1]
+        with pytest.raises(NetworkError) as caught:
+            listen(Server(host=host or "127.0.0.1", port=port))
+    assert f"port {port}: " in caught.value.message
+    assert caught.value.hint
+
+
+class Loads(MadeEngine):
+    """An engine that tells of its opening and closing, and may fail at it."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error = error
+        self.closed = 0
+
+    def load(self):
+        if self.error is not None:
+            raise self.error
+
+    def close(self):
+        self.closed += 1
+        super().close()
+
+
+def test_what_keeps_an_engine_from_loading_is_raised_as_it_is():
+    engine = Loads(EngineError("no model"))
+    settings = ServerSettings(Server(port=0))
+    with listen(settings.server) as listening:
+        error = in_thread(lambda: Host(create_app(settings, engine), settings.server).run([listening]))()
+    assert isinstance(error, EngineError)
+    assert error.message == "no model"
+    assert engine.closed == 1
+
+
+def test_its_engine_is_closed_with_it():
+    engine = Loads()
+    with SpeechApp(engine):
+        assert engine.closed == 0
+    assert engine.closed == 1
+
+
+# What is told of the host's own log.
+
+
+def record(message, level=logging.ERROR, error=None):
+    info = None if error is None else (type(error), error, None)
+    return logging.LogRecord("uvicorn.error", level, "here", 1, message, (), info)
+
+
+def test_faults_alone_are_told_each_in_a_line():
+    faults = _OurFaults(debug=False)
+    assert not faults.filter(record("Started server process", logging.INFO))
+    assert not faults.filter(record("ASGI callable returned without completing response."))
+    assert not faults.filter(record("Exception in ASGI application", error=asyncio.CancelledError()))
+    fault = record("Exception in ASGI application\n", error=ValueError("with a secret"))
+    assert faults.filter(fault)
+    assert logging.Formatter().format(fault) == "the server failed: ValueError"
+
+
+def test_who_debugs_sees_where():
+    faults = _OurFaults(debug=True)
+    try:
+        raise ValueError("where it is")
+    except ValueError:
+        fault = record("Exception in ASGI application\n")
+        fault.exc_info = sys.exc_info()
+    assert faults.filter(fault)
+    assert "where it is" in logging.Formatter().format(fault)
+
+
+@pytest.fixture
+def loggers():
+    """Have the loggers as they were after the test."""
+    names = ("voice.access", "uvicorn", "uvicorn.error", "asyncio")
+    before = [
+        (logger, logger.handlers, logger.filters, logger.level, logger.propagate)
+        for logger in map(logging.getLogger, names)
+    ]
+    yield
+    for logger, handlers, filters, level, propagate in before:
+        logger.handlers, logger.filters, logger.propagate = handlers, filters, propagate
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_each_line_is_written_once(loggers, requests):
+    lines = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            lines.append(self.format(record))
+
+    log_to(Handler(), requests=requests, debug=False)
+    logging.getLogger("voice.access").info("a request")
+    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("uvicorn.error").error("a fault")
+    logging.getLogger("asyncio").error("another")
+    assert lines == [*(["a request"] if requests else []), "a fault", "another"]

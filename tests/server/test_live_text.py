@@ -1,0 +1,130 @@
+"""Text on its way from a client to the thread that reads it."""
+
+import asyncio
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.loops import run
+from support.threads import in_thread
+from voice_cli.script.reading import Flush
+from voice_cli.server.live_text import LiveText
+
+LONG = 60.0
+"""Seconds: no silence of a test lasts that long."""
+
+
+def all_of(text):
+    """Read it in a thread; give a function that waits for the pieces."""
+    return in_thread(lambda: list(text))
+
+
+@given(st.lists(st.text(max_size=5) | st.builds(Flush, st.text(max_size=5))), st.integers(1, 10))
+def test_what_is_fed_comes_out_in_order(pieces, capacity):
+    async def main():
+        text = LiveText(capacity, LONG)
+        read = all_of(text)
+        for piece in pieces:
+            text.flush(piece.text) if isinstance(piece, Flush) else text.feed(piece)
+            await text.room()
+        text.end()
+        return await asyncio.to_thread(read)
+
+    assert run(main) == pieces
+
+
+def test_a_silence_after_text_is_told_once():
+    async def main():
+        text = LiveText(100, 0.01)
+        waits = []
+        wait_for = text._changed.wait_for
+
+        def noted(is_so, timeout):
+            waits.append(timeout)
+            return wait_for(is_so, timeout)
+
+        text._changed.wait_for = noted
+        pieces = iter(text)
+        text.feed("a")
+        text.feed("b")
+        assert await asyncio.to_thread(lambda: list(itertools.islice(pieces, 3))) == ["a", "b", None]
+        text.feed("c")
+        text.end()
+        assert await asyncio.to_thread(list, pieces) == ["c"]
+        assert waits == [None, 0.01, 0.01, None, 0.01], "it waits for ever before text, and after a silence"
+
+    run(main)
+
+
+def test_a_flush_stands_where_it_was_asked_for():
+    async def main():
+        text = LiveText(100, LONG)
+        text.flush()
+        text.feed("a")
+        text.flush()
+        text.feed("b")
+        text.end()
+        return await asyncio.to_thread(all_of(text))
+
+    assert run(main) == [Flush(), "a", Flush(), "b"]
+
+
+def test_after_the_end_nothing_is_taken():
+    async def main():
+        text = LiveText(100, LONG)
+        text.feed("a")
+        text.end()
+        text.end()
+        text.feed("b")
+        text.flush()
+        return await asyncio.to_thread(all_of(text))
+
+    assert run(main) == ["a"]
+
+
+@pytest.mark.parametrize("piece", ["ten chars.", "", Flush(), Flush("ten chars.")])
+def test_a_client_is_held_back_whatever_it_sends(piece):
+    async def main():
+        text = LiveText(40, LONG)
+        fed = 0
+        waiting = None
+        while waiting is None:
+            assert fed <= 40, "what waits is not bounded"
+            text.flush(piece.text) if isinstance(piece, Flush) else text.feed(piece)
+            fed += 1
+            room = asyncio.ensure_future(text.room())
+            await asyncio.sleep(0)
+            if not room.done():
+                waiting = room
+        pieces = iter(text)
+        assert await asyncio.to_thread(next, pieces) == piece
+        await waiting
+
+    run(main)
+
+
+def test_nobody_waits_for_room_after_the_end():
+    async def main():
+        text = LiveText(1, LONG)
+        text.feed("full")
+        room = asyncio.ensure_future(text.room())
+        await asyncio.sleep(0)
+        assert not room.done()
+        in_thread(text.end)()
+        await room
+
+    run(main)
+
+
+def test_its_reader_outlives_the_loop():
+    async def main():
+        text = LiveText(1, LONG)
+        text.feed("full")
+        return text
+
+    text = run(main)
+    read = all_of(text)
+    text.end()
+    assert read() == ["full"]

@@ -1,0 +1,254 @@
+"""Speech as a response's body, to clients that are slow, stop, leave, or stay when the server goes."""
+
+import asyncio
+import itertools
+import json
+import socket
+import struct
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from support.loops import run
+from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.threads import WAIT, in_thread, wait_until
+from voice_cli.errors import EngineError
+from voice_cli.server.responses import ABORT, SpeechResponse
+from voice_cli.server.service import Service
+from voice_cli.server.settings import Server, ServerSettings
+from voice_cli.server.speech import Order
+
+SPEECH = {"input": "Hello.", "response_format": "pcm"}
+PIECE = sound_of("endless", 0.5)
+
+
+def endless(_request):
+    return itertools.repeat(PIECE)
+
+
+def endless_engine():
+    return MadeEngine(lambda request: endless(request) if request.text == "Hello." else [sound_of(request.text)])
+
+
+@contextmanager
+def asked(app, receive_buffer=None, **changes):
+    """Ask for speech, and give the socket without having read anything."""
+    sock = socket.socket()
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.settimeout(WAIT)
+    with sock:
+        sock.connect(("127.0.0.1", app.port))
+        body = json.dumps({**SPEECH, **changes}).encode()
+        head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        sock.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+        yield sock
+
+
+def read_to_end(sock):
+    """Read until the server ends the connection."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while piece := sock.recv(65536):
+            data += piece
+    return data
+
+
+# Clients that take nothing.
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(stream_format, no_lead):
+    engine = endless_engine()
+    with SpeechApp(engine, stall_timeout=0.3) as app, asked(app, 4096, stream_format=stream_format) as sock:
+        (report,) = app.wait_for_reports(1)
+        engine.wait_until_idle()
+        assert (report.outcome, report.reason) == ("cancelled", "stalled")
+        assert report.bytes < 12_000_000, "what waits for it is bounded"
+        wait_until(lambda: not app._host.server_state.connections, "the connection is still there")
+        data = read_to_end(sock)
+        assert data.startswith(b"HTTP/1.1 200 ")
+        assert not data.endswith(b"0\r\n\r\n")
+        assert app.request("POST", "/v1/audio/speech", {**SPEECH, "input": "Next."}).body == sound_of("Next.")
+
+
+def test_a_slow_client_holds_up_nobody_else():
+    """Its stream is longer than what waits for it, so its engine would wait, too, were it not for the hand-off."""
+    long = sound_of("long", 40.0)
+    engine = MadeEngine(lambda request: [long if request.text == "Hello." else sound_of(request.text)])
+    with SpeechApp(engine) as app, asked(app, 4096) as sock:
+        for _ in range(3):
+            assert app.request("POST", "/v1/audio/speech", {**SPEECH, "input": "Next."}).body == sound_of("Next.")
+        data, _ = in_thread(lambda: read_chunked(sock))()
+        assert data == long
+
+
+def read_chunked(sock):
+    reader = sock.makefile("rb")
+    while reader.readline().strip():
+        continue
+    data = b""
+    while size := int(reader.readline(), 16):
+        data += reader.read(size)
+        reader.readline()
+    return data, reader.readline()
+
+
+def test_a_client_that_has_said_all_it_will_is_still_spoken_to():
+    """Half-closed: it sends nothing more, and reads on."""
+    engine = MadeEngine()
+    with SpeechApp(engine) as app, asked(app) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        data = read_to_end(sock)
+    # uvicorn takes the end of what it reads for the end of the connection; what matters is that nothing hangs.
+    assert data == b"" or data.startswith(b"HTTP/1.1 200 ")
+    engine.wait_until_idle()
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+def test_a_client_that_leaves_is_noticed_while_nothing_is_sent(how):
+    engine = MadeEngine()
+    with SpeechApp(engine) as app:
+        engine.hold()
+        with asked(app) as sock:
+            engine.wait_for_requests(1)
+            if how == "resets":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        engine.wait_until_idle()
+        (report,) = app.wait_for_reports(1)
+        assert (report.outcome, report.reason) == ("cancelled", "left")
+
+
+# A server that ends a stream itself.
+
+
+def test_a_stream_that_lasts_too_long_breaks_off():
+    engine = endless_engine()
+    with SpeechApp(engine, max_seconds=0.2) as app:
+        with asked(app) as sock:
+            data = read_to_end(sock)
+        assert data.startswith(b"HTTP/1.1 200 ")
+        assert not data.endswith(b"0\r\n\r\n")
+        body = app.request("POST", "/v1/audio/speech", {**SPEECH, "stream_format": "sse"}).body
+        assert b'"code": "late"' in body.rpartition(b"event: error")[2]
+        assert [report.reason for report in app.reports] == ["overlong"] * 2
+
+
+def test_a_server_that_stops_lets_a_stream_finish_and_tells_the_next():
+    engine = MadeEngine()
+    app = SpeechApp(engine, drain_timeout=WAIT)
+    with asked(app) as sock:
+        engine.hold()
+        engine.release()
+        engine.wait_for_requests(1)
+        closing = in_thread(app.close)
+        answer = in_thread(lambda: draining_answer(app))()
+        assert (answer.status, answer.json["error"]["code"]) == (503, "draining")
+        assert answer.headers["retry-after"] == "1"
+        assert app.request("GET", "/health").json["status"] == "draining"
+        engine.let_go()
+        data, end = read_chunked(sock)
+        assert (data, end) == (sound_of("Hello."), b"\r\n")
+        assert closing() is None
+
+
+def draining_answer(app):
+    """Ask until the server has begun to stop."""
+    while True:
+        if app.request("GET", "/health").json["status"] == "draining":
+            return app.request("POST", "/v1/audio/speech", SPEECH)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_stream_that_does_not_finish_in_time_is_told(begun, stream_format):
+    engine = MadeEngine()
+    app = SpeechApp(engine, drain_timeout=0.05)
+    with asked(app, stream_format=stream_format) as sock:
+        engine.hold()
+        engine.wait_for_requests(1)
+        if begun:
+            engine.release()
+            assert sock.recv(1) == b"H"
+        closing = in_thread(app.close)
+        data = read_to_end(sock)
+        if not begun:
+            assert data.startswith(b"HTTP/1.1 503 ")
+            assert b'"draining"' in data
+        elif stream_format == "sse":
+            assert b'"draining"' in data.rpartition(b"event: error")[2]
+        else:
+            assert not data.endswith(b"0\r\n\r\n")
+        assert closing() is None
+    engine.wait_until_idle()
+
+
+# On a host that is not ours.
+
+
+def test_a_listener_who_has_a_second_of_sound_in_hand_may_take_nothing_for_as_long():
+    """What was sent lies in the systems' buffers: who plays it takes no more until it was heard."""
+    outcomes = []
+
+    async def main():
+        engine = MadeEngine(lambda request: [sound_of(request.text, 1.0)] * 8)
+        service = Service(ServerSettings(Server(stall_timeout=0.05)), engine)
+        service.on_end = lambda report: outcomes.append(report.outcome)
+
+        bodies = []
+
+        async def send(message):
+            bodies.append(message.get("body"))
+            if len(bodies) > 2:  # the head, and the first sound
+                await asyncio.sleep(0.2)  # it is time that is told apart here
+
+        try:
+            await SpeechResponse(service, Order("Hello.", "test"))({"type": "http"}, asyncio.Event().wait, send)
+        finally:
+            service.close()
+
+        assert len(bodies) > 3
+
+    run(main)
+    assert outcomes == [None]
+
+
+def test_without_the_hosts_help_a_stalled_connection_ends_as_it_will(no_lead):
+    """Any ASGI host: `send` that never comes back is given up, and the abort is asked for where there is one."""
+    aborted = []
+
+    async def main():
+        service = Service(ServerSettings(Server(stall_timeout=0.05)), MadeEngine())
+        try:
+            for extensions in ({}, {"extensions": {ABORT: {"abort": lambda: aborted.append(1)}}}):
+                await SpeechResponse(service, Order("Hello.", "test"))(
+                    {"type": "http", **extensions}, asyncio.Event().wait, lambda _: asyncio.Event().wait()
+                )
+        finally:
+            service.close()
+
+    run(main)
+    assert aborted == [1]
+
+
+def test_an_error_that_the_server_did_not_expect_is_told_without_its_words():
+    with SpeechApp(MadeEngine()) as app:
+        app.service.speak = broken
+        answer = app.request("POST", "/v1/audio/speech", SPEECH)
+        assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
+        assert b"secret" not in answer.body
+        wait_until(lambda: app.faults, "it is not told to whoever runs the server")
+        assert "a secret" in app.faults[0]
+        app.faults.clear()
+
+
+def broken(_order):
+    raise RuntimeError("a secret")
+
+
+def test_an_engine_that_fails_at_once_is_told_before_the_body():
+    with SpeechApp(MadeEngine(lambda request: [EngineError("no")] * (request.text == "Hello."))) as app:
+        for stream_format in ("audio", "sse"):
+            answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "stream_format": stream_format})
+            assert answer.status == 500
+            assert answer.headers["content-type"] == "application/json"

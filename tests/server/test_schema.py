@@ -1,0 +1,53 @@
+"""The OpenAPI description holds, and nothing that can be said by it, or beside it, breaks the server.
+
+`make fuzz` looks longer, and each time elsewhere.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.environment import clean
+from support.speech_app import MadeEngine, SpeechApp
+
+EXAMPLES = int(os.environ.get("VOICE_FUZZ", "0")) or 15
+SEED = () if os.environ.get("VOICE_FUZZ") else ("--seed", "1", "--generation-deterministic")
+KEY = "sk-1"
+
+
+def found(app, *options):
+    """Let schemathesis look for faults; give what it says of them, or nothing."""
+    command = [*("-m", "schemathesis.cli", "run", f"{app.url}/openapi.json"), *("-n", EXAMPLES), *SEED, *options]
+    tests = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, *map(str, command), "--no-color", "--continue-on-failure", "--warnings", "off"],
+        env=clean(PYTHONPATH=tests, SCHEMATHESIS_HOOKS="support.schema_hooks", NO_COLOR="1"),
+        cwd=tests,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    assert "Operations:" in done.stdout, done.stderr
+    return done.stdout if done.returncode else ""
+
+
+@pytest.mark.timeout(3600 if os.environ.get("VOICE_FUZZ") else 120)
+@pytest.mark.parametrize("key", [None, KEY])
+def test_schemathesis_finds_nothing(key):
+    keys = [] if key is None else [key]
+    header = [] if key is None else ["-H", f"Authorization: Bearer {key}"]
+    with SpeechApp(MadeEngine(), keys=keys, max_streams=1000) as app:
+        assert not found(app, "--checks", "all", *header)
+        assert app.service.active == 0
+
+
+@pytest.mark.timeout(3600 if os.environ.get("VOICE_FUZZ") else 120)
+def test_a_real_engine_has_no_fault_either():
+    """It has voices and speeds of its own, so what the description allows it may refuse."""
+    with SpeechApp(max_streams=1000) as app:
+        assert not found(app, "--checks", "all", "--exclude-checks", "positive_data_acceptance")
+        assert app.service.active == 0

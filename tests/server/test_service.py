@@ -1,0 +1,308 @@
+"""One engine for many clients: who may come, who waits, who is told to go, and that nothing stays behind."""
+
+import asyncio
+import gc
+import random
+import threading
+import weakref
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.loops import run
+from support.speech_app import MadeEngine, sound_of
+from voice_cli.backends.base import Voice
+from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.errors import BackendError, EngineError, Interrupted, UsageError
+from voice_cli.server.service import DrainingError, LateError, OverloadError, Service, ended_by_us
+from voice_cli.server.settings import Server, ServerSettings
+from voice_cli.server.speech import Order
+
+HELLO = Order("Hello.", "test")
+TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
+
+
+@asynccontextmanager
+async def service_of(backend, **server):
+    """Open a service; what ended is in its `reports`."""
+    service = Service(ServerSettings(Server(**server)), backend)
+    service.reports = []
+    service.on_end = service.reports.append
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+async def sound_of_order(service, order):
+    sound = b""
+    async with service.speak(order) as speech:
+        events = await service.first(speech)
+        while events:
+            sound += b"".join(event for event in events if isinstance(event, bytes))
+            events = await speech.take()
+    return sound
+
+
+def counted(service, name, **labels):
+    for family in text_string_to_metric_families(service.metrics.text().decode()):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return 0
+
+
+# Who may come.
+
+
+def test_no_more_streams_than_may_be():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine, max_streams=2) as service:
+            engine.hold()
+            async with service.speak(HELLO), service.speak(HELLO):
+                assert service.active == 2
+                with pytest.raises(OverloadError) as caught:
+                    async with service.speak(HELLO):
+                        pass
+                assert caught.value.retry_after >= 1
+                assert service.active == 2
+            assert service.active == 0
+            engine.let_go()
+            assert await sound_of_order(service, HELLO) == sound_of("Hello.")
+            assert counted(service, "voice_rejected_total", reason="busy") == 1
+            assert len(service.reports) == 3, "one that was not taken is no stream"
+
+    run(main)
+
+
+def test_one_that_waits_too_long_for_the_engine_is_told():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine, queue_timeout=0.1) as service:
+            engine.hold()
+            with pytest.raises(LateError):
+                await sound_of_order(service, HELLO)
+            await asyncio.to_thread(engine.wait_until_idle)
+            (report,) = service.reports
+            assert (report.outcome, report.reason) == ("cancelled", "late")
+            assert counted(service, "voice_rejected_total", reason="late") == 1
+
+    run(main)
+
+
+def test_waiting_for_the_next_sound_is_no_waiting_in_the_queue():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine, queue_timeout=0.1) as service:
+            engine.hold()
+            engine.release()
+            async with service.speak(HELLO) as speech:
+                events = await service.first(speech)
+                while not any(isinstance(event, bytes) for event in events):
+                    events = await speech.take()
+                taking = asyncio.create_task(speech.take())
+                await asyncio.wait([taking], timeout=0.3)
+                assert not taking.done()
+                engine.let_go()
+                assert await taking
+
+    run(main)
+
+
+def test_a_stream_that_lasts_too_long_is_ended():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine, max_seconds=0.1) as service:
+            engine.hold()
+            async with service.speak(HELLO) as speech:
+                with pytest.raises(Interrupted):
+                    await speech.take()
+            await asyncio.to_thread(engine.wait_until_idle)
+            (report,) = service.reports
+            assert (report.outcome, report.reason) == ("cancelled", "overlong")
+            assert isinstance(ended_by_us(report), LateError)
+
+    run(main)
+
+
+def test_those_that_wait_are_told_from_those_that_are_spoken():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine) as service:
+            engine.hold()
+            engine.release()
+            async with service.speak(HELLO) as speech, service.speak(HELLO):
+                await service.first(speech)
+                assert (service.active, service.waiting) == (2, 1)
+                assert counted(service, "voice_streams_waiting") == 1
+
+    run(main)
+
+
+# The end.
+
+
+def test_a_server_that_stops_finishes_what_is_under_way_and_takes_no_more():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine) as service:
+            engine.hold()
+            engine.release()
+            async with service.speak(HELLO) as speech:
+                sound = b"".join(event for event in await service.first(speech) if isinstance(event, bytes))
+                drained = asyncio.create_task(service.drain(20))
+                await asyncio.sleep(0)
+                assert service.draining
+                with pytest.raises(DrainingError):
+                    async with service.speak(HELLO):
+                        pass
+                assert not drained.done()
+                engine.let_go()
+                while events := await speech.take():
+                    sound += b"".join(event for event in events if isinstance(event, bytes))
+            await drained
+            assert sound == sound_of("Hello.")
+            assert counted(service, "voice_rejected_total", reason="draining") == 1
+
+    run(main)
+
+
+def test_a_stream_that_does_not_finish_in_time_is_ended():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine) as service:
+            engine.hold()
+            async with service.speak(HELLO) as speech:
+                drained = asyncio.create_task(service.drain(0.05))
+                with pytest.raises(Interrupted):
+                    await speech.take()
+                await drained
+                assert isinstance(ended_by_us(speech.report), DrainingError)
+
+    run(main)
+
+
+def test_to_drain_an_idle_service_takes_no_time():
+    async def main():
+        async with service_of(MadeEngine()) as service:
+            await service.drain(1000)
+
+    run(main)
+
+
+def test_close_gives_up_what_is_under_way():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine) as service:
+            engine.hold()
+            async with service.speak(HELLO) as speech:
+                service.close()
+                with pytest.raises(Interrupted):
+                    await speech.take()
+            await asyncio.to_thread(engine.wait_until_idle)
+            with pytest.raises(RuntimeError, match="closed"):
+                engine.synthesize(None)
+
+    run(main)
+
+
+# The engine.
+
+
+def test_an_engine_of_the_settings_is_opened():
+    async def main():
+        async with service_of(None) as service:
+            assert isinstance(service.backend, EspeakBackend)
+            service.warm_up()
+            assert service.format.rate == 22_050
+            assert any(voice.id == "en-us" for voice in service.voice_list)
+            assert service.compute_device == "cpu"
+
+    run(main)
+
+
+def test_an_engine_that_does_not_load_is_told_at_once():
+    async def main():
+        async with service_of(MadeEngine(lambda _: [EngineError("no model")])) as service:
+            with pytest.raises(EngineError, match="no model"):
+                await asyncio.to_thread(service.warm_up)
+
+    run(main)
+
+
+class Listless(MadeEngine):
+    def voices(self):
+        raise BackendError("it keeps no list")
+
+
+def test_an_engine_may_keep_no_list_of_its_voices():
+    async def main():
+        async with service_of(Listless()) as service:
+            await asyncio.to_thread(service.warm_up)
+            assert service.voice_list == []
+            assert await service.has_voice("anyone")
+
+    run(main)
+
+
+def test_a_voice_that_was_added_since_is_found():
+    async def main():
+        engine = MadeEngine()
+        async with service_of(engine) as service:
+            await asyncio.to_thread(service.warm_up)
+            assert await service.has_voice("alice")
+            assert not await service.has_voice("carol")
+            engine._voices.append(Voice("carol"))
+            assert await service.has_voice("carol")
+            with pytest.raises(UsageError):
+                await service.has_voice("../carol")
+
+    run(main)
+
+
+# Nothing stays behind.
+
+
+def test_a_thousand_that_leave_at_random_moments_leave_nothing():
+    """Some in the queue, some in the middle of their sound, some at its end: by chance, but by the same each time."""
+    chance = random.Random(6)
+    clients = 1000
+
+    async def client(service, room, born):
+        leaves_after, codec = chance.choice([0, 0, 1, 1, 2, 3, 1000]), chance.choice(["pcm", "mulaw", "wav", "flac"])
+        async with room, service.speak(Order(TEXT, "test", codec=codec)) as speech:
+            born.append(weakref.ref(speech))
+            for _ in range(leaves_after):
+                if not await speech.take():
+                    return
+            for _ in range(chance.choice([0, 0, 1, 3])):
+                await asyncio.sleep(0)
+
+    async def main():
+        engine = MadeEngine(piece_frames=400)
+        async with service_of(engine, max_streams=100) as service:
+            born, room = [], asyncio.Semaphore(100)
+            await asyncio.gather(*(client(service, room, born) for _ in range(clients)))
+            await asyncio.to_thread(engine.wait_until_idle)
+            assert service.active == engine.live == 0
+            assert len(service.reports) == len(born) == clients
+            outcomes = [(report.codec, report.outcome or "complete", report.reason) for report in service.reports]
+            assert {outcome for _, outcome, _ in outcomes} == {"complete", "cancelled"}
+            for codec, outcome in {(codec, outcome) for codec, outcome, _ in outcomes}:
+                labels = {"protocol": "test", "codec": codec, "outcome": outcome}
+                expected = sum(one[:2] == (codec, outcome) for one in outcomes)
+                assert counted(service, "voice_streams_total", **labels) == expected
+            left = sum(outcome == "cancelled" for _, outcome, _ in outcomes)
+            assert counted(service, "voice_cancelled_total", reason="left") == left > clients / 4
+            service.reports.clear()
+            for thread in [one for one in threading.enumerate() if one.name in ("voice-stream", "voice-narration")]:
+                thread.join(20)
+                assert not thread.is_alive()
+            return born
+
+    born = run(main)
+    gc.collect()
+    kept = [ref for ref in born if ref() is not None]
+    assert not kept, gc.get_referrers(kept[0]())

@@ -1,0 +1,292 @@
+"""Sessions on WebSockets, whatever their protocol: limits, order, and that whoever leaves takes all of it along."""
+
+import itertools
+import json
+import re
+import socket
+from contextlib import suppress
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
+from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.threads import WAIT, in_thread, wait_until
+from voice_cli.server.sockets import MOST_MESSAGE, MOST_WAITING, decoded
+
+PATH = "/ws/synthesize"
+LIVE = "/ws/synthesize-stream"
+PIECE = sound_of("endless", 0.5)
+
+
+def text(words, **more):
+    return {"text": words, "voice_id": "alice", "output_format": "pcm", **more}
+
+
+def is_over(message):
+    return message.get("is_final") or "error" in message
+
+
+def endless_engine():
+    return MadeEngine(lambda request: itertools.repeat(PIECE) if request.text == "Endless." else [PIECE])
+
+
+@pytest.fixture(scope="module")
+def app():
+    with SpeechApp(MadeEngine()) as app:
+        yield app
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize("message", ["", "{", "nul", '{"text": "a"', "[" * 100_000, '{"text": "a"}}'])
+def test_what_is_no_json_is_told_and_the_session_goes_on(app, message):
+    with app.connect(PATH) as websocket:
+        websocket.send(message)
+        assert hear(websocket)["code"] == "invalid_json"
+        tell(websocket, text("Hello."))
+        assert not any("error" in message for message in hear_until(websocket, is_over))
+
+
+@pytest.mark.parametrize("message", ["1", "null", "[]", '"text"', "{}", '{"text": 1}', '{"text": "a", "speed": "x"}'])
+def test_what_is_no_message_is_told_and_the_session_goes_on(app, message):
+    with app.connect(PATH) as websocket:
+        websocket.send(message)
+        assert hear(websocket)["error"]
+        tell(websocket, text("Hello."))
+        assert not any("error" in message for message in hear_until(websocket, is_over))
+
+
+def test_a_binary_message_is_told_and_the_session_goes_on(app):
+    with app.connect(PATH) as websocket:
+        websocket.send(bytes(1000))
+        assert hear(websocket) == {"error": "1000 bytes came where a JSON message is due", "code": "invalid_message"}
+        tell(websocket, text("Hello."))
+        assert not any("error" in message for message in hear_until(websocket, is_over))
+
+
+def test_text_that_is_no_utf_8_ends_the_connection(app):
+    with app.connect(PATH) as websocket:
+        websocket.send(b"\xff\xfe", text=True)
+        assert hear_all(websocket).code == 1007
+        assert app.request("GET", "/health").status == 200
+
+
+def test_a_message_that_is_too_large_ends_the_session(app):
+    with app.connect(PATH) as websocket:
+        websocket.send("x" * (MOST_MESSAGE + 1))
+        assert hear_all(websocket).code == 1009
+    with app.connect(PATH) as websocket:
+        with suppress(ConnectionClosed):  # it is not read to its end
+            websocket.send("x" * (5 * MOST_MESSAGE))
+        assert hear_all(websocket).messages == []
+    with app.connect(PATH) as websocket:
+        websocket.send(json.dumps(text("Hello.")).ljust(MOST_MESSAGE))
+        assert is_over(hear_until(websocket, is_over)[-1])
+
+
+def test_numbers_that_are_none_are_no_fault(app):
+    assert decoded('{"speed": NaN, "steps": Infinity}')
+    with app.connect(PATH) as websocket:
+        for number in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000):
+            websocket.send(f'{{"text": "a", "speed": {number}}}')
+            assert hear(websocket)["error"]
+
+
+# Order, and what waits.
+
+
+def test_texts_are_said_one_after_the_other():
+    engine = MadeEngine()
+    with SpeechApp(engine) as app, app.connect(PATH) as websocket:
+        engine.hold()
+        tell(websocket, *(text(f"Number {number}.") for number in range(5)))
+        engine.let_go()
+        for _ in range(5):
+            hear_until(websocket, is_over)
+        assert [request.text for request in engine.requests] == [f"Number {number}." for number in range(5)]
+
+
+def test_no_more_texts_wait_than_may():
+    engine = MadeEngine()
+    with SpeechApp(engine) as app, app.connect(PATH) as websocket:
+        engine.hold()
+        tell(websocket, text("First."))
+        engine.wait_for_requests(1)
+        tell(websocket, *(text("Next.") for _ in range(MOST_WAITING + 1)))
+        refusal = hear(websocket)
+        assert refusal["code"] == "rate_limit_exceeded"
+        engine.let_go()
+        for _ in range(MOST_WAITING + 1):
+            assert "error" not in hear_until(websocket, is_over)[-1]
+
+
+def test_cancel_drops_what_waits_and_the_session_goes_on():
+    engine = MadeEngine()
+    with SpeechApp(engine) as app, app.connect(PATH) as websocket:
+        engine.hold()
+        engine.release()
+        tell(websocket, text("First."), text("Second."), text("Third."))
+        hear(websocket)
+        tell(websocket, {"type": "cancel"})
+        assert hear_until(websocket, is_over)[-1]["cancelled"]
+        engine.let_go()
+        tell(websocket, text("Fourth."))
+        hear_until(websocket, is_over)
+        assert [request.text for request in engine.requests] == ["First.", "Fourth."]
+        assert [report.reason for report in app.wait_for_reports(2)] == ["asked", ""]
+
+
+def test_with_nothing_to_cancel_nothing_is_told():
+    with SpeechApp(MadeEngine()) as app, app.connect(PATH) as websocket:
+        tell(websocket, {"type": "cancel"}, {"type": "cancel"}, text("Hello."))
+        assert hear(websocket)["chunk_index"] == 0
+
+
+# Whoever leaves.
+
+
+@pytest.mark.parametrize("how", ["closes", "resets", "is half gone"])
+@pytest.mark.parametrize("path", [PATH, LIVE])
+def test_a_client_that_leaves_takes_its_generation_with_it(path, how):
+    engine = MadeEngine()
+    with SpeechApp(engine) as app:
+        engine.hold()
+        with app.connect(path) as websocket:
+            if path == PATH:
+                tell(websocket, text("First."), text("Second."))
+            else:
+                tell(websocket, {"type": "init", "voice_id": "alice"}, {"type": "text", "content": "First. Second. T"})
+            engine.wait_for_requests(1)
+            {"closes": websocket.close, "resets": rudely(websocket), "is half gone": halfway(websocket)}[how]()
+            engine.wait_until_idle()
+        (report,) = app.wait_for_reports(1)
+        assert (report.outcome, report.reason) == ("cancelled", "left")
+        assert len(engine.requests) == 1
+
+
+def rudely(websocket):
+    return lambda: leave_rudely(websocket)
+
+
+def halfway(websocket):
+    return lambda: half_close(websocket)
+
+
+def test_a_client_that_sent_more_than_is_held_is_missed_when_it_is_spoken_to():
+    """Its reader waits for room, so its end is not read; but nothing can be sent to it any more."""
+    engine = MadeEngine()
+    with SpeechApp(engine, max_text=100) as app:
+        engine.hold()
+        with app.connect(LIVE) as websocket:
+            sentence = {"type": "text", "content": "This is one of the sentences. "}
+            tell(websocket, {"type": "init", "voice_id": "alice", "output_format": "pcm"}, *([sentence] * 40))
+            engine.wait_for_requests(1)
+            leave_rudely(websocket)
+        engine.let_go()
+        (report,) = app.wait_for_reports(1)
+        engine.wait_until_idle()
+        assert (report.outcome, report.reason) == ("cancelled", "left")
+        assert len(engine.requests) < 40
+
+
+def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(no_lead):
+    engine = endless_engine()
+    with SpeechApp(engine, stall_timeout=0.3) as app:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", app.port))
+        with app.connect(PATH, sock=sock, max_queue=1) as websocket:
+            tell(websocket, text("Endless."))
+            (report,) = app.wait_for_reports(1)
+            engine.wait_until_idle()
+            assert (report.outcome, report.reason) == ("cancelled", "stalled")
+            assert report.bytes < 12_000_000, "what waits for it is bounded"
+            assert app.request("POST", "/v1/audio/speech", {"input": "Next.", "response_format": "pcm"}).body == PIECE
+            assert hear_all(websocket).code is None
+        wait_until(lambda: not app._host.server_state.connections, "the connection is still there")
+
+
+# Limits of time, and the server's end.
+
+
+def test_a_session_that_says_nothing_is_closed():
+    with SpeechApp(MadeEngine(), max_seconds=0.2) as app:
+        for path in (PATH, LIVE):
+            with app.connect(path) as websocket:
+                assert hear_all(websocket).code == 1001
+
+
+def test_a_session_that_is_spoken_to_is_not_closed_for_saying_nothing():
+    engine = MadeEngine()
+    with SpeechApp(engine, max_seconds=0.2) as app, app.connect(PATH) as websocket:
+        settings = app.service.settings
+        app.service.settings = settings._replace(server=settings.server._replace(max_seconds=3600))
+        engine.hold()
+        tell(websocket, text("Hello."))
+        engine.wait_for_requests(1)
+        app.service.settings = settings
+        with app.connect(PATH) as idle:  # its time begins later, and is over when it is closed
+            assert hear_all(idle).code == 1001
+        engine.let_go()
+        assert hear_until(websocket, is_over)[-1]["is_final"]
+
+
+def test_a_stream_that_lasts_too_long_is_told_and_the_session_goes_on():
+    engine = endless_engine()
+    with SpeechApp(engine, max_seconds=0.5) as app, app.connect(PATH) as websocket:
+        tell(websocket, text("Endless."))
+        assert hear_until(websocket, is_over)[-1]["code"] == "late"
+        tell(websocket, text("Hello."))
+        assert hear_until(websocket, is_over)[-1]["is_final"]
+
+
+def test_a_stream_is_closed_when_the_server_goes():
+    engine = MadeEngine()
+    app = SpeechApp(engine, drain_timeout=0)
+    with app.connect(PATH) as websocket:
+        engine.hold()
+        engine.release()
+        tell(websocket, text("Hello."))
+        hear(websocket)
+        closing = in_thread(app.close)
+        ending = hear_all(websocket)
+        assert (ending.code, ending.reason) == (1001, "the server stops")
+        assert closing() is None
+
+
+def test_a_stream_finishes_before_the_server_goes():
+    engine = MadeEngine()
+    app = SpeechApp(engine, drain_timeout=WAIT)
+    with app.connect(PATH) as websocket:
+        engine.hold()
+        engine.release()
+        tell(websocket, text("Hello."))
+        hear(websocket)
+        closing = in_thread(app.close)
+        wait_until(lambda: app.service.draining, "it does not stop")
+        tell(websocket, text("One more."))
+        engine.let_go()
+        assert hear_until(websocket, is_over)[-1]["is_final"]
+        assert hear_until(websocket, is_over)[-1]["code"] == "draining"
+        assert closing() is None
+
+
+# Too many.
+
+
+def test_one_too_many_is_told_on_its_socket():
+    engine = MadeEngine()
+    with SpeechApp(engine, max_streams=1) as app, app.connect(PATH) as one, app.connect(PATH) as other:
+        engine.hold()
+        engine.release()
+        tell(one, text("Hello."))
+        hear(one)
+        tell(other, text("Hello."))
+        assert re.search("rate_limit|busy", hear(other)["code"])
+        engine.let_go()
+        hear_until(one, is_over)
+        app.wait_for_reports(1)
+        tell(other, text("Hello."))
+        assert hear_until(other, is_over)[-1]["is_final"]

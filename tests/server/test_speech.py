@@ -1,0 +1,510 @@
+"""One stream of speech: what the engine gave is what goes out, but for the joins; and each way in which it ends."""
+
+import asyncio
+import contextlib
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import codecs
+from support.loops import run
+from support.speech_app import MadeEngine, sound_of
+from support.threads import in_thread
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
+from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, ServerError, UsageError
+from voice_cli.pcm.convert import Converter
+from voice_cli.pcm.joins import ONSET_SECONDS, Joins
+from voice_cli.server.live_text import LiveText
+from voice_cli.server.report import STAGES
+from voice_cli.server.service import Service
+from voice_cli.server.settings import Server, ServerSettings
+from voice_cli.server.speech import Began, Ended, Order
+
+MONO = AudioFormat(24_000, 1)
+PAUSE = 0.3
+THREE = "First one.\n\nSecond one, with a clause.\n\nThird."
+SPOKEN = ("First one.", "Second one, with a clause.", "Third.")
+SETTINGS = ServerSettings(Server(max_streams=8), pause=PAUSE)
+
+
+@contextlib.contextmanager
+def service_of(backend, settings=SETTINGS):
+    service = Service(settings, backend)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+async def events_of(service, order):
+    """Take a stream to its end; give its events, and its speech."""
+    events = []
+    async with service.speak(order) as speech:
+        while more := await speech.take():
+            events += more
+    return events, speech
+
+
+def said(backend, order, settings=SETTINGS):
+    """Say an order; give its events, and its speech."""
+
+    async def main():
+        with service_of(backend, settings) as service:
+            return await events_of(service, order)
+
+    return run(main)
+
+
+def sound_in(events):
+    return b"".join(event for event in events if isinstance(event, bytes))
+
+
+def between(parts, text):
+    """Give some sound with silence before and after it, of lengths that depend on the text."""
+    head, tail = parts
+    return bytes(2 * head) + sound_of(text) + bytes(2 * tail)
+
+
+def joined(utterances, pauses=(PAUSE,) * 10):
+    """Join whole utterances as players do."""
+    joins, out = Joins(), []
+    for index, pcm in enumerate(utterances):
+        joins.begin(pauses[index - 1] if index else None)
+        out += joins.push(PcmChunk(MONO, pcm))
+    return b"".join(chunk.data for chunk in [*out, *joins.finish()])
+
+
+def cut(pcm, sizes):
+    """Cut PCM in pieces of so many frames, again and again."""
+    at = 0
+    for size in itertools.cycle(sizes):
+        if at >= len(pcm):
+            return
+        yield pcm[at : at + 2 * size]
+        at += 2 * size
+
+
+# What goes out.
+
+
+def test_an_utterance_goes_out_as_the_engine_gave_it():
+    pcm = between((500, 900), "Hello there.")
+    events, speech = said(MadeEngine(lambda _: cut(pcm, [333])), Order("Hello there.", "test"))
+    began = events[0]
+    assert isinstance(began, Began)
+    (ended,) = (event for event in events if isinstance(event, Ended))
+    assert (began.number, began.line.text, began.encoding) == (0, "Hello there.", Encoding("pcm", MONO))
+    assert ended.seconds == MONO.seconds(len(pcm) // 2)
+    assert sound_in(events) == pcm
+    assert speech.is_over
+
+
+def test_utterances_are_joined_as_one_stream():
+    pcm = {text: between((700, 1100), text) for text in SPOKEN}
+    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), Order(THREE, "test"))
+    sound = sound_in(events)
+    assert sound == joined([pcm[text] for text in SPOKEN])
+    loud = np.flatnonzero(np.frombuffer(sound, "<i2"))
+    silences = np.diff(loud)[np.diff(loud) > 1] - 1
+    assert silences.tolist() == [MONO.frames(PAUSE)] * 2
+    assert [event.number for event in events if isinstance(event, Began)] == [0, 1, 2]
+    assert [event.line.spoken for event in events if isinstance(event, Ended)] == [*SPOKEN]
+    assert [event.seconds for event in events if isinstance(event, Ended)] == [
+        MONO.seconds(len(pcm[text]) // 2) for text in SPOKEN
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 3000), min_size=1, max_size=5),
+    st.tuples(st.integers(0, 3000), st.integers(0, 3000)),
+    st.sampled_from(["pcm", "wav", "flac", "mulaw"]),
+)
+def test_how_the_engine_cuts_it_makes_no_difference(sizes, silences, codec):
+    def engine(sizes):
+        return MadeEngine(lambda request: cut(between(silences, request.text), sizes))
+
+    pieces, _ = said(engine(sizes), Order(THREE, "test", codec=codec))
+    whole, _ = said(engine([10**6]), Order(THREE, "test", codec=codec))
+    assert sound_in(pieces) == sound_in(whole)
+    if codec == "pcm":
+        assert sound_in(whole) == joined([between(silences, text) for text in SPOKEN])
+
+
+def test_a_rate_of_the_clients_own_is_one_conversion_of_the_whole():
+    events, _ = said(MadeEngine(), Order(THREE, "test", rate=16_000))
+    converter = Converter(MONO, AudioFormat(16_000, 1))
+    whole = joined([sound_of(text) for text in SPOKEN])
+    assert sound_in(events) == converter.convert(whole) + converter.flush()
+
+
+class Changing(MadeEngine):
+    """An engine whose format is another with each utterance."""
+
+    FORMATS = (MONO, AudioFormat(44_100, 2), AudioFormat(16_000, 1))
+
+    def speak(self, generation):
+        self.audio_format = self.FORMATS[len(self.requests) % 3]
+        super().speak(generation)
+
+
+def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
+    events, speech = said(Changing(), Order(THREE, "test"))
+    encodings = {event.encoding for event in events if isinstance(event, Began)}
+    assert encodings == {Encoding("pcm", MONO)}
+    converted = []
+    for text, audio_format in zip(SPOKEN, Changing.FORMATS, strict=True):
+        pcm = sound_of(text, audio_format=audio_format)
+        pause = bytes(audio_format.frames(PAUSE) * audio_format.frame_bytes) if converted else b""
+        converter = Converter(audio_format, MONO)
+        converted.append(converter.convert(pause + pcm) + converter.flush())
+    assert sound_in(events) == b"".join(converted)
+    assert speech.report.audio_seconds == pytest.approx(3 * 0.2 + 2 * PAUSE)
+
+
+def test_separate_utterances_are_whole_streams():
+    pcm = {text: between((700, 1100), text) for text in SPOKEN}
+    order = Order(THREE, "test", codec="wav", separate=True)
+    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), order)
+    streams = []
+    for event in events:
+        if isinstance(event, Began):
+            streams.append(b"")
+        elif isinstance(event, bytes):
+            streams[-1] += event
+    decoded = [codecs.reference(stream, "wav") for stream in streams]
+    assert decoded == [(MONO, pcm[text]) for text in SPOKEN]
+
+
+def test_the_whole_order_reaches_the_engine():
+    engine = MadeEngine()
+    order = Order(
+        "Hi.",
+        "test",
+        voice="bob",
+        speed=1.5,
+        instructions="calmly",
+        preset="fast",
+        steps=7,
+        cfg_scale=2.5,
+    )
+    said(engine, order)
+    (request,) = engine.requests
+    wanted = SpeechRequest("Hi.", "bob", speed=1.5, instructions="calmly", preset="fast", steps=7, cfg_scale=2.5)
+    assert request._replace(due=None) == wanted
+
+
+def test_a_request_without_a_voice_has_the_servers():
+    engine = MadeEngine()
+    said(engine, Order("Hi.", "test"), SETTINGS._replace(voice="alice"))
+    assert engine.requests[0].voice == "alice"
+
+
+def test_pronunciations_and_markdown_are_read():
+    def spoken(order, settings):
+        engine = MadeEngine()
+        said(engine, order, settings)
+        return [request.text for request in engine.requests]
+
+    pronounced = SETTINGS._replace(pronounce={"nginx": "engine x"})
+    assert spoken(Order("# nginx *runs*", "test"), pronounced) == ["engine x runs."]
+    assert spoken(Order("a *b* c", "test"), SETTINGS) == ["a b c"]
+    assert spoken(Order("a *b* c", "test", markdown="off"), SETTINGS) == ["a *b* c"]
+    assert spoken(Order("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
+
+
+def test_what_an_engine_notes_is_told_once():
+    engine = MadeEngine()
+    engine.notes = ["it does not stream"]
+    _, speech = said(engine, Order(THREE, "test"))
+    assert speech.notes == ["it does not stream"]
+
+
+# Words.
+
+
+def test_words_are_told_when_they_are_heard():
+    """espeak tells them; where its silence was left out at a join, they are heard that much sooner."""
+    events, _ = said(EspeakBackend(), Order("Hello my dear friend.\n\nAnd hello again.", "test"))
+    rate = 22_050
+    utterances = []
+    for event in events:
+        if isinstance(event, Began):
+            utterances.append([b"", None])
+        elif isinstance(event, Ended):
+            utterances[-1][1] = event
+        else:
+            utterances[-1][0] += event
+    spoken = [[word.text for word in ended.words] for _, ended in utterances]
+    assert spoken == [["Hello", "my", "dear", "friend"], ["And", "hello", "again"]]
+    for sound, ended in utterances:
+        samples = np.abs(np.frombuffer(sound, "<i2").astype(int))
+        onset = np.flatnonzero(samples > 300)[0] / rate
+        assert ended.words[0].start <= onset + 0.02
+        assert onset - ended.words[0].start < 0.35, "the silence before it is not counted with it"
+        for word, following in itertools.pairwise(ended.words):
+            assert word.start < word.end == following.start
+        assert ended.words[-1].end > ended.words[-1].start
+        for word in ended.words:
+            part = samples[round(word.start * rate) : round(word.end * rate)]
+            assert part.size == 0 or part.max() > 300, f"nothing is heard of {word}"
+    assert utterances[1][1].words[0].start >= PAUSE - ONSET_SECONDS - 0.01, "a pause stands before it"
+
+
+def test_an_engine_that_tells_no_words_has_none():
+    events, _ = said(MadeEngine(), Order("Hi.", "test"))
+    assert [event.words for event in events if isinstance(event, Ended)] == [()]
+
+
+# Text that is still coming.
+
+
+def test_text_is_spoken_as_it_comes():
+    engine = MadeEngine()
+
+    async def main():
+        with service_of(engine) as service:
+            text = LiveText(1000, 60)
+            order = Order(text, "test")
+            async with service.speak(order) as speech:
+                text.feed("This is said at once. And thi")
+                events = []
+                while not any(isinstance(event, Ended) for event in events):
+                    events += await speech.take()
+                assert events[0].line.text == "This is said at once."
+                text.feed("s is said,")
+                text.flush()
+                while sum(isinstance(event, Ended) for event in events) < 2:
+                    events += await speech.take()
+                text.feed(" but later.")
+                text.end()
+                while more := await speech.take():
+                    events += more
+            return events
+
+    events = run(main)
+    texts = [event.line.text for event in events if isinstance(event, Began)]
+    assert texts == ["This is said at once.", " And this is said,", " but later."]
+    half = PAUSE / 2  # a clause has half a sentence's pause after it
+    spoken = [sound_of(request.text) for request in engine.requests]
+    assert sound_in(events) == joined(spoken, [PAUSE, half])
+
+
+def test_no_text_at_all_is_no_fault_where_it_was_to_come():
+    async def main():
+        with service_of(MadeEngine()) as service:
+            text = LiveText(1000, 60)
+            text.end()
+            return await events_of(service, Order(text, "test"))
+
+    events, speech = run(main)
+    assert events == []
+    assert speech.report.outcome is None
+
+
+# The ways in which it ends.
+
+
+def failing(order, engine, settings=SETTINGS):
+    """Say an order that fails; give what came before, the error, and the report."""
+
+    async def main():
+        with service_of(engine, settings) as service:
+            events = []
+            async with service.speak(order) as speech:
+                try:
+                    while more := await speech.take():
+                        events += more
+                except Exception as error:
+                    return events, error, speech.report
+            raise AssertionError("it did not fail")
+
+    return run(main)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\n", "---", "😀"])
+def test_blank_text_is_told(text):
+    events, error, report = failing(Order(text, "test"), MadeEngine(lambda _: []))
+    assert isinstance(error, UsageError)
+    assert "blank" in error.message
+    assert (events, report.outcome) == ([], "failed")
+
+
+def test_an_engine_that_gives_no_sound_has_failed():
+    events, error, report = failing(Order("Say this.", "test"), MadeEngine(lambda _: []))
+    assert isinstance(error, EngineError)
+    assert error.message == "made gave no sound"
+    assert (events, report.outcome, report.reason) == ([], "failed", "engine")
+
+
+def test_an_utterance_without_sound_among_others_is_left_out():
+    events, speech = said(
+        MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]), Order(THREE, "test")
+    )
+    assert sound_in(events) == joined([sound_of(SPOKEN[0]), sound_of(SPOKEN[2])])
+    assert [event.number for event in events if isinstance(event, Ended)] == [0, 2]
+    assert speech.report.utterances == 2
+
+
+def test_an_engine_that_fails_before_there_is_sound():
+    events, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
+    assert (events, error.message) == ([], "out of breath")
+    assert (report.outcome, report.reason, report.bytes) == ("failed", "engine", 0)
+
+
+def test_an_engine_that_fails_in_the_middle_gives_what_it_gave():
+    pieces = [sound_of("a"), EngineError("out of breath")]
+    events, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: pieces))
+    assert sound_in(events) == sound_of("a")
+    assert isinstance(error, EngineError)
+    assert (report.outcome, report.reason) == ("truncated", "engine")
+
+
+def test_an_engine_that_fails_at_its_second_utterance_gives_the_first():
+    def speak(request):
+        return [EngineError("out of breath")] if request.text == SPOKEN[1] else [between((0, 900), request.text)]
+
+    events, error, report = failing(Order(THREE, "test"), MadeEngine(speak))
+    assert sound_in(events) == sound_of(SPOKEN[0]), "its last silence belongs to a join that never came"
+    assert isinstance(error, BackendError)
+    assert report.outcome == "truncated"
+
+
+def test_half_a_frame_is_the_engines_fault():
+    _, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: [b"\1\2\3"]))
+    assert isinstance(error, ServerError)
+    assert report.outcome in ("failed", "truncated")
+
+
+class Nameless(Backend):
+    """Gives bytes without a word of what they are."""
+
+    name = "nameless"
+
+    class Stream(SpeechStream):
+        expected = Encoding("pcm")
+        moments = {}  # noqa: RUF012
+
+        def __iter__(self):
+            yield b"\0\0"
+
+        def cancel(self):
+            pass
+
+    def synthesize(self, request):
+        return self.Stream()
+
+    def voices(self):
+        raise BackendError("it keeps no list")
+
+
+def test_sound_of_no_known_format_is_an_error():
+    _, error, _ = failing(Order("Hi.", "test"), Nameless())
+    assert isinstance(error, DecodeError)
+
+
+def test_a_codec_that_cannot_be_is_an_error_before_there_is_sound():
+    events, error, _ = failing(Order("Hi.", "test", codec="mulaw", rate=16_000), MadeEngine())
+    assert isinstance(error, UsageError)
+    assert events == []
+
+
+def test_a_voice_that_is_no_voice_is_an_error():
+    _, error, _ = failing(Order("Hi.", "test", voice="../etc/passwd"), MadeEngine())
+    assert isinstance(error, UsageError)
+
+
+def test_cancel_stops_the_engine_and_whoever_waits():
+    engine = MadeEngine()
+
+    async def main():
+        with service_of(engine) as service:
+            engine.hold()
+            async with service.speak(Order(THREE, "test")) as speech:
+                engine.release()
+                assert isinstance((await speech.take())[0], Began)
+                taking = asyncio.create_task(speech.take())
+                await asyncio.sleep(0)
+                in_thread(lambda: (speech.cancel("asked"), speech.cancel("left")))()
+                with pytest.raises(Interrupted):
+                    await taking
+            await asyncio.to_thread(engine.wait_until_idle)
+            return speech.report
+
+    report = run(main)
+    assert (report.outcome, report.reason) == ("cancelled", "asked")
+
+
+def test_cancel_before_it_began_leaves_nothing():
+    engine = MadeEngine()
+
+    async def main():
+        with service_of(engine) as service:
+            engine.hold()
+            for _ in range(20):
+                async with service.speak(Order(THREE, "test")):
+                    pass
+            engine.let_go()
+            await events_of(service, Order("Hi.", "test"))
+            await asyncio.to_thread(engine.wait_until_idle)
+
+    run(main)
+    assert engine.requests[-1].text == "Hi."
+
+
+def test_cancel_ends_the_text_that_was_to_come():
+    async def main():
+        with service_of(MadeEngine()) as service:
+            text = LiveText(10, 60)
+            async with service.speak(Order(text, "test")) as speech:
+                text.feed("x" * 20)
+                room = asyncio.ensure_future(text.room())
+                speech.cancel("asked")
+                await room
+                with pytest.raises(Interrupted):
+                    await speech.take()
+
+    run(main)
+
+
+def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
+    pcm = np.arange(1_000_000).astype("<i2").tobytes()  # 42 s
+    engine = MadeEngine(lambda request: cut(pcm, [12_000]) if request.text == "Long." else [sound_of(request.text)])
+
+    async def main():
+        with service_of(engine) as service:
+            async with service.speak(Order("Long.", "test")) as speech:
+                events, _ = await events_of(service, Order("Short.", "test"))
+                assert sound_in(events) == sound_of("Short.")
+                waiting = speech._channel._held
+                sound = b""
+                while more := await speech.take():
+                    sound += sound_in(more)
+            return waiting, sound
+
+    waiting, sound = run(main)
+    assert waiting < 200_000
+    assert len(sound) == len(pcm)
+
+
+# What is known of it afterwards.
+
+
+def test_the_report_counts_all_of_it():
+    pcm = {text: between((0, 4800), text) for text in SPOKEN}
+    events, speech = said(MadeEngine(lambda request: [pcm[request.text]]), Order(THREE, "test"))
+    report = speech.report
+    speech.report.mark("sent")
+    assert (report.protocol, report.codec, report.outcome, report.reason) == ("test", "pcm", None, "")
+    assert report.characters == len(THREE)
+    assert report.utterances == 3
+    assert report.bytes == len(sound_in(events))
+    assert report.audio_seconds == pytest.approx(report.bytes / 48_000)
+    assert report.generated_seconds == pytest.approx(sum(len(one) for one in pcm.values()) / 48_000)
+    assert 0 < report.real_time_factor == report.generation_seconds / report.generated_seconds
+    assert list(report.latency()) == [*STAGES, "total"]

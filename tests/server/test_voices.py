@@ -1,0 +1,385 @@
+"""Voices by id: no path and no address gets through; and those that are fetched, from the one place that was said."""
+
+import os
+import stat
+import string
+import sys
+import threading
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from support import chatterbox
+from support.server import Answer, SpeechServer
+from support.speech_app import MadeEngine, SpeechApp
+from support.threads import WAIT, in_thread
+from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.server import voices as module
+from voice_cli.server.service import Service
+from voice_cli.server.settings import Server, ServerSettings
+from voice_cli.server.voices import Voices, default_cache, suffix_of
+
+SAMPLE = b"RIFF" + bytes(range(256)) * 40
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make the voices of a server that fetches from another, with the folder of what it fetched."""
+    servers = []
+
+    def make(respond=lambda _: Answer(SAMPLE), *, path="/voices/{voice}.wav", **fields):
+        servers.append(SpeechServer(respond))
+        url = servers[-1].url.removesuffix("/v1") + path
+        server = Server(engine="chatterbox", voices_url=url, voices_cache=str(tmp_path / "cache"), **fields)
+        voices = Voices(ServerSettings(server, voice="default-one"))
+        voices.engine_options({})
+        return voices, servers[-1], tmp_path / "cache"
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def settings_of(**fields):
+    return ServerSettings(Server(**fields))
+
+
+# Ids.
+
+NASTY = [
+    "/",
+    "\\",
+    ":",
+    "\n",
+    "\r",
+    "\0",
+    "..",
+    "%2f",
+    "?",
+    "#",
+    "@",
+    " ",
+    "~",
+    "$",
+    "'",
+    '"',
+    "é",
+    "\u2028",
+    "．",
+    "／",
+]
+
+
+@given(st.text(max_size=120) | st.lists(st.sampled_from([*NASTY, "a", "alice", "."]), max_size=6).map("".join))
+@example("alice\n")
+@example("../alice")
+@example("/etc/passwd")
+@example("https://evil.example/a.wav")
+@example("c:alice")
+@example(".hidden")
+@example("-option")
+@example("a" * 101)
+@example("")
+def test_no_path_and_no_address_is_an_id(voice):
+    try:
+        Voices(settings_of()).check(voice)
+    except UsageError:
+        return
+    assert set(voice) <= set(string.ascii_letters + string.digits + "+_.-")
+    assert 0 < len(voice) <= 100
+    assert not voice.startswith((".", "-"))
+    assert os.path.basename(voice) == voice
+
+
+@pytest.mark.parametrize("voice", ["alice", "en-us+f3", "+f3", "af_bella", "v1.2", "a..b", "A", "a" * 100, "007"])
+def test_names_that_engines_have_are_ids(voice):
+    Voices(settings_of()).check(voice)
+
+
+# Which voice an engine is asked for.
+
+
+def test_openais_own_names_mean_the_servers_default():
+    voices = Voices(ServerSettings(Server(), voice="en-gb"))
+    voices.know([Voice("echo"), Voice("en-gb", language="en-GB")])
+    assert voices.ready("alloy") == "en-gb"
+    assert voices.ready("default") == "en-gb"
+    assert voices.ready("echo") == "echo", "the engine has one of that name"
+    assert voices.ready("nobody") == "nobody", "the engine says what is wrong with it"
+
+
+def test_what_an_engine_has():
+    voices = Voices(settings_of())
+    assert voices.has("anyone"), "nothing is known of it yet"
+    voices.know([Voice("en-us", language="en-US"), Voice("+f3")])
+    assert all(voices.has(voice) for voice in ("en-us", "en-US", "+f3", "en-us+f3", "+f9", "alloy"))
+    assert not any(voices.has(voice) for voice in ("en", "nobody", "nobody+f3", "en-us+"))
+
+
+def test_an_engine_of_files_gets_folders_and_takes_no_paths(tmp_path):
+    folder = str(tmp_path)
+    assert Voices(settings_of(engine="espeak", voices=folder)).engine_options({"a": 1}) == {"a": 1}
+    options = Voices(settings_of(engine="chatterbox")).engine_options({"model": "m", "voices": "its own"})
+    assert options == {"model": "m", "voices": ["its own"], "allow_paths": False}
+    options = Voices(settings_of(engine="vibevoice", voices=folder)).engine_options({"voices": "its own"})
+    assert options == {"voices": [folder], "allow_paths": False}
+
+
+def test_a_path_is_refused_by_the_engine_too(tmp_path, monkeypatch):
+    """Whatever a protocol of tomorrow forgets to check."""
+    for name, package in chatterbox.package(chatterbox.ForkModel()).items():
+        monkeypatch.setitem(sys.modules, name, package)
+    monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: True)
+    for name in ("tokenizer.json", "conds.pt"):
+        (tmp_path / name).touch()
+    (tmp_path / "voices").mkdir()
+    (tmp_path / "voices" / "alice.wav").write_bytes(SAMPLE)
+    outside = tmp_path / "secret.wav"
+    outside.write_bytes(SAMPLE)
+    server = Server(engine="chatterbox", voices=str(tmp_path / "voices"))
+    service = Service(ServerSettings(server, {"model": str(tmp_path)}))
+    try:
+        assert [voice.id for voice in service.backend.voices()] == ["default", "alice"]
+        for voice in (str(outside), "../secret.wav", "../secret"):
+            with pytest.raises(UsageError):
+                list(service.backend.synthesize(SpeechRequest("Hi.", voice=voice)))
+    finally:
+        service.close()
+
+
+# Fetching.
+
+
+def test_a_voice_is_fetched_once_and_kept(made):
+    voices, server, cache = made()
+    assert voices.ready("alice") == "alice"
+    assert voices.ready("alice") == "alice"
+    assert [request.path for request in server.requests] == ["/voices/alice.wav"]
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == {"alice.wav": SAMPLE}
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    assert voices.cached() == ["alice"]
+
+
+def test_an_id_is_quoted_where_it_goes_into_an_address(made):
+    voices, server, _ = made(path="/{voice}/sample.mp3?voice={voice}")
+    voices.ready("en+f3")
+    assert server.requests[0].path == "/en%2Bf3/sample.mp3?voice=en%2Bf3"
+    assert voices.cached() == ["en+f3"]
+
+
+def test_what_is_no_id_is_never_asked_for(made):
+    voices, server, _ = made()
+    for voice in ("../x", "a/b", "http://evil.example", "a\n", "a?b"):
+        with pytest.raises(UsageError):
+            voices.ready(voice)
+    assert server.requests == []
+
+
+def test_one_that_is_here_already_is_not_fetched(made, tmp_path):
+    (tmp_path / "bob.flac").write_bytes(SAMPLE)
+    voices, server, _ = made(voices=str(tmp_path))
+    voices.know([Voice("of-the-model")])
+    for voice in ("bob", "bob.flac", "of-the-model", "alloy"):
+        voices.ready(voice)
+    assert server.requests == []
+
+
+def test_many_at_once_are_one_fetch(made):
+    go = threading.Event()
+
+    def respond(_request):
+        assert go.wait(WAIT)
+        return Answer(SAMPLE)
+
+    voices, server, _ = made(respond)
+    asking = [in_thread(lambda: voices.ready("alice")) for _ in range(8)]
+    server.wait_for(1)
+    go.set()
+    assert [asked() for asked in asking] == ["alice"] * 8
+    assert len(server.requests) == 1
+
+
+def test_one_that_failed_is_tried_again_by_the_next_alone(made):
+    at_once, most = [0], [0]
+    lock = threading.Lock()
+
+    def respond(_request):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        answer = Answer(b"", status=500) if len(server.requests) < 5 else Answer(SAMPLE)
+        with lock:
+            at_once[0] -= 1
+        return answer
+
+    voices, server, _ = made(respond)
+    outcomes = [asked() for asked in [in_thread(lambda: voices.ready("alice")) for _ in range(8)]]
+    assert most == [1]
+    assert sum(isinstance(outcome, ServerError) for outcome in outcomes) == 4
+    assert outcomes.count("alice") == 4
+
+
+def test_another_voice_is_not_held_up(made):
+    go = threading.Event()
+
+    def respond(request):
+        if "slow" in request.path:
+            assert go.wait(WAIT)
+        return Answer(SAMPLE)
+
+    voices, server, _ = made(respond)
+    slow = in_thread(lambda: voices.ready("slow"))
+    server.wait_for(1)
+    assert voices.ready("quick") == "quick"
+    go.set()
+    assert slow() == "slow"
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_voice_that_is_not_there(made, status):
+    voices, _, cache = made(lambda _: Answer(b"no", status=status))
+    with pytest.raises(UsageError, match="no such voice"):
+        voices.ready("nobody")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 401, 500])
+def test_an_answer_that_is_no_voice_is_an_error_and_redirections_are_not_followed(made, status):
+    voices, server, cache = made(lambda _: Answer(SAMPLE, status=status, headers={"Location": "/elsewhere"}))
+    with pytest.raises(ServerError):
+        voices.ready("alice")
+    assert len(server.requests) == 1
+    assert list(cache.iterdir()) == []
+
+
+def test_an_empty_answer_is_no_voice(made):
+    voices, _, _ = made(lambda _: Answer(b""))
+    with pytest.raises(ServerError):
+        voices.ready("alice")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_one_that_is_too_large_is_refused(made, monkeypatch, chunked):
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+    voices, server, cache = made(lambda _: Answer(bytes(3_000_000), chunked=chunked))
+    with pytest.raises(ServerError, match="larger"):
+        voices.ready("alice")
+    assert server.sent < 3_000_000, "the rest of it is not read"
+    assert list(cache.iterdir()) == []
+
+
+def test_one_that_breaks_off_is_not_kept(made):
+    voices, _, cache = made(lambda _: Answer(SAMPLE, die_after=1000))
+    with pytest.raises(NetworkError):
+        voices.ready("alice")
+    assert list(cache.iterdir()) == []
+
+
+def test_one_that_does_not_come_is_not_waited_for(made, monkeypatch):
+    monkeypatch.setattr(module, "FETCH_SECONDS", 0.2)
+    voices, _, cache = made(lambda _: Answer(SAMPLE, stall_after=100))
+    with pytest.raises(NetworkError):
+        voices.ready("alice")
+    assert list(cache.iterdir()) == []
+
+
+def test_a_disk_that_takes_nothing_is_told_without_its_name(made):
+    voices, _, cache = made()
+    cache.rmdir()
+    cache.write_bytes(b"")
+    with pytest.raises(ServerError) as caught:
+        voices.ready("alice")
+    assert str(cache) not in caught.value.message
+
+
+def test_a_half_written_voice_is_never_there(made, monkeypatch):
+    voices, _, cache = made()
+    seen = []
+
+    def replace(partial, path):
+        seen.append((os.path.basename(partial), os.path.exists(path)))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "replace", replace)
+    with pytest.raises(ServerError):
+        voices.ready("alice")
+    ((partial, was_there),) = seen
+    assert partial.startswith(".")
+    assert "alice" not in partial, "its name is by lot"
+    assert not was_there
+    assert list(cache.iterdir()) == []
+
+
+# The cache's bound.
+
+
+def aged(cache, **ages):
+    for name, age in ages.items():
+        path = cache / f"{name}.wav"
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+
+
+def test_the_least_recently_used_go_when_there_are_too_many_bytes(made):
+    voices, server, cache = made(lambda _: Answer(bytes(400_000)), voices_cache_mb=1)
+    voices.ready("a")
+    voices.ready("b")
+    aged(cache, a=20, b=10)
+    voices.ready("a")  # used again
+    voices.ready("c")
+    assert voices.cached() == ["a", "c"]
+    voices.know([Voice("a"), Voice("b"), Voice("c")])
+    voices.ready("b")  # the engine's list may still have it
+    assert len(server.requests) == 4
+    assert "b" in voices.cached()
+
+
+def test_one_that_is_larger_than_the_cache_is_kept_as_long_as_it_is_the_last(made):
+    voices, _, cache = made(lambda _: Answer(bytes(2_000_000)), voices_cache_mb=1)
+    voices.ready("a")
+    assert voices.cached() == ["a"]
+    aged(cache, a=10)
+    voices.ready("b")
+    assert voices.cached() == ["b"]
+
+
+def test_the_cache_is_no_name_in_a_shared_folder(monkeypatch, tmp_path):
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(name, str(tmp_path / "tmp"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_cache().startswith(str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache() == str(tmp_path / "xdg" / "voice" / "voices")
+
+
+@pytest.mark.parametrize(
+    ("url", "suffix"),
+    [
+        ("https://a.example/{voice}.wav", ".wav"),
+        ("https://a.example/{voice}.pt?token=x.y#z", ".pt"),
+        ("https://a.example/{voice}", ".wav"),
+        ("https://a.example/v1.2/{voice}/sample", ".wav"),
+        ("https://a.example?voice={voice}", ".wav"),
+    ],
+)
+def test_the_suffix_is_that_of_the_address(url, suffix):
+    assert suffix_of(url) == suffix
+
+
+# As clients see it.
+
+
+def test_a_client_is_told_whether_it_is_the_voice_or_the_place(tmp_path):
+    status = [404]
+    with SpeechServer(lambda _: Answer(SAMPLE, status=status[0])) as place:
+        url = place.url.removesuffix("/v1") + "/{voice}.wav"
+        options = {"engine": "chatterbox", "voices_url": url, "voices_cache": str(tmp_path)}
+        with SpeechApp(MadeEngine(voices=[]), **options) as app:
+            body = {"input": "Hi.", "voice": "alice", "response_format": "pcm"}
+            seen = []
+            for status[0] in (404, 500, 200):
+                answer = app.request("POST", "/v1/audio/speech", body)
+                seen.append((answer.status, answer.json["error"]["code"] if answer.status != 200 else None))
+            assert seen == [(400, "voice_not_found"), (500, "server"), (200, None)]

@@ -1,0 +1,195 @@
+"""Clients of the WebSockets that do whatever comes into their heads: by lot, and by the same lot for the same seed."""
+
+import contextlib
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection
+
+from support.sessions import half_close, leave_rudely
+from support.speech_app import SpeechApp
+
+SPOKEN = "Hello there. This is, well, a sentence! And so on… 你好。 😀 3.30 pm\n\n# Next\n"
+
+CHATTERBOX = (
+    {"text": SPOKEN, "voice_id": "alice", "preset": "fast", "output_format": "pcm", "speed": 1.5},
+    {"text": "Hi.", "voice_id": "bob"},
+    {"type": "cancel"},
+)
+CHATTERBOX_LIVE = (
+    {"type": "init", "voice_id": "alice", "output_format": "wav"},
+    {"type": "init", "voice_id": "bob", "preset": "adaptive"},
+    {"type": "text", "content": SPOKEN, "flush": True},
+    {"type": "text", "content": "And more of "},
+    {"type": "end"},
+    {"type": "cancel"},
+)
+OMNI = (
+    {"type": "session.config", "voice": "alice", "response_format": "pcm", "stream_audio": True},
+    {"type": "session.config", "split_granularity": "clause", "word_timestamps": True, "response_format": "mp3"},
+    {"type": "input.text", "text": SPOKEN},
+    {"type": "input.done"},
+    {"type": "session.close"},
+)
+TWILIO = (
+    {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+    {
+        "event": "start",
+        "streamSid": "MZ1",
+        "start": {"streamSid": "MZ1", "callSid": "CA1", "customParameters": {"text": SPOKEN, "voice": "alice"}},
+    },
+    {"event": "media", "streamSid": "MZ1", "media": {"payload": "//8=", "track": "inbound"}},
+    {"event": "mark", "streamSid": "MZ1", "mark": {"name": "0"}},
+    {"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "1"}},
+    {"event": "stop", "streamSid": "MZ1"},
+)
+
+PROTOCOLS: dict[str, tuple[dict[str, Any], ...]] = {
+    "/ws/synthesize": CHATTERBOX,
+    "/ws/synthesize-stream": CHATTERBOX_LIVE,
+    "/v1/audio/speech/stream": OMNI,
+    "/twilio": TWILIO,
+    "/stream": ({"type": "ping"},),
+}
+"""Path to messages that the protocol has."""
+
+
+class Fuzzer:
+    """One session after another."""
+
+    def __init__(self, app: SpeechApp, seed: object) -> None:
+        self._app = app
+        self._lot = random.Random(repr(seed))
+        self.heard = 0
+        """Messages that came from the server."""
+
+    def session(self, path: str) -> None:
+        """Open a WebSocket, do things with it, and leave in one way or another."""
+        target = self._target() if path == "/stream" else path
+        options = {"open_timeout": 20, "close_timeout": self._lot.choice([0, 0.05, 1]), "max_queue": 1}
+        with contextlib.suppress(InvalidStatus), self._app.connect(target, **options) as websocket:
+            with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
+                for _ in range(self._lot.randint(0, 12)):
+                    self._lot.choice(self._acts(path))(websocket)
+            self._leave(websocket)
+
+    def _target(self) -> str:
+        lot = self._lot
+        texts = ("text=Hello%20there.", "text=", "text=%00", "text=" + "x" * 3000, "text=a&text=b", "", "text=%ff%fe")
+        cfgs = ("", "&cfg=1.5", "&cfg=nan", "&cfg=-1", "&cfg=x", "&steps=5", "&steps=1e9", "&steps=0")
+        voices = ("", "&voice=alice", "&voice=../x", "&voice=a%0Ab", "&voice=")
+        return f"/stream?{lot.choice(texts)}{lot.choice(cfgs)}{lot.choice(voices)}"
+
+    def _acts(self, path: str) -> list[Callable[[ClientConnection], None]]:
+        """Give what may be done; what is right is more likely, or nothing would ever be spoken."""
+        messages = PROTOCOLS[path]
+        lot = self._lot
+
+        def rightly(websocket: ClientConnection) -> None:
+            for message in messages[: lot.randint(1, len(messages))]:
+                websocket.send(json.dumps(message))
+
+        def in_any_order(websocket: ClientConnection) -> None:
+            for _ in range(lot.randint(1, 6)):
+                websocket.send(json.dumps(lot.choice(messages)))
+
+        def nearly_rightly(websocket: ClientConnection) -> None:
+            for _ in range(lot.randint(1, 4)):
+                websocket.send(json.dumps(self._spoilt(lot.choice(messages))))
+
+        def anything(websocket: ClientConnection) -> None:
+            websocket.send(json.dumps(self._value(3)))
+
+        def no_json(websocket: ClientConnection) -> None:
+            broken = ("", "{", "[" * 50_000, '{"type": ', "\x00", "nan", json.dumps(messages[0])[:-1], "1" * 5000)
+            websocket.send(lot.choice(broken))
+
+        def binary(websocket: ClientConnection) -> None:
+            websocket.send(lot.randbytes(lot.choice([0, 1, 160, 70_000])))
+
+        def no_text(websocket: ClientConnection) -> None:
+            websocket.send(lot.randbytes(20), text=True)
+
+        def huge(websocket: ClientConnection) -> None:
+            websocket.send("x" * lot.choice([100_000, 1 << 20, (1 << 20) + 1, 3 << 20]))
+
+        def long(websocket: ClientConnection) -> None:
+            message = dict(messages[lot.randrange(len(messages))])
+            for key in ("text", "content"):
+                if key in message:
+                    message[key] = "A longer text. " * lot.choice([10, 200, 5000])
+            websocket.send(json.dumps(message))
+
+        def in_pieces(websocket: ClientConnection) -> None:
+            text = json.dumps(lot.choice(messages))
+            websocket.send([text[at : at + 7] for at in range(0, len(text), 7)])
+
+        def ping(websocket: ClientConnection) -> None:
+            for _ in range(lot.randint(1, 50)):
+                websocket.ping()
+
+        def hear(websocket: ClientConnection) -> None:
+            for _ in range(lot.randint(1, 30)):
+                websocket.recv(0.05)
+                self.heard += 1
+
+        def rest(websocket: ClientConnection) -> None:
+            with contextlib.suppress(TimeoutError):
+                websocket.recv(lot.random() * 0.02)
+                self.heard += 1
+
+        right = [rightly, rightly, rightly, in_any_order, hear, hear, rest]
+        return [*right, nearly_rightly, anything, no_json, binary, no_text, huge, long, in_pieces, ping]
+
+    def _leave(self, websocket: ClientConnection) -> None:
+        lot = self._lot
+
+        def frames_that_are_none() -> None:
+            websocket.socket.sendall(lot.randbytes(lot.randint(1, 300)))
+
+        def half_a_frame() -> None:
+            websocket.socket.sendall(b"\x81\xfe\x10\x00" + lot.randbytes(20))
+
+        ways: list[Callable[[], None]] = [
+            lambda: None,
+            websocket.close,
+            lambda: websocket.close(lot.choice([1001, 1008, 1011, 3000, 4999]), "x" * lot.randint(0, 120)),
+            lambda: leave_rudely(websocket),
+            lambda: half_close(websocket),
+            frames_that_are_none,
+            half_a_frame,
+        ]
+        with contextlib.suppress(WebSocketException, OSError):
+            lot.choice(ways)()
+
+    def _spoilt(self, message: dict[str, Any]) -> Any:
+        """Give a message of which something is missing, too much, or another thing."""
+        lot = self._lot
+        spoilt = dict(message)
+        key = lot.choice(list(spoilt))
+        how = lot.randrange(5)
+        if how == 0:
+            del spoilt[key]
+        elif how == 1:
+            spoilt[key] = self._value(2)
+        elif how == 2:
+            spoilt[lot.choice(["extra", "type", "event", "start", "speed", "text"])] = self._value(2)
+        elif how == 3:
+            return [spoilt]
+        elif isinstance(spoilt[key], dict):
+            spoilt[key] = self._spoilt(spoilt[key]) if spoilt[key] else None
+        return spoilt
+
+    def _value(self, depth: int) -> Any:
+        """Give any JSON value, and some that are none."""
+        lot = self._lot
+        plain = (None, True, 0, -1, 1.5, 10**30, 1e308, float("nan"), float("inf"), "", "a", "\x00", "\ud800", SPOKEN)
+        if depth == 0 or lot.random() < 0.6:
+            return lot.choice([*plain, "../../etc/passwd", "http://127.0.0.1/x", "alice\n", "x" * 5000])
+        if lot.random() < 0.5:
+            return [self._value(depth - 1) for _ in range(lot.randint(0, 4))]
+        keys = ("type", "event", "text", "content", "voice_id", "start", "customParameters", "\u0000", "")
+        return {lot.choice(keys): self._value(depth - 1) for _ in range(lot.randint(0, 4))}

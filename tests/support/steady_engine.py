@@ -1,0 +1,57 @@
+"""An engine in whatever process: a word takes it some time, and sounds the same wherever and whenever it is said."""
+
+import time
+import zlib
+
+import numpy as np
+
+from voice_cli.audio import AudioFormat
+from voice_cli.backends.base import Voice
+from voice_cli.backends.worker import EngineBackend
+
+FORMAT = AudioFormat(24_000, 1)
+VOICES = tuple(f"voice-{letter}" for letter in "abcdefghijklmnop")
+WORD_SECONDS = 0.1
+"""Of sound."""
+WORK_SECONDS = 0.005
+"""For a word."""
+LONG = " ".join(f"This is sentence number {number} of a long text." for number in range(60))
+"""Of some seconds of its work, and 50 of sound."""
+BREAKS = "Broken"
+"""The word at which it fails."""
+
+
+class SteadyEngine(EngineBackend):
+    """Takes whatever options an engine may be given."""
+
+    name = "steady"
+    has_speed = True
+
+    def __init__(self, **_options):
+        super().__init__()
+
+    @property
+    def expected_format(self):
+        return FORMAT
+
+    def voices(self):
+        return [Voice(name, name, "en") for name in VOICES]
+
+    def load(self):
+        pass
+
+    def speak(self, generation):
+        generation.format = FORMAT
+        for word in generation.request.text.split():
+            if word.startswith(BREAKS):
+                raise RuntimeError("it broke")
+            time.sleep(WORK_SECONDS)
+            if not generation.give(sound_of(word, generation.request.voice)):
+                return
+
+
+def sound_of(word, voice=None):
+    """Give what a word sounds like: loud in every sample, so that no join takes any of it for silence."""
+    rng = np.random.default_rng(zlib.crc32(f"{word} {voice}".encode()))
+    frames = FORMAT.frames(WORD_SECONDS)
+    return (rng.integers(1_000, 8_000, frames) * rng.choice((-1, 1), frames)).astype("<i2").tobytes()

@@ -1,0 +1,49 @@
+"""`voice serve`: the streaming speech server, on this machine."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from voice_cli.cli.console import report_error, say_to_person, silence_libraries
+from voice_cli.config import load
+from voice_cli.errors import EngineError, UsageError
+
+
+def serve(flags: Mapping[str, Any], *, ray: bool, insecure: bool, quiet: bool, debug: bool) -> int:
+    """Serve until Ctrl-C, or SIGTERM; give the exit code."""
+    if not debug:
+        silence_libraries()
+    try:
+        try:
+            from voice_cli.server import ray_hosting
+            from voice_cli.server.app import create_app
+            from voice_cli.server.hosting import address_of, host, listen, log_to
+            from voice_cli.server.settings import settle_server
+
+            if ray:
+                ray_hosting.load_ray(debug=debug)
+        except ModuleNotFoundError as exc:
+            raise EngineError(
+                f"the server needs a package that is not here: {exc.name}",
+                hint=f"pip install 'voice-cli[{'ray' if ray else 'server'}]'",
+            ) from exc
+        if flags.get("replicas") is not None and not ray:
+            raise UsageError("one process has one engine", hint="--ray --replicas N")
+        settings = settle_server(load(), flags, insecure=insecure)
+        listening = listen(settings.server)
+        line = f"{settings.server.engine} speaks on {address_of(listening)} (Ctrl-C stops it)"
+
+        def on_ready() -> None:
+            if not quiet:
+                say_to_person(line)
+
+        if ray:
+            ray_hosting.host(settings, listening, requests=not quiet, debug=debug, on_ready=on_ready)
+            return 0
+        app = create_app(settings)
+        log_to(logging.StreamHandler(sys.stderr), requests=not quiet, debug=debug)
+        host(app, settings.server, listening, on_ready)
+    except Exception as exc:
+        return report_error(exc, debug=debug)
+    return 0

@@ -1,0 +1,166 @@
+"""The server as an ASGI app, which any host of such apps can run."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from voice_cli import __version__
+from voice_cli.backends.base import Backend
+from voice_cli.config import load
+from voice_cli.errors import VoiceError
+from voice_cli.server.errors import Problem, problem_of
+from voice_cli.server.guard import OPEN_PATHS, BodyRefused, Guard, log_stream
+from voice_cli.server.routes import chatterbox, omni, openai, page, status, twilio, vibevoice
+from voice_cli.server.service import Service
+from voice_cli.server.settings import LOOPBACK, ServerSettings, allowed_origins, settle_server
+
+
+def create_app(
+    settings: ServerSettings | None = None,
+    backend: Backend | None = None,
+    *,
+    prepare: Callable[[FastAPI], None] | None = None,
+) -> FastAPI:
+    """Make the app; its lifespan opens and closes the engine.
+
+    `settings`: None: those of the config file and the environment. `backend`: the engine, if it was opened already.
+    `prepare`: called once the app's state is there (`service`, `calls`), before anybody asks for anything: where a host
+    listens to it.
+
+    Raises:
+        ConfigError: the settings cannot be.
+
+    """
+    if settings is None:
+        settings = settle_server(load(), {})
+    server = settings.server
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = Service(settings, backend)
+        service.on_end = log_stream
+        app.state.service = service
+        app.state.calls = {}
+        if prepare is not None:
+            prepare(app)
+        try:
+            await _in_thread(service.warm_up)
+            yield
+        finally:
+            service.close()
+
+    app = FastAPI(
+        title="voice",
+        version=__version__,
+        summary="A streaming speech server.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(openai.router)
+    app.include_router(chatterbox.router)
+    app.include_router(vibevoice.router)
+    app.include_router(omni.router)
+    app.include_router(twilio.router)
+    app.include_router(status.router)
+    app.include_router(page.router)
+    app.add_exception_handler(VoiceError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(BodyRefused, _on_refused)
+    app.add_exception_handler(HTTPException, _on_status)
+    app.add_exception_handler(Exception, _on_error)
+    origins = list(allowed_origins(server))
+    app.add_middleware(
+        Guard,
+        keys=settings.api_keys,
+        origins=origins,
+        loopback=server.host in LOOPBACK and not settings.insecure,
+        max_body=4 * server.max_text + 65_536,
+    )
+    if origins:  # outside of the guard: a page may read why it was refused
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+    if settings.api_keys:
+        app.openapi = partial(_description_with_keys, app)  # type: ignore[method-assign]
+    return app
+
+
+def _description_with_keys(app: FastAPI) -> dict[str, Any]:
+    """Describe the app, and that it wants a key."""
+    if app.openapi_schema is None:
+        description = FastAPI.openapi(app)
+        description["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        }
+        answer = {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}
+        for path, methods in description["paths"].items():
+            for operation in methods.values() if path not in OPEN_PATHS else ():
+                operation["security"] = [{"bearer": []}, {"header": []}]
+                operation["responses"]["401"] = {"description": "No key", "content": {"application/json": answer}}
+        app.openapi_schema = description
+    return app.openapi_schema
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Do it in a thread that nobody waits for once this is cancelled; the end of a loop waits for `to_thread`'s."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as exc:
+            error = exc
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=run, name="voice-warm-up", daemon=True).start()
+    await done
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    """Say what is wrong with a body, in OpenAI's shape; not what was in it."""
+    found = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
+    place = ".".join(str(step) for step in found.get("loc", ())[1:])
+    message = str(found.get("msg", "the request cannot be read"))
+    if found.get("type") == "json_invalid":
+        place, message = "", "the request is no JSON"
+    text = f"{place}: {message}" if place else message
+    return Problem(400, text, "invalid_request_error", place or None, str(found.get("type") or "invalid")).response()
+
+
+async def _on_refused(_request: Request, error: Exception) -> Response:
+    problem = cast("BodyRefused", error).problem
+    answer = problem.response()
+    if (
+        problem.status == HTTPStatus.REQUEST_TIMEOUT
+    ):  # the rest of it is not waited for; what is too large is read past,
+        answer.headers["connection"] = "close"  # or its sender would see a broken connection in place of the answer
+    return answer
+
+
+async def _on_status(_request: Request, error: Exception) -> Response:
+    error = cast("HTTPException", error)
+    code = error.detail.lower().replace(" ", "_")
+    answer = Problem(error.status_code, error.detail, "invalid_request_error", code=code).response()
+    answer.headers.update(error.headers or {})
+    return answer

@@ -1,0 +1,195 @@
+"""What every request passes: who asks, from which page, how much and how slowly; and the access log."""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_cli.server.errors import Problem
+from voice_cli.server.report import Report
+from voice_cli.server.settings import LOOPBACK
+
+log = logging.getLogger("voice.access")
+
+BODY_SECONDS = 30.0
+"""How long the body of a request may take to arrive."""
+
+OPEN_PATHS = frozenset({"/", "/health", "/twilio"})
+"""What needs no key: the page, which asks for one; whether it is up; and calls, which bring theirs in a message."""
+
+
+class Guard:
+    """ASGI middleware. Answers for the app where somebody has no business here."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        loopback: bool = True,
+        max_body: int,
+    ) -> None:
+        """Take the keys that open it (none: it is open), whose pages may ask, and whether it listens to itself alone.
+
+        One that does answers only to names of its own: else a page from elsewhere whose name resolves to this machine
+        could talk to it.
+        """
+        self._app = app
+        self._keys = tuple(keys)
+        self._origins = frozenset(origins)
+        self._own_names = LOOPBACK if loopback and not self._keys else None
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                status = message["status"]
+            await send(message)
+
+        problem = self._problem(scope)
+        try:
+            if problem is not None:
+                await refuse(problem, scope, receive, watched)
+            elif scope["type"] == "websocket":
+                await self._app(scope, receive, watched)
+            else:
+                await self._app(scope, Body(receive, self._max_body).receive, watched)
+        finally:
+            if status or scope["type"] == "http":  # what a WebSocket's speech comes to is told stream by stream
+                method = scope.get("method", "GET")
+                log_line("request", method=method, path=scope["path"], status=status, ms=ms_since(began))
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._own_names is not None and host_name(host) not in self._own_names:
+            return Problem(421, "that is no name of this server", "invalid_request_error", code="wrong_host")
+        origin = headers.get("origin")
+        if scope["type"] == "websocket" and origin is not None and not self._may_ask(origin, host):
+            return Problem(403, "pages from there may not ask this server", "invalid_request_error", code="origin")
+        if self._keys and scope["path"] not in OPEN_PATHS:
+            given = key_in(scope, headers)
+            if given is None or not is_key(given, self._keys):
+                message = "the API key is wrong" if given else "this server wants an API key: Authorization: Bearer …"
+                return Problem(401, message, "invalid_request_error", code="invalid_api_key")
+        return None
+
+    def _may_ask(self, origin: str, host: str) -> bool:
+        own = origin.lower().partition("://")[2] == host.lower()
+        return own or bool(self._origins & {"*", origin.lower()})
+
+
+class BodyRefused(HTTPException):
+    """The body is too large, or too slow. FastAPI lets only what is an HTTPException pass from a body's reader."""
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(status, message)
+        self.problem = Problem(status, message, "invalid_request_error", code=code)
+
+
+class Body:
+    """A request's body on its way in, bounded in bytes and seconds."""
+
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most = most_bytes
+        self._came = 0
+        self._whole = False
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+
+    async def receive(self) -> Message:
+        """Give the next message.
+
+        Raises:
+            BodyRefused: it is too large, or too slow.
+
+        """
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyRefused(408, "the request took too long to arrive", "timeout") from None
+        if message["type"] == "http.request":
+            self._came += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+        if self._came > self._most:
+            raise BodyRefused(413, f"the request is larger than {self._most} bytes", "too_large")
+        return message
+
+
+def is_key(given: str, keys: Iterable[str]) -> bool:
+    """Compare with each key, in a time that tells nothing of them."""
+    found = False
+    for key in keys:
+        found |= hmac.compare_digest(given.encode(), key.encode())
+    return found
+
+
+def key_in(scope: Scope, headers: Mapping[str, str]) -> str | None:
+    """Find the key in a request. Browsers give WebSockets no headers: there it may stand in the address."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value.strip():
+        return value.strip()
+    if headers.get("x-api-key"):
+        return headers["x-api-key"]
+    if scope["type"] == "websocket":
+        return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("api_key", [])), None)
+    return None
+
+
+def host_name(host: str) -> str:
+    """Give the name in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or a WebSocket's upgrade, with a problem."""
+    if scope["type"] == "websocket":
+        await receive()
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": problem.message})
+            return
+    await problem.response()(scope, receive, send)
+
+
+def log_stream(report: Report) -> None:
+    """Write what became of a stream, without a word of its text."""
+    log_line(
+        "stream",
+        protocol=report.protocol,
+        codec=report.codec,
+        outcome=report.outcome or "complete",
+        reason=report.reason or None,
+        characters=report.characters,
+        audio_s=round(report.audio_seconds, 3),
+        bytes=report.bytes,
+        latency=report.latency(),
+    )
+
+
+def log_line(kind: str, **values: object) -> None:
+    if log.isEnabledFor(logging.INFO):
+        log.info(json.dumps({"event": kind, **{key: value for key, value in values.items() if value is not None}}))
+
+
+def ms_since(began: float) -> float:
+    return round(1000 * (time.monotonic() - began), 1)

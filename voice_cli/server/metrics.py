@@ -1,0 +1,79 @@
+"""The figures of a server, in the words of Prometheus (its text exposition format)."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from voice_cli.server.report import Report
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_FIRST_BYTE = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2, 5, 10, 30)
+_FACTORS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 5)
+
+
+class Metrics(Collector):
+    """Those of one app. Any thread."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        """Take what counts the streams to which the engine has not come yet."""
+        self.labels: Mapping[str, str] = {}
+        """What every figure is marked with: of which server it is, where there are several."""
+        self._registry = registry = CollectorRegistry()
+        Gauge("voice_streams_waiting", "Streams that wait for the engine.", registry=registry).set_function(waiting)
+        self._active = Gauge("voice_streams_active", "Streams under way.", registry=registry)
+        self._streams = Counter(
+            "voice_streams", "Streams that ended.", ("protocol", "codec", "outcome"), registry=registry
+        )
+        self._rejected = Counter("voice_rejected", "Orders that were not taken.", ("reason",), registry=registry)
+        self._cancelled = Counter("voice_cancelled", "Streams that somebody ended.", ("reason",), registry=registry)
+        self._first_byte = Histogram(
+            "voice_first_byte_seconds",
+            "From the order to its first bytes.",
+            ("protocol",),
+            buckets=_FIRST_BYTE,
+            registry=registry,
+        )
+        self._queued = Histogram(
+            "voice_queued_seconds", "From the order to the engine's turn to it.", buckets=_FIRST_BYTE, registry=registry
+        )
+        self._factor = Histogram(
+            "voice_real_time_factor", "The engine's seconds a second of sound.", buckets=_FACTORS, registry=registry
+        )
+        self._audio = Counter("voice_audio_seconds", "Sound that was made.", registry=registry)
+        self._bytes = Counter("voice_sent_bytes", "Encoded sound that was made.", registry=registry)
+        self._characters = Counter("voice_characters", "Text that was spoken.", registry=registry)
+
+    def active(self, streams: int) -> None:
+        self._active.set(streams)
+
+    def rejected(self, reason: str) -> None:
+        self._rejected.labels(reason).inc()
+
+    def ended(self, report: Report) -> None:
+        """Count a stream that is over."""
+        outcome = report.outcome or "complete"
+        self._streams.labels(report.protocol, report.codec, outcome).inc()
+        if outcome == "cancelled":
+            self._cancelled.labels(report.reason).inc()
+        if report.first_byte_seconds is not None:
+            self._first_byte.labels(report.protocol).observe(report.first_byte_seconds)
+        if "queued" in report.moments:
+            self._queued.observe(max(0.0, report.moments["queued"] - report.began))
+        if report.real_time_factor is not None:
+            self._factor.observe(report.real_time_factor)
+        self._audio.inc(report.audio_seconds)
+        self._bytes.inc(report.bytes)
+        self._characters.inc(report.characters)
+
+    def text(self) -> bytes:
+        """Give all of them, as `CONTENT_TYPE` says."""
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the figures, marked: what `generate_latest` asks a registry for."""
+        for metric in self._registry.collect():
+            metric.samples = [sample._replace(labels={**sample.labels, **self.labels}) for sample in metric.samples]
+            yield metric

@@ -1,0 +1,147 @@
+"""Speech as the body of an HTTP response: the status waits for the first sound, then sound goes out as it is made."""
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.server.errors import problem_of
+from voice_cli.server.service import Service, ended_by_us
+from voice_cli.server.speech import Began, Event, Order, Speech
+
+ABORT = "voice.abort"
+"""The ASGI extension by which our own host ends a connection at once."""
+
+SSE_TYPE = "text/event-stream; charset=utf-8"
+
+
+class SpeechResponse(Response):
+    """Says an order.
+
+    What fails before there is sound is an error with a status of its own. What breaks off later ends the body without
+    its end, so that a client can tell; as server-sent events, with an `error` event.
+    """
+
+    def __init__(self, service: Service, order: Order, *, sse: bool = False) -> None:
+        self.background = None
+        self._service = service
+        self._order = order
+        self._sse = sse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+        speech: Speech | None = None
+        try:
+            async with self._service.speak(self._order) as speech, until_left(speech, receive):
+                events = await self._service.first(speech)
+                await self._send(speech, send, self._head(speech, events))
+                began = True
+                while events:
+                    body = self._body(events)
+                    if body:
+                        await self._send(speech, send, body_message(body))
+                        speech.report.mark("sent")
+                    events = await speech.take()
+                await self._send(speech, send, body_message(self._tail(speech), more=False))
+            return
+        except Interrupted:
+            if speech is not None and speech.report.reason == "stalled":
+                abort(scope)
+            error = None if speech is None else ended_by_us(speech.report)
+        except VoiceError as exc:
+            error = exc
+        if error is None:
+            return  # whoever would be told is gone
+        problem = problem_of(error)
+        if not began:
+            await problem.response()(scope, receive, send)
+        elif self._sse and speech is not None:
+            with contextlib.suppress(Interrupted):
+                await self._send(speech, send, body_message(event("error", {"error": problem.error}), more=False))
+
+    async def _send(self, speech: Speech, send: Send, message: dict[str, Any]) -> None:
+        """Send it, or give up the stream of a client that takes nothing.
+
+        Raises:
+            Interrupted: it took nothing.
+
+        """
+        try:
+            async with asyncio.timeout(self._service.settings.server.stall_timeout + speech.report.lead):
+                await send(message)
+        except TimeoutError:
+            speech.cancel("stalled")
+            raise Interrupted("the client took nothing") from None
+        except OSError:
+            speech.cancel("left")
+            raise Interrupted("the client left") from None
+
+    def _head(self, speech: Speech, events: Iterable[Event]) -> dict[str, Any]:
+        began = next(one for one in events if isinstance(one, Began))
+        stages = speech.report.latency()
+        timing = ", ".join(f"{stage};dur={stages[stage]}" for stage in stages)
+        headers = {
+            "content-type": SSE_TYPE if self._sse else began.content_type,
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+            "server-timing": timing,
+        }
+        return {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+
+    def _body(self, events: Iterable[Event]) -> bytes:
+        data = b"".join(one for one in events if isinstance(one, bytes))
+        if self._sse and data:
+            return event("speech.audio.delta", {"audio": base64.b64encode(data).decode()})
+        return data
+
+    def _tail(self, speech: Speech) -> bytes:
+        if not self._sse:
+            return b""
+        report = speech.report
+        usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "characters": report.characters}
+        done = {"usage": usage, "audio_seconds": round(report.audio_seconds, 3), "latency": report.latency()}
+        return event("speech.audio.done", {**done, "notes": speech.notes} if speech.notes else done)
+
+
+@contextlib.asynccontextmanager
+async def until_left(speech: Speech, receive: Receive) -> AsyncIterator[None]:
+    """Cancel the stream as soon as the client leaves."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        speech.cancel("left")
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def abort(scope: Scope) -> None:
+    """End a connection whose client takes nothing: to close it would wait for the client. Another host's ends as it
+    will.
+    """
+    extension = scope.get("extensions", {}).get(ABORT)
+    if extension is not None:
+        extension["abort"]()
+
+
+def body_message(body: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+def event(kind: str, content: dict[str, Any]) -> bytes:
+    """Write a server-sent event of OpenAI's: its type stands in the data, too."""
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **content})}\n\n".encode()

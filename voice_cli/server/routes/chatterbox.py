@@ -1,0 +1,386 @@
+"""The Chatterbox document's endpoints, in front of any engine; see `protocol.chatterbox`.
+
+What differs from the document: text is split by our splitter; a session survives what it cannot read; µ-law frames are
+cut across chunks and utterances, and padded at the very end alone; WAV has one header a stream.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
+
+from voice_cli import __version__
+from voice_cli.backends.chatterbox_presets import PRESETS
+from voice_cli.protocol import chatterbox as wire
+from voice_cli.server.encoders.frames import Frames
+from voice_cli.server.errors import OrderError, Problem
+from voice_cli.server.live_text import LiveText
+from voice_cli.server.responses import until_left
+from voice_cli.server.routes.openai import problems
+from voice_cli.server.service import Service
+from voice_cli.server.sockets import Session
+from voice_cli.server.speech import Began, Ended, Event, Order, Speech
+from voice_cli.server.voices import PATTERN
+
+router = APIRouter(tags=["Chatterbox"])
+
+MOST_PRELOADED = 50
+
+VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
+PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realtime", "adaptive"]
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    status: Literal["healthy", "draining"]
+    model_loaded: bool
+    device: str
+    backend: str
+    cached_voices: int
+    streams: int
+    version: str
+    presets: list[str]
+
+
+@router.get("/health")
+async def health(request: Request) -> Health:
+    """Say whether it is up."""
+    service: Service = request.app.state.service
+    return Health(
+        status="draining" if service.draining else "healthy",
+        model_loaded=True,
+        device=service.compute_device,
+        backend=service.backend.name,
+        cached_voices=len(service.voices.cached()),
+        streams=service.active,
+        version=__version__,
+        presets=list(PRESETS),
+    )
+
+
+class Preloaded(BaseModel):
+    """Which of the voices are there now."""
+
+    preloaded: dict[str, bool]
+    cache_stats: dict[str, int]
+
+
+@router.post("/preload", responses=problems(400, 413))
+async def preload(
+    voice_ids: Annotated[list[VoiceName], Body(max_length=MOST_PRELOADED)], request: Request
+) -> Preloaded:
+    """Fetch voices before they are asked for."""
+    service: Service = request.app.state.service
+    found = {voice: await service.has_voice(voice) for voice in voice_ids}
+    return Preloaded(preloaded=found, cache_stats={"voices": len(service.voices.cached())})
+
+
+class WarmedUp(BaseModel):
+    """A voice that can speak at once."""
+
+    voice_id: str
+    warmup_ms: float
+    ready: Literal[True] = True
+
+
+@router.post("/warmup", responses=problems(400, 404, 429, 500, 502, 503))
+async def warmup(
+    request: Request,
+    voice_id: Annotated[str, Query(pattern=f"^{PATTERN}$")],
+    preset: Annotated[PresetName, Query()] = "realtime",
+) -> WarmedUp:
+    """Let a voice say a word to nobody, so that the next one comes at once."""
+    service: Service = request.app.state.service
+    began = time.monotonic()
+    async with service.speak(Order("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
+        events = await service.first(speech)
+        while events:
+            events = await speech.take()
+    return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
+
+
+class SynthesizeBody(BaseModel):
+    """What is to be said."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    text: Annotated[str, Field(min_length=1)]
+    voice_id: VoiceName
+    preset: PresetName = "balanced"
+    output_format: Literal["mulaw", "wav", "pcm"] = "mulaw"
+    speed: Annotated[float | None, Field(ge=0.25, le=4)] = None
+
+
+class Synthesized(BaseModel):
+    """All of the sound at once."""
+
+    audio: list[str] | str
+    """Base64; µ-law: a list of frames of 20 ms."""
+    duration_seconds: float
+    sample_rate: int
+    format: str
+    total_ms: float
+    latency: dict[str, float]
+    backend: str
+
+
+@router.post(
+    "/synthesize",
+    response_class=Response,
+    responses={200: {"model": Synthesized}, **problems(400, 413, 429, 500, 502, 503)},
+)
+async def synthesize(body: SynthesizeBody, request: Request) -> Response:
+    """Say a text, and give it whole; the streams give it as it is made."""
+    service: Service = request.app.state.service
+    wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
+    began = time.monotonic()
+    sound = bytearray()
+    cut = cutter(body.output_format)
+    rate = 0
+    async with service.speak(whole_order(service, wanted)) as speech, until_left(speech, request.receive):
+        events = await service.first(speech)
+        while events:
+            for event in events:
+                if isinstance(event, bytes):
+                    sound += b"".join(cut.cut(event))
+                elif isinstance(event, Began):
+                    rate = sample_rate(event)
+            events = await speech.take()
+        sound += b"".join(cut.finish())
+        answer = wire.Batch(
+            bytes(sound),
+            round(speech.report.audio_seconds, 3),
+            rate,
+            body.output_format,
+            round(1000 * (time.monotonic() - began), 1),
+            speech.report.latency(),
+            service.backend.name,
+        )
+    return JSONResponse(answer.message())
+
+
+@router.websocket("/ws/synthesize")
+async def synthesize_socket(websocket: WebSocket) -> None:
+    """Say one text after another."""
+    await WholeTexts(websocket, websocket.app.state.service).serve()
+
+
+@router.websocket("/ws/synthesize-stream")
+async def synthesize_stream_socket(websocket: WebSocket) -> None:
+    """Say a text while it is still coming."""
+    await ComingText(websocket, websocket.app.state.service).serve()
+
+
+class Pieces:
+    """Sound that goes out in the pieces it comes in."""
+
+    def cut(self, data: bytes) -> list[bytes]:
+        return [data]
+
+    def finish(self) -> list[bytes]:
+        return []
+
+
+def cutter(output_format: str) -> Frames | Pieces:
+    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Pieces()
+
+
+def sample_rate(began: Began) -> int:
+    return began.encoding.format.rate if began.encoding.format is not None else wire.MULAW_RATE
+
+
+def check_order(service: Service, voice: str | None, preset: str | None, text: str = "") -> None:
+    """See that an order can be.
+
+    Raises:
+        UsageError: it cannot.
+
+    """
+    if preset is not None and preset not in PRESETS:
+        raise OrderError(f"there is no such preset: {', '.join(PRESETS)}", param="preset", code="invalid_value")
+    most = service.settings.server.max_text
+    if len(text) > most:
+        raise OrderError(f"the text has more than {most} characters", param="text", code="too_long")
+    if voice is not None:
+        service.voices.check(voice)
+
+
+def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
+    """Make an order of a text that is whole.
+
+    Raises:
+        UsageError: it cannot be.
+
+    """
+    check_order(service, wanted.voice_id, wanted.preset, wanted.text)
+    return Order(
+        wanted.text,
+        "chatterbox",
+        codec=wanted.output_format,
+        voice=wanted.voice_id,
+        speed=wanted.speed,
+        preset=wanted.preset or wire.DEFAULT_PRESET,
+    )
+
+
+class WholeTexts(Session):
+    """`/ws/synthesize`."""
+
+    async def on_message(self, content: Any) -> None:
+        message = wire.parse_request(content)
+        if isinstance(message, wire.Cancel):
+            self.cancel()
+        else:
+            self.say(whole_order(self.service, message))
+
+    async def on_problem(self, problem: Problem) -> None:
+        await self.send(wire.Failure(problem.message, problem.code).message())
+
+    async def deliver(self, order: Order, speech: Speech) -> None:
+        chunks = Chunks(self, order)
+        events = await self.service.first(speech)
+        while events:
+            for event in events:
+                await chunks.take(speech, event)
+            events = await speech.take()
+        await chunks.finish(speech)
+        await self.send(chunks.complete(speech).message())
+
+    async def on_cancelled(self, order: Order) -> None:
+        await self.send(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw").message())
+
+
+class ComingText(Session):
+    """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
+
+    def __init__(self, websocket: WebSocket, service: Service) -> None:
+        super().__init__(websocket, service)
+        self._text: LiveText | None = None
+        self._init: wire.Init | None = None
+
+    async def on_message(self, content: Any) -> None:
+        message = wire.parse_stream_request(content)
+        if isinstance(message, wire.Init):
+            check_order(self.service, message.voice_id, message.preset)
+            self._end_text()
+            self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
+            if message.voice_id is not None and not await self.service.has_voice(message.voice_id):
+                self._init = None
+                raise OrderError("there is no such voice", param="voice_id", code="voice_not_found")
+            await self.send(wire.Ready(message.voice_id, self._init.preset).message())
+        elif isinstance(message, wire.Text):
+            await self._take(message)
+        elif isinstance(message, wire.End):
+            if self._init is None:
+                raise OrderError("no session was begun: send init first", code="no_session")
+            self._begin_text().end()
+            self._text = None
+        else:
+            self._end_text()
+            self.cancel()
+
+    async def _take(self, message: wire.Text) -> None:
+        if self._init is None:
+            raise OrderError("no session was begun: send init first", code="no_session")
+        check_order(self.service, None, None, message.content)
+        text = self._begin_text()
+        if message.flush:
+            text.flush(message.content)
+        else:
+            text.feed(message.content)
+        await text.room()
+
+    def _begin_text(self) -> LiveText:
+        if self._text is None:
+            init = self._init or wire.Init()
+            text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+            order = Order(
+                text,
+                "chatterbox",
+                codec=init.output_format,
+                voice=init.voice_id,
+                speed=init.speed,
+                preset=init.preset,
+            )
+            self.say(order)
+            self._text = text
+        return self._text
+
+    def _end_text(self) -> None:
+        if self._text is not None:
+            self._text.end()
+            self._text = None
+
+    async def on_problem(self, problem: Problem) -> None:
+        await self.send(wire.Failure(problem.message, problem.code).stream_message())
+
+    async def on_cancelled(self, order: Order) -> None:
+        is_mulaw = order.codec == "mulaw"
+        await self.send(wire.Complete(0, 0.0, cancelled=True, is_mulaw=is_mulaw).stream_message())
+
+    async def on_over(self, order: Order) -> None:
+        if order.text is self._text:  # it is over though its text is not: what still comes of it has no place to go
+            self._text = self._init = None
+
+    async def deliver(self, order: Order, speech: Speech) -> None:
+        chunks = Chunks(self, order)
+        sentence = 0
+        events = await speech.take()
+        while events:
+            for event in events:
+                if isinstance(event, Began):
+                    sentence = chunks.sent
+                await chunks.take(speech, event)
+                if isinstance(event, Ended):
+                    audio_ms = round(1000 * event.at, 1)
+                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
+                    await self.send(complete.message())
+            events = await speech.take()
+        await chunks.finish(speech)
+        await self.send(chunks.complete(speech).stream_message())
+
+
+class Chunks:
+    """The sound of one order, as numbered messages."""
+
+    def __init__(self, session: WholeTexts | ComingText, order: Order) -> None:
+        self.sent = 0
+        self._session = session
+        self._order = order
+        self._cutter = cutter(order.codec)
+        self._rate = wire.MULAW_RATE
+
+    async def take(self, speech: Speech, event: Event) -> None:
+        if isinstance(event, Began):
+            self._rate = sample_rate(event)
+        elif isinstance(event, bytes):
+            await self._send(speech, self._cutter.cut(event))
+
+    async def finish(self, speech: Speech) -> None:
+        await self._send(speech, self._cutter.finish())
+
+    def complete(self, speech: Speech) -> wire.Complete:
+        report = speech.report
+        latency = report.latency()
+        first = report.first_byte_seconds
+        return wire.Complete(
+            self.sent,
+            latency["total"],
+            None if first is None else round(1000 * first, 1),
+            latency,
+            self._session.service.backend.name,
+            is_mulaw=self._order.codec == "mulaw",
+        )
+
+    async def _send(self, speech: Speech, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            audio = wire.Audio(piece, self.sent, self._order.codec, self._rate)
+            is_whole = isinstance(self._session, WholeTexts)
+            await self._session.send(audio.message() if is_whole else audio.stream_message())
+            speech.report.mark("sent")
+            self.sent += 1

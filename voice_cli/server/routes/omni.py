@@ -1,0 +1,298 @@
+"""vLLM-omni's `/v1/audio/speech/stream`, in front of any engine; see `protocol.omni`.
+
+What differs from vLLM-omni's server: every format streams; text is split by our splitter; pcm is 24000 Hz, and says so;
+messages are read while sound is made, so that a client that leaves is seen, and an utterance may be sent while the one
+before is spoken; a session survives what it cannot read. `session.close` lets what was asked for be said, as there.
+"""
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket
+
+from voice_cli.protocol import omni as wire
+from voice_cli.protocol.media_types import DEFAULT_PCM
+from voice_cli.script.splitter import Boundary
+from voice_cli.server.errors import OrderError, Problem
+from voice_cli.server.live_text import LiveText
+from voice_cli.server.routes.chatterbox import check_order
+from voice_cli.server.service import Service
+from voice_cli.server.sockets import MOST_MESSAGE, Session
+from voice_cli.server.speech import Began, Ended, Event, Order, Speech, WordTime
+
+router = APIRouter()
+
+EVERY = {"none": None, "sentence": Boundary.SENTENCE, "clause": Boundary.CLAUSE}
+"""What ends a sentence of the protocol's, by its `split_granularity`. None: the utterance alone."""
+
+
+@router.websocket(wire.STREAM_PATH)
+async def stream_socket(websocket: WebSocket) -> None:
+    """Say one utterance after another, each while its text is still coming if the client wants it split."""
+    await Utterances(websocket, websocket.app.state.service).serve()
+
+
+class Utterance(NamedTuple):
+    """One that is said, or waits for it."""
+
+    number: int
+    config: wire.SessionConfig
+    text: str
+    """All of it, where it is said as one sentence."""
+
+
+class Utterances(Session):
+    """A session. An utterance that is to be split is ordered with its first text, another with its `input.done`."""
+
+    def __init__(self, websocket: WebSocket, service: Service) -> None:
+        super().__init__(websocket, service)
+        self._config: wire.SessionConfig | None = None
+        self._begun = 0
+        """Utterances that were ordered."""
+        self._waiting: deque[Utterance] = deque()
+        """Those that are not over; the first is being said."""
+        self._sentences: Sentences | None = None
+        """What is sent of the first."""
+        self._pieces: list[str] = []
+        """Text of the next, which is not ordered yet."""
+        self._characters = 0
+        """Of them."""
+        self._live: LiveText | None = None
+        """Text of the last one ordered, which is still coming."""
+        self._failed: wire.SessionDone | None = None
+        """What `input.done` is answered with: the utterance failed, and the rest of its text is not wanted."""
+        self._closing = False
+
+    async def on_message(self, content: Any) -> None:
+        message = wire.parse_request(content)
+        if self._closing:
+            return
+        if isinstance(message, wire.SessionClose):
+            await self._finish()
+        elif isinstance(message, wire.SessionConfig):
+            await self._configure(message)
+        elif self._config is None:
+            raise OrderError("no session was begun: send session.config first", code="no_session")
+        elif isinstance(message, wire.InputText):
+            await self._take(message.text, self._config)
+        else:
+            await self._end_utterance(self._config)
+
+    async def _configure(self, config: wire.SessionConfig) -> None:
+        if self._pieces or self._live is not None or self._failed is not None:
+            raise OrderError("an utterance has begun: send input.done before session.config", code="in_progress")
+        if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
+            raise OrderError("word_timestamps needs stream_audio, and pcm as response_format", param="word_timestamps")
+        check_order(self.service, config.voice, None)
+        if config.voice is not None and not await self.service.has_voice(config.voice):
+            raise OrderError("there is no such voice", param="voice", code="voice_not_found")
+        self._config = config
+
+    async def _take(self, text: str, config: wire.SessionConfig) -> None:
+        if not text or self._failed is not None:
+            return
+        if config.split_granularity == "none":
+            self._characters += len(text)
+            if self._characters > self.limits.max_text:
+                self._characters -= len(text)
+                raise OrderError(f"the text has more than {self.limits.max_text} characters", code="too_long")
+            self._pieces.append(text)
+            return
+        check_order(self.service, None, None, text)
+        if self._live is None:
+            live = LiveText(self.limits.max_text, self.service.settings.flush_after)
+            self._order(live, config)
+            self._live = live
+        self._live.feed(text)
+        await self._live.room()
+
+    async def _end_utterance(self, config: wire.SessionConfig) -> None:
+        if self._failed is not None:
+            done, self._failed = self._failed, None
+            await self.send(done.message())
+        elif self._live is not None:
+            self._live.end()
+            self._live = None
+        else:
+            text = "".join(self._pieces)
+            self._pieces.clear()
+            self._characters = 0
+            self._order(text, config)
+
+    def _order(self, text: str | LiveText, config: wire.SessionConfig) -> None:
+        whole = text if isinstance(text, str) else ""
+        if isinstance(text, str) and not text.strip():  # no fault, here: an utterance without sentences
+            text = LiveText(1, 0.0)
+            text.end()
+        every = EVERY[config.split_granularity]
+        self.say(
+            Order(
+                text,
+                "omni",
+                codec=config.response_format,
+                rate=DEFAULT_PCM.rate if config.response_format == "pcm" else None,
+                voice=config.voice,
+                speed=config.speed,
+                instructions=config.instructions,
+                separate=every is not None,
+                every=every,
+            )
+        )
+        self._waiting.append(Utterance(self._begun, config, whole.strip()))
+        self._begun += 1
+
+    async def _finish(self) -> None:
+        self._closing = True
+        if self._live is not None:
+            self._live.end()
+            self._live = None
+        if not self.is_speaking:
+            await self.close()
+
+    async def deliver(self, order: Order, speech: Speech) -> None:
+        utterance = self._waiting[0]
+        self._sentences = sentences = Sentences(self, utterance, speech)
+        events = await (self.service.first(speech) if isinstance(order.text, str) else speech.take())
+        while events:
+            for event in events:
+                await sentences.take(event)
+            events = await speech.take()
+        await sentences.end()
+        await self.send(wire.SessionDone(utterance.number, sentences.count).message())
+
+    async def on_problem(self, problem: Problem) -> None:
+        await self.send(wire.Failure(problem.message).message())
+
+    async def on_failed(self, order: Order, problem: Problem) -> None:
+        """Say so, and end the sentence and the utterance as if they had been said: a client counts on both ends."""
+        number = self._waiting[0].number
+        sentences = self._sentences
+        begun = sentences is not None and sentences.sent > 0
+        await self.send(wire.Failure(problem.message, partial_audio=begun).message())
+        if sentences is not None:
+            await sentences.end(error=True)
+        done = wire.SessionDone(number, 0 if sentences is None else sentences.count)
+        if order.text is self._live:
+            self._live, self._failed = None, done
+        else:
+            await self.send(done.message())
+
+    async def on_over(self, order: Order) -> None:  # noqa: ARG002
+        self._waiting.popleft()
+        self._sentences = None
+        if self._closing and not self.is_speaking:
+            await self.close()
+
+
+class Sentences:
+    """The sound of one utterance, on its way to the client."""
+
+    def __init__(self, session: Utterances, utterance: Utterance, speech: Speech) -> None:
+        self.count = 0
+        """Sentences that were begun."""
+        self.sent = 0
+        """Bytes of the sentence."""
+        self._session = session
+        self._number = utterance.number
+        self._config = utterance.config
+        self._text = utterance.text
+        self._speech = speech
+        self._is_open = False
+        self._at = 0.0
+        """Seconds of the sentence's sound before what is spoken now."""
+        self._format = DEFAULT_PCM
+        self._gathered = bytearray()
+        self._chunks = 0
+        self._words: list[WordTime] = []
+
+    async def take(self, event: Event) -> None:
+        """Send what an event tells."""
+        if isinstance(event, Began):
+            self._at = event.at if self._config.split_granularity == "none" else 0.0
+            if not self._is_open:
+                await self._begin(event)
+        elif isinstance(event, Ended):
+            self._words += [WordTime(word.text, self._at + word.start, self._at + word.end) for word in event.words]
+            if self._config.split_granularity != "none":
+                await self.end()
+        elif self._config.word_timestamps:
+            await self._send_chunk(event)
+        else:
+            self._gathered += event
+            if self._config.stream_audio or len(self._gathered) >= MOST_MESSAGE:
+                await self._send_gathered()
+
+    async def end(self, *, error: bool = False) -> None:
+        """End the sentence, if one was begun. `error`: before its end."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if not error:
+            await self._send_gathered()
+            if self._config.word_timestamps:
+                await self._send_chunk(b"", self._times())
+        await self._session.send(wire.AudioDone(self._number, self.count - 1, self.sent, error).message())
+
+    async def _begin(self, began: Began) -> None:
+        self._is_open = True
+        self.sent = self._chunks = 0
+        self._gathered.clear()
+        self._words.clear()
+        self._format = began.encoding.format or DEFAULT_PCM
+        told = self._format if self._config.response_format == "pcm" else None
+        start = wire.AudioStart(
+            self._number,
+            self.count,
+            self._text or began.line.text.strip(),
+            self._config.response_format,
+            told and told.rate,
+            told and told.channels,
+            self._config.word_timestamps,
+        )
+        self.count += 1
+        await self._session.send(start.message())
+
+    async def _send_gathered(self) -> None:
+        """Send it in messages that a client takes without being told to take larger ones."""
+        gathered = bytes(self._gathered)
+        self._gathered.clear()
+        for at in range(0, len(gathered), MOST_MESSAGE):
+            piece = gathered[at : at + MOST_MESSAGE]
+            await self._session.send_binary(piece)
+            self._count(piece)
+
+    async def _send_chunk(self, data: bytes, times: list[wire.WordTime] | None = None) -> None:
+        begin, end = self._milliseconds(self.sent), self._milliseconds(self.sent + len(data))
+        chunk = wire.AudioChunk(
+            self._number,
+            self.count - 1,
+            self._chunks,
+            data,
+            self._format.rate,
+            self._format.channels,
+            begin if data else 0,
+            end,
+            times,
+        )
+        await self._session.send(chunk.message())
+        self._chunks += 1
+        self._count(data)
+
+    def _count(self, data: bytes) -> None:
+        self.sent += len(data)
+        if data:
+            self._speech.report.mark("sent")
+
+    def _times(self) -> list[wire.WordTime] | None:
+        """Give the words' times, none later than the sound that was sent; None: the engine tells none."""
+        times: list[wire.WordTime] = []
+        until = self._milliseconds(self.sent)
+        for word in reversed(self._words):
+            start = min(round(1000 * word.start), until)
+            times.append(wire.WordTime(word.text, start, min(round(1000 * word.end), until)))
+            until = start
+        return times[::-1] or None
+
+    def _milliseconds(self, size: int) -> int:
+        return round(1000 * self._format.seconds(size // self._format.frame_bytes))

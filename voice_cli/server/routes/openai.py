@@ -1,0 +1,159 @@
+"""OpenAI's `POST /v1/audio/speech`, its lists of models and voices, and its words for what is wrong."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from voice_cli.protocol.media_types import DEFAULT_PCM
+from voice_cli.server.errors import OrderError
+from voice_cli.server.responses import SSE_TYPE, SpeechResponse
+from voice_cli.server.service import Service
+from voice_cli.server.speech import Order
+from voice_cli.server.voices import PATTERN
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+MODELS = ("gpt-4o-mini-tts", "tts-1", "tts-1-hd")
+"""The names that clients send without having chosen."""
+
+
+class VoiceId(BaseModel):
+    """A voice by its id."""
+
+    id: Annotated[str, Field(pattern=f"^{PATTERN}$")]
+
+
+class SpeechBody(BaseModel):
+    """What is to be said, and how."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    input: Annotated[str, Field(min_length=1, description="The text.")]
+    model: Annotated[str, Field(max_length=200, description="Any: the server has one engine.")] = "tts-1"
+    voice: Annotated[
+        Annotated[str, Field(pattern=f"^{PATTERN}$")] | VoiceId | None, Field(description="See /v1/audio/voices.")
+    ] = None
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    instructions: Annotated[str | None, Field(max_length=10_000, description="For engines that take them.")] = None
+    stream_format: Literal["audio", "sse"] = "audio"
+    sample_rate: Annotated[
+        Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000] | None,
+        Field(description="Hertz; without it, pcm has 24000 and the others their own. opus has 48000."),
+    ] = None
+
+
+_sound: dict[str, Any] = {"type": "string", "format": "binary"}
+_event: dict[str, Any] = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["speech.audio.delta", "speech.audio.done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+_SPOKEN = {
+    "description": "Sound, as it is made",
+    "content": {
+        **{kind: {"schema": _sound} for kind in ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav")},
+        "audio/pcm": {"schema": _sound},
+        SSE_TYPE.partition(";")[0]: {"schema": _event},
+    },
+}
+
+
+class ErrorBody(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """OpenAI's shape of an error."""
+
+    error: ErrorBody
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Give what a route's description says of its errors."""
+    return {status: {"model": ErrorAnswer} for status in statuses}
+
+
+@router.post(
+    "/audio/speech", response_class=Response, responses={200: _SPOKEN, **problems(400, 413, 429, 500, 502, 503)}
+)
+async def speech(body: SpeechBody, request: Request) -> Response:
+    """Say a text."""
+    service: Service = request.app.state.service
+    most = service.settings.server.max_text
+    if len(body.input) > most:
+        raise OrderError(
+            f"the text has {len(body.input)} characters, and {most} may be", param="input", code="too_long"
+        )
+    codec = body.response_format
+    rate = body.sample_rate or (DEFAULT_PCM.rate if codec == "pcm" else None)
+    order = Order(
+        body.input,
+        "openai",
+        codec=codec,
+        rate=None if codec == "opus" else rate,
+        voice=body.voice.id if isinstance(body.voice, VoiceId) else body.voice,
+        speed=body.speed,
+        instructions=body.instructions,
+    )
+    return SpeechResponse(service, order, sse=body.stream_format == "sse")
+
+
+class Model(BaseModel):
+    """One that may be asked for."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "voice"
+
+
+class Models(BaseModel):
+    """All that may be asked for: names for the same engine."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+@router.get("/models")
+async def models(request: Request) -> Models:
+    """List the models: the engine, and the names by which clients ask for it."""
+    service: Service = request.app.state.service
+    return Models(data=[Model(id=name) for name in (service.settings.server.engine, *MODELS)])
+
+
+class VoiceEntry(BaseModel):
+    """A voice that may be asked for."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+
+
+class VoiceList(BaseModel):
+    """All that may be asked for."""
+
+    voices: list[VoiceEntry]
+
+
+@router.get("/audio/voices")
+async def voices(request: Request) -> VoiceList:
+    """List the engine's voices. OpenAI's own names are taken, too, and mean the default voice."""
+    service: Service = request.app.state.service
+    return VoiceList(
+        voices=[
+            VoiceEntry(id=voice.id, name=voice.name or voice.id, language=voice.language, gender=voice.gender)
+            for voice in service.voice_list
+        ]
+    )

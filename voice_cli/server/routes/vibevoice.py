@@ -1,0 +1,122 @@
+"""The endpoints of VibeVoice's demo, in front of any engine; see `protocol.vibevoice`.
+
+What differs from the demo: as many streams at once as the server lets, where it has one; a stream that fails closes
+with 1011, and is not called complete; a voice that is not there is a failure, and no other voice speaks.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.websockets import WebSocket
+
+from voice_cli.errors import VoiceError
+from voice_cli.protocol import vibevoice as wire
+from voice_cli.server.encoders.frames import Frames
+from voice_cli.server.errors import Problem, problem_of
+from voice_cli.server.routes.chatterbox import check_order
+from voice_cli.server.service import Service
+from voice_cli.server.sockets import Session
+from voice_cli.server.speech import Order, Speech
+
+router = APIRouter(tags=["VibeVoice"])
+
+
+class Config(BaseModel):
+    """The voices."""
+
+    voices: list[str]
+    default_voice: str | None
+    """None: the engine's own."""
+
+
+@router.get(wire.CONFIG_PATH)
+async def config(request: Request) -> Config:
+    """List the voices."""
+    service: Service = request.app.state.service
+    return Config(voices=[voice.id for voice in service.voice_list], default_voice=service.settings.voice)
+
+
+@router.websocket(wire.STREAM_PATH)
+async def stream_socket(websocket: WebSocket) -> None:
+    """Say the text that stands in the address."""
+    await OneText(websocket, websocket.app.state.service).serve()
+
+
+class OneText(Session):
+    """`/stream`. Nothing that the client sends means anything."""
+
+    def __init__(self, websocket: WebSocket, service: Service) -> None:
+        super().__init__(websocket, service)
+        self._query = wire.parse_query(websocket.query_params)
+        self._sent = 0
+        """Bytes of sound."""
+
+    async def on_open(self) -> None:
+        query = self._query
+        order = Order(
+            query.text,
+            "vibevoice",
+            rate=wire.FORMAT.rate,
+            voice=query.voice,
+            steps=query.steps,
+            cfg_scale=query.cfg,
+        )
+        try:
+            check_order(self.service, query.voice, None, query.text)
+            self.say(order)
+        except VoiceError as error:
+            await self.on_problem(problem_of(error))
+
+    async def on_text(self, text: str) -> None:
+        pass
+
+    async def on_binary(self, data: bytes) -> None:
+        pass
+
+    async def on_message(self, content: Any) -> None:
+        pass
+
+    async def deliver(self, order: Order, speech: Speech) -> None:  # noqa: ARG002
+        query = self._query
+        await self._log(
+            wire.REQUEST_RECEIVED,
+            text_length=len(query.text),
+            cfg_scale=query.cfg,
+            inference_steps=query.steps,
+            voice=query.voice,
+        )
+        frames = Frames(wire.FRAME_BYTES, fill=None)
+        events = await self.service.first(speech)
+        while events:
+            for event in events:
+                if isinstance(event, bytes):
+                    await self._send(speech, frames.cut(event))
+            events = await speech.take()
+        await self._send(speech, frames.finish())
+        await self._log(wire.STREAM_COMPLETE)
+        await self.close(wire.CLOSED)
+
+    async def on_problem(self, problem: Problem) -> None:
+        """Say so, as the demo does, and close."""
+        busy = problem.retry_after is not None
+        await self._log(wire.BUSY if busy else wire.GENERATION_ERROR, message=problem.message)
+        await self.close(wire.CLOSED_BUSY if busy else wire.CLOSED_FAILED, problem.message)
+
+    async def _send(self, speech: Speech, frames: list[bytes]) -> None:
+        for frame in frames:
+            await self.send_binary(frame)
+            speech.report.mark("sent")
+            is_first = not self._sent
+            self._sent += len(frame)
+            await self._log(wire.MODEL_PROGRESS, generated_sec=seconds_of(self._sent), chunk_sec=seconds_of(len(frame)))
+            if is_first:
+                await self._log(wire.FIRST_CHUNK_SENT)
+
+    async def _log(self, event: str, **data: Any) -> None:
+        await self.send(wire.Log(event, data).message())
+
+
+def seconds_of(size: int) -> float:
+    """Give what so many bytes last."""
+    return wire.FORMAT.seconds(size // wire.FORMAT.frame_bytes)

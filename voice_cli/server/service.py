@@ -1,0 +1,218 @@
+"""The engine behind the protocols: who may use it now, and what became of each stream."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from voice_cli.audio import CODECS, AudioFormat
+from voice_cli.backends import open_backend
+from voice_cli.backends.base import Backend, Voice
+from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
+from voice_cli.protocol.media_types import DEFAULT_PCM
+from voice_cli.server.encoders import open_encoder
+from voice_cli.server.metrics import Metrics
+from voice_cli.server.report import Report
+from voice_cli.server.settings import ServerSettings
+from voice_cli.server.speech import Event, Order, Speech
+from voice_cli.server.voices import Voices
+
+
+class OverloadError(RateLimitError):
+    """As many streams as may be are under way: come again."""
+
+    retry_after = 1
+    """Seconds."""
+
+
+class LateError(ServerError):
+    """The engine did not come to it in time."""
+
+    kind = "late"
+
+
+class DrainingError(ServerError):
+    """The server is about to stop."""
+
+    kind = "draining"
+
+
+def ended_by_us(report: Report) -> VoiceError | None:
+    """Give what a client is told whose stream the server ended; None: the client did."""
+    if report.reason == "shutdown":
+        return DrainingError("the server stops")
+    if report.reason == "overlong":
+        return LateError("no stream may last that long")
+    return None
+
+
+class Service:
+    """One engine, for all connections of one event loop."""
+
+    def __init__(self, settings: ServerSettings, backend: Backend | None = None) -> None:
+        """Take the engine, or make it of the settings.
+
+        Raises:
+            UsageError, BackendError: there is no such engine here.
+
+        """
+        self.settings = settings
+        self.voices = Voices(settings)
+        if backend is None:
+            backend = open_backend(settings.server.engine, **self.voices.engine_options(settings.engine_options))
+        self.backend = backend
+        self.metrics = Metrics(lambda: self.waiting)
+        self.on_begin: Callable[[Order], None] = lambda _: None
+        """Told of every order that was taken."""
+        self.on_end: Callable[[Report], None] = lambda _: None
+        """Told of every stream that ended."""
+        self._streams: set[Speech] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self.voice_list: list[Voice] = []
+
+    def warm_up(self) -> None:
+        """Load the model and the codecs, and list the voices; waits for it. Any thread.
+
+        Raises:
+            BackendError: it does not load.
+
+        """
+        warm_up = getattr(self.backend, "warm_up", None)
+        if warm_up is not None:
+            warm_up()
+        self._list_voices()
+        source = self.format or DEFAULT_PCM
+        for codec in (*CODECS, "mulaw"):  # what it takes to load a codec is not the first client's to wait for
+            encoder = open_encoder(codec, source, rate=2 * source.rate if codec == "pcm" else None)
+            encoder.encode(bytes(source.frames(0.1) * source.frame_bytes))
+            encoder.finish()
+
+    def _list_voices(self) -> None:
+        with contextlib.suppress(VoiceError):  # an engine may keep no list
+            self.voice_list = self.backend.voices()
+        self.voices.know(self.voice_list)
+
+    async def has_voice(self, voice: str) -> bool:
+        """Say whether a voice can speak, after it was fetched, if it has to be.
+
+        Raises:
+            UsageError: that is no voice's id.
+            NetworkError, ServerError: it could not be fetched.
+
+        """
+        self.voices.check(voice)
+
+        def look() -> bool:
+            try:
+                self.voices.ready(voice)
+            except UsageError:
+                return False
+            if not self.voices.has(voice):
+                self._list_voices()
+            return self.voices.has(voice)
+
+        return await asyncio.to_thread(look)
+
+    @property
+    def compute_device(self) -> str:
+        """Where the engine runs."""
+        return str(getattr(self.backend, "compute_device", "cpu"))
+
+    @property
+    def format(self) -> AudioFormat | None:
+        """What the engine's speech is, as far as it is known."""
+        return self.backend.expected("pcm").format
+
+    @property
+    def active(self) -> int:
+        return len(self._streams)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them wait for the engine. Any thread."""
+        return sum("queued" not in speech.report.moments for speech in tuple(self._streams))
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def admit(self) -> None:
+        """See that one more stream may begin.
+
+        Raises:
+            OverloadError: there are too many.
+            DrainingError: the server is about to stop.
+
+        """
+        if self._draining:
+            self.metrics.rejected("draining")
+            raise DrainingError("the server is about to stop", hint="ask again in a moment")
+        if len(self._streams) >= self.settings.server.max_streams:
+            self.metrics.rejected("busy")
+            raise OverloadError(
+                f"{len(self._streams)} streams are under way, and no more may be", hint="ask again later"
+            )
+
+    @contextlib.asynccontextmanager
+    async def speak(self, order: Order) -> AsyncIterator[Speech]:
+        """Begin to speak, for as long as the context lasts: what is not made at its end is given up.
+
+        Raises:
+            OverloadError: there are too many.
+            DrainingError: the server is about to stop.
+
+        """
+        self.admit()
+        speech = Speech(self.backend, self.voices, self.settings, order)
+        overlong = asyncio.get_running_loop().call_later(self.settings.server.max_seconds, speech.cancel, "overlong")
+        self._streams.add(speech)
+        self._idle.clear()
+        self.metrics.active(len(self._streams))
+        limit = asyncio.get_running_loop().call_later(self.settings.server.max_seconds, speech.cancel, "too_long")
+        try:
+            self.on_begin(order)
+            speech.start()
+            yield speech
+        finally:
+            limit.cancel()
+            overlong.cancel()
+            if not speech.is_over:
+                speech.cancel("left")
+            self._streams.discard(speech)
+            self.metrics.active(len(self._streams))
+            self.metrics.ended(speech.report)
+            self.on_end(speech.report)
+            if not self._streams:
+                self._idle.set()
+
+    async def first(self, speech: Speech) -> list[Event]:
+        """Take the first of a stream.
+
+        Raises:
+            LateError: nothing came within the time that a stream may wait.
+            VoiceError: as `Speech.take`.
+
+        """
+        try:
+            async with asyncio.timeout(self.settings.server.queue_timeout):
+                return await speech.take()
+        except TimeoutError:
+            speech.cancel("late")
+            self.metrics.rejected("late")
+            raise LateError("the engine did not come to it in time", hint="ask again later") from None
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more orders, and wait for the streams that are under way; then end those that are left."""
+        self._draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        for speech in list(self._streams):
+            speech.cancel("shutdown")
+
+    def close(self) -> None:
+        """Give up what is under way, and free the engine."""
+        for speech in list(self._streams):
+            speech.cancel("shutdown")
+        self.backend.close()

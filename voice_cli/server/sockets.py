@@ -1,0 +1,241 @@
+"""A WebSocket session, whatever its protocol: its reader never rests, its speech is told one stream after another.
+
+The reader is a task of its own, so a client that leaves is seen while its speech is being made, and its generation
+stops. What goes out waits for the client no longer than it may stall.
+"""
+
+import asyncio
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.live_text import LiveText
+from voice_cli.server.responses import abort
+from voice_cli.server.service import DrainingError, Service, ended_by_us
+from voice_cli.server.speech import Order, Speech
+
+MOST_MESSAGE = 1 << 20
+"""Characters or bytes of one message."""
+MOST_REASON = 123
+"""Bytes of what a close frame says (RFC 6455 section 5.5)."""
+MOST_WAITING = 64
+"""Orders of one session that wait for the one before."""
+
+GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, FAILED, TRY_AGAIN = 1001, 1003, 1008, 1009, 1011, 1013
+"""Close codes (RFC 6455 section 7.4.1, and IANA's registry)."""
+
+
+class Left(Exception):  # noqa: N818  an ending, not a failure
+    """The client is gone, or takes nothing."""
+
+
+class Session(ABC):
+    """One connection. A protocol says what its messages mean."""
+
+    def __init__(self, websocket: WebSocket, service: Service) -> None:
+        self.websocket = websocket
+        self.service = service
+        self.limits = service.settings.server
+        self.patience = self.limits.max_seconds
+        """Seconds that the client may say nothing."""
+        self._orders: deque[Order] = deque()
+        self._ordered = asyncio.Event()
+        self._speech: Speech | None = None
+        self._current: Order | None = None
+
+    # What a protocol fills in.
+
+    async def on_open(self) -> None:
+        """Greet, or begin: the connection was accepted."""
+
+    @abstractmethod
+    async def on_message(self, content: Any) -> None:
+        """Take a message that is JSON.
+
+        Raises:
+            OrderError, ValueError: it cannot be; the client is told, and the session goes on.
+
+        """
+
+    async def on_text(self, text: str) -> None:
+        """Take a message that is text: JSON, where a protocol does not say otherwise.
+
+        Raises:
+            OrderError, ValueError: as `on_message`.
+
+        """
+        await self.on_message(decoded(text))
+
+    async def on_binary(self, data: bytes) -> None:
+        """Take a message that is binary: no protocol here has any."""
+        raise OrderError(f"{len(data)} bytes came where a JSON message is due", code="invalid_message")
+
+    @abstractmethod
+    async def deliver(self, order: Order, speech: Speech) -> None:
+        """Send a stream, from its first event to its end, with `service.first` and `Speech.take`."""
+
+    @abstractmethod
+    async def on_problem(self, problem: Problem) -> None:
+        """Tell the client what is wrong."""
+
+    async def on_failed(self, order: Order, problem: Problem) -> None:  # noqa: ARG002
+        """Tell the client that an order gives no sound, or no more of it."""
+        await self.on_problem(problem)
+
+    async def on_cancelled(self, order: Order) -> None:
+        """Tell the client that its speech was stopped as it asked."""
+
+    async def on_over(self, order: Order) -> None:
+        """Nothing more comes of it, however it ended."""
+
+    # What a protocol uses.
+
+    def say(self, order: Order) -> None:
+        """Say it after what was ordered before it.
+
+        Raises:
+            OrderError: too much is waiting already.
+
+        """
+        if len(self._orders) >= MOST_WAITING:
+            raise OrderError(f"{MOST_WAITING} texts are waiting already", status=429, code="rate_limit_exceeded")
+        self._orders.append(order)
+        self._ordered.set()
+
+    @property
+    def is_speaking(self) -> bool:
+        return self._current is not None or bool(self._orders)
+
+    def cancel(self, reason: str = "asked") -> None:
+        """Stop what is being said, and drop what waits."""
+        self._orders.clear()
+        if self._speech is not None:
+            self._speech.cancel(reason)
+
+    async def send(self, content: Any) -> None:
+        """Send a JSON message.
+
+        Raises:
+            Left: the client is gone, or takes nothing.
+
+        """
+        await self._within(self.websocket.send_text(json.dumps(content)))
+
+    async def send_binary(self, data: bytes) -> None:
+        """Send a binary message; raises as `send`."""
+        await self._within(self.websocket.send_bytes(data))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it, and end the session.
+
+        Raises:
+            Left: always.
+
+        """
+        with contextlib.suppress(Left):
+            await self._within(self.websocket.close(code, reason.encode()[:MOST_REASON].decode(errors="ignore")))
+        raise Left(reason)
+
+    async def serve(self) -> None:
+        """Run the session to its end."""
+        await self.websocket.accept()
+        tasks = [asyncio.create_task(work) for work in (self._read(), self._speak())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.cancel("left")
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in ended:
+            if isinstance(outcome, Exception) and not isinstance(outcome, Left):
+                with contextlib.suppress(Left):
+                    await self.close(FAILED, "the server failed")
+                raise outcome
+
+    async def _within(self, sending: Awaitable[None]) -> None:
+        lead = self._speech.report.lead if self._speech is not None else 0.0
+        try:
+            async with asyncio.timeout(self.limits.stall_timeout + lead):
+                await sending
+        except TimeoutError:
+            if self._speech is not None:
+                self._speech.cancel("stalled")
+            abort(self.websocket.scope)
+            raise Left("the client took nothing") from None
+        except (WebSocketDisconnect, RuntimeError, OSError):  # RuntimeError: Starlette's, of a closed one
+            raise Left("the client left") from None
+
+    async def _read(self) -> None:
+        await self.on_open()
+        while True:
+            try:
+                async with asyncio.timeout(self.patience):
+                    message = await self.websocket.receive()
+            except TimeoutError:
+                if self.is_speaking:
+                    continue
+                await self.close(GOING_AWAY, "nothing was said for too long")
+                raise
+            if message["type"] == "websocket.disconnect":
+                raise Left("the client left")
+            text, data = message.get("text"), message.get("bytes")
+            if len(text or data or "") > MOST_MESSAGE:
+                await self.close(TOO_BIG, f"a message has at most {MOST_MESSAGE} characters")
+            try:
+                if text is None:
+                    await self.on_binary(data or b"")
+                else:
+                    await self.on_text(text)
+            except VoiceError as error:
+                await self.on_problem(problem_of(error))
+            except ValueError as error:
+                await self.on_problem(problem_of(OrderError(str(error), code="invalid_message")))
+
+    async def _speak(self) -> None:
+        while True:
+            await self._ordered.wait()
+            while self._orders:
+                await self._say_one(self._orders.popleft())
+            self._ordered.clear()
+
+    async def _say_one(self, order: Order) -> None:
+        self._current = order
+        try:
+            async with self.service.speak(order) as self._speech:
+                await self.deliver(order, self._speech)
+        except Interrupted:
+            ending = None if self._speech is None else ended_by_us(self._speech.report)
+            if isinstance(ending, DrainingError):
+                await self.close(GOING_AWAY, ending.message)
+            elif ending is not None:
+                await self.on_failed(order, problem_of(ending))
+            else:
+                await self.on_cancelled(order)
+        except VoiceError as error:
+            await self.on_failed(order, problem_of(error))
+        finally:
+            self._current = self._speech = None
+            if isinstance(order.text, LiveText):
+                order.text.end()
+            await self.on_over(order)
+
+
+def decoded(text: str) -> Any:
+    """Read a message.
+
+    Raises:
+        OrderError: it is no JSON.
+
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise OrderError("that is no JSON", code="invalid_json") from None

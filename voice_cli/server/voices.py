@@ -1,0 +1,218 @@
+"""Voices that clients name: ids, never paths or addresses; fetched from one place, if the server has one.
+
+A fetched voice is kept in a folder of the server's own, written whole or not at all, and the least recently used go
+when there are too many bytes of them. What an engine computes of a voice it keeps itself.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from voice_cli.backends.base import Voice
+from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.protocol import openai
+from voice_cli.server.settings import ServerSettings
+
+PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
+"""What a voice's id is. No slash and no colon: it can be no path and no address."""
+
+MOST_BYTES = 32 << 20
+"""Of one fetched voice."""
+FETCH_SECONDS = 15.0
+
+STANDARD = frozenset({*openai.VOICES, "default"})
+"""The names that clients of OpenAI's API send without having chosen: the server's default voice, where the engine has
+none of that name."""
+
+FILE_ENGINES = frozenset({"chatterbox", "vibevoice"})
+"""Those whose voices are files in a folder."""
+
+
+class Voices:
+    """Which voice an engine is given for an id. Any thread."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        server = settings.server
+        self._default = settings.voice
+        self._url = server.voices_url
+        self._takes_files = server.engine in FILE_ENGINES
+        self._folder = os.path.expanduser(server.voices) if server.voices else None
+        self._cache = os.path.expanduser(server.voices_cache or default_cache())
+        self._most_cached = int(server.voices_cache_mb * 1e6)
+        self._known: frozenset[str] = frozenset()
+        self._changed = threading.Condition()
+        self._fetching: set[str] = set()
+        self._fetched = set(self.cached())
+        """Those that are or were in the cache: the engine may know them although they are gone from it."""
+
+    def engine_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the folders of voices to what the engine's constructor takes, and that no client may name a path."""
+        if not self._takes_files:
+            return dict(options)
+        folders = [self._folder] if self._folder else [options["voices"]] if options.get("voices") else []
+        if self._url:
+            os.makedirs(self._cache, mode=0o700, exist_ok=True)
+            folders.append(self._cache)
+        return {**options, "voices": folders, "allow_paths": False}
+
+    def know(self, voices: Iterable[Voice]) -> None:
+        """Take the voices that the engine has itself."""
+        self._known = frozenset(name for voice in voices for name in (voice.id, voice.language) if name)
+
+    def check(self, voice: str) -> None:
+        """See that it is an id.
+
+        Raises:
+            UsageError: it is none.
+
+        """
+        if re.fullmatch(PATTERN, voice) is None:
+            raise UsageError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
+
+    def has(self, voice: str) -> bool:
+        """Say whether the engine has it: by the last list of its voices."""
+        if not self._known or voice in STANDARD:
+            return True
+        base, _, variant = voice.partition("+")
+        return voice in self._known or (bool(variant) and (not base or base in self._known))
+
+    def ready(self, voice: str) -> str | None:
+        """Give what the engine is asked for; fetch it, if it has to be.
+
+        Raises:
+            UsageError: it is no id, or there is no such voice.
+            NetworkError, ServerError: it could not be fetched.
+
+        """
+        self.check(voice)
+        if voice not in self._known and voice in STANDARD:
+            return self._default
+        is_elsewhere = voice not in self._known or voice in self._fetched
+        if self._url and self._takes_files and is_elsewhere and not self._is_in_folder(voice):
+            self._fetch(voice)
+        return voice
+
+    def cached(self) -> list[str]:
+        """List the ids of the fetched voices."""
+        with contextlib.suppress(OSError):
+            return sorted(os.path.splitext(name)[0] for name in os.listdir(self._cache) if not name.startswith("."))
+        return []
+
+    def _is_in_folder(self, voice: str) -> bool:
+        with contextlib.suppress(OSError):
+            names = os.listdir(self._folder) if self._folder else []
+            return any(name == voice or os.path.splitext(name)[0] == voice for name in names)
+        return False
+
+    def _fetch(self, voice: str) -> None:
+        with self._changed:
+            while voice in self._fetching:
+                self._changed.wait()
+            self._fetching.add(voice)
+        try:
+            path = os.path.join(self._cache, voice + suffix_of(str(self._url)))
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(path)
+                return
+            data = download(str(self._url).replace("{voice}", quote(voice, safe="")))
+            with self._changed:
+                write_whole(path, data)
+                self._fetched.add(voice)
+                self._make_room(keep=path)
+        except OSError as exc:
+            raise ServerError("the voice could not be kept here") from exc
+        finally:
+            with self._changed:
+                self._fetching.discard(voice)
+                self._changed.notify_all()
+
+    def _make_room(self, keep: str) -> None:
+        with contextlib.suppress(OSError):
+            entries = [entry for entry in os.scandir(self._cache) if entry.is_file(follow_symlinks=False)]
+            files = sorted(
+                ((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries), reverse=True
+            )
+            total = 0
+            for _, size, path in files:
+                total += size
+                if total > self._most_cached and path != keep:
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+
+
+def default_cache() -> str:
+    """Say where fetched voices are kept: this system's folder for such files."""
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", "Caches")
+    else:
+        folder = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    return os.path.join(folder, "voice", "voices")
+
+
+def suffix_of(url: str) -> str:
+    """Give the suffix of the files at an address: its path's, or `.wav`."""
+    return os.path.splitext(urlsplit(url).path)[1] or ".wav"
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    descriptor, partial = tempfile.mkstemp(prefix=".", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def download(url: str) -> bytes:
+    """Fetch a voice; no redirections are followed, since only this one place was allowed.
+
+    Raises:
+        UsageError: there is no such voice.
+        NetworkError: the place was not reached, or did not answer in time.
+        ServerError: it answered with something else, or with too much.
+
+    """
+    from voice_cli.backends.curl import pycurl
+    from voice_cli.backends.http import trust_system_certificates
+
+    body = bytearray()
+
+    def take(data: bytes) -> int:
+        body.extend(data)
+        return len(data) if len(body) <= MOST_BYTES else 0
+
+    easy = pycurl.Curl()
+    try:
+        easy.setopt(pycurl.URL, url)
+        easy.setopt(pycurl.NOSIGNAL, 1)
+        easy.setopt(pycurl.FOLLOWLOCATION, 0)
+        easy.setopt(pycurl.TIMEOUT_MS, int(1000 * FETCH_SECONDS))
+        easy.setopt(pycurl.WRITEFUNCTION, take)
+        if url.startswith("https"):
+            trust_system_certificates(easy)
+        easy.perform()
+        status = easy.getinfo(pycurl.RESPONSE_CODE)
+    except pycurl.error as exc:
+        if len(body) > MOST_BYTES:
+            raise ServerError("the voice is larger than a voice may be") from exc
+        raise NetworkError("the place that has the voices was not reached") from exc
+    finally:
+        easy.close()
+    if status in (403, 404, 410):
+        raise UsageError("there is no such voice")
+    if status != 200 or not body:
+        raise ServerError(f"the place that has the voices answered {status}")
+    return bytes(body)
