@@ -52,8 +52,7 @@ def test_whatever_clients_do_the_server_serves_on(path):
         with quiet_clients(), ThreadPoolExecutor(CLIENTS) as clients:
             for done in [clients.submit(client, fuzzer) for fuzzer in fuzzers]:
                 done.result()
-        assert sum(fuzzer.heard for fuzzer in fuzzers) > 10, "nothing was ever said"
-        assert len(app.reports) > 3 or path == "/stream"
+        assert len(app.reports) > SESSIONS / 20, "hardly anything was ever said"
         wait_until(lambda: app.service.active == 0, "a stream is left")
         engine.wait_until_idle()
         answer = app.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "pcm"})
