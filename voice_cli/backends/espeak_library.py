@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 FORMAT = AudioFormat(22050, 1)
 """What every voice of espeak-ng's own speaks at."""
 
-AHEAD_SECONDS = 60.0
-"""How much speech waits for its listener before the engine does: 2.6 MB, so only long texts hold it up."""
+AHEAD_SECONDS = 320.0
+"""How much speech waits for its listener before the engine does: 14 MB. Nothing that the splitter cuts is longer (400
+ideographs at the slowest pace are 295 s), so that one who listens slowly holds up nobody else."""
 
 _CHUNK_MS = 60
 _AUDIO_OUTPUT_SYNCHRONOUS = 2

@@ -18,8 +18,9 @@ from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
 
-AHEAD_BYTES = 60 * 24000 * 2
-"""How much speech waits for its listener before the engine does: a minute at the rate that most models have."""
+AHEAD_BYTES = 320 * 24000 * 2
+"""How much speech waits for its listener before the engine does: five minutes at the rate that most models have, which is
+more than any utterance of the splitter's, so that one who listens slowly holds up nobody else."""
 
 PIECE_SECONDS = 0.25
 """An engine that gives a sentence at once has it put in pieces of this length: a reader that is told the start of a
@@ -107,7 +108,7 @@ class EngineStream(SpeechStream):
 class EngineBackend(Backend):
     """A model in this process. Requests wait for one another; see `turns`.
 
-    One whose stream is not read holds up the others once it is a minute ahead of its reader. A thread that leaves a
+    One whose stream is not read holds up the others once it is five minutes ahead of its reader. A thread that leaves a
     stream half read and waits for a younger one may wait for ever: let it cancel the older.
 
     `SpeechRequest.codec`, `model` and `instructions` mean nothing to it: it has one model, and gives PCM.

@@ -6,7 +6,7 @@
             └──────────── the stream's own thread ───────────┘
 
 Nothing of it runs on the event loop but `take`. The channel is bounded, so a client that takes nothing holds back its
-own stream, and through the engine's hand-off, which holds a minute, nobody else's: utterances are shorter than that.
+own stream, and nobody else's: the engine's hand-off holds more than any utterance is.
 """
 
 import itertools
