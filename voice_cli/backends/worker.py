@@ -19,8 +19,8 @@ from voice_cli.backends.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
 
 AHEAD_BYTES = 320 * 24000 * 2
-"""How much speech waits for its listener before the engine does: five minutes at the rate that most models have, which is
-more than any utterance of the splitter's, so that one who listens slowly holds up nobody else."""
+"""How much speech waits for its listener before the engine does: five minutes at the rate that most models have. That
+is more than any utterance of the splitter's, so that one who listens slowly holds up nobody else."""
 
 PIECE_SECONDS = 0.25
 """An engine that gives a sentence at once has it put in pieces of this length: a reader that is told the start of a

@@ -201,7 +201,7 @@ def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
     access = logging.getLogger("voice.access")
     access.handlers, access.propagate = [handler], False
     access.setLevel(logging.INFO if requests else logging.CRITICAL)
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "voice.server"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.filters = [_OurFaults(debug=debug)]

@@ -169,13 +169,11 @@ class Service:
         self._streams.add(speech)
         self._idle.clear()
         self.metrics.active(len(self._streams))
-        limit = asyncio.get_running_loop().call_later(self.settings.server.max_seconds, speech.cancel, "too_long")
         try:
             self.on_begin(order)
             speech.start()
             yield speech
         finally:
-            limit.cancel()
             overlong.cancel()
             if not speech.is_over:
                 speech.cancel("left")

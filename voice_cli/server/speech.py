@@ -10,6 +10,7 @@ own stream, and nobody else's: the engine's hand-off holds more than any utteran
 """
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,8 @@ from voice_cli.server.settings import ServerSettings
 if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
     from voice_cli.server.voices import Voices
+
+log = logging.getLogger("voice.server")
 
 AHEAD_BYTES = 128 << 10
 """Encoded sound of one stream that may wait for its client before its making does."""
@@ -174,6 +177,7 @@ class Speech:
             self.report.fail(exc)
             self._channel.fail(exc)
         except BaseException as exc:
+            log.error("the server failed: %s", type(exc).__name__, exc_info=exc)
             failure = DecodeError(f"the server failed: {type(exc).__name__}")
             failure.__cause__ = exc
             self.report.fail(failure)
