@@ -177,7 +177,7 @@ class Speech:
             self.report.fail(exc)
             self._channel.fail(exc)
         except BaseException as exc:
-            log.error("the server failed: %s", type(exc).__name__, exc_info=exc)
+            log.exception("the server failed: %s", type(exc).__name__)
             failure = DecodeError(f"the server failed: {type(exc).__name__}")
             failure.__cause__ = exc
             self.report.fail(failure)
