@@ -60,6 +60,7 @@ PARTS = (
     Part("imports", "Before the request leaves", (), ("--rounds", "3")),
     Part("decoders", "Decoders", (), ("--rounds", "1", "--seconds", "5")),
     Part("encoders", "Encoders", (), ("--rounds", "1", "--seconds", "5")),
+    Part("server", "The server", ("first-byte", "streams", "leavers"), ("first-byte", "--rounds", "5")),
 )
 
 
