@@ -16,12 +16,13 @@ def serve(flags: Mapping[str, Any], *, ray: bool, insecure: bool, quiet: bool, d
         silence_libraries()
     try:
         try:
-            from voice_cli.server import ray_hosting
             from voice_cli.server.app import create_app
             from voice_cli.server.hosting import address_of, host, listen, log_to
             from voice_cli.server.settings import settle_server
 
             if ray:
+                from voice_cli.server import ray_hosting
+
                 ray_hosting.load_ray(debug=debug)
         except ModuleNotFoundError as exc:
             raise EngineError(

@@ -1,0 +1,444 @@
+"""Two replicas on this machine: what one server gives, and what becomes of it when clients leave and replicas die.
+
+The engine is a steady one (`support.steady_engine`); Ray, the processes and the sockets are real.
+"""
+
+import base64
+import collections
+import contextlib
+import http.client
+import ipaddress
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from support.command import environment_in
+from support.environment import cleaned
+from support.on_ray import KEY, STEADY, OnRay, post, socket_to, speech
+from support.packages import needs
+from support.processes import family_of, listening
+from support.serving import Serving
+from support.sessions import hear, hear_all, hear_until, sound_in, tell
+from support.steady_engine import BREAKS, LONG, VOICES
+from support.threads import WAIT, happened, in_thread, wait_until
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.http import HttpBackend
+from voice_cli.errors import ConfigError, TruncatedAudio
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(180),
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),  # of its own import
+]
+
+needs("ray", target="test-ray")
+
+ROOT = Path(__file__).parents[2]
+SENTENCE = "Every word of this has a sound of its own, wherever it is said."
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def two(home):
+    """Two replicas, for all tests that leave them as they were."""
+    with OnRay("--replicas", 2, "--engine", "chatterbox", "--api-key-env", "VOICE_KEY", folder=home) as server:
+        assert server.port, server.lines
+        yield server
+
+
+@pytest.fixture(scope="module")
+def one(home):
+    """One server without Ray, with the same engine."""
+    with Serving(
+        *("--engine", "chatterbox", "--api-key-env", "VOICE_KEY"), folder=home, environment={**STEADY, "VOICE_KEY": KEY}
+    ) as server:
+        assert server.port, server.lines
+        yield server
+
+
+# What comes of a request.
+
+
+@pytest.mark.parametrize("text", [SENTENCE, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("codec", ["pcm", "wav", "mp3", "opus", "aac", "flac"])
+def test_a_body_is_what_one_server_gives(one, two, codec, text):
+    bodies = [speech(server.port, text, response_format=codec, voice=VOICES[0]).read() for server in (one, two)]
+    assert len(bodies[0]) > 1000
+    if codec == "opus":  # a stream of Ogg has a serial number of its own
+        bodies = [without_serials(body) for body in bodies]
+    assert bodies[1] == bodies[0]
+
+
+def without_serials(ogg):
+    """Leave out what differs from one stream of the same pages to the next: serial number and checksum."""
+    pages = re.split(rb"(?=OggS\x00)", ogg)[1:]
+    return [(page[:14], page[18:22], page[26:]) for page in pages]
+
+
+def test_server_sent_events_come_through(two):
+    answer = speech(two.port, SENTENCE, stream_format="sse")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(line[6:]) for line in answer.read().decode().splitlines() if line.startswith("data: ")]
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events if event["type"] == "speech.audio.delta")
+    assert events[-1]["type"] == "speech.audio.done"
+    assert sound == speech(two.port, SENTENCE).read()
+
+
+def test_sound_comes_while_it_is_made(two):
+    answer = speech(two.port, LONG)
+    count = len(two.streams)
+    assert len(answer.read(4800)) == 4800
+    assert len(two.streams) == count
+    answer.close()
+
+
+def whole_text(server):
+    with socket_to(server, "/ws/synthesize") as websocket:
+        tell(websocket, {"text": SENTENCE, "voice_id": VOICES[0], "output_format": "mulaw"})
+        messages = hear_until(websocket, lambda message: message.get("is_final"))
+    return b"".join(base64.b64decode(message["audio"]) for message in messages[:-1])
+
+
+def coming_text(server):
+    with socket_to(server, "/ws/synthesize-stream") as websocket:
+        tell(websocket, {"type": "init", "voice_id": VOICES[0], "output_format": "pcm"})
+        assert hear(websocket)["type"] == "ready"
+        tell(websocket, {"type": "text", "content": SENTENCE}, {"type": "end"})
+        messages = hear_until(websocket, lambda message: message["type"] == "complete")
+    return b"".join(base64.b64decode(message["audio"]) for message in messages if message["type"] == "audio")
+
+
+def demo(server):
+    with socket_to(server, f"/stream?text={SENTENCE.replace(' ', '+')}&voice={VOICES[0]}") as websocket:
+        ending = hear_all(websocket)
+    assert ending.code == 1000
+    return sound_in(ending.messages)
+
+
+def omni(server):
+    with socket_to(server, "/v1/audio/speech/stream") as websocket:
+        config = {"type": "session.config", "voice": VOICES[0], "response_format": "pcm", "stream_audio": True}
+        tell(websocket, config, {"type": "input.text", "text": SENTENCE}, {"type": "input.done"})
+        last = ("audio.done", "error")
+        messages = hear_until(websocket, lambda message: isinstance(message, dict) and message["type"] in last)
+    return sound_in(messages)
+
+
+def call(server):
+    with socket_to(server, "/twilio") as websocket:
+        given = {"text": "Two words.", "voice": VOICES[0], "api_key": KEY}
+        start(websocket, "MZ1", given)
+        messages = hear_until(websocket, lambda message: message["event"] == "mark")
+    return b"".join(base64.b64decode(one["media"]["payload"]) for one in messages if one["event"] == "media")
+
+
+def start(websocket, stream_sid, given):
+    tell(
+        websocket,
+        {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+        {
+            "event": "start",
+            "sequenceNumber": "1",
+            "streamSid": stream_sid,
+            "start": {
+                "streamSid": stream_sid,
+                "accountSid": "AC1",
+                "callSid": "CA1",
+                "tracks": ["inbound"],
+                "customParameters": given,
+                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize("protocol", [whole_text, coming_text, demo, omni, call])
+def test_a_websocket_gives_what_one_server_gives(one, two, protocol):
+    sound = protocol(two)
+    assert sound == protocol(one)
+    assert len(sound) > 1000
+
+
+def test_what_cannot_be_keeps_its_status(two):
+    def outcome(answer):
+        return answer.status, json.loads(answer.read())["error"]["code"]
+
+    assert outcome(speech(two.port, SENTENCE, voice="../alice")) == (400, "string_pattern_mismatch")
+    assert outcome(speech(two.port, " ")) == (400, "invalid_value")
+    assert outcome(speech(two.port, "x" * 20_001)) == (400, "too_long")
+    assert outcome(post(two.port, "/v1/audio/speech", {"input": SENTENCE}, key=None)) == (401, "invalid_api_key")
+    assert outcome(post(two.port, "/v1/nowhere", {})) == (404, "not_found")
+    assert outcome(speech(two.port, BREAKS)) == (500, "engine_error")
+
+
+def test_an_engine_that_breaks_in_the_middle_ends_the_body_short(two):
+    text = f"{LONG} And now it is {BREAKS}."
+    answer = speech(two.port, text)
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        answer.read()
+    assert len(broken.value.partial) > 100_000
+    backend = HttpBackend(f"http://127.0.0.1:{two.port}/v1", api_key=KEY)
+    with pytest.raises(TruncatedAudio), contextlib.closing(backend):
+        list(backend.synthesize(SpeechRequest(text)))
+    assert two.streams[-1]["outcome"] == "truncated"
+
+
+# Clients that leave.
+
+
+@contextlib.contextmanager
+def listener(two):
+    answer = speech(two.port, LONG)
+    assert answer.read(4800)
+    yield
+    answer.close()
+
+
+@contextlib.contextmanager
+def socket_listener(two, path, *messages):
+    with socket_to(two, path) as websocket:
+        tell(websocket, *messages)
+        hear_until(websocket, lambda message: isinstance(message, bytes) or message.get("audio"))
+        yield
+        websocket.socket.shutdown(2)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        listener,
+        lambda two: socket_listener(two, "/ws/synthesize", {"text": LONG, "voice_id": VOICES[0]}),
+        lambda two: socket_listener(two, f"/stream?text={LONG.replace(' ', '+')}"),
+    ],
+    ids=["http", "chatterbox", "vibevoice"],
+)
+def test_a_client_that_leaves_stops_its_generation(two, leave):
+    count = len(two.streams)
+    with leave(two):
+        assert len(two.streams) == count
+    left = two.wait_for_streams(count + 1)[-1]
+    assert (left["outcome"], left["reason"]) == ("cancelled", "left")
+    assert left["characters"] < len(LONG)
+
+
+# Where they go.
+
+
+def where(server, voice):
+    """Let a voice speak; give the replica that it spoke from."""
+    count = len(server.streams)
+    speech(server.port, "Here.", voice=voice).read()
+    return server.wait_for_streams(count + 1)[-1]["replica"]
+
+
+def make_known(server):
+    """Have each voice be known somewhere, and the proxy told of it; nobody tells when it was."""
+    for voice in VOICES:
+        where(server, voice)
+    time.sleep(1)
+
+
+def test_a_voice_goes_where_it_is_known(two):
+    make_known(two)
+    went = [where(two, voice) for _ in range(6) for voice in VOICES]
+    homes = [collections.Counter(went[at :: len(VOICES)]) for at in range(len(VOICES))]
+    at_home = sum(counts.most_common(1)[0][1] for counts in homes)
+    assert at_home >= 0.9 * len(went), homes
+
+
+def test_a_voice_that_many_want_is_computed_once_more(two):
+    count = len(two.streams)
+    text = " ".join([SENTENCE] * 8)
+    listeners = [in_thread(lambda: speech(two.port, text, voice=VOICES[0]).read()) for _ in range(12)]
+    bodies = {body() for body in listeners}
+    assert len(bodies) == 1
+    assert len({stream["replica"] for stream in two.wait_for_streams(count + 12)[count:]}) == 2
+
+
+def test_what_is_asked_of_a_call_reaches_it(two):
+    with socket_to(two, "/twilio") as websocket:
+        start(websocket, "MZ2", {"text": "Hello.", "api_key": KEY})
+        hear_until(websocket, lambda message: message["event"] == "mark")
+
+        def say(text):
+            return post(two.port, "/twilio/MZ2/say", {"text": text}).status
+
+        wait_until(lambda: say("Hello.") == 200, "the call is not found")
+        assert [say("Hello.") for _ in range(20)] == [200] * 20
+
+
+def test_figures_say_of_which_replica_they_are(two):
+    seen = set()
+
+    def figures():
+        connection = http.client.HTTPConnection("127.0.0.1", two.port, timeout=WAIT)
+        connection.request("GET", "/metrics", headers={"authorization": f"Bearer {KEY}"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        names = {re.search(r'replica="(\w+)"', line) for line in text.splitlines() if not line.startswith("#")}
+        assert None not in names
+        (name,) = {match[1] for match in names}
+        seen.add(name)
+        return len(seen) == 2
+
+    wait_until(figures, "one replica gives no figures")
+    assert seen == {stream["replica"] for stream in two.streams}
+
+
+# Who else may talk to it.
+
+
+def is_loopback(address):
+    parsed = ipaddress.ip_address(address)
+    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
+
+
+def test_only_this_machine_reaches_it_but_for_what_asks_for_a_token(two):
+    import grpc
+    from ray.serve.generated import serve_pb2, serve_pb2_grpc
+
+    open_ports = [
+        (process.title, address, port) for process in family_of(two.process.pid) for address, port in listening(process)
+    ]
+    assert two.port in [port for _, _, port in open_ports]
+    for title, address, port in open_ports:
+        if is_loopback(address):
+            continue
+        assert title.startswith("ray::ServeReplica"), title
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = serve_pb2_grpc.ASGIServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.HandleRequest(serve_pb2.ASGIRequest(pickled_request_metadata=b"x"), timeout=WAIT)
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+# A replica that dies.
+
+
+def curl(port, voice, begin):
+    body = json.dumps({"input": LONG, "response_format": "pcm", "voice": voice})
+    address = f"http://127.0.0.1:{port}/v1/audio/speech"
+    headers = ("-H", "content-type: application/json", "-H", f"authorization: Bearer {KEY}")
+    with subprocess.Popen(
+        ["curl", "-sSN", address, *headers, "-d", body], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.read(4800)
+        begin()
+        _, err = process.communicate(timeout=2 * WAIT)
+    return {0: "whole", 18: "short"}.get(process.returncode, err)
+
+
+def ours(port, voice, begin):
+    with contextlib.closing(HttpBackend(f"http://127.0.0.1:{port}/v1", api_key=KEY)) as backend:
+        try:
+            for _ in backend.synthesize(SpeechRequest(LONG, voice=voice)):
+                begin()
+        except TruncatedAudio:
+            return "short"
+    return "whole"
+
+
+def demos(port, voice, begin):
+    address = f"ws://127.0.0.1:{port}/stream?voice={voice}&text={LONG.replace(' ', '+')}"
+    key = {"Authorization": f"Bearer {KEY}"}
+    with connect(address, additional_headers=key, compression=None, max_size=None, proxy=None) as websocket:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                if isinstance(websocket.recv(timeout=WAIT), bytes):
+                    begin()
+        return "whole" if websocket.close_code == 1000 else "short"
+
+
+def test_a_replica_that_is_killed_cuts_its_streams_and_no_others(two):
+    make_known(two)
+    homes = {where(two, voice): voice for voice in VOICES}
+    assert len(homes) == 2
+    ends = {}
+    for voice in homes.values():
+        for client in (curl, ours, demos):
+            begun = threading.Event()
+            work = in_thread(lambda client=client, voice=voice, begun=begun: client(two.port, voice, begun.set))
+            happened(begun)
+            ends.setdefault(voice, []).append(work)
+    os.kill(two.replicas[0].pid, signal.SIGKILL)
+    outcomes = sorted([client() for client in clients] for clients in ends.values())
+    assert outcomes == [["short"] * 3, ["whole"] * 3]
+    for _ in range(10):
+        answer = speech(two.port, SENTENCE)
+        assert (answer.status, len(answer.read()) > 10_000) == (200, True)
+    wait_until(lambda: len(two.replicas) == 2, "there is no other replica")
+
+
+# On a cluster.
+
+
+def test_the_deployment_file_serves(home, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    file = (ROOT / "deploy" / "ray-serve.yaml").read_text("utf-8")
+    assert "port: 8880" in file
+    assert "host: 0.0.0.0" in file
+    (tmp_path / "serve.yaml").write_text(file.replace("port: 8880", f"port: {port}").replace("0.0.0.0", "127.0.0.1"))
+    local = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "VOICE_KEY": KEY}
+    with (
+        open(tmp_path / "log", "w+b") as log,
+        subprocess.Popen(
+            [Path(sys.executable).parent / "serve", "run", tmp_path / "serve.yaml"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment_in(home, local),
+            cwd=home,
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: status(port) == 200 or process.poll() is not None, "it does not serve")
+            assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
+            assert speech(port, SENTENCE, key=None).status == 401
+            answer = speech(port, SENTENCE)
+            assert (answer.status, len(answer.read()) > 10_000) == (200, True)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(2 * WAIT)
+
+
+def status(port):
+    with contextlib.suppress(OSError), contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", "/health")
+        return connection.getresponse().status
+    return None
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "no key"),
+        ({"api_key_env": "NOWHERE"}, "NOWHERE"),
+        ({"insecure": "yes"}, "no key"),
+        ({"insecure": True, "max_stream": 3}, "max_streams"),
+        ({"insecure": True, "max_streams": "3"}, "whole number"),
+        ({"insecure": True, "model": 3}, "string"),
+        ({"insecure": True, "engine": "http"}, "engine"),
+    ],
+)
+def test_what_a_serve_config_may_not_say(monkeypatch, args, words):
+    from voice_cli.server.deployment import build
+
+    cleaned(monkeypatch)
+    with pytest.raises(ConfigError, match=words):
+        build(args)

@@ -1,0 +1,206 @@
+"""The app on Ray, on this machine alone: a Ray that is started for it, and goes with it."""
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from queue import SimpleQueue
+from types import FrameType
+
+from voice_cli.errors import EngineError, one_line
+from voice_cli.server.hosting import KEEP_ALIVE_SECONDS
+from voice_cli.server.service import Service
+from voice_cli.server.settings import ServerSettings
+
+APPLICATION = "voice"
+
+STORE_BYTES = 80 << 20
+"""For Ray's shared memory, which chunks of sound are too small for: about the least that it takes."""
+
+COPY_SECONDS = 1.0
+"""How long the last lines of the replicas' log may take."""
+
+DRAIN_STEP_SECONDS = 0.1
+
+TORCH_ENGINES = frozenset({"chatterbox", "vibevoice"})
+
+
+def load_ray(*, debug: bool) -> None:
+    """Import Ray, with what it has to find in the environment then; its processes have it from there.
+
+    Raises:
+        ModuleNotFoundError: it is not here.
+
+    """
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # on any system: Ray listens to this machine alone
+        RAY_AUTH_MODE="token",  # but for a port of each replica, which asks for this, as all of Ray's do
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",  # an engine that asks for a part of no GPU may still see them
+        RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH="voice_cli.server.affinity.middlewares",
+        RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT="1",  # a model that does not load will not the second time
+        RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S=str(DRAIN_STEP_SECONDS),
+    )
+    if not debug:
+        os.environ["RAY_SERVE_LOG_TO_STDERR"] = "0"
+    import_module("ray.serve")
+
+
+def host(
+    settings: ServerSettings,
+    listening: socket.socket,
+    *,
+    requests: bool,
+    debug: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve on a socket's address until a signal comes, and let streams finish. A second signal is heeded at once. The
+    main thread's, after `load_ray`.
+
+    `requests`: write the access log, besides faults.
+
+    Raises:
+        BackendError: the engine does not start, or Ray does not.
+
+    """
+    Service(settings).close()  # what can be refused without a model is refused before anything is started
+    address, port = listening.getsockname()[:2]
+    listening.close()
+    import ray
+    from ray import serve
+
+    from voice_cli.server.deployment import Log, application
+
+    quiet = {"enable_access_log": False, "log_level": "INFO" if debug else "ERROR"}
+    if not debug:
+        for name in ("ray", "ray.serve"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    with contextlib.ExitStack() as stack:
+        if not debug:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))  # where Ray prints its raylet's troubles
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="voice-", dir=short_folder(), ignore_cleanup_errors=True)
+        )
+        log = stack.enter_context(copied(folder))
+        try:
+            ray.init(
+                address="local",
+                num_cpus=max(os.cpu_count() or 1, settings.server.replicas or 1),
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=debug,
+                configure_logging=debug,
+                _temp_dir=folder,
+            )
+            serve.start(
+                proxy_location="HeadOnly",
+                http_options={"host": address, "port": port, "keep_alive_timeout_s": KEEP_ALIVE_SECONDS},
+                logging_config=quiet,
+            )
+            most, gpus = shares(settings, ray.cluster_resources().get("GPU", 0))
+            app = application(settings, most=most, gpus=gpus, log=Log(log, requests=requests, debug=debug))
+            serve.run(app, name=APPLICATION, logging_config=quiet)
+            wait_for_signal(on_ready)
+            drain(settings.server.drain_timeout)
+        except KeyboardInterrupt:
+            pass
+        except (RuntimeError, ray.exceptions.RayError) as exc:
+            raise EngineError(reason_of(exc), hint="--debug shows more") from exc
+        finally:
+            ray.shutdown()
+
+
+def shares(settings: ServerSettings, gpus: float) -> tuple[int, float]:
+    """Say how many replicas this machine has room for, by its processors and GPUs, and how much of a GPU each has."""
+    if settings.server.engine not in TORCH_ENGINES or not gpus or settings.engine_options.get("compute") == "cpu":
+        return os.cpu_count() or 1, 0.0
+    return int(gpus), min(1.0, gpus / (settings.server.replicas or gpus))
+
+
+def wait_for_signal(on_ready: Callable[[], None]) -> None:
+    """Wait for Ctrl-C, or SIGTERM; another one then interrupts."""
+    came: SimpleQueue[None] = SimpleQueue()  # which a handler may put to, wherever it interrupts
+
+    def handle(with_what: Callable[[int, FrameType | None], object]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, with_what)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        handle(signal.default_int_handler)
+        came.put(None)
+
+    handle(on_signal)
+    on_ready()
+    came.get()
+
+
+def short_folder() -> str | None:
+    """Give a folder for temporary ones in which the path of a Unix socket of Ray's does not get too long."""
+    return "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108  the one in it has a name that nobody can guess
+
+
+def drain(seconds: float) -> None:
+    """Let what is under way finish, in the replicas and then in the proxy, which may hold the most of it."""
+    import ray
+    from ray import serve
+
+    deadline = time.monotonic() + seconds
+
+    def wait_until(is_so: Callable[[], bool]) -> None:
+        while not is_so() and time.monotonic() < deadline:
+            time.sleep(DRAIN_STEP_SECONDS)
+
+    serve.delete(APPLICATION, _blocking=False)
+    wait_until(lambda: APPLICATION not in serve.status().applications)
+    named = ray.util.list_named_actors(all_namespaces=True)
+    proxies = [ray.get_actor(**one) for one in named if one["name"].startswith("SERVE_PROXY_ACTOR")]
+    ray.get([proxy.update_draining.remote(True) for proxy in proxies])
+    wait_until(lambda: all(ray.get([proxy.is_drained.remote() for proxy in proxies])))
+
+
+@contextlib.contextmanager
+def copied(folder: str) -> Iterator[str]:
+    """Give a file to which any process may write lines: they come out on standard error, while the context lasts."""
+    path = os.path.join(folder, "log")
+    os.mkfifo(path, 0o600)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open it would wait for a writer
+    writer = os.open(path, os.O_WRONLY)
+    os.set_blocking(reader, True)
+
+    def copy() -> None:
+        with open(reader, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                sys.stderr.write(line)
+
+    copying = threading.Thread(target=copy, name="voice-log", daemon=True)
+    copying.start()
+    try:
+        yield path
+    finally:
+        os.close(writer)
+        copying.join(COPY_SECONDS)
+
+
+def reason_of(error: BaseException) -> str:
+    """Find in what Ray tells of a failure, which is long, what failed: our own words for it, or else its last line."""
+    from ray import serve
+
+    told = str(error)
+    with contextlib.suppress(Exception):  # whatever Ray can still tell of itself
+        application = serve.status().applications[APPLICATION]
+        told += "".join(f"\n{deployment.message}" for deployment in application.deployments.values())
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("voice_cli.errors.")]
+    if ours:
+        return one_line(ours[-1].partition(": ")[2])
+    return one_line(f"Ray does not start: {lines[-1] if lines else type(error).__name__}")
