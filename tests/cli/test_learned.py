@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_cli.cli.learned import CLEAN_RUNS, MOST_HEAD_START, MOST_LATENCY, RUNS, Learned, state_path
-from voice_cli.playback.prebuffer import MARGIN_SECONDS
+from voice_cli.cli.learned import CLEAN_RUNS, LEAST_HEAD_START, MOST_HEAD_START, MOST_LATENCY, RUNS, Learned, state_path
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
@@ -40,7 +39,7 @@ def known_in(path):
 
 def test_what_never_failed_is_not_written_down(run, path, tmp_path):
     known = run(CLEAN)
-    assert (known.latency, known.head_start, known.prebuffer) == (LATENCY, 0.0, None)
+    assert (known.latency, known.head_start) == (LATENCY, 0.0)
     assert not list(tmp_path.rglob("*"))
 
 
@@ -70,24 +69,28 @@ def test_a_word_says_nothing_of_a_device(run):
 
 
 def test_one_halt_may_be_an_accident_and_two_are_none(run):
-    assert run(HALTED, backend="far").prebuffer is None
-    known = run(HALTED, backend="far")
-    assert known.head_start == pytest.approx(0.2)
-    assert known.prebuffer == pytest.approx(LATENCY + MARGIN_SECONDS + 0.2)
-    assert run(CLEAN, backend="near").prebuffer is None
+    assert run(HALTED, backend="far").head_start == 0
+    assert run(HALTED, backend="far").head_start == LEAST_HEAD_START
+    assert run(CLEAN, backend="near").head_start == 0
+
+
+def test_what_does_not_do_is_doubled_up_to_a_bound(run):
+    starts = [run(HALTED).head_start for _ in range(3 * RUNS)]
+    assert starts == sorted(starts)
+    assert starts[-1] == MOST_HEAD_START
 
 
 def test_a_backend_that_came_round_gets_no_head_start(run):
     run(HALTED), run(HALTED)
     for _ in range(8 * RUNS):
         known = run(CLEAN)
-    assert known.prebuffer is None
+    assert known.head_start == 0
 
 
 def test_no_head_start_helps_one_that_is_too_slow(run):
     for _ in range(RUNS):
         known = run(TOO_SLOW)
-    assert known.prebuffer is None
+    assert known.head_start == 0
 
 
 @settings(deadline=None)

@@ -1,8 +1,9 @@
 """What earlier runs have shown of a device and of a backend: how much `auto` has to hold so that nothing runs dry.
 
-Both begin with as little as holds on most machines. A device that underflowed is asked to hold more the next time, and
-less again after many runs without; a backend whose speech came haltingly in more than one of the last runs is given the
-head start that would have bridged it. A device and a backend that never failed are not written down at all.
+Both begin with as little as holds on most machines. A device that underflowed is asked to hold more the next time,
+and less again after many runs without; a backend whose speech came haltingly in more than one of the last runs is
+given a head start, and a longer one while that does not do. A device and a backend that never failed are not written
+down at all.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.playback.prebuffer import MARGIN_SECONDS
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
@@ -25,8 +25,8 @@ STEP = 0.005
 
 RUNS = 8
 """How many of a backend's last runs count."""
-MOST_HEAD_START = 0.5
-"""Seconds. What halts longer is better waited for when it happens."""
+LEAST_HEAD_START, MOST_HEAD_START = 0.04, 0.5
+"""Seconds: the first that is tried, doubled while it does not do. What halts longer is waited for when it happens."""
 SHORT_MS = 1000
 """Milliseconds of speech of which nothing can be learned about a device."""
 
@@ -64,11 +64,6 @@ class Learned:
         """
         return sorted(self._needed)[-2] if len(self._needed) > 1 else 0.0
 
-    @property
-    def prebuffer(self) -> float | None:
-        """Seconds to gather before the sound starts; None: as little as holds anywhere."""
-        return self.latency + MARGIN_SECONDS + self.head_start if self.head_start else None
-
     def note(self, metrics: PlaybackMetrics) -> None:
         """Learn from a run that played."""
         before = json.dumps(self._known)
@@ -91,8 +86,8 @@ class Learned:
     def _note_backend(self, metrics: PlaybackMetrics) -> None:
         needed = 0.0
         if metrics.underruns == 1:  # one that halts again and again is too slow: no head start bridges that
-            needed = min((metrics.underrun_ms or 0) / 1000 + self.head_start, MOST_HEAD_START)
-        elif not metrics.underruns and self.head_start > 2 * STEP:
+            needed = min(max(LEAST_HEAD_START, 2 * self.head_start), MOST_HEAD_START)
+        elif not metrics.underruns and self.head_start > LEAST_HEAD_START:
             needed = self.head_start / 2
         last = [*self._needed, round(needed, 3)][-RUNS:]
         _keep(self._known, "backends", self._backend, last if any(last) else None)

@@ -41,7 +41,9 @@ def play(
     player = Player(
         None if options.no_play else DeviceSink(_device(machine.device), latency=learned.latency),
         recorder=recorder,
-        prebuffer=Prebuffer(learned.prebuffer if machine.prebuffer == "auto" else float(machine.prebuffer) / 1000),
+        prebuffer=Prebuffer(
+            None if machine.prebuffer == "auto" else float(machine.prebuffer) / 1000, learned.head_start
+        ),
         volume=machine.volume,
         timeline=timeline,
         sink_optional=recorder is not None,

@@ -68,6 +68,8 @@ class Pump:
         self._timeline = timeline
         self._recorder = recorder
         self._prebuffer = prebuffer
+        self._gap: float | None = None
+        """The longest wait for a chunk, seconds, while sound was gathered; None: there were no two yet."""
         self._volume = volume
         self._clock = clock
         self._changed = threading.Condition()
@@ -219,8 +221,11 @@ class Pump:
         timeline = self._timeline
         decoder: Decoder | None = None
         head, held = b"", 0
+        waiting_since: float | None = None
         try:
             for data in stream:
+                if waiting_since is not None and (self.feed is None or not self.feed.is_open):
+                    self._gap = max(self._gap or 0.0, self._clock() - waiting_since)
                 if self.state is State.WAITING:
                     timeline.mark("first_byte", stream.moments.get("first_byte"))
                     self.state = State.BUFFERING
@@ -233,6 +238,7 @@ class Pump:
                     decoder = self._open_decoder(stream, head, final=False)
                     if decoder is not None:
                         self._take(decoder, head, held)
+                waiting_since = self._clock()
         except VoiceError as exc:
             if decoder is not None and not isinstance(exc, Interrupted):
                 self._flush_broken(decoder)
@@ -357,7 +363,7 @@ class Pump:
             return
         self.state = State.BUFFERING
         dry_runs = 0 if feed.started_at is None or feed.is_resting else feed.underrun_count + 1
-        if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs):
+        if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs, self._gap):
             self._open_gate(feed)
 
     def _open_gate(self, feed: Feed) -> None:
