@@ -25,9 +25,10 @@ from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 
-LATENCY = 0.035
-"""Seconds of sound that the device is asked to hold. At 20 ms, PulseAudio underflows whenever it has to resample, and
-each underflow loses what it held (see tests/bench/device.py). The first frame does not wait for it: see `start`."""
+LATENCY = 0.05
+"""Seconds of sound that the device is asked to hold. The first frame does not wait for it (see `start`), so it costs
+little: with one of two cores busy, 35 ms underflowed in 7 of 10 runs, this in 2, and 70 ms in no fewer; and on
+PulseAudio each underflow loses what the device held (tests/bench/device.py)."""
 
 QUICK_START = 0.005
 """Seconds: a host whose device starts within them is started anew for the first frame."""
