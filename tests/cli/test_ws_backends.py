@@ -145,7 +145,8 @@ def test_the_first_clause_is_heard_before_the_pipe_ends(tmp_path, name):
     handle = FlushingServer(before) if name == "chatterbox-ws" else OmniServer(before=before)
     first = pcm_of(CLAUSE)
     with WsServer(handle) as server:
-        process = begin("--backend", name, "--base-url", server.url, "--no-play", "-o", "-", folder=tmp_path)
+        arguments = ["--backend", name, "--base-url", server.url, "--no-play", "-o", "-", "--flush-after", "60"]
+        process = begin(*arguments, folder=tmp_path)
         process.stdin.write(TEXT[:24].encode())
         process.stdin.flush()
         happened(spoken)
