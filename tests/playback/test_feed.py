@@ -53,6 +53,18 @@ def numbers(frames, first=1):
     return samples(numbered(frames, first=first))
 
 
+def test_all_was_heard_when_it_is_over_however_quick_the_devices_clock_is():
+    feed = Feed(MONO, 10.0)
+    feed.write(numbered(8000))
+    feed.open_gate()
+    feed.finish()
+    now = 100.0
+    while feed.ended_at is None:
+        feed.pull(memoryview(bytearray(160)), now, False)
+        now += 0.0099  # 80 frames at 8 kHz are 10 ms
+    assert feed.heard(feed.ended_at) == 1.0
+
+
 def test_the_gate_is_closed_until_it_is_opened():
     bench = Bench()
     assert not bench.feed.is_open

@@ -211,6 +211,8 @@ class Feed:
 
     def heard(self, now: float) -> float:
         """Tell how many seconds of the stream have left the device by that time."""
+        if self.ended_at is not None and now >= self.ended_at:
+            return self.format.seconds(self.position)  # the device's clock may be quicker than its rate says
         for first, started in reversed(self._runs):
             if started <= now:
                 return min(self.format.seconds(first) + now - started, self.format.seconds(self.position))
