@@ -25,7 +25,7 @@ def section(start, end, *words, lead=0.0):
 
 def silent(start, end):
     """Give the section of a stream that tells no words."""
-    return Section(start, end, 0.0, SimpleNamespace())
+    return section(start, end)
 
 
 HELLO = line("Hello there, you.")

@@ -68,6 +68,8 @@ class SpeechStream(ABC):
     moments: dict[str, float]
     """When what happened, on `time.monotonic`: `request_sent`, and what else the backend knows (`resolved`,
     `connected`, `tls`, `first_byte`, `last_byte`)."""
+    words: Sequence[WordEvent] = ()
+    """Of a backend that tells them: grows while it speaks, a chunk's words before the chunk. Any thread may read it."""
     notes: Sequence[str] = ()
     """What a person should know of this speech besides its sound (that it does not stream, what was not applied): a
     line each, known when it ends."""
@@ -140,6 +142,16 @@ class Backend(ABC):
     takes_text_as_it_comes: bool = False
     """`converse` can be called."""
 
+    @property
+    def where(self) -> str:
+        """Which server it is; an engine's own name, where there is none."""
+        return self.name
+
+    @property
+    def compute_device(self) -> str:
+        """Where a model runs, or would: `cpu`, `cuda`, `mps`; empty: that is not here. May import its library."""
+        return "cpu"
+
     @abstractmethod
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         """Send the request, or start the engine, and return without waiting for the answer.
@@ -170,6 +182,14 @@ class Backend(ABC):
     def expected(self, codec: str) -> Encoding:
         """Say what asking for a codec should bring, before there is anything to ask."""
         return Encoding(codec)
+
+    def warm_up(self) -> None:
+        """Have all loaded and compiled that the first request would else wait for. Waits for it.
+
+        Raises:
+            UsageError, BackendError: as iteration over a stream.
+
+        """
 
     @abstractmethod
     def voices(self) -> list[Voice]:

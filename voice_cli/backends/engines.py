@@ -89,7 +89,7 @@ def look(one: Engine, options: Mapping[str, Any]) -> EngineState:
     except VoiceError as error:
         return EngineState(one.name, here, False, "", told(error))
     try:
-        device = str(getattr(backend, "compute_device", "cpu"))
+        device = backend.compute_device
         return EngineState(one.name, here, bool(device), device, "" if device else "the compute device is not here")
     finally:
         backend.close()

@@ -147,11 +147,6 @@ class EngineBackend(Backend):
         """What the speech will be, as far as it is known without the model."""
         return None
 
-    @property
-    def compute_device(self) -> str:
-        """Where the model runs, or would: `cpu`, `cuda`, `mps`. May import the library."""
-        return "cpu"
-
     def expected(self, codec: str) -> Encoding:
         """Say what will come: PCM, whatever was asked for."""
         del codec
@@ -194,14 +189,7 @@ class EngineBackend(Backend):
                 self._worker.start()
 
     def warm_up(self) -> None:
-        """Load the model, and let it say a word to nobody: what is loaded and compiled at first use then is.
-
-        Waits for it.
-
-        Raises:
-            BackendError, UsageError: as iteration over a stream.
-
-        """
+        """Let it say a word to nobody: what is loaded and compiled at first use then is."""
         for _ in self.synthesize(SpeechRequest("Hi.")):
             continue
 

@@ -37,7 +37,7 @@ def play(
 
         timeline = traced_timeline()
     timeline.mark("process_start", started)
-    learned = Learned(machine.device, getattr(backend, "where", backend.name))
+    learned = Learned(machine.device, backend.where)
     player = Player(
         None if options.no_play else DeviceSink(_device(machine.device), latency=learned.latency),
         recorder=recorder,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from voice_cli.playback.course import Section
 from voice_cli.script.line import Line
@@ -22,7 +22,7 @@ class Word(NamedTuple):
 
 def words_of(line: Line, section: Section) -> list[Word] | None:
     """Give the line's words; None: the backend does not tell, or speaks other words than the text's."""
-    events: Sequence[Any] = getattr(section.stream, "words", ())
+    events = section.stream.words
     if not events or line.spoken.split() != line.text.split():
         return None
     ends = _ends(line, [event.text_start + event.text_length for event in events])

@@ -151,10 +151,9 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 async def _on_refused(_request: Request, error: Exception) -> Response:
     problem = cast("BodyRefused", error).problem
     answer = problem.response()
-    if (
-        problem.status == HTTPStatus.REQUEST_TIMEOUT
-    ):  # the rest of it is not waited for; what is too large is read past,
-        answer.headers["connection"] = "close"  # or its sender would see a broken connection in place of the answer
+    # What is too large is read past, or its sender would see a broken connection in place of the answer.
+    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
+        answer.headers["connection"] = "close"
     return answer
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from voice_cli.errors import EngineError, NetworkError, UsageError, VoiceError
@@ -62,3 +63,23 @@ def problem_of(error: BaseException) -> Problem:
 
 def _told(error: VoiceError) -> str:
     return error.message + (f" ({error.hint})" if error.hint else "")
+
+
+class ErrorBody(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """OpenAI's shape of an error."""
+
+    error: ErrorBody
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Give what a route's description says of its errors."""
+    return {status: {"model": ErrorAnswer} for status in statuses}

@@ -39,15 +39,14 @@ class SpeechResponse(Response):
         speech: Speech | None = None
         try:
             async with self._service.speak(self._order) as speech, until_left(speech, receive):
-                events = await self._service.first(speech)
-                await self._send(speech, send, self._head(speech, events))
-                began = True
-                while events:
+                async for events in self._service.events(speech):
+                    if not began:
+                        await self._send(speech, send, self._head(speech, events))
+                        began = True
                     body = self._body(events)
                     if body:
                         await self._send(speech, send, body_message(body))
                         speech.report.mark("sent")
-                    events = await speech.take()
                 await self._send(speech, send, body_message(self._tail(speech), more=False))
             return
         except Interrupted:

@@ -10,6 +10,7 @@ from voice_cli.backends.base import Backend, Voice
 from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
 from voice_cli.protocol.media_types import DEFAULT_PCM
 from voice_cli.server.encoders import open_encoder
+from voice_cli.server.live_text import LiveText
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
@@ -78,9 +79,7 @@ class Service:
             BackendError: it does not load.
 
         """
-        warm_up = getattr(self.backend, "warm_up", None)
-        if warm_up is not None:
-            warm_up()
+        self.backend.warm_up()
         self._list_voices()
         source = self.format or DEFAULT_PCM
         for codec in (*CODECS, "mulaw"):  # what it takes to load a codec is not the first client's to wait for
@@ -117,7 +116,7 @@ class Service:
     @property
     def compute_device(self) -> str:
         """Where the engine runs."""
-        return str(getattr(self.backend, "compute_device", "cpu"))
+        return self.backend.compute_device
 
     @property
     def format(self) -> AudioFormat | None:
@@ -184,14 +183,20 @@ class Service:
             if not self._streams:
                 self._idle.set()
 
+    def events(self, speech: Speech) -> "Events":
+        """Give what a stream has, as it comes, several at a time."""
+        return Events(self, speech)
+
     async def first(self, speech: Speech) -> list[Event]:
-        """Take the first of a stream.
+        """Take the first of a stream. One whose text is still coming may wait for it as long as it likes.
 
         Raises:
             LateError: nothing came within the time that a stream may wait.
             VoiceError: as `Speech.take`.
 
         """
+        if isinstance(speech.order.text, LiveText):
+            return await speech.take()
         try:
             async with asyncio.timeout(self.settings.server.queue_timeout):
                 return await speech.take()
@@ -214,3 +219,22 @@ class Service:
         for speech in list(self._streams):
             speech.cancel("shutdown")
         self.backend.close()
+
+
+class Events:
+    """A stream's events. Iteration raises as `Service.first` and `Speech.take` do."""
+
+    def __init__(self, service: Service, speech: Speech) -> None:
+        self._service = service
+        self._speech = speech
+        self._is_first = True
+
+    def __aiter__(self) -> "Events":
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        is_first, self._is_first = self._is_first, False
+        events = await (self._service.first(self._speech) if is_first else self._speech.take())
+        if not events:
+            raise StopAsyncIteration
+        return events

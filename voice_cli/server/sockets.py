@@ -78,7 +78,7 @@ class Session(ABC):
         raise OrderError(f"{len(data)} bytes came where a JSON message is due", code="invalid_message")
 
     @abstractmethod
-    async def deliver(self, order: Order, speech: Speech) -> None:
+    async def deliver(self, speech: Speech) -> None:
         """Send a stream, from its first event to its end, with `service.first` and `Speech.take`."""
 
     @abstractmethod
@@ -210,7 +210,7 @@ class Session(ABC):
         self._current = order
         try:
             async with self.service.speak(order) as self._speech:
-                await self.deliver(order, self._speech)
+                await self.deliver(self._speech)
         except Interrupted:
             ending = None if self._speech is None else ended_by_us(self._speech.report)
             if isinstance(ending, DrainingError):

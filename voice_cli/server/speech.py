@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
@@ -276,7 +276,7 @@ class Speech:
             return
         seconds = audio_format.seconds(frames)
         self.report.ended_utterance(stream.moments, seconds)
-        self.notes.extend(note for note in getattr(stream, "notes", ()) if note not in self.notes)
+        self.notes.extend(note for note in stream.notes if note not in self.notes)
         if self.order.separate:
             self._sound(joins.finish())
             self._finish()
@@ -329,9 +329,8 @@ class Speech:
 
 def word_times(line: Line, stream: SpeechStream, lead: float, seconds: float) -> Iterator[WordTime]:
     """Give the words as they are spoken; `lead`: seconds of the stream's beginning that were left out."""
-    events: list[Any] = list(getattr(stream, "words", ()))
     pieces: list[tuple[str, float]] = []
-    for event in events:
+    for event in tuple(stream.words):
         text = line.spoken[event.text_start : event.text_start + event.text_length]
         if text:
             pieces.append((text, max(0.0, event.seconds - lead)))

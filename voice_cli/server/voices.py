@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from voice_cli.backends import ENGINE_KEYS
 from voice_cli.backends.base import Voice
 from voice_cli.errors import NetworkError, ServerError, UsageError
 from voice_cli.protocol import openai
@@ -30,7 +31,7 @@ STANDARD = frozenset({*openai.VOICES, "default"})
 """The names that clients of OpenAI's API send without having chosen: the server's default voice, where the engine has
 none of that name."""
 
-FILE_ENGINES = frozenset({"chatterbox", "vibevoice"})
+FILE_ENGINES = frozenset(name for name, keys in ENGINE_KEYS.items() if "voices" in keys)
 """Those whose voices are files in a folder."""
 
 

@@ -17,10 +17,10 @@ from voice_cli import __version__
 from voice_cli.backends.chatterbox_presets import PRESETS
 from voice_cli.protocol import chatterbox as wire
 from voice_cli.server.encoders.frames import Frames
-from voice_cli.server.errors import OrderError, Problem
+from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.live_text import LiveText
+from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
-from voice_cli.server.routes.openai import problems
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import Session
 from voice_cli.server.speech import Began, Ended, Event, Order, Speech
@@ -98,9 +98,8 @@ async def warmup(
     service: Service = request.app.state.service
     began = time.monotonic()
     async with service.speak(Order("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
-        events = await service.first(speech)
-        while events:
-            events = await speech.take()
+        async for _ in service.events(speech):
+            continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
 
 
@@ -143,14 +142,12 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
     cut = cutter(body.output_format)
     rate = 0
     async with service.speak(whole_order(service, wanted)) as speech, until_left(speech, request.receive):
-        events = await service.first(speech)
-        while events:
+        async for events in service.events(speech):
             for event in events:
                 if isinstance(event, bytes):
                     sound += b"".join(cut.cut(event))
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-            events = await speech.take()
         sound += b"".join(cut.finish())
         answer = wire.Batch(
             bytes(sound),
@@ -194,22 +191,6 @@ def sample_rate(began: Began) -> int:
     return began.encoding.format.rate if began.encoding.format is not None else wire.MULAW_RATE
 
 
-def check_order(service: Service, voice: str | None, preset: str | None, text: str = "") -> None:
-    """See that an order can be.
-
-    Raises:
-        UsageError: it cannot.
-
-    """
-    if preset is not None and preset not in PRESETS:
-        raise OrderError(f"there is no such preset: {', '.join(PRESETS)}", param="preset", code="invalid_value")
-    most = service.settings.server.max_text
-    if len(text) > most:
-        raise OrderError(f"the text has more than {most} characters", param="text", code="too_long")
-    if voice is not None:
-        service.voices.check(voice)
-
-
 def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
     """Make an order of a text that is whole.
 
@@ -217,7 +198,7 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
         UsageError: it cannot be.
 
     """
-    check_order(service, wanted.voice_id, wanted.preset, wanted.text)
+    check_order(service, wanted.text, voice=wanted.voice_id, preset=wanted.preset)
     return Order(
         wanted.text,
         "chatterbox",
@@ -228,8 +209,25 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
     )
 
 
-class WholeTexts(Session):
+class Told(Session):
+    """What both sockets answer, each in a form of its own."""
+
+    is_stream: bool
+
+    async def tell(self, message: wire.Audio | wire.Complete | wire.Failure) -> None:
+        await self.send(message.stream_message() if self.is_stream else message.message())
+
+    async def on_problem(self, problem: Problem) -> None:
+        await self.tell(wire.Failure(problem.message, problem.code))
+
+    async def on_cancelled(self, order: Order) -> None:
+        await self.tell(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
+
+
+class WholeTexts(Told):
     """`/ws/synthesize`."""
+
+    is_stream = False
 
     async def on_message(self, content: Any) -> None:
         message = wire.parse_request(content)
@@ -238,25 +236,19 @@ class WholeTexts(Session):
         else:
             self.say(whole_order(self.service, message))
 
-    async def on_problem(self, problem: Problem) -> None:
-        await self.send(wire.Failure(problem.message, problem.code).message())
-
-    async def deliver(self, order: Order, speech: Speech) -> None:
-        chunks = Chunks(self, order)
-        events = await self.service.first(speech)
-        while events:
+    async def deliver(self, speech: Speech) -> None:
+        chunks = Chunks(self, speech)
+        async for events in self.service.events(speech):
             for event in events:
-                await chunks.take(speech, event)
-            events = await speech.take()
-        await chunks.finish(speech)
-        await self.send(chunks.complete(speech).message())
-
-    async def on_cancelled(self, order: Order) -> None:
-        await self.send(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw").message())
+                await chunks.take(event)
+        await chunks.finish()
+        await self.tell(chunks.complete())
 
 
-class ComingText(Session):
+class ComingText(Told):
     """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
+
+    is_stream = True
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
@@ -266,18 +258,15 @@ class ComingText(Session):
     async def on_message(self, content: Any) -> None:
         message = wire.parse_stream_request(content)
         if isinstance(message, wire.Init):
-            check_order(self.service, message.voice_id, message.preset)
+            check_order(self.service, voice=message.voice_id, preset=message.preset)
             self._end_text()
+            self._init = None  # one that fails leaves no voice behind
+            await check_voice(self.service, message.voice_id, param="voice_id")
             self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
-            if message.voice_id is not None and not await self.service.has_voice(message.voice_id):
-                self._init = None
-                raise OrderError("there is no such voice", param="voice_id", code="voice_not_found")
             await self.send(wire.Ready(message.voice_id, self._init.preset).message())
         elif isinstance(message, wire.Text):
             await self._take(message)
         elif isinstance(message, wire.End):
-            if self._init is None:
-                raise OrderError("no session was begun: send init first", code="no_session")
             self._begin_text().end()
             self._text = None
         else:
@@ -285,9 +274,7 @@ class ComingText(Session):
             self.cancel()
 
     async def _take(self, message: wire.Text) -> None:
-        if self._init is None:
-            raise OrderError("no session was begun: send init first", code="no_session")
-        check_order(self.service, None, None, message.content)
+        check_order(self.service, message.content)
         text = self._begin_text()
         if message.flush:
             text.flush(message.content)
@@ -296,8 +283,10 @@ class ComingText(Session):
         await text.room()
 
     def _begin_text(self) -> LiveText:
+        init = self._init
+        if init is None:
+            raise OrderError("no session was begun: send init first", code="no_session")
         if self._text is None:
-            init = self._init or wire.Init()
             text = LiveText(self.limits.max_text, self.service.settings.flush_after)
             order = Order(
                 text,
@@ -316,56 +305,48 @@ class ComingText(Session):
             self._text.end()
             self._text = None
 
-    async def on_problem(self, problem: Problem) -> None:
-        await self.send(wire.Failure(problem.message, problem.code).stream_message())
-
-    async def on_cancelled(self, order: Order) -> None:
-        is_mulaw = order.codec == "mulaw"
-        await self.send(wire.Complete(0, 0.0, cancelled=True, is_mulaw=is_mulaw).stream_message())
-
     async def on_over(self, order: Order) -> None:
         if order.text is self._text:  # it is over though its text is not: what still comes of it has no place to go
             self._text = self._init = None
 
-    async def deliver(self, order: Order, speech: Speech) -> None:
-        chunks = Chunks(self, order)
+    async def deliver(self, speech: Speech) -> None:
+        chunks = Chunks(self, speech)
         sentence = 0
-        events = await speech.take()
-        while events:
+        async for events in self.service.events(speech):
             for event in events:
                 if isinstance(event, Began):
                     sentence = chunks.sent
-                await chunks.take(speech, event)
+                await chunks.take(event)
                 if isinstance(event, Ended):
                     audio_ms = round(1000 * event.at, 1)
                     complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
                     await self.send(complete.message())
-            events = await speech.take()
-        await chunks.finish(speech)
-        await self.send(chunks.complete(speech).stream_message())
+        await chunks.finish()
+        await self.tell(chunks.complete())
 
 
 class Chunks:
     """The sound of one order, as numbered messages."""
 
-    def __init__(self, session: WholeTexts | ComingText, order: Order) -> None:
+    def __init__(self, session: Told, speech: Speech) -> None:
         self.sent = 0
         self._session = session
-        self._order = order
-        self._cutter = cutter(order.codec)
+        self._speech = speech
+        self._codec = speech.order.codec
+        self._cutter = cutter(self._codec)
         self._rate = wire.MULAW_RATE
 
-    async def take(self, speech: Speech, event: Event) -> None:
+    async def take(self, event: Event) -> None:
         if isinstance(event, Began):
             self._rate = sample_rate(event)
         elif isinstance(event, bytes):
-            await self._send(speech, self._cutter.cut(event))
+            await self._send(self._cutter.cut(event))
 
-    async def finish(self, speech: Speech) -> None:
-        await self._send(speech, self._cutter.finish())
+    async def finish(self) -> None:
+        await self._send(self._cutter.finish())
 
-    def complete(self, speech: Speech) -> wire.Complete:
-        report = speech.report
+    def complete(self) -> wire.Complete:
+        report = self._speech.report
         latency = report.latency()
         first = report.first_byte_seconds
         return wire.Complete(
@@ -374,13 +355,11 @@ class Chunks:
             None if first is None else round(1000 * first, 1),
             latency,
             self._session.service.backend.name,
-            is_mulaw=self._order.codec == "mulaw",
+            is_mulaw=self._codec == "mulaw",
         )
 
-    async def _send(self, speech: Speech, pieces: Iterable[bytes]) -> None:
+    async def _send(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
-            audio = wire.Audio(piece, self.sent, self._order.codec, self._rate)
-            is_whole = isinstance(self._session, WholeTexts)
-            await self._session.send(audio.message() if is_whole else audio.stream_message())
-            speech.report.mark("sent")
+            await self._session.tell(wire.Audio(piece, self.sent, self._codec, self._rate))
+            self._speech.report.mark("sent")
             self.sent += 1

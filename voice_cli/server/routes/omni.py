@@ -16,7 +16,7 @@ from voice_cli.protocol.media_types import DEFAULT_PCM
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
 from voice_cli.server.live_text import LiveText
-from voice_cli.server.routes.chatterbox import check_order
+from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import MOST_MESSAGE, Session
 from voice_cli.server.speech import Began, Ended, Event, Order, Speech, WordTime
@@ -84,22 +84,19 @@ class Utterances(Session):
             raise OrderError("an utterance has begun: send input.done before session.config", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
             raise OrderError("word_timestamps needs stream_audio, and pcm as response_format", param="word_timestamps")
-        check_order(self.service, config.voice, None)
-        if config.voice is not None and not await self.service.has_voice(config.voice):
-            raise OrderError("there is no such voice", param="voice", code="voice_not_found")
+        check_order(self.service, voice=config.voice)
+        await check_voice(self.service, config.voice)
         self._config = config
 
     async def _take(self, text: str, config: wire.SessionConfig) -> None:
         if not text or self._failed is not None:
             return
         if config.split_granularity == "none":
+            check_length(self.service, self._characters + len(text))
             self._characters += len(text)
-            if self._characters > self.limits.max_text:
-                self._characters -= len(text)
-                raise OrderError(f"the text has more than {self.limits.max_text} characters", code="too_long")
             self._pieces.append(text)
             return
-        check_order(self.service, None, None, text)
+        check_order(self.service, text)
         if self._live is None:
             live = LiveText(self.limits.max_text, self.service.settings.flush_after)
             self._order(live, config)
@@ -150,14 +147,12 @@ class Utterances(Session):
         if not self.is_speaking:
             await self.close()
 
-    async def deliver(self, order: Order, speech: Speech) -> None:
+    async def deliver(self, speech: Speech) -> None:
         utterance = self._waiting[0]
         self._sentences = sentences = Sentences(self, utterance, speech)
-        events = await (self.service.first(speech) if isinstance(order.text, str) else speech.take())
-        while events:
+        async for events in self.service.events(speech):
             for event in events:
                 await sentences.take(event)
-            events = await speech.take()
         await sentences.end()
         await self.send(wire.SessionDone(utterance.number, sentences.count).message())
 

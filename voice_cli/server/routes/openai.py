@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voice_cli.protocol.media_types import DEFAULT_PCM
-from voice_cli.server.errors import OrderError
+from voice_cli.server.errors import problems
+from voice_cli.server.orders import check_order
 from voice_cli.server.responses import SSE_TYPE, SpeechResponse
 from voice_cli.server.service import Service
 from voice_cli.server.speech import Order
@@ -64,37 +65,13 @@ _SPOKEN = {
 }
 
 
-class ErrorBody(BaseModel):
-    """What is wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorAnswer(BaseModel):
-    """OpenAI's shape of an error."""
-
-    error: ErrorBody
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Give what a route's description says of its errors."""
-    return {status: {"model": ErrorAnswer} for status in statuses}
-
-
 @router.post(
     "/audio/speech", response_class=Response, responses={200: _SPOKEN, **problems(400, 413, 429, 500, 502, 503)}
 )
 async def speech(body: SpeechBody, request: Request) -> Response:
     """Say a text."""
     service: Service = request.app.state.service
-    most = service.settings.server.max_text
-    if len(body.input) > most:
-        raise OrderError(
-            f"the text has {len(body.input)} characters, and {most} may be", param="input", code="too_long"
-        )
+    check_order(service, body.input, param="input")
     codec = body.response_format
     rate = body.sample_rate or (DEFAULT_PCM.rate if codec == "pcm" else None)
     order = Order(

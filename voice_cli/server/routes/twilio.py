@@ -30,11 +30,11 @@ from starlette.websockets import WebSocket
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
 from voice_cli.server.encoders.frames import Frames
-from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
 from voice_cli.server.live_text import LiveText
-from voice_cli.server.routes.chatterbox import VoiceName, check_order
-from voice_cli.server.routes.openai import problems
+from voice_cli.server.orders import check_order, check_voice
+from voice_cli.server.routes.chatterbox import VoiceName
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, Session
 from voice_cli.server.speech import Began, Ended, Event, Order, Speech
@@ -222,8 +222,8 @@ class Call(Session):
             raise OrderError("the parameter api_key is missing, or wrong", status=401, code="invalid_api_key")
         speed = number(given.get("speed"))
         text = given.get("text", "")
-        check_order(self.service, given.get("voice"), given.get("preset"), text)
-        await self._check_voice(given.get("voice"))
+        check_order(self.service, text, voice=given.get("voice"), preset=given.get("preset"))
+        await check_voice(self.service, given.get("voice"))
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
             raise OrderError("that stream is here already, or that is no name of one", code="invalid_stream")
         self._voice, self._preset, self._speed = given.get("voice"), given.get("preset"), speed
@@ -235,10 +235,6 @@ class Call(Session):
             await self.add(text, None, flush=True)
         except VoiceError as error:
             await self._give_up(problem_of(error))
-
-    async def _check_voice(self, voice: str | None) -> None:
-        if voice is not None and not await self.service.has_voice(voice):
-            raise OrderError("there is no such voice", param="voice", code="voice_not_found")
 
     def _came_back(self, name: str) -> None:
         """Count an utterance, and those before it, as heard. A mark that was cleared is none of them any more."""
@@ -259,8 +255,8 @@ class Call(Session):
             OverloadError, DrainingError: the server has no room for it.
 
         """
-        check_order(self.service, voice, None, text)
-        await self._check_voice(voice)
+        check_order(self.service, text, voice=voice)
+        await check_voice(self.service, voice)
         if not self.is_speaking and not self._sent:
             self._heard.clear()
         if self._text is not None and voice not in (None, self._text_voice):
@@ -328,22 +324,22 @@ class Call(Session):
 
     # What goes out.
 
-    async def deliver(self, order: Order, speech: Speech) -> None:
+    async def deliver(self, speech: Speech) -> None:
         self._cleared.clear()
         self._turn = turn = Turn(self, speech, self._turns)
-        events = await self._next(order, speech)
+        events = await self._next(speech)
         while events:
             for event in events:
                 await turn.take(event)
-            events = await self._next(order, speech)
+            events = await self._next(speech)
         await turn.finish()
 
-    async def _next(self, order: Order, speech: Speech) -> list[Event]:
-        if order.text is self._text:
+    async def _next(self, speech: Speech) -> list[Event]:
+        if speech.order.text is self._text:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TURN_SECONDS):
                     return await speech.take()
-            if order.text is self._text:
+            if speech.order.text is self._text:
                 self._end_text()
         return await speech.take()
 

@@ -14,7 +14,7 @@ from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.server.encoders.frames import Frames
 from voice_cli.server.errors import Problem, problem_of
-from voice_cli.server.routes.chatterbox import check_order
+from voice_cli.server.orders import check_order
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import Session
 from voice_cli.server.speech import Order, Speech
@@ -63,7 +63,7 @@ class OneText(Session):
             cfg_scale=query.cfg,
         )
         try:
-            check_order(self.service, query.voice, None, query.text)
+            check_order(self.service, query.text, voice=query.voice)
             self.say(order)
         except VoiceError as error:
             await self.on_problem(problem_of(error))
@@ -77,7 +77,7 @@ class OneText(Session):
     async def on_message(self, content: Any) -> None:
         pass
 
-    async def deliver(self, order: Order, speech: Speech) -> None:  # noqa: ARG002
+    async def deliver(self, speech: Speech) -> None:
         query = self._query
         await self._log(
             wire.REQUEST_RECEIVED,
@@ -87,12 +87,10 @@ class OneText(Session):
             voice=query.voice,
         )
         frames = Frames(wire.FRAME_BYTES, fill=None)
-        events = await self.service.first(speech)
-        while events:
+        async for events in self.service.events(speech):
             for event in events:
                 if isinstance(event, bytes):
                     await self._send(speech, frames.cut(event))
-            events = await speech.take()
         await self._send(speech, frames.finish())
         await self._log(wire.STREAM_COMPLETE)
         await self.close(wire.CLOSED)
