@@ -34,8 +34,6 @@ class Trace(NamedTuple):
 class TracedTimeline(Timeline):
     """A timeline that keeps what a curve needs, and hands the trace over when its figures are worked out."""
 
-    __slots__ = ("_give",)
-
     def __init__(self, give: Callable[[Trace], None]) -> None:
         super().__init__(arrivals=[])
         self._give = give
@@ -43,8 +41,7 @@ class TracedTimeline(Timeline):
     def metrics(self, feed: Feed | None) -> PlaybackMetrics:
         from voice_cli.playback.curve import curve, underflows, underruns
 
-        # Not super(): a dataclass with slots is another class than the one that its methods were written in.
-        metrics = Timeline.metrics(self, feed)
+        metrics = super().metrics(feed)
         self._give(
             Trace(
                 dict(self.moments),

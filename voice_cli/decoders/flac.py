@@ -6,7 +6,7 @@ neither the next header nor the end is waited for. That costs 2 ms of CPU a seco
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_cli.audio import PcmChunk
 from voice_cli.decoders.av_codec import AvCodec
@@ -28,8 +28,7 @@ _Step = Callable[[list[PcmChunk]], bool]
 """One step of a state: True says that another may follow, False that more bytes are needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
+class StreamInfo(NamedTuple):
     """The metadata block that every stream begins with (RFC 9639 section 8.2)."""
 
     rate: int

@@ -3,11 +3,10 @@
 Apart from their decoders because the sniffer reads them too, long before a codec library is wanted.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """What a frame says of itself."""
 
     length: int

@@ -1,6 +1,6 @@
 """MP3, and MPEG audio layer II (ISO 11172-3, ISO 13818-3): decoded by PyAV, cut into frames by us."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_cli.audio import PcmChunk
 from voice_cli.decoders.av_codec import AvCodec
@@ -18,8 +18,7 @@ _CODECS = {2: "mp2", 3: "mp3float"}
 """libavcodec's decoder of each layer: the ones that ffmpeg takes, since the others round otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class InfoTag:
+class InfoTag(NamedTuple):
     """What the Xing, Info or VBRI frame at the head of an MP3 says of it."""
 
     frames: int

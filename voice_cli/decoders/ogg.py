@@ -7,7 +7,7 @@ heard. TCP and TLS have their own. No I/O: h11's way, "need more data" is a retu
 """
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_cli.errors import DecodeError
 
@@ -20,8 +20,7 @@ _MOST_PACKET = 1 << 24
 """Bytes of the longest packet: no audio packet comes near, comments with a picture do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page's header has been read; its packets follow."""
 
     serial: int
@@ -37,8 +36,7 @@ class Page:
     """Packets that end on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One whole packet."""
 
     page: Page

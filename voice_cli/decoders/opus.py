@@ -7,9 +7,8 @@ full length.
 import ctypes
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.decoders.failing import FailingDecoder
@@ -36,8 +35,7 @@ PacketDecoder = Callable[[bytes, int], list[PcmChunk]]
 """One packet and its length in samples a channel, to PCM. Raises DecodeError: the codec refuses it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpusHead:
+class OpusHead(NamedTuple):
     """The identification header (RFC 7845 section 5.1)."""
 
     channels: int

@@ -10,7 +10,7 @@ each goes out once, in order, as it came.
 
 from array import array
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.ring_buffer import RingBuffer
@@ -24,8 +24,7 @@ KEPT_EVENTS = 1024
 """How many underruns or underflows are remembered one by one; all are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """A stretch in which the device had nothing of ours to play."""
 
     frame: int

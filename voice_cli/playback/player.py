@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from voice_cli import decoders
 from voice_cli.audio import AudioFormat
@@ -43,8 +43,7 @@ class Outcome(Enum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackResult:
+class PlaybackResult(NamedTuple):
     """How a playback ended."""
 
     outcome: Outcome

@@ -5,7 +5,7 @@ All moments are on `time.monotonic`, in seconds. What was not measured is None, 
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from voice_cli.playback.feed import Feed, Gap
 
@@ -28,8 +28,7 @@ MOMENTS = (
 is one, awake; `started`, `first_audible` and `last_frame`: at the DAC."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybackMetrics:
+class PlaybackMetrics(NamedTuple):
     """What a playback was like. Times in milliseconds."""
 
     ttfa_ms: float | None = None
@@ -59,22 +58,26 @@ class PlaybackMetrics:
     """The most that ever waited in the ring."""
 
 
-@dataclass(slots=True)
 class Timeline:
-    """Where the parts write down what happened. Each field has one writing thread."""
+    """Where the parts write down what happened. Each attribute has one writing thread.
 
-    moments: dict[str, float] = field(default_factory=dict)
-    bytes_received: int = 0
-    chunks_received: int = 0
-    chunks_played: int | None = None
-    audio_seconds: float = 0.0
-    audible_seconds: float | None = None
-    """How far into the audio the first audible frame is."""
-    held_back_seconds: float = 0.0
-    """How long the pump waited for room in the ring."""
-    buffer_peak_seconds: float | None = None
-    arrivals: list[tuple[float, float]] | None = None
-    """None, or a list for who wants to draw a `curve`: (when, seconds of audio decoded by then), an entry a chunk."""
+    `arrivals`: a list, for who wants to draw a `curve`: (when, seconds of audio decoded by then), an entry a chunk.
+    """
+
+    def __init__(
+        self, moments: dict[str, float] | None = None, *, arrivals: list[tuple[float, float]] | None = None
+    ) -> None:
+        self.moments = moments or {}
+        self.bytes_received = 0
+        self.chunks_received = 0
+        self.chunks_played: int | None = None
+        self.audio_seconds = 0.0
+        self.audible_seconds: float | None = None
+        """How far into the audio the first audible frame is."""
+        self.held_back_seconds = 0.0
+        """How long the pump waited for room in the ring."""
+        self.buffer_peak_seconds: float | None = None
+        self.arrivals = arrivals
 
     def mark(self, moment: str, at: float | None = None) -> None:
         """Write down that it happened, now unless `at` says when; the first time counts."""

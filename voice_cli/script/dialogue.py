@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _COLONS = ":："
 _SPACES = 8
@@ -11,8 +11,7 @@ _AROUND = " \t*_"
 """Spaces, and marks of emphasis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A piece of what one speaker says."""
 
     speaker: str | None

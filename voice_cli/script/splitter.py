@@ -7,7 +7,7 @@ needs no space (Chinese, Hindi) and is quadratic: 0.17 s for 11 KB. None has cla
 cut of the input does not matter.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_cli.script.boundaries import CONTEXT, Boundary, Scanner
 from voice_cli.script.characters import SPEAKABLE, cluster_start, weight
@@ -26,8 +26,7 @@ _GROWTH = (20, 80, 160)
 _LEAST = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(NamedTuple):
     """What is spoken as one piece, and where it stands in the text."""
 
     text: str
