@@ -132,7 +132,7 @@ HEAVY = {
     # library: the modules, or the whole parts, that may import it
     "av": {"decoders.av_codec", "decoders.opus", "pcm.convert"},
     "numpy": {"backends", "decoders.samples", "pcm.convert", "streamer.chunks"},
-    "sounddevice": {"playback.sinks.device"},
+    "sounddevice": {"playback.sinks.portaudio"},
     "openai": {"backends.openai"},
     "pycurl": set(),  # `backends.curl` loads its extension module
     "websockets": {"backends.ws_link", "backends.ws_failures"},

@@ -38,14 +38,16 @@ def say(options: SayOptions) -> int:
             many = not (options.text and single_line(" ".join(options.text), options, settings))
             recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
+        # What is waited for longest goes first: a server, or else the device.
+        is_remote = settings.profile.backend in REMOTE
+        if not is_remote:
+            _load_device(options, settings)
         backend = make_backend(settings)
         try:
             narration = narrate(backend, options, settings)
-            # The request has left. From here on, the server thinks while we load: first what takes longest.
-            if not options.no_play:
-                from voice_cli.playback.sinks.device import load_soon
-
-                load_soon()
+            # The request has left. From here on, the server thinks while we load.
+            if is_remote:
+                _load_device(options, settings)
             from voice_cli.cli.playing import play
 
             result = play(narration, backend, settings, options, recorder, started)
@@ -62,6 +64,13 @@ def say(options: SayOptions) -> int:
 
         report(Ending(options, settings, narration, result, error, recorder.saved if recorder else None, noise))
     return code
+
+
+def _load_device(options: SayOptions, settings: Settings) -> None:
+    if not options.no_play:
+        from voice_cli.playback.sinks.portaudio import load_soon
+
+        load_soon(default_only=settings.machine.device is None)
 
 
 def make_backend(settings: Settings) -> Backend:

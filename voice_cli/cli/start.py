@@ -1,8 +1,9 @@
 """The order of work at start, in one place.
 
 What the first sound waits for is the server. So the way from here to the request is short: the quick reader (not
-typer), the config file if there is one, libcurl or espeak, and out it goes (`say.say`). All else is imported behind the
-request's back, while the server thinks. A test holds the list of modules that may be loaded before it.
+typer), the config file if there is one, libcurl, and out it goes (`say.say`). All else is imported behind the request's
+back, while the server thinks; first the device. Where the engine is in this process, it is the device that is waited
+for, and begins to load before the engine does. A test holds the list of modules that may be loaded before the request.
 """
 
 import sys
@@ -21,8 +22,8 @@ def ends_at_once(code: int) -> bool:
     Whoever pressed Ctrl-C waits for nothing more. Nor for CPython, which at a regular end sends itself the signal again
     if it once came inside an exec() (of a dataclass, say). And PortAudio, while it still starts, survives no farewell.
     """
-    device = sys.modules.get("voice_cli.playback.sinks.device")
-    return code == INTERRUPTED or (device is not None and device.is_loading())
+    portaudio = sys.modules.get("voice_cli.playback.sinks.portaudio")
+    return code == INTERRUPTED or (portaudio is not None and portaudio.is_loading())
 
 
 def start(arguments: Sequence[str]) -> int:

@@ -13,17 +13,14 @@ Four things that PortAudio's users learn late are settled here:
   pulling silence until the last frame's DAC time has passed, so closing here may drop what is left: it is silence.
 """
 
-import contextlib
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.sinks.portaudio import load_sounddevice
 
 LATENCY = 0.05
 """Seconds of sound that the device is asked to hold. The first frame does not wait for it (see `start`), so it costs
@@ -32,87 +29,6 @@ PulseAudio each underflow loses what the device held (tests/bench/device.py)."""
 
 QUICK_START = 0.005
 """Seconds: a host whose device starts within them is started anew for the first frame."""
-
-NO_PORTAUDIO = {
-    "linux": "install it: apt install libportaudio2 (or: dnf install portaudio)",
-    "darwin": "install it: brew install portaudio",
-}
-
-SONAME = "libportaudio.so.2"
-"""PortAudio on Linux."""
-
-_loader: threading.Thread | None = None
-"""The thread of `load_soon`."""
-
-
-def load_sounddevice() -> Any:
-    """Import sounddevice, which loads and starts PortAudio: tens of milliseconds, and noise on file descriptor 2.
-
-    Raises:
-        DeviceError: there is no PortAudio, or it does not start.
-
-    """
-    if _loader is not None and _loader is not threading.current_thread():
-        _loader.join()  # two threads in PortAudio's start are one too many
-    try:
-        import sounddevice
-    except OSError as exc:
-        hint = NO_PORTAUDIO.get(sys.platform, "install PortAudio")
-        raise DeviceError("the PortAudio library is missing", hint=hint) from exc
-    except Exception as exc:  # sounddevice.PortAudioError, of a module that did not load
-        raise DeviceError(f"PortAudio does not start: {exc}") from exc
-    return sounddevice
-
-
-def load_soon() -> None:
-    """Begin to load PortAudio on a thread of its own: most of that time it waits for the system, and not for Python.
-
-    What goes wrong shows when a device is opened. Not on Windows, where PortAudio's COM belongs to the thread that
-    started it.
-
-    While it `is_loading`, the process must not end as usual: the C library's farewell takes ALSA's and PulseAudio's
-    data away under the thread (signal 11, in a third of such ends).
-    """
-    global _loader  # noqa: PLW0603  a process has one PortAudio
-    if sys.platform != "win32":
-        _loader = threading.Thread(target=_try_to_load, name="voice-portaudio", daemon=True)
-        _loader.start()
-
-
-def is_loading() -> bool:
-    """Tell whether PortAudio is being loaded on the thread of `load_soon`."""
-    return _loader is not None and _loader.is_alive()
-
-
-def _try_to_load() -> None:
-    with contextlib.suppress(DeviceError), _portaudio_started():
-        load_sounddevice()
-
-
-@contextlib.contextmanager
-def _portaudio_started() -> Iterator[None]:
-    """Have PortAudio started by when sounddevice starts it, which then only counts up.
-
-    It waits 30 ms for the sound server without the interpreter: meanwhile what sounddevice stands on is imported, which
-    takes almost as long.
-    """
-    try:
-        import ctypes
-
-        portaudio = ctypes.CDLL(SONAME)
-    except OSError:
-        yield  # elsewhere it is found by another name
-        return
-    starting = threading.Thread(target=portaudio.Pa_Initialize, name="voice-portaudio-start", daemon=True)
-    starting.start()
-    try:
-        for name in ("ctypes.util", "platform", "sysconfig", "_sounddevice"):
-            with contextlib.suppress(ImportError):
-                import_module(name)
-    finally:
-        starting.join()
-    yield
-    portaudio.Pa_Terminate()
 
 
 def output_devices() -> list[dict[str, Any]]:
