@@ -1,12 +1,16 @@
 """PCM: every sample that was sent is heard, once, in order."""
 
+import json
 import random
+import signal
+import subprocess
+import time
 
 import numpy as np
 import pytest
 
 from support.server import Answer
-from support.sound import holes, speech
+from support.sound import VOICE, holes, speech
 
 pytestmark = pytest.mark.e2e
 
@@ -113,3 +117,28 @@ def test_volume_changes_what_is_heard_and_not_what_is_saved(audio, voice, serve,
     wanted = wanted[np.flatnonzero(wanted)[0] : np.flatnonzero(wanted)[-1] + 1]
     np.testing.assert_array_equal(heard.sound, wanted)
     assert (tmp_path / "s.wav").read_bytes()[44:] == sent.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+@pytest.mark.parametrize("who", ["the player", "the sound server", "both"])
+def test_a_device_that_runs_dry_makes_a_hole_and_loses_nothing(audio, serve, who):
+    sent = speech(2.5)
+    server = serve(Answer(sent.tobytes()))
+    command = [*VOICE, "say", "x", "--json", "--base-url", server.url]
+    with audio.record("ear") as heard:
+        process = subprocess.Popen(command, env=audio.environment("ear"), stdout=subprocess.PIPE)
+        heard.wait_for_sound()
+        stopped = {"the player": [process], "the sound server": [audio.process], "both": [audio.process, process]}[who]
+        for _ in range(4):
+            heard.wait_for(0.3)
+            for one in stopped:
+                one.send_signal(signal.SIGSTOP)
+            time.sleep(0.12)  # longer than the device holds
+            for one in stopped:
+                one.send_signal(signal.SIGCONT)
+        report = json.loads(process.communicate(timeout=30)[0])
+    assert process.returncode == 0
+    assert report["device_underflows"] >= 1
+    samples = heard.samples[:, 0]
+    assert np.array_equal(samples[samples != 0], sent[:, 0])
+    assert 0 < len(holes(heard.sound, heard.rate, 0.01)) <= 4

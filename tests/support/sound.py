@@ -78,10 +78,10 @@ class AudioServer:
         self._monitors: dict[str, Monitor] = {}
         self._log = (folder / "pulseaudio.log").open("wb")
         home = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-        self._process = subprocess.Popen(command, env={**os.environ, **home}, stdout=self._log, stderr=self._log)
+        self.process = subprocess.Popen(command, env={**os.environ, **home}, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 20
         while subprocess.run(["pactl", "info"], env=self.environment(), capture_output=True, check=False).returncode:
-            if time.monotonic() > deadline or self._process.poll() is not None:
+            if time.monotonic() > deadline or self.process.poll() is not None:
                 self.close()
                 raise RuntimeError((folder / "pulseaudio.log").read_text())
 
@@ -104,8 +104,8 @@ class AudioServer:
     def close(self) -> None:
         for monitor in self._monitors.values():
             monitor.close()
-        self._process.terminate()
-        self._process.wait(10)
+        self.process.terminate()
+        self.process.wait(10)
         self._log.close()
 
 

@@ -5,7 +5,8 @@ closes it again: playback pauses, the pump gathers, and opens it again: one hole
 
 A hole's edges would click. The ramps that prevent it are made of the hole's own silence: 5 ms from the last
 sample heard down to zero, and from zero up to the next one. So the frames of the speech themselves are never touched:
-each goes out once, in order, as it came.
+each goes out once, in order, as it came. So do those that a device took and threw away: PortAudio starts one that ran
+dry anew, on ALSA without what it had been given last.
 """
 
 from array import array
@@ -16,9 +17,6 @@ from voice_cli.audio import AudioFormat
 from voice_cli.playback.ring_buffer import RingBuffer
 
 RAMP_SECONDS = 0.005
-SETTLE_SECONDS = 0.008
-"""Silence that goes out before the first frame: PulseAudio was seen to swallow up to 6 ms of a stream's start. A device
-that was started while the server was thinking has played it long since."""
 
 KEPT_EVENTS = 1024
 """How many underruns or underflows are remembered one by one; all are counted."""
@@ -46,12 +44,13 @@ class Feed:
         self._open = False
         self._finished = False
         self._flowing = False
-        self._ramp = memoryview(bytes(audio_format.frames(SETTLE_SECONDS) * audio_format.frame_bytes))
-        self._rise = memoryview(b"")
+        self._ramp = self._rise = memoryview(b"")
         self._last_frame = bytes(audio_format.frame_bytes)
         self._runs: deque[tuple[int, float]] = deque(maxlen=KEPT_EVENTS)
         self._dry_since: float | None = None
         self._next_time: float | None = None
+        self._last = self._again = memoryview(b"")
+        self._last_time: float | None = None
         self._may_rest = False
         self._resting = False
 
@@ -139,8 +138,8 @@ class Feed:
         self.pulls += 1
         size = len(out)
         if underflow and self._flowing and self.ended_at is None:
-            self._count_underflow(dac_time)
-        self._next_time = dac_time + size / self._byte_rate
+            self._resume(dac_time)
+        self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
         is_open = self._open  # once: a gate that opens from here on opens for the next pull, behind its ramp
         if is_open and self._rise:
             self._ramp, self._rise = self._rise, self._ramp[:0]
@@ -150,7 +149,8 @@ class Feed:
             available = self._ring.readable
             if available and not self._flowing:
                 self._begin_run(dac_time + filled / self._byte_rate)
-            count = self._ring.read_into(out[filled:])
+            count = self._read_into(out[filled:])
+            self._last = memoryview(bytes(out[filled : filled + count]))
             filled += count
             self.position += count // self._frame_bytes
             if filled < size:
@@ -169,6 +169,13 @@ class Feed:
             out[:count] = self._ramp[:count]
             self._ramp = self._ramp[count:]
         return count
+
+    def _read_into(self, out: memoryview) -> int:
+        again = min(len(self._again), len(out))
+        if again:
+            out[:again] = self._again[:again]
+            self._again = self._again[again:]
+        return again + self._ring.read_into(out[again:])
 
     def _begin_run(self, now: float) -> None:
         self._flowing = True
@@ -191,8 +198,15 @@ class Feed:
             self._ramp = self._ramp_of(self._last_frame, rising=False)
         self._open = False  # last: from now on the pump may open it again
 
-    def _count_underflow(self, dac_time: float) -> None:
-        late = 0.0 if self._next_time is None else max(0.0, dac_time - self._next_time)
+    def _resume(self, dac_time: float) -> None:
+        """Count an underflow. Where the clock went back over the last block, that was thrown away: it goes again."""
+        dry_since = self._next_time
+        if self._last and dry_since is not None and dac_time < dry_since - 0.5 * len(self._last) / self._byte_rate:
+            self._again = memoryview(bytes(self._last) + bytes(self._again))
+            self.position -= len(self._last) // self._frame_bytes
+            dry_since = self._last_time
+        late = 0.0 if dry_since is None else max(0.0, dac_time - dry_since)
+        self._runs.append((self.position, dac_time))
         self.underflows.append(Gap(self.position, late))
         self.underflow_count += 1
         self.underflow_seconds += late

@@ -22,10 +22,9 @@ from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.portaudio import load_sounddevice
 
-LATENCY = 0.05
-"""Seconds of sound that the device is asked to hold. The first frame does not wait for it (see `start`), so it costs
-little: with one of two cores busy, 35 ms underflowed in 7 of 10 runs, this in 2, and 70 ms in no fewer; and on
-PulseAudio each underflow loses what the device held (tests/bench/device.py)."""
+LATENCY = 0.03
+"""Seconds of sound that the device is asked to hold, which have to be there when it starts. Beside one core of two that
+is busy, 25 ms underflow as seldom as 50 (tests/bench/device.py); where they do, it gets more (`cli/learned.py`)."""
 
 QUICK_START = 0.005
 """Seconds: a host whose device starts within them is started anew for the first frame."""
