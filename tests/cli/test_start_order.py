@@ -26,15 +26,19 @@ OURS = {
     "cli.narrating", "cli.options", "cli.quick",
     "cli.say", "cli.start", "clock", "config", "errors", "narration", "protocol", "script", "script.line",
 }  # fmt: skip
-"""What of this package may be loaded, whoever speaks: the text, the settings, the seam. Nothing that plays."""
+"""What of this package may be loaded, whoever speaks: the text, the settings, the seam."""
 
 BACKENDS = {
     "http": {
         *("backends.http", "backends.http_transfer", "backends.curl", "backends.certificates", "backends.failures"),
         *("protocol.media_types", "protocol.openai"),
     },
-    "espeak": {"backends.espeak", "backends.espeak_library", "backends.handoff", "backends.turns", "backends.worker"},
+    "espeak": {
+        *("backends.espeak", "backends.espeak_library", "backends.handoff", "backends.turns"),
+        *("playback", "playback.sinks", "playback.sinks.portaudio", "playback.sinks.alsa"),
+    },
 }
+"""What a backend brings; where it is no server, the device is waited for longer, and begins to load before it."""
 
 LIBRARIES = {
     "http": {"pycurl", "json", "select", "threading"},
