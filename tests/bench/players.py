@@ -4,9 +4,10 @@
 
 The server takes 150 ms to its first byte, then sends what an encoder gives for each 20 to 24 ms of sound (a frame of
 MP3, a page of Ogg) at twice the pace of speech. *added* is process start to first
-audible sample at the sink's monitor, less the server's 150 ms and the silence at the head of the decoded stream;
-*lost* is speech that was not heard, at the head and the tail; *gaps* are silences of 3 ms or more that are not in the
-stream; CPU is that of all the processes of the command, memory that of the largest.
+audible sample of the speech at the sink's monitor (not what some players let be heard of an encoder's delay), less the
+server's 150 ms and the silence at the head of the decoded stream; *lost* is speech that was not heard, at the head and
+the tail; *gaps* are silences of 3 ms or more that are not in the stream; CPU is that of all the processes of the
+command, memory that of the largest.
 """
 
 import argparse
@@ -155,11 +156,20 @@ def listen(audio: AudioServer, sink: str, line: str, reference: np.ndarray | Non
     if not audible.size:
         return Run(None, 0, 0, 0, cpu, memory)
     first, last = int(audible[0]), int(audible[-1]) + 1
+    if reference is not None:
+        first = max(first, beginning(samples, first, reference, heard.rate))
     added = heard.exact_time_of(first) - began - wait - lead
     head, tail = (0.0, 0.0) if reference is None else missing(samples[first:last], reference, heard)
     known = [] if reference is None else holes(reference[:, None], heard.rate, 0.003)
     gaps = len(holes(heard.samples[first:last], heard.rate, 0.003)) - len(known)
     return Run(added, head, tail, max(0, gaps) if reference is not None else 0, cpu, memory)
+
+
+def beginning(samples: np.ndarray, first: int, reference: np.ndarray, rate: int) -> int:
+    """Tell where the reference's first audible sample would be, by a piece of it that is heard a little later."""
+    at = first + int(0.2 * rate)
+    piece = samples[at : at + int(0.1 * rate)]
+    return at - locate(piece, reference) + int(np.flatnonzero(np.abs(reference.astype(int)) >= AUDIBLE)[0])
 
 
 def missing(sound: np.ndarray, reference: np.ndarray, heard: Recording) -> tuple[float, float]:
