@@ -141,21 +141,34 @@ class Settings(NamedTuple):
     """Setting to where it came from, for those that are not defaults."""
 
 
+_FOLDERS = {
+    "config": ("XDG_CONFIG_HOME", ".config", "Application Support", "APPDATA", "Roaming"),
+    "state": ("XDG_STATE_HOME", ".local/state", "Application Support", "LOCALAPPDATA", "Local"),
+    "cache": ("XDG_CACHE_HOME", ".cache", "Caches", "LOCALAPPDATA", "Local"),
+}
+"""Where systems keep what a program has of a kind: the XDG variable, and the folder at home without it; macOS's folder
+in ~/Library; Windows' variable, and the folder in ~/AppData without it."""
+
+
+def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Give this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
+    xdg, at_home, library, variable, app_data = _FOLDERS[kind]
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        folder = environment.get(variable) or os.path.join(home, "AppData", app_data)
+    elif environment.get(xdg):
+        folder = environment[xdg]
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", library)
+    else:
+        folder = os.path.join(home, at_home)
+    return os.path.join(folder, "voice")
+
+
 def config_path(environment: Mapping[str, str] = os.environ) -> str:
     """Say where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
     named = environment.get("VOICE_CONFIG")
-    if named:
-        return os.path.expanduser(named)
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = environment.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
-    elif environment.get("XDG_CONFIG_HOME"):
-        folder = environment["XDG_CONFIG_HOME"]
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", "Application Support")
-    else:
-        folder = os.path.join(home, ".config")
-    return os.path.join(folder, "voice", "config.toml")
+    return os.path.expanduser(named) if named else os.path.join(user_folder("config", environment), "config.toml")
 
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:

@@ -9,10 +9,10 @@ down at all.
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
+from voice_cli.config import user_folder
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
@@ -32,15 +32,8 @@ SHORT_MS = 1000
 
 
 def state_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Say where it is kept: this system's folder for what programs remember."""
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = environment.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", "Application Support")
-    else:
-        folder = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-    return os.path.join(folder, "voice", "learned.json")
+    """Say where it is kept."""
+    return os.path.join(user_folder("state", environment), "learned.json")
 
 
 class Learned:

@@ -7,7 +7,6 @@ when there are too many bytes of them. What an engine computes of a voice it kee
 import contextlib
 import os
 import re
-import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from voice_cli.backends import ENGINE_KEYS
 from voice_cli.backends.base import Voice
+from voice_cli.config import user_folder
 from voice_cli.errors import NetworkError, ServerError, UsageError
 from voice_cli.protocol import openai
 from voice_cli.server.settings import ServerSettings
@@ -148,15 +148,8 @@ class Voices:
 
 
 def default_cache() -> str:
-    """Say where fetched voices are kept: this system's folder for such files."""
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", "Caches")
-    else:
-        folder = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
-    return os.path.join(folder, "voice", "voices")
+    """Say where fetched voices are kept."""
+    return os.path.join(user_folder("cache"), "voices")
 
 
 def suffix_of(url: str) -> str:
