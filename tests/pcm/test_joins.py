@@ -165,7 +165,7 @@ def test_a_rest_is_no_underrun(expected):
     sink.step(800)
     sink.step(400)
     assert feed.is_resting == expected
-    dry = 1200 - 64 - 400  # frames: all but the silence before the first and what was written
+    dry = 1200 - 400  # frames: all but what was written
     assert feed.rested == (pytest.approx(dry / 8000) if expected else None)
     feed.rest(expected=False)
     assert feed.is_resting == expected, "how it ran dry does not change"

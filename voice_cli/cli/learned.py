@@ -7,7 +7,6 @@ down at all.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -59,10 +58,10 @@ class Learned:
 
     def note(self, metrics: PlaybackMetrics) -> None:
         """Learn from a run that played."""
-        before = json.dumps(self._known)
+        before = repr(self._known)
         self._note_device(metrics)
         self._note_backend(metrics)
-        if json.dumps(self._known) != before:
+        if repr(self._known) != before:
             _write(self._path, self._known)
 
     def _note_device(self, metrics: PlaybackMetrics) -> None:
@@ -118,6 +117,8 @@ def _needed_in(entry: Any) -> list[float]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
+            import json  # before the first sound, where there is something to read
+
             known = json.load(file, parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError):
         return {}
@@ -125,6 +126,8 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _write(path: str, known: Mapping[str, Any]) -> None:
+    import json
+
     partial = f"{path}.{os.getpid()}"
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)

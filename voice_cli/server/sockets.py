@@ -44,7 +44,9 @@ class Session(ABC):
         self.service = service
         self.limits = service.settings.server
         self.patience = self.limits.max_seconds
-        """Seconds that the client may say nothing."""
+        """Seconds that the client may say nothing, and hear nothing."""
+        self._quiet_since = 0.0
+        """When, on the loop's clock, it last said something, or an order of its was over."""
         self._orders: deque[Order] = deque()
         self._ordered = asyncio.Event()
         self._speech: Speech | None = None
@@ -174,16 +176,20 @@ class Session(ABC):
             raise Left("the client left") from None
 
     async def _read(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self._quiet_since = clock()
         await self.on_open()
         while True:
+            since = clock() if self.is_speaking else self._quiet_since
             try:
-                async with asyncio.timeout(self.patience):
+                async with asyncio.timeout_at(since + self.patience):
                     message = await self.websocket.receive()
             except TimeoutError:
-                if self.is_speaking:
+                if self.is_speaking or clock() < self._quiet_since + self.patience:
                     continue
                 await self.close(GOING_AWAY, "nothing was said for too long")
                 raise
+            self._quiet_since = clock()
             if message["type"] == "websocket.disconnect":
                 raise Left("the client left")
             text, data = message.get("text"), message.get("bytes")
@@ -223,6 +229,7 @@ class Session(ABC):
             await self.on_failed(order, problem_of(error))
         finally:
             self._current = self._speech = None
+            self._quiet_since = asyncio.get_running_loop().time()
             if isinstance(order.text, LiveText):
                 order.text.end()
             await self.on_over(order)
