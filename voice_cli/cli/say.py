@@ -1,7 +1,7 @@
 """`voice say`: from the command line to the ear.
 
 The order is the point (see `start`): the settings, a look at the file to save to; then the request leaves, and only
-then is loaded what plays, saves and reports.
+then is loaded what plays, saves and reports; except the device where there is no server.
 """
 
 from typing import TYPE_CHECKING, BinaryIO
