@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 PREFIXES = ("VOICE_", "OPENAI_", "AZURE_", "XDG_", "PULSE_", "SSL_", "CURL_")
 
+NAMES = ("NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
+
 
 def is_setting(name: str) -> bool:
-    return name.startswith(PREFIXES) or name.lower().endswith("_proxy") or name in ("NO_COLOR", "FORCE_COLOR")
+    return name.startswith(PREFIXES) or name.lower().endswith("_proxy") or name in NAMES
 
 
 def clean(**more: str) -> dict[str, str]:

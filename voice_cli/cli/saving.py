@@ -21,9 +21,11 @@ def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
     """
     path = str(options.save)
     if path == "-":
+        if sys.stdout is None:
+            raise FileError("cannot write to standard output: it is closed")
         if sys.stdout.isatty():
             raise UsageError("-o - writes sound, and standard output is a terminal", hint="pipe it, or name a file")
-        return PipeRecorder(sys.stdout.buffer, "standard output")
+        return PipeRecorder(open(sys.stdout.fileno(), "wb", buffering=0, closefd=False), "standard output")
     if os.path.exists(path) and not os.path.isdir(path) and not stat.S_ISREG(os.stat(path).st_mode):
         try:
             return PipeRecorder(open(path, "wb", buffering=0), path)

@@ -1,0 +1,22 @@
+"""Where what is saved goes, when that is standard output."""
+
+import subprocess
+import sys
+
+import pytest
+
+from support.command import TIMEOUT, VOICE, environment_in
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that can close it")
+def test_a_standard_output_that_is_closed_is_told(tmp_path):
+    line = 'exec "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *VOICE, "say", "Hello", "-o", "-", "--no-play"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment_in(tmp_path),
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (10, b"voice: cannot write to standard output: it is closed\n")
