@@ -66,6 +66,8 @@ def test_the_request_waits_for_nothing_that_it_does_not_need(arguments, backend,
     loaded = modules_before_request(*arguments, environment=environment)
     assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe sees nothing"
     never = NEVER | {"asyncio", "dataclasses", "inspect"} | ({"json"} if backend == "espeak" else set())
+    if backend == "espeak":
+        never -= {"sounddevice"}  # it loads by itself meanwhile, and may be there first
     assert not {name for name in loaded if name.partition(".")[0] in never}
     ours = {name.removeprefix("voice_cli.") for name in loaded if name.startswith("voice_cli.")}
     assert ours <= OURS | BACKENDS[backend], "if the request does need it, say so here"
