@@ -4,6 +4,7 @@ Python raises KeyboardInterrupt wherever the main thread happens to be, and wher
 system, which `voice say` is often in at its start, it is printed and forgotten. So that it was asked for is kept too.
 """
 
+import _thread
 import signal
 import sys
 from collections.abc import Callable
@@ -22,7 +23,10 @@ def watch() -> None:
 
 
 def stop_with(stop: Callable[[], None]) -> None:
-    """Have `stop` called at the next one, on the main thread; raises KeyboardInterrupt if there was one."""
+    """Have `stop` called at the next one; raises KeyboardInterrupt if there was one.
+
+    On a thread of its own: the main thread may hold any lock at that moment, and one of those that `stop` wants.
+    """
     global _stop  # noqa: PLW0603  a process has one set of signal handlers
     _stop = stop
     if _asked:
@@ -38,5 +42,5 @@ def _on_signal(_number: int, _frame: object) -> None:
     global _asked  # noqa: PLW0603
     _asked = True
     if _stop is not None:
-        _stop()
+        _thread.start_new_thread(_stop, ())  # threading's own takes locks to start
     raise KeyboardInterrupt

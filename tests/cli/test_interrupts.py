@@ -1,0 +1,39 @@
+"""Ctrl-C, wherever it finds the main thread."""
+
+import signal
+import threading
+
+import pytest
+
+from support.threads import happened
+from voice_cli.cli import interrupts
+
+
+@pytest.fixture(autouse=True)
+def unasked(monkeypatch):
+    monkeypatch.setattr(interrupts, "_asked", False)
+    monkeypatch.setattr(interrupts, "_stop", None)
+
+
+def interrupted():
+    with pytest.raises(KeyboardInterrupt):
+        interrupts._on_signal(signal.SIGINT, None)
+
+
+def test_what_stops_may_want_a_lock_that_the_interrupted_thread_holds():
+    lock, stopped = threading.Lock(), threading.Event()
+
+    def stop():
+        with lock:
+            stopped.set()
+
+    interrupts.stop_with(stop)
+    with lock:
+        interrupted()
+    happened(stopped)
+
+
+def test_one_that_came_before_there_was_anything_to_stop_is_kept():
+    interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.stop_with(lambda: None)
