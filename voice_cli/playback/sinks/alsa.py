@@ -29,9 +29,11 @@ def forget_dear_plugins() -> None:
     if asound.snd_config_search(ctypes.c_void_p.in_dll(asound, "snd_config"), b"pcm", ctypes.byref(pcms)):
         return
     dear = {name: node for name, node in _children(asound, pcms) if name in DEAR}
+    if not dear:
+        return
     for node in dear.values():
         asound.snd_config_remove(node)
-    rest = _written(asound, pcms) if dear else b""
+    rest = _written(asound, pcms)
     for name, node in dear.items():
         if name in rest:
             asound.snd_config_add(pcms, node)
@@ -55,7 +57,6 @@ def _children(asound: ctypes.CDLL, parent: ctypes.c_void_p) -> Iterator[tuple[by
 def _written(asound: ctypes.CDLL, node: ctypes.c_void_p) -> bytes:
     """Give a part of the configuration as it would stand in a file."""
     out, text = ctypes.c_void_p(), ctypes.c_void_p()
-    asound.snd_output_buffer_open.restype = ctypes.c_int
     asound.snd_output_buffer_string.restype = ctypes.c_size_t
     if asound.snd_output_buffer_open(ctypes.byref(out)):
         return b" ".join(DEAR)
