@@ -222,7 +222,10 @@ class Service:
 
 
 class Events:
-    """A stream's events. Iteration raises as `Service.first` and `Speech.take` do."""
+    """A stream's events. Iteration raises as `Service.first` and `Speech.take` do.
+
+    No generator: one that is left in the middle, as by a client that goes, is the loop's to close, some time later.
+    """
 
     def __init__(self, service: Service, speech: Speech) -> None:
         self._service = service

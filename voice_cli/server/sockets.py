@@ -81,7 +81,7 @@ class Session(ABC):
 
     @abstractmethod
     async def deliver(self, speech: Speech) -> None:
-        """Send a stream, from its first event to its end, with `service.first` and `Speech.take`."""
+        """Send a stream, from its first event to its end: those of `service.events`."""
 
     @abstractmethod
     async def on_problem(self, problem: Problem) -> None:
