@@ -51,7 +51,7 @@ STUBS = {
 }
 
 
-class Machine:
+class Defaults:
     """A machine with only what a test puts there."""
 
     def __init__(self, folder):
@@ -121,7 +121,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path):
-    return Machine(tmp_path)
+    return Defaults(tmp_path)
 
 
 APT = "apt-get install -y -q --no-install-recommends --no-remove"

@@ -14,7 +14,7 @@ from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.config import (
     Config,
-    Machine,
+    Defaults,
     Profile,
     api_key,
     config_path,
@@ -24,7 +24,7 @@ from voice_cli.config import (
 )
 from voice_cli.errors import ConfigError
 
-FLAGS = {**dict.fromkeys(keys_of(Profile)), **dict.fromkeys(keys_of(Machine))}
+FLAGS = {**dict.fromkeys(keys_of(Profile)), **dict.fromkeys(keys_of(Defaults))}
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ VALUES = {
 
 
 def test_every_setting_that_the_environment_may_set_is_tried():
-    assert {name for kind in (Profile, Machine) for name, key in keys_of(kind).items() if key.env} <= set(VALUES)
+    assert {name for kind in (Profile, Defaults) for name, key in keys_of(kind).items() if key.env} <= set(VALUES)
 
 
 @pytest.mark.parametrize("setting", [name for name in VALUES if name in FLAGS])
@@ -86,10 +86,10 @@ def test_defaults_then_file_then_environment_then_flags(file, setting):
 
     def value(*layers):
         settings = settled(*layers)
-        layer = settings.profile if setting in keys_of(Profile) else settings.machine
+        layer = settings.profile if setting in keys_of(Profile) else settings.defaults
         return getattr(layer, setting), settings.origins.get(setting)
 
-    default = getattr(Machine(), setting, None)
+    default = getattr(Defaults(), setting, None)
     if setting != "backend":
         assert value(NO_FILE) == (default, None)
     assert value(config) == (in_file, "profile p" if where else config.path)
@@ -172,7 +172,7 @@ api_key_env = "KEY"
 """)
     assert config.exists
     assert config.profiles["e"] == Profile()
-    assert config.machine == {"device": "3", "volume": 2.0, "prebuffer": "150", "timeout": 5.0}
+    assert config.defaults == {"device": "3", "volume": 2.0, "prebuffer": "150", "timeout": 5.0}
     assert config.profiles["k"].speed == 2.0
 
 

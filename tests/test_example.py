@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voice_cli.backends import BACKENDS, LOCAL
-from voice_cli.config import Config, Machine, Profile, keys_of, load, settle
+from voice_cli.config import Config, Defaults, Profile, keys_of, load, settle
 from voice_cli.server.settings import Server, settle_server
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
@@ -25,7 +25,7 @@ def test_as_it_comes_it_sets_nothing(tmp_path):
     assert all(not line or line.startswith("#") for line in EXAMPLE.read_text("utf-8").splitlines())
 
 
-@pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Machine), *keys_of(Server), "profile"])
+@pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Defaults), *keys_of(Server), "profile"])
 def test_every_key_is_in_it_commented_out(key):
     assert re.search(rf"^# {key} = ", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
@@ -36,7 +36,7 @@ def test_it_has_no_key_that_there_is_not():
     for profile in tree["profiles"].values():
         assert set(profile) <= set(keys_of(Profile))
     assert set(tree["server"]) == set(keys_of(Server))
-    assert {key for key, value in tree.items() if not isinstance(value, dict)} <= {*keys_of(Machine), "profile"}
+    assert {key for key, value in tree.items() if not isinstance(value, dict)} <= {*keys_of(Defaults), "profile"}
 
 
 @pytest.mark.parametrize("alternative", ["api_key_env", "api_key_command"])
@@ -44,7 +44,7 @@ def test_uncommented_it_is_right(tmp_path, alternative):
     path = tmp_path / "config.toml"
     path.write_text(uncommented(without=alternative))
     config = load(str(path), {})
-    assert set(config.machine) == set(keys_of(Machine))
+    assert set(config.defaults) == set(keys_of(Defaults))
     assert config.profile in config.profiles
     for name in config.profiles:
         settings = settle(config, {"profile": name}, {}, backend_names=BACKENDS)
@@ -56,7 +56,7 @@ def test_uncommented_it_is_right(tmp_path, alternative):
 
 def test_each_default_that_it_shows_is_the_default():
     shown = tomllib.loads(uncommented())
-    for name, value in Machine()._asdict().items():
+    for name, value in Defaults()._asdict().items():
         if value is not None:
             assert shown[name] == value, name
     for name, value in Server()._asdict().items():

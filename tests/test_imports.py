@@ -46,7 +46,7 @@ def imports_of(name, *, late=True):
 
 
 def test_the_reader_reads():
-    assert "voice_cli.playback.feed" in imports_of("voice_cli.playback.player")
+    assert "voice_cli.playback.sink_source" in imports_of("voice_cli.playback.player")
     assert "av" in imports_of("voice_cli.pcm.convert")
     assert "av" not in imports_of("voice_cli.pcm.convert", late=False)
 
@@ -55,21 +55,35 @@ PARTS = {
     # part (longest first): the parts that it may import, besides itself
     "playback.sinks": {"audio", "errors"},
     "playback.ring_buffer": set(),
-    "playback": {"audio", "errors", "protocol", "pcm", "backends.base", "decoders"},
-    "backends": {"audio", "errors", "protocol", "streamer"},
-    "decoders": {"audio", "errors", "protocol"},
-    "narration": {"audio", "errors", "script", "backends.base"},
-    "dictation": {"errors", "script", "narration", "backends.base"},
-    "streamer.player": {"audio", "errors", "backends.base", "playback", "streamer"},
-    "streamer": {"audio", "errors", "streamer.player"},
+    "playback": {"audio", "errors", "config", "pcm", "codecs", "backends.base", "speech", "recording"},
+    "recording": {"audio", "errors", "pcm", "codecs"},
+    "speech": {"audio", "errors", "queues", "pcm", "script", "codecs", "backends.base", "playback.course"},
+    "backends.remote": {
+        "audio",
+        "errors",
+        "queues",
+        "pcm",
+        "protocol",
+        "codecs",
+        "backends.base",
+        "backends.packages",
+        "backends.handoff",
+    },
+    "backends.local": {"audio", "errors", "queues", "pcm", "backends.base", "backends.packages", "backends"},
+    "backends": {"audio", "errors", "queues"},
+    "codecs": {"audio", "errors", "pcm"},
+    "streamer": {"audio", "errors", "pcm", "backends.base", "speech", "playback"},
     "script": {"audio", "errors"},
     "protocol": {"audio", "errors"},
     "pcm": {"audio"},
     "config": {"audio", "errors"},
+    "queues": {"errors"},
     "clock": set(),
     "audio": set(),
     "errors": set(),
-    "server": {"audio", "errors", "protocol", "pcm", "script", "narration", "backends", "config", "clock"},
+    "server": {
+        *("audio", "errors", "queues", "protocol", "pcm", "script", "codecs", "speech", "backends", "config", "clock"),
+    },
     "cli": None,
     "__main__": {"cli"},
     "": set(),
@@ -114,14 +128,14 @@ def test_the_server_never_plays():
 
 
 def test_the_player_knows_no_concrete_backend_codec_or_device():
-    for name in ("voice_cli.playback.player", "voice_cli.playback.pump", "voice_cli.playback.feed"):
+    for name in ("voice_cli.playback.player", "voice_cli.playback.pump", "voice_cli.playback.sink_source"):
         for imported in imports_of(name):
             assert not imported.startswith("voice_cli.backends.") or imported.startswith("voice_cli.backends.base")
             assert not imported.startswith("voice_cli.playback.sinks.") or imported.endswith(".base")
-            assert not imported.startswith("voice_cli.decoders.") or imported.endswith(".base")
+            assert not imported.startswith("voice_cli.codecs.") or imported.endswith(".base")
 
 
-@pytest.mark.parametrize("folder", ["backends", "decoders", "server.encoders"])
+@pytest.mark.parametrize("folder", ["backends", "codecs.encoders"])
 def test_a_table_names_its_modules_and_imports_them_when_they_are_asked_for(folder):
     eager = imports_of(f"{PACKAGE}.{folder}", late=False)
     ours = {name for name in eager if name.startswith(f"{PACKAGE}.{folder}.")}
@@ -130,18 +144,18 @@ def test_a_table_names_its_modules_and_imports_them_when_they_are_asked_for(fold
 
 HEAVY = {
     # library: the modules, or the whole parts, that may import it
-    "av": {"decoders.av_codec", "decoders.opus", "pcm.convert"},
-    "numpy": {"backends", "decoders.samples", "pcm.convert", "streamer.chunks"},
+    "av": {"codecs", "pcm.convert"},
+    "numpy": {"backends.local", "codecs", "pcm"},
     "sounddevice": {"playback.sinks.portaudio"},
-    "openai": {"backends.openai"},
+    "openai": {"backends.remote.openai"},
     "pycurl": set(),  # `backends.curl` loads its extension module
-    "websockets": {"backends.ws_link", "backends.ws_failures"},
-    "opuslib": {"decoders.opus"},
-    "pydub": {"playback.recorder"},
+    "websockets": {"backends.remote.ws_link", "backends.remote.ws_failures"},
+    "opuslib": {"codecs.opus"},
+    "pydub": {"recording.recorder"},
     "rich": {"cli"},
     "typer": {"cli"},
-    "espeakng_loader": {"backends.espeak"},
-    "torch": {"streamer.chunks"},
+    "espeakng_loader": {"backends.local.espeak"},
+    "torch": {"pcm.samples"},
     "asyncio": {"streamer.aio"},
     "fastapi": set(),
     "starlette": set(),
@@ -168,9 +182,9 @@ def test_a_heavy_library_is_imported_only_where_it_is_meant_to_be(library):
 
 
 def test_of_the_encoders_one_module_knows_av_and_one_numpy():
-    encoders = [name for name in MODULES if name.startswith("voice_cli.server.encoders")]
-    assert [name for name in encoders if "av" in imports_of(name)] == ["voice_cli.server.encoders.av_codec"]
-    assert [name for name in encoders if "numpy" in imports_of(name)] == ["voice_cli.server.encoders.mulaw"]
+    encoders = [name for name in MODULES if name.startswith("voice_cli.codecs.encoders")]
+    assert [name for name in encoders if "av" in imports_of(name)] == ["voice_cli.codecs.encoders.av_codec"]
+    assert [name for name in encoders if "numpy" in imports_of(name)] == ["voice_cli.codecs.encoders.mulaw"]
 
 
 def test_ray_is_known_only_to_what_runs_on_it_and_that_is_imported_only_where_it_is_wanted():
@@ -208,7 +222,9 @@ LATE = {
 }
 """Those that no module of ours loads by being imported."""
 
-BEHIND = {f"voice_cli.decoders.{name}" for name in ("av_codec", "mpeg", "adts", "flac")}
+BEHIND = {
+    f"voice_cli.codecs.{name}" for name in ("av_codec", "mpeg", "adts", "flac", "encoders.av_codec", "encoders.mulaw")
+}
 """All but these, which stand on PyAV and are imported late themselves, by the decoders' table."""
 
 
@@ -222,7 +238,7 @@ def test_a_module_is_light_to_import(name):
 
 def test_to_import_the_player_loads_no_library():
     program = (
-        "import sys, voice_cli.playback.player, voice_cli.playback.recorder, voice_cli.playback.sinks.device\n"
+        "import sys, voice_cli.playback.player, voice_cli.recording.recorder, voice_cli.playback.sinks.device\n"
         "import voice_cli.cli.start, voice_cli.cli.quick, voice_cli.cli.say\n"
         "print(*{name.partition('.')[0] for name in sys.modules})\n"
     )

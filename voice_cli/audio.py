@@ -61,7 +61,7 @@ CODECS = ("pcm", "wav", "opus", "mp3", "aac", "flac")
 
 
 class Encoding(NamedTuple):
-    """What a backend says that its bytes are. It may be wrong: `decoders.open_decoder` looks at the bytes too."""
+    """What a backend says that its bytes are. It may be wrong: `codecs.open_decoder` looks at the bytes too."""
 
     codec: str | None
     """One of `CODECS`, or None where the backend did not say or said something we do not know."""

@@ -1,6 +1,6 @@
 """Settings: defaults < config file < environment < command line.
 
-The file is TOML. At its top stand the settings of this machine (`Machine`) and `profile`, the name of the profile to
+The file is TOML. At its top stand the settings of this machine (`Defaults`) and `profile`, the name of the profile to
 use; each table `[profiles.NAME]` says how to reach one voice (`Profile`). The fields below are the only definition of
 the keys: the file's checks, the environment's names, `voice config show` and the example file's test follow from them.
 """
@@ -93,7 +93,7 @@ class Profile(NamedTuple):
         return f"Profile{tuple(shown)}"
 
 
-class Machine(NamedTuple):
+class Defaults(NamedTuple):
     """What is the same whatever the voice."""
 
     device: Annotated[str | None, Key(str, env="VOICE_DEVICE")] = None
@@ -121,8 +121,8 @@ class Config(NamedTuple):
     exists: bool = False
     profile: str | None = None
     profiles: Mapping[str, Profile] = {}
-    machine: Mapping[str, Any] = {}
-    """The keys of `Machine` that the file sets."""
+    defaults: Mapping[str, Any] = {}
+    """The keys of `Defaults` that the file sets."""
     pronounce: Mapping[str, str] = {}
     """How words are said."""
     server: Mapping[str, Any] = {}
@@ -134,7 +134,7 @@ class Settings(NamedTuple):
 
     profile_name: str | None
     profile: Profile
-    machine: Machine
+    defaults: Defaults
     pronounce: Mapping[str, str]
     """How words are said."""
     origins: Mapping[str, str]
@@ -196,7 +196,7 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
 
 
 def _checked(path: str, tree: dict[str, Any]) -> Config:
-    known = {"profile", "profiles", "pronounce", "server", *Machine._fields}
+    known = {"profile", "profiles", "pronounce", "server", *Defaults._fields}
     for key in tree:
         if key not in known:
             _refuse_secret(f"{path}: {key}", key)
@@ -222,9 +222,9 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     server = tree.get("server", {})
     if not isinstance(server, dict):
         raise ConfigError(f"{path}: server must be a table, [server]")
-    machine = {key: tree[key] for key in tree if key in Machine._fields}
+    defaults = {key: tree[key] for key in tree if key in Defaults._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
-    return Config(path, True, chosen, profiles, checked_table(path, "", machine, Machine), pronounce, server)
+    return Config(path, True, chosen, profiles, checked_table(path, "", defaults, Defaults), pronounce, server)
 
 
 def checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -304,10 +304,10 @@ def settle(
     origins: dict[str, str] = {}
     profile = base._asdict()
     origins.update({key: f"profile {name}" for key, value in profile.items() if value is not None})
-    machine = {**Machine()._asdict(), **config.machine}
-    origins.update(dict.fromkeys(config.machine, config.path))
+    defaults = {**Defaults()._asdict(), **config.defaults}
+    origins.update(dict.fromkeys(config.defaults, config.path))
     origins.update(lay_over(profile, Profile, flags, environment))
-    origins.update(lay_over(machine, Machine, flags, environment))
+    origins.update(lay_over(defaults, Defaults, flags, environment))
     if profile["backend"] is None:
         asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
         profile["backend"] = "http" if asks_server else "espeak"
@@ -321,7 +321,7 @@ def settle(
     if profile["base_url"] is None and name is None and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
-    return Settings(name, Profile(**profile), Machine(**machine), config.pronounce, origins)
+    return Settings(name, Profile(**profile), Defaults(**defaults), config.pronounce, origins)
 
 
 def lay_over(

@@ -6,7 +6,7 @@ The period is what PortAudio really asks for on a null sink (--period sets it wh
 thread that decodes MP3 and fills the ring as fast as it drains, a thread pulls 10,000 blocks, its wake-ups on a clock
 of its own:
 
-- *pull* is `Feed.pull` alone, and *ring* the copy in it, in a tight loop and nothing beside them;
+- *pull* is `SinkSource.pull` alone, and *ring* the copy in it, in a tight loop and nothing beside them;
 - *pull beside a pump* is the same while another thread wants the interpreter;
 - *wake to filled* counts from the moment at which the thread was due: waking up, waiting for the interpreter, the
   pull. *wake alone* is the same thread without a pull or a pump: what the system does to anybody.
@@ -28,13 +28,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import codecs
+from support import material
 from support.sound import AudioServer, missing
-from voice_cli import decoders
+from voice_cli import codecs
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.playback.feed import Feed
 from voice_cli.playback.player import SWITCH_INTERVAL
 from voice_cli.playback.ring_buffer import RingBuffer
+from voice_cli.playback.sink_source import SinkSource
 
 MONO = AudioFormat(24000, 1)
 ALLOWED = 0.1
@@ -78,15 +78,15 @@ def device_period(latency: float) -> int | None:
 class Pump(threading.Thread):
     """Decodes MP3 and writes it, as fast as there is room, until it is told to stop."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: SinkSource) -> None:
         super().__init__(daemon=True)
         self._feed = feed
-        self._data = codecs.encoded("mp3", MONO, 20.0, seekable=False)
+        self._data = material.encoded("mp3", MONO, 20.0, seekable=False)
         self.stop = False
 
     def run(self) -> None:
         while not self.stop:
-            found = decoders.open_decoder(None, Encoding("mp3"), self._data[:4096], final=False)
+            found = codecs.open_decoder(None, Encoding("mp3"), self._data[:4096], final=False)
             assert found is not None
             decoder = found[1]
             for at in range(0, len(self._data), 4096):
@@ -164,7 +164,7 @@ def main() -> None:
 
     print_row("ring: write and read", timed(turn_ring, options.pulls), period)
 
-    feed = Feed(MONO, 30.0)
+    feed = SinkSource(MONO, 30.0)
     whole = bytes(MONO.rate * 2 * 29)
     times: list[float] = []
     feed.open_gate()
@@ -176,9 +176,9 @@ def main() -> None:
     print_row("pull", times, period)
 
     _, alone = paced(lambda: None, options.pulls, min(period, 0.002))
-    feed = Feed(MONO, 2.0)
+    feed = SinkSource(MONO, 2.0)
     pump = Pump(feed)
-    decoders.preload("mp3")
+    codecs.preload("mp3")
     pump.start()
     while not feed.is_open:
         time.sleep(0.001)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import codecs
-from voice_cli import decoders
+from support import material
+from voice_cli import codecs
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.decoders.base import Decoder
+from voice_cli.codecs.base import Decoder
 
 STREAMS = {
     "pcm": AudioFormat(24000, 1),
@@ -33,14 +33,14 @@ STREAMS = {
 def stream_of(codec: str, seconds: float) -> bytes:
     """Encode something like speech, as a server that streams does: no totals in the header."""
     if codec == "pcm":
-        return codecs.speech(STREAMS[codec], seconds)
-    return codecs.encoded(codec, STREAMS[codec], seconds, seekable=False)
+        return material.speech(STREAMS[codec], seconds)
+    return material.encoded(codec, STREAMS[codec], seconds, seekable=False)
 
 
 def opened(codec: str, head: bytes) -> Decoder | None:
     """Open the decoder as the pump does; None: it needs more of the stream to tell what it is."""
     expected = Encoding(codec, STREAMS[codec] if codec == "pcm" else None)
-    found = decoders.open_decoder(None, expected, head, final=False)
+    found = codecs.open_decoder(None, expected, head, final=False)
     return found[1] if found is not None else None
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for codec, audio_format in STREAMS.items():
         data = stream_of(codec, options.seconds)
-        decoders.preload(codec)
+        codecs.preload(codec)
         decode(codec, data, options.chunk)
         taken = statistics.median(decode(codec, data, options.chunk) for _ in range(options.rounds))
         count, first = to_first_pcm(codec, data)

@@ -27,11 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import codecs
+from support import material
 from support.server import Answer, SpeechServer
 from support.sound import AudioServer, Recording, holes, speech
 from voice_cli.audio import AudioFormat
-from voice_cli.decoders.headers import mpeg_header
+from voice_cli.codecs.headers import mpeg_header
 from voice_cli.pcm.levels import AUDIBLE
 
 SERVER_SECONDS = 0.15
@@ -106,8 +106,8 @@ def streams(seconds: float) -> dict[str, Stream]:
         audio_format = AudioFormat(rate, 1)
         options = {"page_duration": "20000"} if codec == "opus" else {}
         sound = speech(seconds, rate)[:, 0].tobytes()
-        body = codecs.encode(codec, sound, audio_format, seekable=False, muxer_options=options)
-        _, decoded = codecs.reference(body, {"opus": "ogg"}.get(codec, codec))
+        body = material.encode(codec, sound, audio_format, seekable=False, muxer_options=options)
+        _, decoded = material.reference(body, {"opus": "ogg"}.get(codec, codec))
         made[codec] = Stream(codec, content_type, body, np.frombuffer(decoded, "<i2"), sink, rate, *split(codec, body))
     return made
 
@@ -270,7 +270,7 @@ def print_table(table: list[dict[str, object]]) -> None:
 
 def machine() -> str:
     """Describe the machine in a line."""
-    model = platform.processor() or platform.machine()
+    model = platform.processor() or platform.defaults()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         model = next(

@@ -2,7 +2,7 @@
 
 first-byte  request sent → first byte of the body, against a bare Starlette route with the same engine, in turns
 streams     100 listeners at once, each taking its speech as it would play it: is any chunk late, and is `/health` quick
-leavers     1,000 clients that leave at random moments: how long anything is still made for them, and memory after it
+leavers     1,000 clients that leave at random timestamps: how long anything is still made for them, and memory after it
 flat        memory over ten minutes of listeners that come and go
 
 Server and clients are processes of their own, on the same machine, which is told in RESULTS.md.
@@ -35,7 +35,7 @@ def bare(port):
     from starlette.routing import Route
 
     from voice_cli.backends.base import SpeechRequest
-    from voice_cli.backends.espeak import EspeakBackend
+    from voice_cli.backends.local.espeak import EspeakBackend
 
     backend = EspeakBackend()
 

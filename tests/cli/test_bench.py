@@ -27,13 +27,13 @@ REPORT = {
     "device_underflows": 2, "chunks_received": 3, "chunks_played": 3, "bytes_received": 144000, "backend": "http",
     "format": "pcm", "rate": 24000, "channels": 1, "saved": None, "error": None,
 }  # fmt: skip
-MOMENTS = {
+TIMESTAMPS = {
     "process_start": 100.0, "resolved": 100.03, "connected": 100.031, "request_sent": 100.032, "device_open": 100.1,
     "first_byte": 100.182, "first_frame": 100.183, "prebuffered": 100.19, "started": 100.2, "first_audible": 100.21,
     "last_byte": 101.0, "last_frame": 103.2,
 }  # fmt: skip
 CURVE = [Point(100.183, 1.0, 0.0), Point(100.2, 1.0, 0.0), Point(101.0, 3.0, 0.8), Point(103.2, 3.0, 3.0)]
-TRACE = trace.Trace(MOMENTS, CURVE, [Hole(101.5, 0.02, 1.2)], [Hole(102.0, 0.01, 1.8)])
+TRACE = trace.Trace(TIMESTAMPS, CURVE, [Hole(101.5, 0.02, 1.2)], [Hole(102.0, 0.01, 1.8)])
 NASTY = "<script>alert(1)</script>\"'&"
 
 
@@ -209,7 +209,7 @@ def test_a_trace_goes_to_the_file_that_the_environment_names(tmp_path, monkeypat
     assert isinstance(timeline, Timeline)
     timeline.mark("process_start", 1.0)
     timeline.arrivals.append((2.0, 0.5))
-    assert timeline.metrics(None) == Timeline(moments={"process_start": 1.0}).metrics(None)
+    assert timeline.metrics(None) == Timeline(timestamps={"process_start": 1.0}).metrics(None)
     assert trace.read(str(path)) == trace.Trace({"process_start": 1.0}, [Point(2.0, 0.5, None)], [], [])
 
 
@@ -289,11 +289,11 @@ def test_a_page_of_nothing():
 
 
 def test_drawings_of_runs_that_lack_what_others_have():
-    silent = run(TRACE._replace(moments={}, curve=[]))
+    silent = run(TRACE._replace(timestamps={}, curve=[]))
     assert buffer_curve(run(None), "x") == ""
     assert buffer_curve(silent, "x") == ""
     assert "<rect" not in waterfall(silent, "x")
-    assert "NaN" not in waterfall(run(TRACE._replace(moments={"process_start": 5.0, "odd": 6.0})), "x")
+    assert "NaN" not in waterfall(run(TRACE._replace(timestamps={"process_start": 5.0, "odd": 6.0})), "x")
     unheard = [point._replace(heard=None) for point in CURVE]
     drawn = buffer_curve(run(TRACE._replace(curve=unheard, underruns=[], underflows=[])), "x")
     assert 'class="received"' in drawn

@@ -15,7 +15,7 @@ from support.server import Answer
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.cli.options import options
-from voice_cli.config import Machine, Profile, keys_of
+from voice_cli.config import Defaults, Profile, keys_of
 
 SOUND = bytes([1, 1]) * 2400
 SECRET = "sk-topsecret"
@@ -198,7 +198,7 @@ def test_config_path_init_and_show(voice, tmp_path):
     shown = {row["setting"]: row for row in voice("config", "show", "--json").json}
     assert shown["volume"] == {"setting": "volume", "value": 0.5, "origin": str(path)}
     assert shown["backend"]["value"] == "espeak"
-    assert {*keys_of(Profile), *keys_of(Machine)} <= set(shown)
+    assert {*keys_of(Profile), *keys_of(Defaults)} <= set(shown)
     assert voice("config", "init", "--force").code == 0
     assert path.read_text() != "volume = 0.5\n"
 

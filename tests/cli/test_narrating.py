@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.cli.narrating import PIECE, narrate
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle

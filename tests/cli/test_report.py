@@ -12,7 +12,7 @@ from voice_cli.cli import report
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
 from voice_cli.errors import ConfigError, Interrupted, TruncatedAudio
-from voice_cli.playback.timeline import MOMENTS
+from voice_cli.playback.timeline import TIMESTAMPS
 
 ISSUE = {
     "outcome", "ttfa_ms", "ttfb_ms", "generation_ms", "playback_ms", "audio_ms", "underruns", "underrun_ms",
@@ -120,7 +120,7 @@ def test_each_ending_is_told(error, outcome, kind, code):
 
 
 def test_every_moment_has_a_name_in_the_waterfall():
-    assert set(report.PHASES) == set(MOMENTS)
+    assert set(report.PHASES) == set(TIMESTAMPS)
 
 
 def test_the_report_shows_every_figure(capsys, played):

@@ -13,9 +13,9 @@ from voice_cli.backends.base import SpeechRequest
 from voice_cli.cli import status
 from voice_cli.cli.status import StatusLine
 from voice_cli.errors import ServerError
-from voice_cli.narration import Narration
 from voice_cli.playback.player import Player
 from voice_cli.script.line import Line
+from voice_cli.speech.narration import Narration
 
 
 @pytest.fixture

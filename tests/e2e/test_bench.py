@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support import codecs
+from support import material
 from support.server import Answer
 from support.sound import speech
 from voice_cli.audio import AudioFormat
@@ -66,7 +66,7 @@ def test_warm_runs_share_the_device(audio, voice, serve):
 
 
 def test_profiles_and_formats_side_by_side(audio, voice, serve, tmp_path):
-    mp3 = codecs.encoded("mp3", AudioFormat(24000, 1), 0.5, seekable=False)
+    mp3 = material.encoded("mp3", AudioFormat(24000, 1), 0.5, seekable=False)
     pcm = speech(0.5).tobytes()
     server = serve(
         lambda request: (

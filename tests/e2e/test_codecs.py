@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from support import codecs
+from support import material
 from support.server import Answer
 from support.sound import SINKS, holes
 from voice_cli.audio import AudioFormat
-from voice_cli.protocol.wav import wav_header
+from voice_cli.codecs.wav_header import wav_header
 
 pytestmark = pytest.mark.e2e
 
@@ -29,8 +29,8 @@ CASES = {
 def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
     content_type, codec, audio_format, sink = CASES[case]
     assert SINKS[sink] == (audio_format.rate, audio_format.channels)
-    body = codecs.encoded(codec, audio_format, 1.5, seekable=False)
-    wanted = np.frombuffer(codecs.reference(body, MUXERS.get(codec, codec))[1], "<i2")
+    body = material.encoded(codec, audio_format, 1.5, seekable=False)
+    wanted = np.frombuffer(material.reference(body, MUXERS.get(codec, codec))[1], "<i2")
     wanted = wanted.reshape(-1, audio_format.channels)
     server = serve(Answer(body, content_type, chunk=chunk, first_byte=0.3))
     with audio.record(sink) as heard:
@@ -51,7 +51,7 @@ def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
 @pytest.mark.parametrize("codec", ["mp3", "opus", "aac", "flac"])
 def test_playback_begins_long_before_the_download_ends(voice, serve, audio, codec):
     content_type, _, audio_format, _ = CASES[codec]
-    body = codecs.encoded(codec, audio_format, 3.0, seekable=False)
+    body = material.encoded(codec, audio_format, 3.0, seekable=False)
     server = serve(Answer(body, content_type, chunk=256, byte_rate=len(body) / 2.0, first_byte=0.2))
     said = voice("say", "x", "--base-url", server.url, "--format", codec, "--json").json
     assert said["outcome"] == "complete"
@@ -63,8 +63,8 @@ def test_playback_begins_long_before_the_download_ends(voice, serve, audio, code
 
 @pytest.mark.parametrize("announced", ["audio/pcm", "application/octet-stream", None])
 def test_an_mp3_under_a_false_name_is_played_as_what_it_is(audio, voice, serve, announced):
-    body = codecs.encoded("mp3", AudioFormat(24000, 1), 1.0, seekable=False)
-    wanted = np.frombuffer(codecs.reference(body, "mp3")[1], "<i2")
+    body = material.encoded("mp3", AudioFormat(24000, 1), 1.0, seekable=False)
+    wanted = np.frombuffer(material.reference(body, "mp3")[1], "<i2")
     server = serve(Answer(body, announced, chunk=1000))
     with audio.record() as heard:
         said = voice("say", "x", "--base-url", server.url, "--json")

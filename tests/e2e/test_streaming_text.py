@@ -247,14 +247,14 @@ def test_no_standard_input_at_all(voice, audio, tmp_path):
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes the MP3")
 @pytest.mark.parametrize("asked", ["pcm", "mp3"])
 def test_many_utterances_are_one_file_of_any_kind(voice, serve, tmp_path, asked):
-    from support import codecs
+    from support import material
     from voice_cli.audio import AudioFormat
 
     mono = AudioFormat(24000, 1)
     if asked == "pcm":
         server = serve(Speaker(seconds=0.5))
     else:
-        body = codecs.encode("mp3", speech(0.5)[:, 0].tobytes(), mono, seekable=False)
+        body = material.encode("mp3", speech(0.5)[:, 0].tobytes(), mono, seekable=False)
         server = serve(Answer(body, "audio/mpeg"))
     said = voice(
         *("say", "--base-url", server.url, "--format", asked, "--no-play", "--json", "-o", "all.mp3"),

@@ -16,7 +16,7 @@ import pytest
 from support.packages import needs
 from support.streams import collect
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.chatterbox import ChatterboxBackend
+from voice_cli.backends.local.chatterbox import ChatterboxBackend
 from voice_cli.errors import Interrupted, TruncatedAudio
 
 pytestmark = pytest.mark.models

@@ -10,7 +10,7 @@ from support.packages import needs
 from support.streams import collect
 from support.threads import happened
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.vibevoice import VibeVoiceBackend
+from voice_cli.backends.local.vibevoice import VibeVoiceBackend
 from voice_cli.errors import Interrupted, TruncatedAudio, UsageError
 from voice_cli.streamer import to_pcm
 
@@ -243,14 +243,14 @@ class TestPrompts:
         return dict.fromkeys(("lm", "tts_lm", "neg_lm", "neg_tts_lm"), output)
 
     def test_a_prompt(self, tmp_path):
-        from voice_cli.backends.voice_prompts import load_prompt
+        from voice_cli.backends.local.voice_prompts import load_prompt
 
         torch.save(self.prompt(), tmp_path / "voice.pt")
         loaded = load_prompt(torch, str(tmp_path / "voice.pt"), "cpu")
         assert loaded["lm"]["last_hidden_state"].shape == (1, 3, 8)
 
     def test_what_would_run_something_is_refused(self, tmp_path):
-        from voice_cli.backends.voice_prompts import load_prompt
+        from voice_cli.backends.local.voice_prompts import load_prompt
 
         class Evil:
             def __reduce__(self):
@@ -263,14 +263,14 @@ class TestPrompts:
 
     @pytest.mark.parametrize("content", [{"lm": 1}, [1, 2]])
     def test_another_file(self, tmp_path, content):
-        from voice_cli.backends.voice_prompts import load_prompt
+        from voice_cli.backends.local.voice_prompts import load_prompt
 
         torch.save(content, tmp_path / "voice.pt")
         with pytest.raises(UsageError, match="no voice prompt"):
             load_prompt(torch, str(tmp_path / "voice.pt"), "cpu")
 
     def test_no_file_of_torchs(self, tmp_path):
-        from voice_cli.backends.voice_prompts import load_prompt
+        from voice_cli.backends.local.voice_prompts import load_prompt
 
         (tmp_path / "voice.pt").write_bytes(b"no zip")
         with pytest.raises(UsageError, match="cannot load the voice"):
@@ -278,8 +278,8 @@ class TestPrompts:
 
 
 def test_a_tap_takes_half_precision():
-    from voice_cli.backends.vibevoice_long import tapped
-    from voice_cli.backends.worker import Generation
+    from voice_cli.backends.local.vibevoice_long import tapped
+    from voice_cli.backends.local.worker import Generation
 
     class Decoder:
         def decode(self, latents):

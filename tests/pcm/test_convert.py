@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from support import codecs
+from support import material
 from voice_cli.audio import AudioFormat
 from voice_cli.pcm.convert import Converter, amplify
 
@@ -33,9 +33,9 @@ def converted(source, target, pieces):
 @settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=40))
 def test_how_it_is_cut_makes_no_difference_to_a_sample(source, target, cuts):
-    data = codecs.speech(source, 0.1)
+    data = material.speech(source, 0.1)
     whole = converted(source, target, [data])
-    pieces = codecs.cut(data, [count * source.frame_bytes for count in cuts])
+    pieces = material.cut(data, [count * source.frame_bytes for count in cuts])
     assert converted(source, target, pieces) == whole
 
 
@@ -44,8 +44,8 @@ def test_how_it_is_cut_makes_no_difference_to_a_sample(source, target, cuts):
 @given(frames=st.integers(0, 60) | st.integers(0, 12_000))
 @example(frames=1)
 def test_it_takes_as_long_as_before(source, target, frames):
-    data = codecs.speech(source, 1.5)[: frames * source.frame_bytes]
-    got = converted(source, target, codecs.every(480 * source.frame_bytes, data))
+    data = material.speech(source, 1.5)[: frames * source.frame_bytes]
+    got = converted(source, target, material.every(480 * source.frame_bytes, data))
     assert len(got) == round(frames * target.rate / source.rate) * target.frame_bytes
 
 
@@ -55,23 +55,23 @@ def test_a_tone_stays_the_same_tone_at_the_same_place(rate, wanted):
         return 10_000 * np.sin(2 * np.pi * 440 * np.arange(hertz // 2) / hertz)
 
     data = np.rint(tone(rate)).astype("<i2").tobytes()
-    got = np.frombuffer(converted(AudioFormat(rate, 1), AudioFormat(wanted, 1), codecs.every(346, data)), "<i2").astype(
-        float
-    )
+    got = np.frombuffer(
+        converted(AudioFormat(rate, 1), AudioFormat(wanted, 1), material.every(346, data)), "<i2"
+    ).astype(float)
     inside = slice(wanted // 50, len(got) - wanted // 50)
     error = got[inside] - tone(wanted)[: len(got)][inside]
     assert np.sqrt(np.mean(error**2)) < 10, "60 dB below the tone"
 
 
 def test_the_same_format_is_not_touched():
-    converter = Converter(codecs.MONO24, codecs.MONO24)
-    data = codecs.speech(codecs.MONO24, 0.1)
+    converter = Converter(material.MONO24, material.MONO24)
+    data = material.speech(material.MONO24, 0.1)
     assert converter.convert(data) is data
     assert converter.flush() == b""
 
 
 def test_nothing_gives_nothing():
-    converter = Converter(codecs.MONO24, codecs.MONO48)
+    converter = Converter(material.MONO24, material.MONO48)
     assert converter.convert(b"") == b""
     assert converter.flush() == b""
 
@@ -88,7 +88,7 @@ def test_mono_is_on_both_sides_and_sides_make_one_middle():
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])
 def test_more_channels_than_a_device_has(channels):
     source = AudioFormat(48000, channels)
-    data = codecs.speech(source, 0.1)
+    data = material.speech(source, 0.1)
     assert len(converted(source, AudioFormat(48000, 2), [data])) == pytest.approx(4800 * 4, abs=8)
 
 

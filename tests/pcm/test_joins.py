@@ -13,8 +13,8 @@ from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins, silence
 from voice_cli.pcm.levels import AUDIBLE
 from voice_cli.playback.course import Between
-from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import Prebuffer
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
 
 STEREO = AudioFormat(8000, 2)
@@ -156,7 +156,7 @@ def last_sound(data):
 def test_a_rest_is_no_underrun(expected):
     sink = NullSink()
     sink.open(MONO)
-    feed = Feed(MONO, 1.0)
+    feed = SinkSource(MONO, 1.0)
     sink.start(feed.pull)
     feed.write(numbered(400))
     feed.open_gate()
@@ -181,7 +181,7 @@ def test_a_rest_is_no_underrun(expected):
 def test_a_rest_that_is_over_excuses_nothing():
     sink = NullSink()
     sink.open(MONO)
-    feed = Feed(MONO, 1.0)
+    feed = SinkSource(MONO, 1.0)
     sink.start(feed.pull)
     for again in range(3):
         feed.rest(expected=not again)

@@ -4,14 +4,14 @@ import pytest
 
 from support.player import MONO, FakeStream, Rig, numbered
 from voice_cli.playback.curve import curve, underflows, underruns
-from voice_cli.playback.feed import Feed
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.timeline import Timeline
 
 
 def played(*steps):
     """Give a feed at 8 kHz, without latency: bytes are written, numbers are frames that the device takes."""
-    feed = Feed(MONO, 10.0)
+    feed = SinkSource(MONO, 10.0)
     sink = NullSink(latency=0.0)
     sink.open(MONO)
     sink.start(feed.pull)
@@ -49,7 +49,7 @@ def test_an_underrun_is_level_and_has_its_place_in_time():
 
 
 def test_an_underflow_has_its_place_too():
-    feed = Feed(MONO, 10.0)
+    feed = SinkSource(MONO, 10.0)
     feed.write(numbered(1600))
     feed.open_gate()
     feed.pull(memoryview(bytearray(1600)), 0.0)
@@ -62,7 +62,7 @@ def test_an_underflow_has_its_place_too():
 def test_without_a_device_there_is_only_what_came():
     assert curve([(1.0, 0.5)], None) == [(1.0, 0.5, None)]
     assert curve([], None) == []
-    assert curve([(1.0, 0.5)], Feed(MONO, 1.0)) == [(1.0, 0.5, None)]
+    assert curve([(1.0, 0.5)], SinkSource(MONO, 1.0)) == [(1.0, 0.5, None)]
 
 
 @pytest.mark.parametrize(("timeline", "kept"), [(Timeline(), None), (Timeline(arrivals=[]), [0.05, 0.1])])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support import codecs
+from support import material
 from support.player import MONO, PCM, FakeStream, Rig, SteppedSink, numbered
 from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
@@ -23,7 +23,7 @@ from voice_cli.errors import (
 from voice_cli.playback.course import State
 from voice_cli.playback.player import DEAD_SECONDS, Outcome, Player
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
-from voice_cli.playback.recorder import Recorder
+from voice_cli.recording.recorder import Recorder
 
 SECOND = 16_000
 """Bytes of a second of MONO."""
@@ -220,25 +220,25 @@ def test_any_cut_of_any_frames_is_heard_as_it_is(pieces, channels):
 
 def test_a_wrong_guess_is_corrected_before_the_first_frame():
     """What was asked for is 24 kHz mono; what comes is a WAV in 44.1 kHz stereo."""
-    sent = codecs.speech(codecs.STEREO44, 0.3)
-    wav = codecs.encode("wav", sent, codecs.STEREO44)
-    with Rig([FakeStream(expected=Encoding("pcm", codecs.MONO24))]) as rig:
+    sent = material.speech(material.STEREO44, 0.3)
+    wav = material.encode("wav", sent, material.STEREO44)
+    with Rig([FakeStream(expected=Encoding("pcm", material.MONO24))]) as rig:
         rig.opened()
         rig.give(wav)
         rig.end()
         result = rig.play_out()
-        assert rig.sink.opened == [codecs.MONO24, codecs.STEREO44]
+        assert rig.sink.opened == [material.MONO24, material.STEREO44]
         assert rig.heard() == sent, "nothing was converted"
         assert result.codec == "wav"
-        assert result.format == codecs.STEREO44
+        assert result.format == material.STEREO44
 
 
 def test_a_codec_that_tells_its_format_late_is_guessed_at():
     with Rig([FakeStream(expected=Encoding("mp3"))]) as rig:
         rig.opened()
         assert rig.sink.opened == [AudioFormat(24_000, 1)]
-        rig.give(codecs.encoded("mp3", codecs.STEREO44))
-        assert rig.sink.opened[-1] == codecs.STEREO44
+        rig.give(material.encoded("mp3", material.STEREO44))
+        assert rig.sink.opened[-1] == material.STEREO44
         rig.end()
         assert rig.play_out().codec == "mp3"
 
@@ -246,7 +246,7 @@ def test_a_codec_that_tells_its_format_late_is_guessed_at():
 def test_after_the_first_frame_what_differs_is_converted():
     first = FakeStream(numbered(800), end=True)
     twice = Encoding("pcm", AudioFormat(16_000, 1))
-    second = FakeStream(codecs.speech(AudioFormat(16_000, 1), 0.5), expected=twice, announced=twice, end=True)
+    second = FakeStream(material.speech(AudioFormat(16_000, 1), 0.5), expected=twice, announced=twice, end=True)
     with Rig([first, second]) as rig:
         result = rig.play_out()
         assert rig.sink.opened == [MONO], "one device stream"
@@ -288,9 +288,9 @@ def test_the_second_stream_is_truncated_and_what_came_of_both_is_heard():
 
 
 def test_a_device_of_another_rate_hears_all_of_it_converted():
-    sent = codecs.speech(codecs.MONO24, 0.5)
+    sent = material.speech(material.MONO24, 0.5)
     sink = SteppedSink(rates=(48_000,), channels=2)
-    with Rig([FakeStream(sent, expected=Encoding("pcm", codecs.MONO24), end=True)], sink=sink) as rig:
+    with Rig([FakeStream(sent, expected=Encoding("pcm", material.MONO24), end=True)], sink=sink) as rig:
         assert rig.play_out().outcome is Outcome.COMPLETE
         assert len(rig.heard()) == pytest.approx(24_000 * 4, abs=8)
 
@@ -347,8 +347,8 @@ def test_half_a_frame_at_the_end_is_truncation():
 
 def test_a_truncated_stream_is_heard_to_its_last_frame_when_it_is_converted():
     """What the resampler's filter still holds has arrived, too."""
-    sent = codecs.speech(codecs.MONO24, 0.25)
-    expected = Encoding("pcm", codecs.MONO24)
+    sent = material.speech(material.MONO24, 0.25)
+    expected = Encoding("pcm", material.MONO24)
     heard = []
     for end in (True, TruncatedAudio("broke")):
         with Rig([FakeStream(sent, expected=expected, end=end)], sink=SteppedSink(rates=(48_000,))) as rig:
@@ -358,8 +358,8 @@ def test_a_truncated_stream_is_heard_to_its_last_frame_when_it_is_converted():
 
 
 def test_what_a_decoder_still_holds_is_heard_when_the_stream_breaks():
-    mp3 = codecs.encoded("mp3", codecs.MONO24)
-    _, whole = codecs.reference(mp3, "mp3")
+    mp3 = material.encoded("mp3", material.MONO24)
+    _, whole = material.reference(mp3, "mp3")
     with Rig([FakeStream(mp3, expected=Encoding("mp3"), end=TruncatedAudio("broke"))]) as rig:
         assert rig.play_out().outcome is Outcome.TRUNCATED
         assert len(rig.heard()) >= len(whole) - 2 * 1152 * 2
@@ -546,10 +546,10 @@ def test_a_reader_that_has_gone_ends_it_all():
 
 
 def test_the_recorder_gets_the_bytes_as_they_came_and_the_frames_as_they_were_decoded():
-    mp3 = codecs.encoded("mp3", codecs.MONO24)
+    mp3 = material.encoded("mp3", material.MONO24)
     recorder = FakeRecorder()
     with Rig([FakeStream(expected=Encoding("mp3"))], recorder=recorder, volume=0.1) as rig:
-        for piece in codecs.every(777, mp3):
+        for piece in material.every(777, mp3):
             rig.give(piece)
         rig.end()
         rig.play_out()
@@ -569,7 +569,7 @@ def test_the_volume_is_heard():
 def test_a_backend_that_runs_ahead_is_held_back_and_nothing_is_dropped():
     """voice-mode's player: beyond its 2 s queue the oldest speech is dropped (1.0 of 3.0 s)."""
     sent = numbered(100 * 8000)
-    with Rig([FakeStream(*codecs.every(10 * SECOND, sent))]) as rig:
+    with Rig([FakeStream(*material.every(10 * SECOND, sent))]) as rig:
         rig.settle()
         assert rig.is_held_back
         assert rig.player.timeline.bytes_received <= (RING_SECONDS + 10) * SECOND
@@ -644,13 +644,13 @@ def test_a_cancelled_playback_counts_what_was_heard():
 def test_ttfa_is_the_first_audible_frame_at_the_dac():
     """voice-mode's player: its ttfa is the first byte."""
     stream = FakeStream()
-    stream.moments = {"request_sent": 0.0}
+    stream.timestamps = {"request_sent": 0.0}
     sink = SteppedSink(latency=0.04)
     with Rig([stream], sink=sink, prebuffer=Prebuffer(0.0)) as rig:
         rig.player.timeline.mark("process_start", 0.0)
         rig.opened()
         sink.step(800)
-        stream.moments["first_byte"] = sink.now
+        stream.timestamps["first_byte"] = sink.now
         quiet = (32).to_bytes(2, "little") * 400
         rig.give(bytes(2 * 400) + quiet)
         rig.step(0.05)
@@ -674,7 +674,7 @@ def test_silence_alone_has_no_first_audible_frame():
 
 def test_what_the_full_ring_held_back_after_the_last_byte_is_not_taken_from_the_generation():
     stream = FakeStream(numbered(8000 * 40), end=True)
-    stream.moments = {"request_sent": 0.0, "first_byte": 0.25, "last_byte": 0.5}
+    stream.timestamps = {"request_sent": 0.0, "first_byte": 0.25, "last_byte": 0.5}
     with Rig([stream]) as rig:
         metrics = rig.play_out().metrics
     assert metrics.generation_ms == 500
@@ -683,7 +683,7 @@ def test_what_the_full_ring_held_back_after_the_last_byte_is_not_taken_from_the_
 
 def test_a_backends_own_waiting_is_generation_and_the_rings_is_not():
     stream = FakeStream(numbered(8000 * 40))
-    stream.moments = {"request_sent": 0.0}
+    stream.timestamps = {"request_sent": 0.0}
     with Rig([stream]) as rig:
         rig.settle()
         assert rig.is_held_back
@@ -739,16 +739,16 @@ def test_voice_modes_fault_finish_never_returns():
 
 def test_voice_modes_fault_an_odd_sized_chunk_raises():
     sent = numbered(1001)
-    with Rig([FakeStream(*codecs.every(7, sent), end=True)]) as rig:
+    with Rig([FakeStream(*material.every(7, sent), end=True)]) as rig:
         assert rig.play_out().outcome is Outcome.COMPLETE
         assert rig.heard() == sent
 
 
 @pytest.mark.parametrize("codec", ["mp3", "aac", "opus", "flac"])
 def test_voice_modes_fault_after_the_first_32_kb_silence_till_the_download_ends(codec):
-    data = codecs.encode(codec, codecs.speech(codecs.MONO48, 20), codecs.MONO48)
+    data = material.encode(codec, material.speech(material.MONO48, 20), material.MONO48)
     assert len(data) > 2 * 32_768
-    with Rig([FakeStream(expected=Encoding(codec, codecs.MONO48))]) as rig:
+    with Rig([FakeStream(expected=Encoding(codec, material.MONO48))]) as rig:
         rig.give(data[: len(data) // 2])
         rig.step(8.0)
         assert rig.feed.underrun_count == 0

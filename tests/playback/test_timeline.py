@@ -1,4 +1,4 @@
-"""Figures from moments: each by its definition, and null where a moment is missing."""
+"""Figures from timestamps: each by its definition, and null where a moment is missing."""
 
 import os
 import subprocess
@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from support.player import MONO, numbered
 from voice_cli import clock
 from voice_cli.clock import process_start
-from voice_cli.playback.feed import Feed
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
-from voice_cli.playback.timeline import MOMENTS, Timeline
+from voice_cli.playback.timeline import TIMESTAMPS, Timeline
 
 COUNTED = {"chunks_received": 0, "bytes_received": 0}
 """What is counted from the first moment on, so that 0 is a measurement."""
 
 
-def timeline_of(moments, **counts):
-    timeline = Timeline(moments)
+def timeline_of(timestamps, **counts):
+    timeline = Timeline(timestamps)
     for name, value in counts.items():
         assert hasattr(timeline, name)
         setattr(timeline, name, value)
@@ -46,9 +46,9 @@ def test_a_refusal_measures_nothing():
     assert metrics.real_time_factor is None
 
 
-@given(st.sets(st.sampled_from(MOMENTS)))
+@given(st.sets(st.sampled_from(TIMESTAMPS)))
 def test_a_figure_is_null_exactly_where_one_of_its_moments_is_missing(there):
-    timeline = Timeline({name: float(index) for index, name in enumerate(MOMENTS) if name in there})
+    timeline = Timeline({name: float(index) for index, name in enumerate(TIMESTAMPS) if name in there})
     timeline.bytes_received = 1
     metrics = timeline.metrics(None)
     for figure, first, last in (
@@ -59,7 +59,7 @@ def test_a_figure_is_null_exactly_where_one_of_its_moments_is_missing(there):
     ):
         wanted = None
         if {first, last} <= there:
-            wanted = 1000.0 * (MOMENTS.index(last) - MOMENTS.index(first))
+            wanted = 1000.0 * (TIMESTAMPS.index(last) - TIMESTAMPS.index(first))
         assert getattr(metrics, figure) == wanted, figure
 
 
@@ -97,7 +97,7 @@ def test_the_definitions():
 def test_the_feeds_account_is_told_in_milliseconds_and_positions():
     sink = NullSink()
     sink.open(MONO)
-    feed = Feed(MONO, 10.0)
+    feed = SinkSource(MONO, 10.0)
     sink.start(feed.pull)
     sink.step(64)
     for at in range(2):
@@ -119,7 +119,7 @@ def test_the_feeds_account_is_told_in_milliseconds_and_positions():
 
 
 def test_a_device_that_played_well_says_zero():
-    metrics = Timeline().metrics(Feed(MONO, 1.0))
+    metrics = Timeline().metrics(SinkSource(MONO, 1.0))
     assert (metrics.underruns, metrics.underrun_ms) == (0, 0)
     assert (metrics.device_underflows, metrics.device_underflow_ms) == (0, 0)
 
@@ -128,10 +128,10 @@ def test_a_moment_happens_once():
     timeline = Timeline()
     timeline.mark("first_byte", 3.0)
     timeline.mark("first_byte", 4.0)
-    assert timeline.moments == {"first_byte": 3.0}
+    assert timeline.timestamps == {"first_byte": 3.0}
     before = time.monotonic()
     timeline.mark("request_sent")
-    assert before <= timeline.moments["request_sent"] <= time.monotonic()
+    assert before <= timeline.timestamps["request_sent"] <= time.monotonic()
 
 
 def test_silence_that_holds_is_generation_that_took_no_time():

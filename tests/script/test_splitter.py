@@ -14,7 +14,7 @@ def spoken(text: str, **options: object) -> list[str]:
 
 
 def fed(text: str, **options: object) -> list[tuple[int, str]]:
-    """Feed character by character; give how many had come when each utterance did, and what it says."""
+    """SinkSource character by character; give how many had come when each utterance did, and what it says."""
     splitter = Splitter(**options)
     return [(count, utterance.spoken) for count, char in enumerate(text, 1) for utterance in splitter.feed(char)]
 

@@ -33,7 +33,7 @@ from support.sessions import hear, hear_all, hear_until, sound_in, tell
 from support.steady_engine import BREAKS, LONG, VOICES
 from support.threads import WAIT, happened, in_thread, wait_until
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.http import HttpBackend
+from voice_cli.backends.remote.http import HttpBackend
 from voice_cli.errors import ConfigError, TruncatedAudio
 
 pytestmark = [

@@ -1,4 +1,4 @@
-"""A thousand clients that leave at random moments, on real sockets: nothing of them is left running, or kept."""
+"""A thousand clients that leave at random timestamps, on real sockets: nothing of them is left running, or kept."""
 
 import asyncio
 import base64

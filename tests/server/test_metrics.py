@@ -19,7 +19,7 @@ def figures(metrics):
 
 def complete(protocol="openai", codec="mp3"):
     report = Report(protocol, codec)
-    report.moments = {"queued": report.began + 0.03, "sent": report.began + 0.04}
+    report.timestamps = {"queued": report.began + 0.03, "sent": report.began + 0.04}
     report.characters, report.bytes, report.audio_seconds = 10, 1000, 2.0
     report.generation_seconds, report.generated_seconds = 0.2, 2.0
     return report

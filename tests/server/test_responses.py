@@ -16,7 +16,7 @@ from voice_cli.errors import EngineError
 from voice_cli.server.responses import ABORT, SpeechResponse
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.speech import Order
+from voice_cli.server.speech import SpeechOrder
 
 SPEECH = {"input": "Hello.", "response_format": "pcm"}
 PIECE = sound_of("endless", 0.5)
@@ -203,7 +203,7 @@ def test_a_listener_who_has_a_second_of_sound_in_hand_may_take_nothing_for_as_lo
                 await asyncio.sleep(0.2)  # it is time that is told apart here
 
         try:
-            await SpeechResponse(service, Order("Hello.", "test"))({"type": "http"}, asyncio.Event().wait, send)
+            await SpeechResponse(service, SpeechOrder("Hello.", "test"))({"type": "http"}, asyncio.Event().wait, send)
         finally:
             service.close()
 
@@ -221,7 +221,7 @@ def test_without_the_hosts_help_a_stalled_connection_ends_as_it_will(no_lead):
         service = Service(ServerSettings(Server(stall_timeout=0.05)), MadeEngine())
         try:
             for extensions in ({}, {"extensions": {ABORT: {"abort": lambda: aborted.append(1)}}}):
-                await SpeechResponse(service, Order("Hello.", "test"))(
+                await SpeechResponse(service, SpeechOrder("Hello.", "test"))(
                     {"type": "http", **extensions}, asyncio.Event().wait, lambda _: asyncio.Event().wait()
                 )
         finally:

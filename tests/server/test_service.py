@@ -13,13 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.loops import run
 from support.speech_app import MadeEngine, sound_of
 from voice_cli.backends.base import Voice
-from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, EngineError, Interrupted, UsageError
 from voice_cli.server.service import DrainingError, LateError, OverloadError, Service, ended_by_us
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.speech import Order
+from voice_cli.server.speech import SpeechOrder
 
-HELLO = Order("Hello.", "test")
+HELLO = SpeechOrder("Hello.", "test")
 TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
 
 
@@ -272,7 +272,7 @@ def test_a_thousand_that_leave_at_random_moments_leave_nothing():
 
     async def client(service, room, born):
         leaves_after, codec = chance.choice([0, 0, 1, 1, 2, 3, 1000]), chance.choice(["pcm", "mulaw", "wav", "flac"])
-        async with room, service.speak(Order(TEXT, "test", codec=codec)) as speech:
+        async with room, service.speak(SpeechOrder(TEXT, "test", codec=codec)) as speech:
             born.append(weakref.ref(speech))
             for _ in range(leaves_after):
                 if not await speech.take():

@@ -94,7 +94,7 @@ def test_numbers_that_are_none_are_no_fault(app):
             assert hear(websocket)["error"]
 
 
-# Order, and what waits.
+# SpeechOrder, and what waits.
 
 
 def test_texts_are_said_one_after_the_other():

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support import codecs
+from support import material
 from support.loops import run
 from support.speech_app import MadeEngine, sound_of
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
-from voice_cli.backends.espeak import EspeakBackend
+from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, ServerError, UsageError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins
@@ -23,7 +23,7 @@ from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import STAGES
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.speech import Began, Ended, Order
+from voice_cli.server.speech import Began, Ended, SpeechOrder
 
 MONO = AudioFormat(24_000, 1)
 PAUSE = 0.3
@@ -94,7 +94,7 @@ def cut(pcm, sizes):
 
 def test_an_utterance_goes_out_as_the_engine_gave_it():
     pcm = between((500, 900), "Hello there.")
-    events, speech = said(MadeEngine(lambda _: cut(pcm, [333])), Order("Hello there.", "test"))
+    events, speech = said(MadeEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
     began = events[0]
     assert isinstance(began, Began)
     (ended,) = (event for event in events if isinstance(event, Ended))
@@ -106,7 +106,7 @@ def test_an_utterance_goes_out_as_the_engine_gave_it():
 
 def test_utterances_are_joined_as_one_stream():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
-    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), Order(THREE, "test"))
+    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), SpeechOrder(THREE, "test"))
     sound = sound_in(events)
     assert sound == joined([pcm[text] for text in SPOKEN])
     loud = np.flatnonzero(np.frombuffer(sound, "<i2"))
@@ -129,15 +129,15 @@ def test_how_the_engine_cuts_it_makes_no_difference(sizes, silences, codec):
     def engine(sizes):
         return MadeEngine(lambda request: cut(between(silences, request.text), sizes))
 
-    pieces, _ = said(engine(sizes), Order(THREE, "test", codec=codec))
-    whole, _ = said(engine([10**6]), Order(THREE, "test", codec=codec))
+    pieces, _ = said(engine(sizes), SpeechOrder(THREE, "test", codec=codec))
+    whole, _ = said(engine([10**6]), SpeechOrder(THREE, "test", codec=codec))
     assert sound_in(pieces) == sound_in(whole)
     if codec == "pcm":
         assert sound_in(whole) == joined([between(silences, text) for text in SPOKEN])
 
 
 def test_a_rate_of_the_clients_own_is_one_conversion_of_the_whole():
-    events, _ = said(MadeEngine(), Order(THREE, "test", rate=16_000))
+    events, _ = said(MadeEngine(), SpeechOrder(THREE, "test", rate=16_000))
     converter = Converter(MONO, AudioFormat(16_000, 1))
     whole = joined([sound_of(text) for text in SPOKEN])
     assert sound_in(events) == converter.convert(whole) + converter.flush()
@@ -154,7 +154,7 @@ class Changing(MadeEngine):
 
 
 def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
-    events, speech = said(Changing(), Order(THREE, "test"))
+    events, speech = said(Changing(), SpeechOrder(THREE, "test"))
     encodings = {event.encoding for event in events if isinstance(event, Began)}
     assert encodings == {Encoding("pcm", MONO)}
     converted = []
@@ -169,7 +169,7 @@ def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
 
 def test_separate_utterances_are_whole_streams():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
-    order = Order(THREE, "test", codec="wav", separate=True)
+    order = SpeechOrder(THREE, "test", codec="wav", separate=True)
     events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), order)
     streams = []
     for event in events:
@@ -177,13 +177,13 @@ def test_separate_utterances_are_whole_streams():
             streams.append(b"")
         elif isinstance(event, bytes):
             streams[-1] += event
-    decoded = [codecs.reference(stream, "wav") for stream in streams]
+    decoded = [material.reference(stream, "wav") for stream in streams]
     assert decoded == [(MONO, pcm[text]) for text in SPOKEN]
 
 
 def test_the_whole_order_reaches_the_engine():
     engine = MadeEngine()
-    order = Order(
+    order = SpeechOrder(
         "Hi.",
         "test",
         voice="bob",
@@ -201,7 +201,7 @@ def test_the_whole_order_reaches_the_engine():
 
 def test_a_request_without_a_voice_has_the_servers():
     engine = MadeEngine()
-    said(engine, Order("Hi.", "test"), SETTINGS._replace(voice="alice"))
+    said(engine, SpeechOrder("Hi.", "test"), SETTINGS._replace(voice="alice"))
     assert engine.requests[0].voice == "alice"
 
 
@@ -212,16 +212,16 @@ def test_pronunciations_and_markdown_are_read():
         return [request.text for request in engine.requests]
 
     pronounced = SETTINGS._replace(pronounce={"nginx": "engine x"})
-    assert spoken(Order("# nginx *runs*", "test"), pronounced) == ["engine x runs."]
-    assert spoken(Order("a *b* c", "test"), SETTINGS) == ["a b c"]
-    assert spoken(Order("a *b* c", "test", markdown="off"), SETTINGS) == ["a *b* c"]
-    assert spoken(Order("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
+    assert spoken(SpeechOrder("# nginx *runs*", "test"), pronounced) == ["engine x runs."]
+    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS) == ["a b c"]
+    assert spoken(SpeechOrder("a *b* c", "test", markdown="off"), SETTINGS) == ["a *b* c"]
+    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
 
 
 def test_what_an_engine_notes_is_told_once():
     engine = MadeEngine()
     engine.notes = ["it does not stream"]
-    _, speech = said(engine, Order(THREE, "test"))
+    _, speech = said(engine, SpeechOrder(THREE, "test"))
     assert speech.notes == ["it does not stream"]
 
 
@@ -230,7 +230,7 @@ def test_what_an_engine_notes_is_told_once():
 
 def test_words_are_told_when_they_are_heard():
     """espeak tells them; where its silence was left out at a join, they are heard that much sooner."""
-    events, _ = said(EspeakBackend(), Order("Hello my dear friend.\n\nAnd hello again.", "test"))
+    events, _ = said(EspeakBackend(), SpeechOrder("Hello my dear friend.\n\nAnd hello again.", "test"))
     rate = 22_050
     utterances = []
     for event in events:
@@ -257,7 +257,7 @@ def test_words_are_told_when_they_are_heard():
 
 
 def test_an_engine_that_tells_no_words_has_none():
-    events, _ = said(MadeEngine(), Order("Hi.", "test"))
+    events, _ = said(MadeEngine(), SpeechOrder("Hi.", "test"))
     assert [event.words for event in events if isinstance(event, Ended)] == [()]
 
 
@@ -270,7 +270,7 @@ def test_text_is_spoken_as_it_comes():
     async def main():
         with service_of(engine) as service:
             text = LiveText(1000, 60)
-            order = Order(text, "test")
+            order = SpeechOrder(text, "test")
             async with service.speak(order) as speech:
                 text.feed("This is said at once. And thi")
                 events = []
@@ -300,7 +300,7 @@ def test_no_text_at_all_is_no_fault_where_it_was_to_come():
         with service_of(MadeEngine()) as service:
             text = LiveText(1000, 60)
             text.end()
-            return await events_of(service, Order(text, "test"))
+            return await events_of(service, SpeechOrder(text, "test"))
 
     events, speech = run(main)
     assert events == []
@@ -329,14 +329,14 @@ def failing(order, engine, settings=SETTINGS):
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "---", "😀"])
 def test_blank_text_is_told(text):
-    events, error, report = failing(Order(text, "test"), MadeEngine(lambda _: []))
+    events, error, report = failing(SpeechOrder(text, "test"), MadeEngine(lambda _: []))
     assert isinstance(error, UsageError)
     assert "blank" in error.message
     assert (events, report.outcome) == ([], "failed")
 
 
 def test_an_engine_that_gives_no_sound_has_failed():
-    events, error, report = failing(Order("Say this.", "test"), MadeEngine(lambda _: []))
+    events, error, report = failing(SpeechOrder("Say this.", "test"), MadeEngine(lambda _: []))
     assert isinstance(error, EngineError)
     assert error.message == "made gave no sound"
     assert (events, report.outcome, report.reason) == ([], "failed", "engine")
@@ -344,7 +344,8 @@ def test_an_engine_that_gives_no_sound_has_failed():
 
 def test_an_utterance_without_sound_among_others_is_left_out():
     events, speech = said(
-        MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]), Order(THREE, "test")
+        MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
+        SpeechOrder(THREE, "test"),
     )
     assert sound_in(events) == joined([sound_of(SPOKEN[0]), sound_of(SPOKEN[2])])
     assert [event.number for event in events if isinstance(event, Ended)] == [0, 2]
@@ -352,14 +353,14 @@ def test_an_utterance_without_sound_among_others_is_left_out():
 
 
 def test_an_engine_that_fails_before_there_is_sound():
-    events, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
+    events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
     assert (events, error.message) == ([], "out of breath")
     assert (report.outcome, report.reason, report.bytes) == ("failed", "engine", 0)
 
 
 def test_an_engine_that_fails_in_the_middle_gives_what_it_gave():
     pieces = [sound_of("a"), EngineError("out of breath")]
-    events, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: pieces))
+    events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: pieces))
     assert sound_in(events) == sound_of("a")
     assert isinstance(error, EngineError)
     assert (report.outcome, report.reason) == ("truncated", "engine")
@@ -369,14 +370,14 @@ def test_an_engine_that_fails_at_its_second_utterance_gives_the_first():
     def speak(request):
         return [EngineError("out of breath")] if request.text == SPOKEN[1] else [between((0, 900), request.text)]
 
-    events, error, report = failing(Order(THREE, "test"), MadeEngine(speak))
+    events, error, report = failing(SpeechOrder(THREE, "test"), MadeEngine(speak))
     assert sound_in(events) == sound_of(SPOKEN[0]), "its last silence belongs to a join that never came"
     assert isinstance(error, BackendError)
     assert report.outcome == "truncated"
 
 
 def test_half_a_frame_is_the_engines_fault():
-    _, error, report = failing(Order("Hi.", "test"), MadeEngine(lambda _: [b"\1\2\3"]))
+    _, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [b"\1\2\3"]))
     assert isinstance(error, ServerError)
     assert report.outcome in ("failed", "truncated")
 
@@ -388,7 +389,7 @@ class Nameless(Backend):
 
     class Stream(SpeechStream):
         expected = Encoding("pcm")
-        moments = {}  # noqa: RUF012
+        timestamps = {}  # noqa: RUF012
 
         def __iter__(self):
             yield b"\0\0"
@@ -404,18 +405,18 @@ class Nameless(Backend):
 
 
 def test_sound_of_no_known_format_is_an_error():
-    _, error, _ = failing(Order("Hi.", "test"), Nameless())
+    _, error, _ = failing(SpeechOrder("Hi.", "test"), Nameless())
     assert isinstance(error, DecodeError)
 
 
 def test_a_codec_that_cannot_be_is_an_error_before_there_is_sound():
-    events, error, _ = failing(Order("Hi.", "test", codec="mulaw", rate=16_000), MadeEngine())
+    events, error, _ = failing(SpeechOrder("Hi.", "test", codec="mulaw", rate=16_000), MadeEngine())
     assert isinstance(error, UsageError)
     assert events == []
 
 
 def test_a_voice_that_is_no_voice_is_an_error():
-    _, error, _ = failing(Order("Hi.", "test", voice="../etc/passwd"), MadeEngine())
+    _, error, _ = failing(SpeechOrder("Hi.", "test", voice="../etc/passwd"), MadeEngine())
     assert isinstance(error, UsageError)
 
 
@@ -425,7 +426,7 @@ def test_cancel_stops_the_engine_and_whoever_waits():
     async def main():
         with service_of(engine) as service:
             engine.hold()
-            async with service.speak(Order(THREE, "test")) as speech:
+            async with service.speak(SpeechOrder(THREE, "test")) as speech:
                 engine.release()
                 assert isinstance((await speech.take())[0], Began)
                 taking = asyncio.create_task(speech.take())
@@ -447,10 +448,10 @@ def test_cancel_before_it_began_leaves_nothing():
         with service_of(engine) as service:
             engine.hold()
             for _ in range(20):
-                async with service.speak(Order(THREE, "test")):
+                async with service.speak(SpeechOrder(THREE, "test")):
                     pass
             engine.let_go()
-            await events_of(service, Order("Hi.", "test"))
+            await events_of(service, SpeechOrder("Hi.", "test"))
             await asyncio.to_thread(engine.wait_until_idle)
 
     run(main)
@@ -461,7 +462,7 @@ def test_cancel_ends_the_text_that_was_to_come():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(10, 60)
-            async with service.speak(Order(text, "test")) as speech:
+            async with service.speak(SpeechOrder(text, "test")) as speech:
                 text.feed("x" * 20)
                 room = asyncio.ensure_future(text.room())
                 speech.cancel("asked")
@@ -478,8 +479,8 @@ def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
 
     async def main():
         with service_of(engine) as service:
-            async with service.speak(Order("Long.", "test")) as speech:
-                events, _ = await events_of(service, Order("Short.", "test"))
+            async with service.speak(SpeechOrder("Long.", "test")) as speech:
+                events, _ = await events_of(service, SpeechOrder("Short.", "test"))
                 assert sound_in(events) == sound_of("Short.")
                 waiting = speech._channel._held
                 sound = b""
@@ -497,7 +498,7 @@ def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
 
 def test_the_report_counts_all_of_it():
     pcm = {text: between((0, 4800), text) for text in SPOKEN}
-    events, speech = said(MadeEngine(lambda request: [pcm[request.text]]), Order(THREE, "test"))
+    events, speech = said(MadeEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
     report = speech.report
     speech.report.mark("sent")
     assert (report.protocol, report.codec, report.outcome, report.reason) == ("test", "pcm", None, "")

@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from support import codecs
+from support import material
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.decoders import open_decoder
-from voice_cli.decoders.samples import g711, mu_law_table
-from voice_cli.server.encoders import Encoder, open_encoder
+from voice_cli.codecs import open_decoder
+from voice_cli.codecs.encoders import Encoder, open_encoder
+from voice_cli.codecs.samples import g711, mu_law_table
 
 ALL = ("pcm", "wav", "mp3", "opus", "aac", "flac", "mulaw")
 LOSSY = ("mp3", "opus", "aac", "mulaw")
@@ -62,7 +62,7 @@ def decoded(encoding: Encoding, data: bytes, *, truncated: bool = False) -> byte
     assert found is not None
     codec, decoder = found
     assert codec == encoding.codec
-    runs = codecs.joined(codecs.run(decoder, [data], truncated=truncated))
+    runs = material.joined(material.run(decoder, [data], truncated=truncated))
     assert [audio_format for audio_format, _ in runs] in ([], [encoding.format])
     return b"".join(pcm for _, pcm in runs)
 

@@ -15,8 +15,8 @@ from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Interrupted
 from voice_cli.playback.course import State
-from voice_cli.playback.feed import Feed
 from voice_cli.playback.player import PlaybackResult, Player
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
 
 MONO = AudioFormat(8000, 1)
@@ -41,7 +41,7 @@ class FakeStream(SpeechStream):
     ) -> None:
         self.expected = expected
         self.announced = announced
-        self.moments: dict[str, float] = {}
+        self.timestamps: dict[str, float] = {}
         self.cancelled = False
         self.closed = False
         """Its iterator is done, or was abandoned."""
@@ -195,7 +195,7 @@ class Rig:
             self._lock.notify_all()
 
     @property
-    def feed(self) -> Feed:
+    def feed(self) -> SinkSource:
         feed = self._pump.feed
         assert feed is not None
         return feed

@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from support.threads import WAIT
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
-from voice_cli.backends.worker import EngineBackend, Generation
+from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.server.app import create_app
 from voice_cli.server.hosting import Host, _OurFaults, listen
 from voice_cli.server.report import Report

@@ -7,7 +7,7 @@ import numpy as np
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Voice
-from voice_cli.backends.worker import EngineBackend
+from voice_cli.backends.local.worker import EngineBackend
 
 FORMAT = AudioFormat(24_000, 1)
 VOICES = tuple(f"voice-{letter}" for letter in "abcdefghijklmnop")

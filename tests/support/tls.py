@@ -4,7 +4,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
-from support.codecs import need
+from support.material import need
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:

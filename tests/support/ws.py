@@ -17,7 +17,7 @@ from websockets.http11 import Response
 from websockets.sync.server import ServerConnection, serve
 
 from support.threads import WAIT
-from voice_cli.backends.ws_tls import TlsSocket
+from voice_cli.backends.remote.ws_tls import TlsSocket
 
 
 class Client:

@@ -7,16 +7,16 @@ from voice_cli.backends.base import Backend
 from voice_cli.errors import UsageError
 
 BACKENDS = {
-    "espeak": ("voice_cli.backends.espeak", "EspeakBackend"),
-    "http": ("voice_cli.backends.http", "HttpBackend"),
-    "openai": ("voice_cli.backends.openai", "OpenAIBackend"),
-    "sherpa": ("voice_cli.backends.sherpa", "SherpaBackend"),
-    "piper": ("voice_cli.backends.piper", "PiperBackend"),
-    "chatterbox": ("voice_cli.backends.chatterbox", "ChatterboxBackend"),
-    "vibevoice": ("voice_cli.backends.vibevoice", "VibeVoiceBackend"),
-    "chatterbox-ws": ("voice_cli.backends.chatterbox_ws", "ChatterboxWsBackend"),
-    "vibevoice-ws": ("voice_cli.backends.vibevoice_ws", "VibeVoiceWsBackend"),
-    "omni-ws": ("voice_cli.backends.omni_ws", "OmniWsBackend"),
+    "espeak": ("voice_cli.backends.local.espeak", "EspeakBackend"),
+    "http": ("voice_cli.backends.remote.http", "HttpBackend"),
+    "openai": ("voice_cli.backends.remote.openai", "OpenAIBackend"),
+    "sherpa": ("voice_cli.backends.local.sherpa", "SherpaBackend"),
+    "piper": ("voice_cli.backends.local.piper", "PiperBackend"),
+    "chatterbox": ("voice_cli.backends.local.chatterbox", "ChatterboxBackend"),
+    "vibevoice": ("voice_cli.backends.local.vibevoice", "VibeVoiceBackend"),
+    "chatterbox-ws": ("voice_cli.backends.remote.chatterbox_ws", "ChatterboxWsBackend"),
+    "vibevoice-ws": ("voice_cli.backends.remote.vibevoice_ws", "VibeVoiceWsBackend"),
+    "omni-ws": ("voice_cli.backends.remote.omni_ws", "OmniWsBackend"),
 }
 """Name to module and class."""
 

@@ -65,7 +65,7 @@ class SpeechStream(ABC):
     """What was asked for: known at once, so that codec and device can be made ready while nothing has come."""
     announced: Encoding | None = None
     """What the backend says it sends: set before the first chunk is given."""
-    moments: dict[str, float]
+    timestamps: dict[str, float]
     """When what happened, on `time.monotonic`: `request_sent`, and what else the backend knows (`resolved`,
     `connected`, `tls`, `first_byte`, `last_byte`)."""
     words: Sequence[WordEvent] = ()
@@ -90,7 +90,7 @@ class SpeechStream(ABC):
         """Give up the request at once; whoever iterates gets Interrupted. Any thread, any number of times."""
 
 
-class Conversation(ABC):
+class TextStream(ABC):
     """A text that is given to a backend piece by piece, and comes back as streams, one a piece, in order.
 
     Another thread says the pieces than the one that iterates. `cancel` may come from any.
@@ -113,7 +113,7 @@ class Conversation(ABC):
         """All that was said has come back, and the text is not over: a silence is its writer's. Any thread."""
 
     @abstractmethod
-    def __iter__(self) -> Iterator["ConversedStream"]:
+    def __iter__(self) -> Iterator["PieceStream"]:
         """Give the streams, each when its sound begins to come.
 
         Raises:
@@ -127,7 +127,7 @@ class Conversation(ABC):
         """Give it up at once. Any thread, any number of times."""
 
 
-class ConversedStream(SpeechStream):
+class PieceStream(SpeechStream):
     """A stream of a conversation."""
 
     pieces: int
@@ -139,8 +139,8 @@ class Backend(ABC):
     """A server or an engine that speaks. Keeps what is dear between requests (a connection, a model)."""
 
     name: str
-    takes_text_as_it_comes: bool = False
-    """`converse` can be called."""
+    supports_streaming_text: bool = False
+    """`open_text_stream` can be called."""
 
     @property
     def where(self) -> str:
@@ -162,7 +162,7 @@ class Backend(ABC):
 
         """
 
-    def converse(self, request: SpeechRequest, *, ahead: int) -> Conversation:
+    def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
         """Begin a text that will come in pieces, said as `request` says (its `text` means nothing); wait for nothing.
 
         `ahead`: how many pieces may be under way besides the one that arrives.

@@ -24,13 +24,13 @@ MOST_POINTS = 600
 
 
 class Phase(NamedTuple):
-    """A stretch of a run between two moments, and whose time it is."""
+    """A stretch of a run between two timestamps, and whose time it is."""
 
     name: str
     kind: str
     """A class of the page's style: ours, network, server, silence, sound."""
     first: tuple[str, ...]
-    """It begins at the latest of these moments that came before it ends."""
+    """It begins at the latest of these timestamps that came before it ends."""
     last: tuple[str, ...]
     """It ends at the first of these that came at all."""
 
@@ -68,20 +68,20 @@ class Bar(NamedTuple):
 
 
 def moments_of(run: Run) -> dict[str, float]:
-    """Give a run's moments in milliseconds from its start."""
-    if run.trace is None or not run.trace.moments:
+    """Give a run's timestamps in milliseconds from its start."""
+    if run.trace is None or not run.trace.timestamps:
         return {}
     start = beginning(run)
-    return {name: 1000 * (at - start) for name, at in run.trace.moments.items()}
+    return {name: 1000 * (at - start) for name, at in run.trace.timestamps.items()}
 
 
 def bars_of(run: Run) -> list[Bar]:
     """Give the phases that a run went through."""
-    moments = moments_of(run)
+    timestamps = moments_of(run)
     bars = []
     for phase in PHASES:
-        ends = [moments[name] for name in phase.last if name in moments]
-        begins = [moments[name] for name in phase.first if name in moments]
+        ends = [timestamps[name] for name in phase.last if name in timestamps]
+        begins = [timestamps[name] for name in phase.first if name in timestamps]
         if ends and begins:
             last = ends[0]
             bars.append(Bar(phase, min(max(begins), last), last))
@@ -92,13 +92,13 @@ def horizon(runs: Iterable[Run]) -> float:
     """Give the milliseconds that waterfalls of these runs show: to the first sound, and a little of it."""
     ends = []
     for run in runs:
-        moments = moments_of(run)
+        timestamps = moments_of(run)
         for name in ("first_audible", "first_frame", "first_byte"):
-            if name in moments:
-                ends.append(moments[name])
+            if name in timestamps:
+                ends.append(timestamps[name])
                 break
         else:
-            ends.append(max(moments.values(), default=0.0))
+            ends.append(max(timestamps.values(), default=0.0))
     return max(1.0, 1.12 * max(ends, default=0.0))
 
 

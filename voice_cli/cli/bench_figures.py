@@ -137,18 +137,18 @@ def as_object(measured: Measured) -> dict[str, Any]:
 
 def _run_object(run: Run) -> Mapping[str, Any]:
     trace = run.trace
-    moments, points = {}, []
-    if trace is not None and trace.moments:
+    timestamps, points = {}, []
+    if trace is not None and trace.timestamps:
         start = beginning(run)
-        moments = {name: round(1000 * (at - start), 2) for name, at in trace.moments.items()}
+        timestamps = {name: round(1000 * (at - start), 2) for name, at in trace.timestamps.items()}
         points = [
             [round(1000 * (point.at - start), 2), round(point.received, 4), point.heard and round(point.heard, 4)]
             for point in trace.curve
         ]
-    return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": moments, "curve": points}
+    return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": timestamps, "curve": points}
 
 
 def beginning(run: Run) -> float:
-    """Give the moment from which a run's times count, on its own clock; it must have a trace with moments."""
-    moments = run.trace.moments if run.trace is not None else {}
-    return moments.get("process_start", min(moments.values()))
+    """Give the moment from which a run's times count, on its own clock; it must have a trace with timestamps."""
+    timestamps = run.trace.timestamps if run.trace is not None else {}
+    return timestamps.get("process_start", min(timestamps.values()))

@@ -22,8 +22,8 @@ from voice_cli.protocol.openai import DEFAULT_BASE_URL
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import Backend
-    from voice_cli.narration import Narration
     from voice_cli.playback.player import PlaybackResult
+    from voice_cli.speech.narration import Narration
 
 PROGRAM = f"""\
 import sys

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import voice_cli
 from voice_cli.backends import BACKENDS
-from voice_cli.backends.failures import without_credentials
+from voice_cli.backends.remote.failures import without_credentials
 from voice_cli.cli.console import report_error, say_to_person
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle
@@ -19,7 +19,7 @@ def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
     except Exception as exc:
         return report_error(exc, debug=debug)
     rows = [{"setting": "profile", "value": settings.profile_name, "origin": ""}]
-    for layer in (settings.profile, settings.machine):
+    for layer in (settings.profile, settings.defaults):
         for name, value in layer._asdict().items():
             shown = value
             if name == "api_key_command" and value is not None:

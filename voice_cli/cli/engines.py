@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voice_cli.backends import open_backend, options_of
-from voice_cli.backends.engines import ENGINES, Engine, look, measure, told
+from voice_cli.backends.local.engines import ENGINES, Engine, look, measure, told
 from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import Config, Profile, load, settle

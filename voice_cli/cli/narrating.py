@@ -9,8 +9,8 @@ from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import ConfigError, FileError, UsageError
-from voice_cli.narration import Narration
 from voice_cli.script.line import Line, plain_line
+from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
@@ -32,16 +32,16 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
     """
     text = read_text(options)
     request = partial(make_request, settings)
-    lookahead = settings.machine.lookahead
+    lookahead = settings.defaults.lookahead
     if text is None:
         from voice_cli.cli.incoming import Incoming
 
-        incoming = Incoming(sys.stdin.fileno(), settings.machine.flush_after)
+        incoming = Incoming(sys.stdin.fileno(), settings.defaults.flush_after)
         kind: type[Narration] = Narration
-        if backend.takes_text_as_it_comes and not options.dialogue:  # each of its speakers is another request
-            from voice_cli.dictation import Dictation
+        if backend.supports_streaming_text and not options.dialogue:  # each of its speakers is another request
+            from voice_cli.speech.streamed_narration import StreamedNarration
 
-            kind = Dictation
+            kind = StreamedNarration
         else:
             backend.prepare()
         lines = _read(incoming, options, settings, gathers=kind is Narration)
@@ -121,7 +121,7 @@ def _read(
         )
     try:
         reading = Reading(
-            markdown=cast("Mode", settings.machine.markdown),
+            markdown=cast("Mode", settings.defaults.markdown),
             speakers=speakers if options.dialogue else (),
             pronounce=settings.pronounce,
             gathers=gathers,

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.config import Machine, Profile, keys_of
+from voice_cli.config import Defaults, Profile, keys_of
 from voice_cli.errors import UsageError
 
 SPEECH, TEXT, SOUND, OUTPUT = "Speech", "Text", "Sound", "Output"
@@ -128,7 +128,7 @@ class SayOptions(NamedTuple):
             UsageError: names the option and what it takes.
 
         """
-        for name, key in (*keys_of(Profile).items(), *keys_of(Machine).items()):
+        for name, key in (*keys_of(Profile).items(), *keys_of(Defaults).items()):
             value = getattr(self, name, None)
             wrong = key.check(value) if value is not None and key.check else None
             if wrong:

@@ -5,17 +5,17 @@ import os
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
 from voice_cli.cli.console import is_watched
-from voice_cli.cli.learned import Learned
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
-from voice_cli.narration import Narration
 from voice_cli.playback.course import Between
+from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.pump import TICK
-from voice_cli.playback.recorder import Recorder
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline
+from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.narration import Narration
 
 SHOW_TICK = 0.03
 """Seconds between two looks at what is heard: a word takes some 300 ms."""
@@ -30,7 +30,7 @@ def play(
     started: float,
 ) -> PlaybackResult:
     """Play what comes, and record it. `started`: when the process did, on `time.monotonic`."""
-    machine = settings.machine
+    machine = settings.defaults
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
         from voice_cli.cli.trace import traced_timeline

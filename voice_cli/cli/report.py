@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from voice_cli.cli.console import note_to_person, put_out, say_to_person
 from voice_cli.cli.options import SayOptions
-from voice_cli.cli.spoken import cues, said, subtitles, words_of
 from voice_cli.config import Settings
 from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
-from voice_cli.narration import Narration
 from voice_cli.playback.player import Outcome, PlaybackResult
-from voice_cli.playback.timeline import MOMENTS
+from voice_cli.playback.timeline import TIMESTAMPS
+from voice_cli.speech.narration import Narration
+from voice_cli.speech.spoken import cues, said, subtitles, words_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -193,17 +193,17 @@ def print_report(settings: Settings, result: PlaybackResult) -> None:
     console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
     described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
     console.print(f"[bold]{result.outcome.value}[/bold] · {described}")
-    console.print(_waterfall(result.moments))
+    console.print(_waterfall(result.timestamps))
     console.print(_figures(result))
 
 
 def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     from rich.table import Table
 
-    moments = sorted((at_moment[name], MOMENTS.index(name), name) for name in MOMENTS if name in at_moment)
-    start = moments[0][0]
+    timestamps = sorted((at_moment[name], TIMESTAMPS.index(name), name) for name in TIMESTAMPS if name in at_moment)
+    start = timestamps[0][0]
     # What follows the first sound takes as long as speech does; it would leave the phases before it no room.
-    end = at_moment.get("first_audible", at_moment.get("first_byte", moments[-1][0]))
+    end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
     scale = BAR / max(end - start, 1e-6)
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     table.add_column("phase")
@@ -211,7 +211,7 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     table.add_column("took, ms", justify="right")
     table.add_column("")
     before = start
-    for at, _, name in moments:
+    for at, _, name in timestamps:
         left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
         bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
         table.add_row(PHASES[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)

@@ -6,7 +6,7 @@ import sys
 
 from voice_cli.cli.options import SayOptions
 from voice_cli.errors import FileError, UsageError
-from voice_cli.playback.recorder import FileRecorder, PipeRecorder, Recorder
+from voice_cli.recording.recorder import FileRecorder, PipeRecorder, Recorder
 
 
 def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:

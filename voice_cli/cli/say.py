@@ -15,9 +15,9 @@ from voice_cli.clock import process_start
 from voice_cli.config import Settings, api_key, load, settle
 
 if TYPE_CHECKING:
-    from voice_cli.narration import Narration
     from voice_cli.playback.player import PlaybackResult
-    from voice_cli.playback.recorder import Recorder
+    from voice_cli.recording.recorder import Recorder
+    from voice_cli.speech.narration import Narration
 
 
 def say(options: SayOptions) -> int:
@@ -70,7 +70,7 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
     if not options.no_play:
         from voice_cli.playback.sinks.portaudio import load_soon
 
-        load_soon(default_only=settings.machine.device is None)
+        load_soon(default_only=settings.defaults.device is None)
 
 
 def make_backend(settings: Settings) -> Backend:
@@ -80,7 +80,7 @@ def make_backend(settings: Settings) -> Backend:
     options = options_of(name, profile)
     if name not in REMOTE:
         return open_backend(name, **options)
-    options |= {"api_key": api_key(settings), "timeout": settings.machine.timeout}
+    options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if profile.base_url is not None:
         options["base_url"] = profile.base_url
     return open_backend(name, **options)

@@ -6,10 +6,10 @@ import time
 from types import TracebackType
 from typing import Any
 
-from voice_cli.cli.spoken import begun, said
-from voice_cli.narration import Narration
 from voice_cli.playback.course import State
 from voice_cli.playback.player import PlaybackResult, Player
+from voice_cli.speech.narration import Narration
+from voice_cli.speech.spoken import begun, said
 
 PATIENCE = 0.4
 """Seconds before it appears: what is over by then needs no status, and loading rich must not be in the way of the

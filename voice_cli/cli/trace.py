@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voice_cli.playback.feed import Feed
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ TRACE_ENV = "VOICE_TRACE"
 class Trace(NamedTuple):
     """What happened when, in seconds on `time.monotonic`."""
 
-    moments: dict[str, float]
-    """`timeline.MOMENTS`, as far as they came."""
+    timestamps: dict[str, float]
+    """`timeline.TIMESTAMPS`, as far as they came."""
     curve: "list[Point]"
     underruns: "list[Hole]"
     underflows: "list[Hole]"
@@ -38,13 +38,13 @@ class TracedTimeline(Timeline):
         super().__init__(arrivals=[])
         self._give = give
 
-    def metrics(self, feed: Feed | None) -> PlaybackMetrics:
+    def metrics(self, feed: SinkSource | None) -> PlaybackMetrics:
         from voice_cli.playback.curve import curve, underflows, underruns
 
         metrics = super().metrics(feed)
         self._give(
             Trace(
-                dict(self.moments),
+                dict(self.timestamps),
                 curve(self.arrivals or [], feed),
                 underruns(feed) if feed is not None else [],
                 underflows(feed) if feed is not None else [],
@@ -79,7 +79,7 @@ def read(path: str) -> Trace | None:
     except (OSError, ValueError):
         return None
     return Trace(
-        tree["moments"],
+        tree["timestamps"],
         [Point(*point) for point in tree["curve"]],
         [Hole(*hole) for hole in tree["underruns"]],
         [Hole(*hole) for hole in tree["underflows"]],

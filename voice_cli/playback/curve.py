@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voice_cli.playback.feed import Feed, Gap
+from voice_cli.playback.sink_source import Gap, SinkSource
 
 
 class Point(NamedTuple):
@@ -31,7 +31,7 @@ class Hole(NamedTuple):
     """Seconds of the stream that went out before."""
 
 
-def curve(arrivals: Sequence[tuple[float, float]], feed: Feed | None) -> list[Point]:
+def curve(arrivals: Sequence[tuple[float, float]], feed: SinkSource | None) -> list[Point]:
     """Lay what came and what was heard over each other: a point for each arrival, and each corner of what was heard."""
     corners = _heard(feed) if feed is not None else []
     points = []
@@ -41,17 +41,17 @@ def curve(arrivals: Sequence[tuple[float, float]], feed: Feed | None) -> list[Po
     return points
 
 
-def underruns(feed: Feed) -> list[Hole]:
+def underruns(feed: SinkSource) -> list[Hole]:
     """Give the underruns that are remembered, in their order."""
     return [Hole(ended - gap.seconds, gap.seconds, position) for gap, ended, position in _placed(feed, feed.underruns)]
 
 
-def underflows(feed: Feed) -> list[Hole]:
+def underflows(feed: SinkSource) -> list[Hole]:
     """Give the device underflows that are remembered, in their order."""
     return [Hole(at, gap.seconds, position) for gap, at, position in _placed(feed, feed.underflows)]
 
 
-def _placed(feed: Feed, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
+def _placed(feed: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
     """Give each gap with the time and the position of the frame that followed; without one that none followed."""
     placed = []
     for gap in gaps:
@@ -61,7 +61,7 @@ def _placed(feed: Feed, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
     return placed
 
 
-def _heard(feed: Feed) -> list[tuple[float, float]]:
+def _heard(feed: SinkSource) -> list[tuple[float, float]]:
     """Give the corners of what was heard over time: (when, seconds of the stream); it is level in an underrun."""
     last = feed.time_of(feed.position - 1) if feed.position else None
     if feed.started_at is None or last is None:

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from voice_cli import decoders
+from voice_cli import codecs
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.course import Between, Section, State
-from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
 from voice_cli.playback.pump import TICK, Pump
-from voice_cli.playback.recorder import Recorder
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline
+from voice_cli.recording.recorder import Recorder
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may keep the interpreter while the audio thread waits for it; Python's own is 5 ms, which is
@@ -50,8 +50,8 @@ class PlaybackResult(NamedTuple):
     error: BaseException | None
     """Why it is not complete."""
     metrics: PlaybackMetrics
-    moments: Mapping[str, float]
-    """When what happened: `timeline.MOMENTS`, on `time.monotonic`."""
+    timestamps: Mapping[str, float]
+    """When what happened: `timeline.TIMESTAMPS`, on `time.monotonic`."""
     codec: str | None
     """What was really sent, whatever was announced."""
     format: AudioFormat | None
@@ -148,7 +148,7 @@ class Player:
             self._open_sink()
             self._start_sink()
             if self._pump.expected_codec is not None:
-                decoders.preload(self._pump.expected_codec)
+                codecs.preload(self._pump.expected_codec)
             while not self._is_over():
                 self._pump.wait(self._patience())
                 self._open_sink()
@@ -188,7 +188,7 @@ class Player:
             self._pump.attach(None, wanted)
             return
         try:
-            feed = Feed(self._sink.open(wanted), RING_SECONDS)
+            feed = SinkSource(self._sink.open(wanted), RING_SECONDS)
         except DeviceError as exc:
             self._device_error = exc
             if not self._sink_optional:
@@ -259,7 +259,7 @@ class Player:
             outcome=_outcome(error),
             error=error,
             metrics=timeline.metrics(feed),
-            moments=timeline.moments,
+            timestamps=timeline.timestamps,
             codec=pump.codec,
             format=pump.format,
             sections=tuple(pump.sections),

@@ -11,19 +11,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from voice_cli import decoders
+from voice_cli import codecs
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
-from voice_cli.decoders.base import Decoder
+from voice_cli.codecs.base import Decoder
 from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
 from voice_cli.pcm.convert import Converter, amplify
 from voice_cli.pcm.joins import Joins
 from voice_cli.pcm.levels import first_audible
 from voice_cli.playback.course import Between, Section, State
-from voice_cli.playback.feed import Feed
 from voice_cli.playback.prebuffer import Prebuffer
-from voice_cli.playback.recorder import Recorder
+from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.timeline import Timeline
+from voice_cli.recording.recorder import Recorder
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
 """What nearly every speech model gives: the guess for a codec that says its format only when it comes."""
@@ -56,7 +56,7 @@ class Pump:
         """What the first stream really is."""
         self.format: AudioFormat | None = None
         """Of the first frames."""
-        self.feed: Feed | None = None
+        self.feed: SinkSource | None = None
         self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
@@ -105,7 +105,7 @@ class Pump:
         """What was asked for, once a stream is under way."""
         return self._stream.expected.codec if self._stream is not None else None
 
-    def attach(self, feed: Feed | None, wanted: AudioFormat, latency: float = 0.0) -> None:
+    def attach(self, feed: SinkSource | None, wanted: AudioFormat, latency: float = 0.0) -> None:
         """Answer a wish: the feed of a started device (its latency in seconds), or None: there is no device at all."""
         with self._changed:
             self.feed = feed
@@ -227,7 +227,7 @@ class Pump:
                 if waiting_since is not None and (self.feed is None or not self.feed.is_open):
                     self._gap = max(self._gap or 0.0, self._clock() - waiting_since)
                 if self.state is State.WAITING:
-                    timeline.mark("first_byte", stream.moments.get("first_byte"))
+                    timeline.mark("first_byte", stream.timestamps.get("first_byte"))
                     self.state = State.BUFFERING
                 timeline.chunks_received += 1
                 timeline.bytes_received += len(data)
@@ -244,9 +244,9 @@ class Pump:
                 self._flush_broken(decoder)
             raise
         finally:
-            for moment, at in stream.moments.items():
+            for moment, at in stream.timestamps.items():
                 timeline.mark(moment, at)
-            timeline.moments["last_byte"] = stream.moments.setdefault("last_byte", self._clock())
+            timeline.timestamps["last_byte"] = stream.timestamps.setdefault("last_byte", self._clock())
         if decoder is None and head:
             decoder = self._open_decoder(stream, head, final=True)
             if decoder is not None:
@@ -256,7 +256,7 @@ class Pump:
         self._deliver(decoder.flush())
 
     def _open_decoder(self, stream: SpeechStream, head: bytes, *, final: bool) -> Decoder | None:
-        found = decoders.open_decoder(stream.announced, stream.expected, head, final=final)
+        found = codecs.open_decoder(stream.announced, stream.expected, head, final=final)
         if found is None:
             return None
         codec, decoder = found
@@ -321,7 +321,7 @@ class Pump:
             timeline.arrivals.append((self._clock(), timeline.audio_seconds))
         self.format = self.format or chunk.format
 
-    def _feed_for(self, audio_format: AudioFormat) -> Feed | None:
+    def _feed_for(self, audio_format: AudioFormat) -> SinkSource | None:
         """Wait for the device, at this format if nothing was written at another one."""
         with self._changed:
             if not self.written:
@@ -332,7 +332,7 @@ class Pump:
             self._stop_if_cancelled()
             return self.feed
 
-    def _fit(self, feed: Feed, chunk: PcmChunk) -> bytes:
+    def _fit(self, feed: SinkSource, chunk: PcmChunk) -> bytes:
         rest = b""
         if self._converter is None or self._converter.source != chunk.format:
             if self._converter is not None:
@@ -340,7 +340,7 @@ class Pump:
             self._converter = Converter(chunk.format, feed.format)
         return amplify(rest + self._converter.convert(chunk.data), self._volume)
 
-    def _write(self, feed: Feed, data: bytes) -> None:
+    def _write(self, feed: SinkSource, data: bytes) -> None:
         timeline = self._timeline
         view = memoryview(data)
         while view:
@@ -355,10 +355,10 @@ class Pump:
                     self._stop_if_cancelled()
                     self._changed.wait(min(TICK, max(0.001, feed.room_in(len(view)))))
                     self._stop_if_cancelled()
-                if self._stream is not None and "last_byte" not in self._stream.moments:
+                if self._stream is not None and "last_byte" not in self._stream.timestamps:
                     timeline.held_back_seconds += self._clock() - began
 
-    def _turn_gate(self, feed: Feed) -> None:
+    def _turn_gate(self, feed: SinkSource) -> None:
         if feed.is_open:
             return
         self.state = State.BUFFERING
@@ -366,7 +366,7 @@ class Pump:
         if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs, self._gap):
             self._open_gate(feed)
 
-    def _open_gate(self, feed: Feed) -> None:
+    def _open_gate(self, feed: SinkSource) -> None:
         feed.open_gate()
         self._timeline.mark("prebuffered")
         self.state = State.PLAYING

@@ -1,15 +1,15 @@
 """Moments and counts of one playback, and the figures that follow from them. Arithmetic only; prints nothing.
 
-All moments are on `time.monotonic`, in seconds. What was not measured is None, never 0.
+All timestamps are on `time.monotonic`, in seconds. What was not measured is None, never 0.
 """
 
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from voice_cli.playback.feed import Feed, Gap
+from voice_cli.playback.sink_source import Gap, SinkSource
 
-MOMENTS = (
+TIMESTAMPS = (
     "process_start",
     "request_sent",
     "resolved",
@@ -65,9 +65,9 @@ class Timeline:
     """
 
     def __init__(
-        self, moments: dict[str, float] | None = None, *, arrivals: list[tuple[float, float]] | None = None
+        self, timestamps: dict[str, float] | None = None, *, arrivals: list[tuple[float, float]] | None = None
     ) -> None:
-        self.moments = moments or {}
+        self.timestamps = timestamps or {}
         self.bytes_received = 0
         self.chunks_received = 0
         self.chunks_played: int | None = None
@@ -83,17 +83,17 @@ class Timeline:
         """Write down that it happened, now unless `at` says when; the first time counts."""
         if at is None:
             at = time.monotonic()
-        self.moments.setdefault(moment, at)
+        self.timestamps.setdefault(moment, at)
 
     def between(self, first: str, last: str) -> float | None:
         """Milliseconds from one moment to another; None if one of them did not come."""
-        if first not in self.moments or last not in self.moments:
+        if first not in self.timestamps or last not in self.timestamps:
             return None
-        return _ms(self.moments[last] - self.moments[first])
+        return _ms(self.timestamps[last] - self.timestamps[first])
 
-    def metrics(self, feed: Feed | None) -> PlaybackMetrics:
+    def metrics(self, feed: SinkSource | None) -> PlaybackMetrics:
         """Work out the figures, with the account of the feed that was played from, if any was."""
-        began, ended = self.moments.get("request_sent"), self.moments.get("last_byte")
+        began, ended = self.timestamps.get("request_sent"), self.timestamps.get("last_byte")
         generation = None
         if began is not None and ended is not None and self.bytes_received:
             generation = max(0.0, ended - began - self.held_back_seconds)
@@ -119,7 +119,7 @@ class Timeline:
         )
 
 
-def _positions(feed: Feed, gaps: Iterable[Gap]) -> tuple[float, ...]:
+def _positions(feed: SinkSource, gaps: Iterable[Gap]) -> tuple[float, ...]:
     return tuple(round(1000 * feed.format.seconds(gap.frame), 1) for gap in gaps)
 
 

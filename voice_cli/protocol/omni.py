@@ -107,7 +107,7 @@ class AudioStart(NamedTuple):
     sentence_text: str
     format: str = DEFAULT_FORMAT
     sample_rate: int | None = None
-    """Told for `pcm`."""
+    """ChatterboxSession for `pcm`."""
     channels: int | None = None
     word_timestamps: bool = False
 

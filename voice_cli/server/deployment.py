@@ -8,7 +8,7 @@
 
 A replica is a process with all of it: the app costs next to nothing beside its engine, and between two processes each
 chunk would wait once more. Ray starts replicas by the requests that are under way, and the proxies choose among them:
-see `HomeRouter`. Through Ray's own channel nothing holds back a stream whose client is slow: it is made as quickly as
+see `AffinityRouter`. Through Ray's own channel nothing holds back a slow client's stream: it is made as quickly as
 the engine can, and waits in the proxy's memory.
 """
 
@@ -25,7 +25,7 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-from voice_cli.backends.conditionals import MOST_VOICES
+from voice_cli.backends.local.conditionals import MOST_VOICES
 from voice_cli.config import Profile, checked_table, load
 from voice_cli.server.affinity import call_home
 from voice_cli.server.app import create_app
@@ -33,7 +33,7 @@ from voice_cli.server.guard import log as access_log
 from voice_cli.server.hosting import SWITCH_SECONDS, log_to
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings, keys_of_server, settle_server
-from voice_cli.server.speech import Order
+from voice_cli.server.speech import SpeechOrder
 
 NAME = "Voice"
 """The deployment's, by which a Serve config may set its options."""
@@ -57,7 +57,7 @@ HEALTH_SECONDS = 2.0
 STOP_CHECK_SECONDS = 0.2
 
 
-class HomeRouter(RequestRouter):  # type: ignore[misc]  # Ray may not be here when types are checked
+class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may not be here when types are checked
     """Sends a request where its voice is known and there is room for it, a call's where the call is, and every other
     one to the replica that has least to do.
 
@@ -147,7 +147,7 @@ def application(
         graceful_shutdown_timeout_s=server.drain_timeout + 1,
         graceful_shutdown_wait_loop_s=STOP_CHECK_SECONDS,
         request_router_config=RequestRouterConfig(
-            request_router_class=f"{__name__}.{HomeRouter.__name__}", request_router_kwargs={"at_once": at_once}
+            request_router_class=f"{__name__}.{AffinityRouter.__name__}", request_router_kwargs={"at_once": at_once}
         ),
         ray_actor_options={"num_cpus": 1, "num_gpus": gpus},
         **scale,
@@ -174,7 +174,7 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
 
     def prepare(app: FastAPI) -> None:
         kept = KEPT_VOICES.get(settings.server.engine, 0)
-        home = Home(kept + settings.server.max_streams)
+        home = VoiceAffinity(kept + settings.server.max_streams)
         app.state.service.metrics.labels = {"replica": name}
         app.state.calls = _Calls(home)
         if kept:
@@ -183,7 +183,7 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
     return create_app(settings, service.backend, prepare=prepare)
 
 
-class Home:
+class VoiceAffinity:
     """What a replica tells the proxies that it has: voices that its engine has computed, and calls."""
 
     def __init__(self, most: int) -> None:
@@ -201,7 +201,7 @@ class Home:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    def take_voice(self, order: Order) -> None:
+    def take_voice(self, order: SpeechOrder) -> None:
         """Tell of the voice of an order that begins."""
         if order.voice is not None:
             self.take(order.voice)
@@ -210,7 +210,7 @@ class Home:
 class _Calls(dict[str, Any]):
     """The calls that are under way, by their stream; each is told of."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: VoiceAffinity) -> None:
         super().__init__()
         self._home = home
 

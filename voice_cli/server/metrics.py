@@ -60,8 +60,8 @@ class Metrics(Collector):
             self._cancelled.labels(report.reason).inc()
         if report.first_byte_seconds is not None:
             self._first_byte.labels(report.protocol).observe(report.first_byte_seconds)
-        if "queued" in report.moments:
-            self._queued.observe(max(0.0, report.moments["queued"] - report.began))
+        if "queued" in report.timestamps:
+            self._queued.observe(max(0.0, report.timestamps["queued"] - report.began))
         if report.real_time_factor is not None:
             self._factor.observe(report.real_time_factor)
         self._audio.inc(report.audio_seconds)

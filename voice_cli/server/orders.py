@@ -1,6 +1,6 @@
 """What every protocol looks at before it takes an order."""
 
-from voice_cli.backends.chatterbox_presets import PRESETS
+from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.server.errors import OrderError
 from voice_cli.server.service import Service
 

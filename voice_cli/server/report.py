@@ -16,7 +16,7 @@ class Report:
         self.protocol = protocol
         self.codec = codec
         self.began = time.monotonic()
-        self.moments: dict[str, float] = {}
+        self.timestamps: dict[str, float] = {}
         """When which of `STAGES` was reached first."""
         self.outcome: str | None = None
         """None: under way, or complete. `cancelled`, `failed`, `truncated`."""
@@ -33,16 +33,16 @@ class Report:
 
     def mark(self, stage: str, at: float | None = None) -> None:
         """Note a moment, the first time."""
-        if stage not in self.moments:
-            self.moments[stage] = time.monotonic() if at is None else at
+        if stage not in self.timestamps:
+            self.timestamps[stage] = time.monotonic() if at is None else at
 
-    def began_utterance(self, moments: Mapping[str, float]) -> None:
-        self.mark("queued", moments.get("engine_ready"))
-        self.mark("generated", moments.get("first_byte"))
+    def began_utterance(self, timestamps: Mapping[str, float]) -> None:
+        self.mark("queued", timestamps.get("engine_ready"))
+        self.mark("generated", timestamps.get("first_byte"))
 
-    def ended_utterance(self, moments: Mapping[str, float], seconds: float) -> None:
+    def ended_utterance(self, timestamps: Mapping[str, float], seconds: float) -> None:
         self.utterances += 1
-        ready, last = moments.get("engine_ready"), moments.get("last_byte")
+        ready, last = timestamps.get("engine_ready"), timestamps.get("last_byte")
         if ready is not None and last is not None:
             self.generation_seconds += last - ready
             self.generated_seconds += seconds
@@ -69,21 +69,21 @@ class Report:
         For so long one who takes it at its own pace may take nothing at all: what was sent waits in the systems'
         buffers, where it may be minutes.
         """
-        sent = self.moments.get("sent")
+        sent = self.timestamps.get("sent")
         return 0.0 if sent is None else max(0.0, self.audio_seconds - (time.monotonic() - sent))
 
     @property
     def first_byte_seconds(self) -> float | None:
         """From the order to the first bytes that went out."""
-        return self.moments["sent"] - self.began if "sent" in self.moments else None
+        return self.timestamps["sent"] - self.began if "sent" in self.timestamps else None
 
     def latency(self) -> dict[str, float]:
         """Give the milliseconds that each stage took until the first sound, and all of it so far."""
         stages: dict[str, float] = {}
         at = self.began
         for stage in STAGES:
-            if stage in self.moments:
-                until = max(at, self.moments[stage])
+            if stage in self.timestamps:
+                until = max(at, self.timestamps[stage])
                 stages[stage] = round(1000 * (until - at), 1)
                 at = until
         stages["total"] = round(1000 * (time.monotonic() - self.began), 1)

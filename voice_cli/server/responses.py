@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.server.errors import problem_of
 from voice_cli.server.service import Service, ended_by_us
-from voice_cli.server.speech import Began, Event, Order, Speech
+from voice_cli.server.speech import Began, Event, Speech, SpeechOrder
 
 ABORT = "voice.abort"
 """The ASGI extension by which our own host ends a connection at once."""
@@ -28,7 +28,7 @@ class SpeechResponse(Response):
     its end, so that a client can tell; as server-sent events, with an `error` event.
     """
 
-    def __init__(self, service: Service, order: Order, *, sse: bool = False) -> None:
+    def __init__(self, service: Service, order: SpeechOrder, *, sse: bool = False) -> None:
         self.background = None
         self._service = service
         self._order = order

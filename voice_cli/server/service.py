@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from voice_cli.audio import CODECS, AudioFormat
 from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
+from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
-from voice_cli.protocol.media_types import DEFAULT_PCM
-from voice_cli.server.encoders import open_encoder
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
-from voice_cli.server.speech import Event, Order, Speech
+from voice_cli.server.speech import Event, Speech, SpeechOrder
 from voice_cli.server.voices import Voices
 
 
@@ -62,10 +62,10 @@ class Service:
             backend = open_backend(settings.server.engine, **self.voices.engine_options(settings.engine_options))
         self.backend = backend
         self.metrics = Metrics(lambda: self.waiting)
-        self.on_begin: Callable[[Order], None] = lambda _: None
-        """Told of every order that was taken."""
+        self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
+        """ChatterboxSession of every order that was taken."""
         self.on_end: Callable[[Report], None] = lambda _: None
-        """Told of every stream that ended."""
+        """ChatterboxSession of every stream that ended."""
         self._streams: set[Speech] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -130,7 +130,7 @@ class Service:
     @property
     def waiting(self) -> int:
         """How many of them wait for the engine. Any thread."""
-        return sum("queued" not in speech.report.moments for speech in tuple(self._streams))
+        return sum("queued" not in speech.report.timestamps for speech in tuple(self._streams))
 
     @property
     def draining(self) -> bool:
@@ -154,7 +154,7 @@ class Service:
             )
 
     @contextlib.asynccontextmanager
-    async def speak(self, order: Order) -> AsyncIterator[Speech]:
+    async def speak(self, order: SpeechOrder) -> AsyncIterator[Speech]:
         """Begin to speak, for as long as the context lasts: what is not made at its end is given up.
 
         Raises:

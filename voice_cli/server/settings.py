@@ -132,7 +132,7 @@ def settle_server(
     options = dict(options_of(engine, settings.profile))
     if flags.get("model") is not None:
         options["model"] = flags["model"]
-    machine = settings.machine
+    machine = settings.defaults
     keys = keys_of_server(server, environment)
     if server.host not in LOOPBACK and not keys and not insecure:
         raise ConfigError(

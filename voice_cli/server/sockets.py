@@ -19,7 +19,7 @@ from voice_cli.server.errors import OrderError, Problem, problem_of
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
 from voice_cli.server.service import DrainingError, Service, ended_by_us
-from voice_cli.server.speech import Order, Speech
+from voice_cli.server.speech import Speech, SpeechOrder
 
 MOST_MESSAGE = 1 << 20
 """Characters or bytes of one message."""
@@ -47,10 +47,10 @@ class Session(ABC):
         """Seconds that the client may say nothing, and hear nothing."""
         self._quiet_since = 0.0
         """When, on the loop's clock, it last said something, or an order of its was over."""
-        self._orders: deque[Order] = deque()
+        self._orders: deque[SpeechOrder] = deque()
         self._ordered = asyncio.Event()
         self._speech: Speech | None = None
-        self._current: Order | None = None
+        self._current: SpeechOrder | None = None
 
     # What a protocol fills in.
 
@@ -87,19 +87,19 @@ class Session(ABC):
     async def on_problem(self, problem: Problem) -> None:
         """Tell the client what is wrong."""
 
-    async def on_failed(self, order: Order, problem: Problem) -> None:  # noqa: ARG002
+    async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:  # noqa: ARG002
         """Tell the client that an order gives no sound, or no more of it."""
         await self.on_problem(problem)
 
-    async def on_cancelled(self, order: Order) -> None:
+    async def on_cancelled(self, order: SpeechOrder) -> None:
         """Tell the client that its speech was stopped as it asked."""
 
-    async def on_over(self, order: Order) -> None:
+    async def on_over(self, order: SpeechOrder) -> None:
         """Nothing more comes of it, however it ended."""
 
     # What a protocol uses.
 
-    def say(self, order: Order) -> None:
+    def say(self, order: SpeechOrder) -> None:
         """Say it after what was ordered before it.
 
         Raises:
@@ -212,7 +212,7 @@ class Session(ABC):
                 await self._say_one(self._orders.popleft())
             self._ordered.clear()
 
-    async def _say_one(self, order: Order) -> None:
+    async def _say_one(self, order: SpeechOrder) -> None:
         self._current = order
         try:
             async with self.service.speak(order) as self._speech:

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
+from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs.encoders.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
-from voice_cli.narration import Narration
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import Joins
 from voice_cli.script.line import Line, plain_line
 from voice_cli.script.reading import Flush, Reading
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.channel import Channel
-from voice_cli.server.encoders import open_encoder
-from voice_cli.server.encoders.base import Encoder
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
+from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
@@ -45,7 +45,7 @@ CHARACTERS_A_SECOND = 15.0
 """How quickly speech is listened to: by it the engine is told when the next utterance is needed."""
 
 
-class Order(NamedTuple):
+class SpeechOrder(NamedTuple):
     """What a client wants said, and how it wants it sent. None leaves it to the server."""
 
     text: str | LiveText
@@ -111,7 +111,7 @@ Event = bytes | Began | Ended
 class Speech:
     """The stream of one order. Made by `Service.speak`, which also ends it."""
 
-    def __init__(self, backend: Backend, voices: "Voices", settings: ServerSettings, order: Order) -> None:
+    def __init__(self, backend: Backend, voices: "Voices", settings: ServerSettings, order: SpeechOrder) -> None:
         self.order = order
         self.report = Report(order.protocol, order.codec)
         self.notes: list[str] = []
@@ -246,7 +246,7 @@ class Speech:
         order, report = self.order, self.report
         due = report.began
         if report.characters:
-            due = report.moments.get("encoded", time.monotonic()) + report.characters / CHARACTERS_A_SECOND
+            due = report.timestamps.get("encoded", time.monotonic()) + report.characters / CHARACTERS_A_SECOND
         report.characters += len(line.text)
         return SpeechRequest(
             line.spoken,
@@ -267,7 +267,7 @@ class Speech:
             if audio_format is None:
                 audio_format = self._format_of(stream)
                 encoder = self._open(audio_format)
-                self.report.began_utterance(stream.moments)
+                self.report.began_utterance(stream.timestamps)
                 at = self.report.audio_seconds
                 self._put(Began(index, line, encoder.encoding, encoder.content_type, at))
             frames += len(data) // audio_format.frame_bytes
@@ -275,7 +275,7 @@ class Speech:
         if audio_format is None:
             return
         seconds = audio_format.seconds(frames)
-        self.report.ended_utterance(stream.moments, seconds)
+        self.report.ended_utterance(stream.timestamps, seconds)
         self.notes.extend(note for note in stream.notes if note not in self.notes)
         if self.order.separate:
             self._sound(joins.finish())

@@ -179,8 +179,8 @@ def download(url: str) -> bytes:
         ServerError: it answered with something else, or with too much.
 
     """
-    from voice_cli.backends.curl import pycurl
-    from voice_cli.backends.http import trust_system_certificates
+    from voice_cli.backends.remote.curl import pycurl
+    from voice_cli.backends.remote.http import trust_system_certificates
 
     body = bytearray()
 

@@ -46,7 +46,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NoReturn, Self
 
-from voice_cli.streamer import chunks
+from voice_cli.pcm import samples as chunks
 from voice_cli.streamer.exchange import Exchange, SampleQueue, Sign, Source, StreamTimeoutError
 from voice_cli.streamer.sync import AudioStreamer
 

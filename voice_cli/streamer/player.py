@@ -26,9 +26,9 @@ from typing import Any
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import EngineError, Interrupted
+from voice_cli.pcm.samples import sample_number, to_pcm
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sinks.base import Sink
-from voice_cli.streamer.chunks import sample_number, to_pcm
 from voice_cli.streamer.sync import AudioStreamer
 
 RATE = 24_000
@@ -49,7 +49,7 @@ class GeneratorStream(SpeechStream):
 
         """
         self.expected = self.announced = Encoding("pcm", AudioFormat(rate, 1))
-        self.moments = {"request_sent": time.monotonic()}
+        self.timestamps = {"request_sent": time.monotonic()}
         self._streamer = streamer
         self._sample_idx = sample_number(sample_idx, streamer.batch_size)
 
@@ -65,9 +65,9 @@ class GeneratorStream(SpeechStream):
         for chunk in self._streamer.get_stream(self._sample_idx):
             data = to_pcm(chunk)
             if data:
-                self.moments.setdefault("first_byte", time.monotonic())
+                self.timestamps.setdefault("first_byte", time.monotonic())
                 yield data
-        if "first_byte" not in self.moments:
+        if "first_byte" not in self.timestamps:
             raise EngineError("the generation gave no sound")
 
     def cancel(self) -> None:

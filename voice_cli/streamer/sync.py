@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from voice_cli.streamer import chunks
+from voice_cli.pcm import samples as chunks
 from voice_cli.streamer.exchange import Exchange, SampleQueue, Sign
 
 

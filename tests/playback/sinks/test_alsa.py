@@ -12,7 +12,7 @@ from voice_cli.playback.sinks import alsa
 PROGRAM = """
 import ctypes
 from voice_cli.playback.sinks import alsa
-alsa.forget_dear_plugins()
+alsa.skip_slow_plugins()
 asound = ctypes.CDLL(alsa.LIBRARY)
 pcms = ctypes.c_void_p()
 asound.snd_config_update()
@@ -25,7 +25,7 @@ pcm = ctypes.c_void_p()
 print(*(asound.snd_pcm_open(ctypes.byref(pcm), name, 0, 0) for name in (b"default", b"jack")))
 """
 
-DEAR = """
+SLOW_PLUGINS = """
 pcm.a52 { type null }
 pcm.jack { type null }
 pcm.oss { type null }
@@ -50,13 +50,13 @@ def left(tmp_path, configuration):
 
 
 def test_what_takes_long_is_gone_and_the_default_device_is_as_it_was(tmp_path):
-    names, opened = left(tmp_path, DEAR + "pcm.default { type null }\npcm.mine { type null }\n")
+    names, opened = left(tmp_path, SLOW_PLUGINS + "pcm.default { type null }\npcm.mine { type null }\n")
     assert names == ["default", "mine"]
     assert opened == [True, False]
 
 
 def test_a_default_device_that_plays_through_jack_goes_on_to(tmp_path):
-    names, opened = left(tmp_path, DEAR + 'pcm.default { type plug slave.pcm "jack" }\n')
+    names, opened = left(tmp_path, SLOW_PLUGINS + 'pcm.default { type plug slave.pcm "jack" }\n')
     assert sorted(names) == ["default", "jack"]
     assert opened == [True, True]
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import openai
 import pytest
 
-from support import codecs
+from support import material
 from support.command import run_voice
 from support.encoding import LEAD, decoded, encoded, likeness, mono
 from support.environment import cleaned
@@ -19,10 +19,10 @@ from support.streams import collect
 from support.threads import WAIT
 from voice_cli.audio import CODECS, AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.http import HttpBackend
+from voice_cli.backends.remote.http import HttpBackend
+from voice_cli.codecs.encoders import opus
+from voice_cli.codecs.media_types import encoding_of
 from voice_cli.errors import EngineError, RateLimitError, ServerError, TruncatedAudio, UsageError
-from voice_cli.protocol.media_types import encoding_of
-from voice_cli.server.encoders import opus
 
 MONO = AudioFormat(24_000, 1)
 TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
@@ -356,7 +356,7 @@ def test_a_wav_whose_length_is_not_known_is_read_to_its_end(app, tmp_path):
         ["ffmpeg", "-v", "error", "-i", "pipe:0", "-f", "s16le", "-"], input=body, capture_output=True, check=True
     )
     assert (piped.stdout, piped.stderr) == (WHOLE, b"")
-    assert codecs.reference(body, "wav") == (MONO, WHOLE)
+    assert material.reference(body, "wav") == (MONO, WHOLE)
     file = tmp_path / "speech.wav"
     file.write_bytes(body)
     with wave.open(str(file)) as reader:
@@ -376,7 +376,7 @@ def test_pcm_is_24_khz_whatever_the_engine_has(espeak):
     answer = espeak.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "pcm"})
     assert encoding_of(answer.headers["content-type"]) == Encoding("pcm", MONO)
     own = espeak.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "wav"})
-    assert codecs.reference(own.body, "wav")[0].rate == 22_050
+    assert material.reference(own.body, "wav")[0].rate == 22_050
 
 
 def test_what_it_does_not_know_it_lets_pass(app):

@@ -14,8 +14,8 @@ from support.browser import contrast, find_browser, rgb
 from support.speech_app import MadeEngine, SpeechApp, sound_of
 from voice_cli.audio import CODECS, AudioFormat
 from voice_cli.backends.base import Voice
+from voice_cli.codecs.wav_header import wav_header
 from voice_cli.errors import EngineError, UsageError
-from voice_cli.protocol.wav import wav_header
 from voice_cli.server.routes.page import page_content, policy_of
 
 RATE = 24_000
@@ -450,9 +450,9 @@ def test_without_worklets_it_is_heard_too(tab, engine):
 
 TAKE_DOWN = """
 (() => {
-  const {fill} = Feed.prototype;
+  const {fill} = SinkSource.prototype;
   const taken = [];
-  Feed.prototype.fill = function (output, frame) {
+  SinkSource.prototype.fill = function (output, frame) {
     const more = fill.call(this, output, frame);
     taken.push(...output);
     return more;
@@ -667,7 +667,7 @@ def test_a_feed_gives_all_that_it_takes_in_its_order(window, parts, pushes, bloc
     got, told = window.get(
         f"""(() => {{
           const told = [];
-          const feed = new Feed({{rate: 24000, ringFrames: 512, startFrames: 100}}, one => told.push(one));
+          const feed = new SinkSource({{rate: 24000, ringFrames: 512, startFrames: 100}}, one => told.push(one));
           const [pushes, blocks, got] = [{pushes}, {blocks}, []];
           let [next, frame] = [1, 0];
           const fill = size => {{

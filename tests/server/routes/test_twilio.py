@@ -19,7 +19,7 @@ from voice_cli.script.line import plain_line
 from voice_cli.server.routes import twilio
 from voice_cli.server.routes.twilio import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.speech import Began, Order, Speech
+from voice_cli.server.speech import Began, Speech, SpeechOrder
 
 PATH = "/twilio"
 FRAME = 0.02
@@ -233,7 +233,7 @@ def test_an_utterance_is_begun_once_a_frame_of_it_has_left():
             return "mark"
 
     async def main():
-        turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, Order("", "test")), 0)
+        turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, SpeechOrder("", "test")), 0)
         await turn.take(Began(0, plain_line("Hello."), Encoding("mulaw"), "", 0.0))
         await turn.take(bytes(159))
         assert turn.begun() == []

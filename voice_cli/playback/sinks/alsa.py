@@ -1,19 +1,19 @@
 """ALSA's configuration, as this process sees it.
 
-PortAudio opens every PCM that it names when it starts. The three of `DEAR`, which come with the plugins that most
-systems install (libasound2-plugins), take 30 of its 42 ms: an AC-3 encoder, for which libavcodec and a hundred other
-libraries are loaded, and the ways to JACK and OSS, which are searched for. Speech goes to the default device.
+PortAudio opens every PCM that it names when it starts. The three of `SLOW_PLUGINS` come with the plugins that most
+systems install (libasound2-plugins), and take 30 of its 42 ms: an AC-3 encoder, for which libavcodec and a hundred
+other libraries are loaded, and the ways to JACK and OSS, which are searched for. Speech goes to the default device.
 """
 
 import ctypes
 from collections.abc import Iterator
 
 LIBRARY = "libasound.so.2"
-DEAR = (b"a52", b"jack", b"oss")
+SLOW_PLUGINS = (b"a52", b"jack", b"oss")
 
 
-def forget_dear_plugins() -> None:
-    """Take the PCMs of `DEAR` out, for the rest of the process; not those that another one is made of.
+def skip_slow_plugins() -> None:
+    """Take the PCMs of `SLOW_PLUGINS` out, for the rest of the process; not those that another one is made of.
 
     Call it before PortAudio starts, and where nobody asks for a device by name or number.
 
@@ -28,7 +28,7 @@ def forget_dear_plugins() -> None:
     pcms = ctypes.c_void_p()
     if asound.snd_config_search(ctypes.c_void_p.in_dll(asound, "snd_config"), b"pcm", ctypes.byref(pcms)):
         return
-    dear = {name: node for name, node in _children(asound, pcms) if name in DEAR}
+    dear = {name: node for name, node in _children(asound, pcms) if name in SLOW_PLUGINS}
     if not dear:
         return
     for node in dear.values():
@@ -59,7 +59,7 @@ def _written(asound: ctypes.CDLL, node: ctypes.c_void_p) -> bytes:
     out, text = ctypes.c_void_p(), ctypes.c_void_p()
     asound.snd_output_buffer_string.restype = ctypes.c_size_t
     if asound.snd_output_buffer_open(ctypes.byref(out)):
-        return b" ".join(DEAR)
+        return b" ".join(SLOW_PLUGINS)
     try:
         asound.snd_config_save(node, out)
         size = asound.snd_output_buffer_string(out, ctypes.byref(text))

@@ -75,10 +75,10 @@ def _load(default_only: bool) -> None:
             load_sounddevice()  # finds it by another name, or has its own
             return
         if default_only:
-            from voice_cli.playback.sinks.alsa import forget_dear_plugins
+            from voice_cli.playback.sinks.alsa import skip_slow_plugins
 
             with contextlib.suppress(OSError, AttributeError):
-                forget_dear_plugins()
+                skip_slow_plugins()
         starting = threading.Thread(target=library.Pa_Initialize, name="voice-portaudio-start", daemon=True)
         starting.start()
         with _found_once(starting):

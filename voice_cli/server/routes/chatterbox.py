@@ -14,16 +14,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from voice_cli import __version__
-from voice_cli.backends.chatterbox_presets import PRESETS
+from voice_cli.backends.local.chatterbox_presets import PRESETS
+from voice_cli.codecs.encoders.frames import Frames
 from voice_cli.protocol import chatterbox as wire
-from voice_cli.server.encoders.frames import Frames
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import Session
-from voice_cli.server.speech import Began, Ended, Event, Order, Speech
+from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 from voice_cli.server.voices import PATTERN
 
 router = APIRouter(tags=["Chatterbox"])
@@ -97,7 +97,7 @@ async def warmup(
     """Let a voice say a word to nobody, so that the next one comes at once."""
     service: Service = request.app.state.service
     began = time.monotonic()
-    async with service.speak(Order("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
+    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
         async for _ in service.events(speech):
             continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
@@ -191,7 +191,7 @@ def sample_rate(began: Began) -> int:
     return began.encoding.format.rate if began.encoding.format is not None else wire.MULAW_RATE
 
 
-def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
+def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
     """Make an order of a text that is whole.
 
     Raises:
@@ -199,7 +199,7 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
 
     """
     check_order(service, wanted.text, voice=wanted.voice_id, preset=wanted.preset)
-    return Order(
+    return SpeechOrder(
         wanted.text,
         "chatterbox",
         codec=wanted.output_format,
@@ -209,7 +209,7 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> Order:
     )
 
 
-class Told(Session):
+class ChatterboxSession(Session):
     """What both sockets answer, each in a form of its own."""
 
     is_stream: bool
@@ -220,11 +220,11 @@ class Told(Session):
     async def on_problem(self, problem: Problem) -> None:
         await self.tell(wire.Failure(problem.message, problem.code))
 
-    async def on_cancelled(self, order: Order) -> None:
+    async def on_cancelled(self, order: SpeechOrder) -> None:
         await self.tell(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
 
 
-class WholeTexts(Told):
+class WholeTexts(ChatterboxSession):
     """`/ws/synthesize`."""
 
     is_stream = False
@@ -245,7 +245,7 @@ class WholeTexts(Told):
         await self.tell(chunks.complete())
 
 
-class ComingText(Told):
+class ComingText(ChatterboxSession):
     """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
 
     is_stream = True
@@ -288,7 +288,7 @@ class ComingText(Told):
             raise OrderError("no session was begun: send init first", code="no_session")
         if self._text is None:
             text = LiveText(self.limits.max_text, self.service.settings.flush_after)
-            order = Order(
+            order = SpeechOrder(
                 text,
                 "chatterbox",
                 codec=init.output_format,
@@ -305,7 +305,7 @@ class ComingText(Told):
             self._text.end()
             self._text = None
 
-    async def on_over(self, order: Order) -> None:
+    async def on_over(self, order: SpeechOrder) -> None:
         if order.text is self._text:  # it is over though its text is not: what still comes of it has no place to go
             self._text = self._init = None
 
@@ -328,7 +328,7 @@ class ComingText(Told):
 class Chunks:
     """The sound of one order, as numbered messages."""
 
-    def __init__(self, session: Told, speech: Speech) -> None:
+    def __init__(self, session: ChatterboxSession, speech: Speech) -> None:
         self.sent = 0
         self._session = session
         self._speech = speech

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol import omni as wire
-from voice_cli.protocol.media_types import DEFAULT_PCM
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import MOST_MESSAGE, Session
-from voice_cli.server.speech import Began, Ended, Event, Order, Speech, WordTime
+from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
 
 router = APIRouter()
 
@@ -124,7 +124,7 @@ class Utterances(Session):
             text.end()
         every = EVERY[config.split_granularity]
         self.say(
-            Order(
+            SpeechOrder(
                 text,
                 "omni",
                 codec=config.response_format,
@@ -159,7 +159,7 @@ class Utterances(Session):
     async def on_problem(self, problem: Problem) -> None:
         await self.send(wire.Failure(problem.message).message())
 
-    async def on_failed(self, order: Order, problem: Problem) -> None:
+    async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:
         """Say so, and end the sentence and the utterance as if they had been said: a client counts on both ends."""
         number = self._waiting[0].number
         sentences = self._sentences
@@ -173,7 +173,7 @@ class Utterances(Session):
         else:
             await self.send(done.message())
 
-    async def on_over(self, order: Order) -> None:  # noqa: ARG002
+    async def on_over(self, order: SpeechOrder) -> None:  # noqa: ARG002
         self._waiting.popleft()
         self._sentences = None
         if self._closing and not self.is_speaking:

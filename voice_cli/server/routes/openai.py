@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from voice_cli.protocol.media_types import DEFAULT_PCM
+from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.server.errors import problems
 from voice_cli.server.orders import check_order
 from voice_cli.server.responses import SSE_TYPE, SpeechResponse
 from voice_cli.server.service import Service
-from voice_cli.server.speech import Order
+from voice_cli.server.speech import SpeechOrder
 from voice_cli.server.voices import PATTERN
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -74,7 +74,7 @@ async def speech(body: SpeechBody, request: Request) -> Response:
     check_order(service, body.input, param="input")
     codec = body.response_format
     rate = body.sample_rate or (DEFAULT_PCM.rate if codec == "pcm" else None)
-    order = Order(
+    order = SpeechOrder(
         body.input,
         "openai",
         codec=codec,

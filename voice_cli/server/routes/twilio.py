@@ -27,9 +27,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.websockets import WebSocket
 
+from voice_cli.codecs.encoders.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
-from voice_cli.server.encoders.frames import Frames
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
 from voice_cli.server.live_text import LiveText
@@ -37,7 +37,7 @@ from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.routes.chatterbox import VoiceName
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, Session
-from voice_cli.server.speech import Began, Ended, Event, Order, Speech
+from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 
 router = APIRouter(tags=["Twilio"])
 
@@ -305,7 +305,7 @@ class Call(Session):
             self.service.admit()
         text = LiveText(self.limits.max_text, self.service.settings.flush_after)
         self.say(
-            Order(
+            SpeechOrder(
                 text,
                 "twilio",
                 codec="mulaw",
@@ -343,14 +343,14 @@ class Call(Session):
                 self._end_text()
         return await speech.take()
 
-    async def on_failed(self, order: Order, problem: Problem) -> None:  # noqa: ARG002
+    async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:  # noqa: ARG002
         await self._give_up(problem)
 
     async def _give_up(self, problem: Problem) -> None:
         """End the stream: the call goes on with what the TwiML has after it."""
         await self.close(FAILED if problem.retry_after is None else TRY_AGAIN, problem.message)
 
-    async def on_over(self, order: Order) -> None:
+    async def on_over(self, order: SpeechOrder) -> None:
         self._turn = None
         if order.text is self._text:
             self._text = None

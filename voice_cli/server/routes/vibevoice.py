@@ -10,14 +10,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.websockets import WebSocket
 
+from voice_cli.codecs.encoders.frames import Frames
 from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
-from voice_cli.server.encoders.frames import Frames
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.orders import check_order
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import Session
-from voice_cli.server.speech import Order, Speech
+from voice_cli.server.speech import Speech, SpeechOrder
 
 router = APIRouter(tags=["VibeVoice"])
 
@@ -54,7 +54,7 @@ class OneText(Session):
 
     async def on_open(self) -> None:
         query = self._query
-        order = Order(
+        order = SpeechOrder(
             query.text,
             "vibevoice",
             rate=wire.FORMAT.rate,

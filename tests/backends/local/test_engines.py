@@ -1,0 +1,128 @@
+"""How it is with the engines, and `voice engines`, which prints it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.onnx_voices import sherpa_voice
+from support.packages import needs
+from voice_cli.backends import BACKENDS, ENGINE_KEYS, REMOTE, open_backend, options_of
+from voice_cli.backends.local.engines import ENGINES, engine, look, measure
+from voice_cli.config import Profile, keys_of
+
+
+@pytest.fixture
+def model(tmp_path):
+    needs("sherpa_onnx")
+    return sherpa_voice(tmp_path / "hum")
+
+
+@pytest.fixture
+def voice(tmp_path):
+    """Run `voice` with a config file."""
+
+    def run(*arguments, config="", **environment):
+        path = tmp_path / "config.toml"
+        path.write_text(config)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("VOICE_", "OPENAI_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "voice_cli", *arguments],
+            env={**clean, "VOICE_CONFIG": str(path), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+class TestTables:
+    def test_every_local_backend_is_an_engine(self):
+        assert {one.name for one in ENGINES} == set(BACKENDS) - REMOTE
+
+    def test_every_key_is_one_of_a_profile(self):
+        assert set(BACKENDS) - REMOTE - {"espeak"} == set(ENGINE_KEYS)
+        for keys in ENGINE_KEYS.values():
+            assert set(keys) <= set(keys_of(Profile))
+
+    def test_an_engine_gets_what_its_profile_says(self):
+        profile = Profile(model="m", preset="fast", steps=4.0, voice="v", base_url="http://x")
+        assert options_of("chatterbox", profile) == {"model": "m", "preset": "fast"}
+        assert options_of("sherpa", profile) == {"model": "m", "steps": 4.0}
+        assert options_of("espeak", profile) == {}
+
+
+class TestLook:
+    def test_what_is_not_installed_names_its_extra(self, monkeypatch):
+        monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
+        for one in ENGINES:
+            if one.extra:
+                state = look(one, {})
+                assert (state.installed, state.ready) == ("", False)
+                assert state.missing == f'pip install "voice-cli[{one.extra}]"'
+
+    def test_a_model_that_is_there(self, model):
+        state = look(engine("sherpa"), {"model": str(model)})
+        assert state.ready
+        assert state.device == "cpu"
+        assert state.installed.startswith("sherpa-onnx ")
+        assert state.missing == ""
+
+    def test_a_model_that_is_not(self, model):
+        state = look(engine("sherpa"), {"model": "/none"})
+        assert not state.ready
+        assert "no model folder" in state.missing
+
+    def test_espeak_is_always_ready(self):
+        assert look(engine("espeak"), {}).ready
+
+
+def test_measure(model):
+    backend = open_backend("sherpa", model=str(model))
+    figures = measure(backend)
+    backend.close()
+    assert figures.audio_s > 1
+    assert 0 < figures.rtf < 1
+    assert figures.load_s >= 0
+    assert figures.first_ms >= 0
+
+
+class TestCommand:
+    def test_json(self, voice, model):
+        profiles = {"hum": model, "none": "/none"}
+        config = "".join(f'[profiles.{name}]\nbackend = "sherpa"\nmodel = "{at}"\n' for name, at in profiles.items())
+        done = voice("engines", "--test", "--json", config=config)
+        assert done.returncode == 0
+        rows = {(row["engine"], row["profile"]): row for row in json.loads(done.stdout)}
+        assert rows["sherpa", "hum"]["ready"]
+        assert rows["sherpa", "hum"]["rtf"] > 0
+        assert not rows["sherpa", "none"]["ready"]
+        assert rows["sherpa", "none"]["rtf"] is None
+        assert rows["espeak", ""]["rtf"] > 0
+        assert {name for name, _ in rows} == {one.name for one in ENGINES}
+
+    def test_plain_lines(self, voice):
+        done = voice("engines")
+        assert done.returncode == 0
+        assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == [one.name for one in ENGINES]
+        assert "None" not in done.stdout
+
+    def test_the_environment_names_one(self, voice, model):
+        done = voice("engines", "--json", VOICE_BACKEND="sherpa", VOICE_MODEL=str(model))
+        assert [row["ready"] for row in json.loads(done.stdout) if row["engine"] == "sherpa"] == [True]
+
+    def test_a_config_that_is_wrong(self, voice):
+        assert voice("engines", config="nonsense = 1").returncode == 3
+
+    def test_say_without_a_model_says_what_is_wanted(self, voice):
+        needs("sherpa_onnx")
+        done = voice("say", "x", "--backend", "sherpa", "--no-play", "-o", os.devnull)
+        assert done.returncode == 2
+        assert "--model FOLDER" in done.stderr
+
+    def test_voices(self, voice, model):
+        done = voice("voices", "--backend", "sherpa", VOICE_MODEL=str(model))
+        assert done.stdout == "0\ten-us\n"

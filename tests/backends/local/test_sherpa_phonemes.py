@@ -1,0 +1,78 @@
+"""Text to phonemes, by the embedded voice: what the models read where they have no lexicon."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.threads import in_thread
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.local.espeak import EspeakBackend
+from voice_cli.backends.local.espeak_phonemes import ENDS, phonemes
+from voice_cli.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello.", ["həlˈoʊ."]),
+        ("Hello", ["həlˈoʊ."]),
+        ("Hello, you. Fine! Is it?", ["həlˈoʊ, juː.", "fˈaɪn!", "ɪz ɪt?"]),
+        ("Dr. Smith: hello", ["dˈɑːktɚ smˈɪθ: həlˈoʊ."]),
+        ("“Hello.” Fine…", ["həlˈoʊ.", "fˈaɪn."]),
+        ("...", []),
+        (" ", []),
+    ],
+)
+def test_english(text, expected):
+    assert phonemes(text, "en-us") == expected
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "count"), [("cmn", "你好。我是人！", 2), ("hi", "नमस्ते। आप कैसे हैं?", 2), ("de", "Ja, Müller?", 1)]
+)
+def test_other_marks_and_languages(voice, text, count):
+    said = phonemes(text, voice)
+    assert len(said) == count
+    assert all(sentence[-1] in ENDS for sentence in said)
+
+
+def test_a_switch_of_language_leaves_no_trace():
+    assert "(" not in "".join(phonemes("你好 hello 你好", "cmn"))
+
+
+def test_it_is_decomposed_as_the_models_symbols_are():
+    said = "".join(phonemes("São João não.", "pt"))
+    assert said == unicodedata.normalize("NFD", said)
+
+
+def test_an_unknown_voice():
+    with pytest.raises(UsageError, match="no voice"):
+        phonemes("Hello.", "xx-none")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text(text):
+    for sentence in phonemes(text, "en-us"):
+        assert sentence.strip()
+
+
+def test_what_a_stopped_speech_had_read_ahead_is_not_said():
+    backend = EspeakBackend()
+    stream = iter(backend.synthesize(SpeechRequest("One two three. " * 5000)))
+    next(stream)
+    stream.close()
+    assert phonemes("Hello.", "en-us") == ["həlˈoʊ."]
+    backend.close()
+
+
+def test_beside_the_voice_that_speaks():
+    backend = EspeakBackend()
+    alone = b"".join(backend.synthesize(SpeechRequest("One two three.")))
+    stream = backend.synthesize(SpeechRequest("One two three. " * 20))
+    said = in_thread(lambda: phonemes("Hello.", "de"))
+    assert len(b"".join(stream)) > 10 * len(alone)
+    assert len(said()) == 1
+    backend.close()

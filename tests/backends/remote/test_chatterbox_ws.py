@@ -1,0 +1,593 @@
+"""The Chatterbox document's server, with its habits, and one like ours: a text that is whole, and one that arrives."""
+
+import base64
+import struct
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.streams import collect
+from support.threads import WAIT, happened, in_thread
+from support.ws import WsServer
+from support.ws_chatterbox import (
+    RATE,
+    DocumentServer,
+    FlushingServer,
+    floats_of,
+    halves,
+    mulaw_of,
+    pcm_of,
+)
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.chatterbox_ws import ChatterboxWsBackend
+from voice_cli.codecs import open_decoder
+from voice_cli.errors import AuthenticationError, Interrupted, RateLimitError, ServerError, TruncatedAudio
+from voice_cli.pcm import g711 as mulaw
+from voice_cli.protocol.chatterbox import Gathering
+
+ANN = SpeechRequest("", voice="ann")
+PIECES = ["Well, hello there, Ann.", "Dr. Smith is in his room.", "Yes.", "And so on, and so forth", "你好。"]
+
+
+@pytest.fixture
+def talk():
+    """Start a server that does this with a client, and give it with a backend for it."""
+    opened = []
+
+    def start(handle, **options):
+        server = WsServer(handle)
+        backend = ChatterboxWsBackend(server.url, **options)
+        opened.extend((backend, server))
+        return server, backend
+
+    yield start
+    for one in opened:
+        one.close()
+    assert not [error for one in opened for error in getattr(one, "errors", [])]
+
+
+def decoded(stream):
+    """Read a stream to its end, as the player does: format, s16le."""
+    sound = b"".join(stream)
+    _, decoder = open_decoder(stream.announced, stream.expected, sound, final=True)
+    chunks = [*decoder.decode(sound), *decoder.flush()]
+    return chunks[0].format, b"".join(chunk.data for chunk in chunks)
+
+
+def say(conversation, *pieces):
+    """Say the pieces, and that they are all, on a thread of its own; the function that is given waits for it."""
+
+    def work():
+        for piece in pieces:
+            if not conversation.say(piece):
+                return False
+        conversation.finish()
+        return True
+
+    return in_thread(work)
+
+
+# A text that is whole.
+
+
+def test_the_documents_wav_with_a_header_a_message_is_one_sound(talk):
+    server, backend = talk(DocumentServer(), preset="fast")
+    stream = backend.synthesize(SpeechRequest("Hello there", voice="ann", speed=1.5))
+    assert decoded(stream) == (AudioFormat(RATE, 1), pcm_of("Hello there"))
+    assert server.client().said == [
+        {"text": "Hello there", "output_format": "pcm", "voice_id": "ann", "preset": "fast", "speed": 1.5}
+    ]
+    assert floats_of("x").startswith(b"RIFF")
+
+
+def test_pcm_in_odd_pieces_is_what_it_was(talk):
+    _, backend = talk(FlushingServer(cut=333))
+    stream = backend.synthesize(SpeechRequest("Hello there"))
+    assert collect(stream) == (pcm_of("Hello there"), None)
+    assert stream.announced == Encoding("pcm", AudioFormat(RATE, 1))
+
+
+def test_mulaw_is_decoded(talk):
+    def handle(client):
+        client.hear()
+        for data in (b"\x80\x00", b"\xff"):
+            client.say({"audio": base64.b64encode(data).decode(), "format": "mulaw", "sample_rate": 8000})
+        client.say({"audio": None, "is_final": True})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    stream = backend.synthesize(ANN._replace(text="x"))
+    assert decoded(stream) == (AudioFormat(8000, 1), struct.pack("<3h", 32124, -32124, 0))
+
+
+def test_the_requests_preset_goes_before_the_profiles(talk):
+    server, backend = talk(FlushingServer(), preset="fast")
+    collect(backend.synthesize(SpeechRequest("x", preset="expressive")))
+    assert server.client().said[0]["preset"] == "expressive"
+
+
+def test_what_was_not_said_is_not_sent(talk):
+    server, backend = talk(FlushingServer())
+    collect(backend.synthesize(SpeechRequest("x")))
+    assert server.client().said == [{"text": "x", "output_format": "pcm"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        ({"error": "Voice not found: ann"}, ServerError, "Voice not found: ann"),
+        ({"type": "error", "error": "Voice not found"}, ServerError, "Voice not found"),
+        ({"error": {"message": "no\u001b[31m\nno"}}, ServerError, "no [31m no"),
+        ({"type": "error"}, ServerError, "does not say why"),
+        ({"error": "too many", "code": "rate_limit_exceeded"}, RateLimitError, "too many"),
+        ({"error": "no key", "code": "invalid_api_key"}, AuthenticationError, "no key"),
+    ],
+)
+def test_an_error_in_either_shape(talk, answer, kind, told):
+    def handle(client):
+        client.hear()
+        client.say(answer)
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(ANN._replace(text="x")))
+    assert sound == b""
+    assert type(error) is kind
+    assert told in error.message
+
+
+def test_the_documents_own_complaint(talk):
+    _, backend = talk(DocumentServer())
+    _, error = collect(backend.synthesize(SpeechRequest("no voice")))
+    assert isinstance(error, ServerError)
+    assert "Missing text or voice_id" in error.message
+
+
+def test_an_error_in_the_middle_is_a_truncation(talk):
+    def handle(client):
+        client.hear()
+        client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.say({"error": "out of memory"})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(ANN._replace(text="x")))
+    assert sound == b"\0\0\0"
+    assert isinstance(error, TruncatedAudio)
+    assert "out of memory" in error.message
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_close_without_the_last_message_is_no_end(talk, sent):
+    def handle(client):
+        client.hear()
+        if sent:
+            client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.close(1000)
+
+    _, backend = talk(handle)
+    _, error = collect(backend.synthesize(ANN._replace(text="x")))
+    assert type(error) is (TruncatedAudio if sent else ServerError)
+    assert "ended without saying all" in error.message
+
+
+def test_a_format_that_is_not_played(talk):
+    def handle(client):
+        client.hear()
+        client.say({"audio": "AAAA", "format": "speex", "sample_rate": 24_000})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    _, error = collect(backend.synthesize(ANN._replace(text="x")))
+    assert isinstance(error, ServerError)
+    assert "'speex'" in error.message
+
+
+def test_a_format_that_changes_in_the_middle(talk):
+    def handle(client):
+        client.hear()
+        for rate in (24_000, 16_000):
+            client.say({"audio": "AAAA", "format": "pcm", "sample_rate": rate})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(ANN._replace(text="x")))
+    assert sound == b"\0\0\0"
+    assert isinstance(error, TruncatedAudio)
+    assert "changes the sound's format" in error.message
+
+
+def test_what_is_passed_over(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "pong"})
+        client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.say({"type": "metrics", "x": [1]})
+        client.say({"is_final": True})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    assert collect(backend.synthesize(ANN._replace(text="x"))) == (b"\0\0\0", None)
+
+
+def test_cancel_is_told_before_the_connection_is_closed(talk):
+    heard = threading.Event()
+
+    def handle(client):
+        client.hear()
+        client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        if client.hear() == {"type": "cancel"}:
+            heard.set()
+
+    _, backend = talk(handle)
+    stream = backend.synthesize(ANN._replace(text="x"))
+    next(iter(stream))
+    stream.cancel()
+    happened(heard)
+
+
+def test_the_voices_are_asked_for_as_openais(talk):
+    server = WsServer(FlushingServer(), pages={"/v1/audio/voices": {"voices": [{"id": "ann", "name": "Ann"}]}})
+    backend = ChatterboxWsBackend(server.url, api_key="sk-1")
+    assert [voice.id for voice in backend.voices()] == ["ann"]
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-1"
+    server.close()
+
+
+def test_a_server_that_lists_no_voices(talk):
+    _, backend = talk(DocumentServer())
+    with pytest.raises(ServerError):
+        backend.voices()
+
+
+# A text that arrives.
+
+
+def test_each_piece_is_a_stream_of_its_own(talk):
+    server, backend = talk(FlushingServer(), preset="fast")
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, *PIECES)
+    streams = [(collect(stream), stream.pieces) for stream in conversation]
+    assert said()
+    assert streams == [((pcm_of(piece), None), 1) for piece in PIECES]
+    assert server.client().path == "/ws/synthesize-stream"
+    assert server.client().said == [
+        {"type": "init", "voice_id": "ann", "preset": "fast", "output_format": "pcm"},
+        *({"type": "text", "content": f"{piece} ", "flush": True} for piece in PIECES),
+        {"type": "end"},
+    ]
+
+
+def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
+    _, backend = talk(FlushingServer())
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    streams = iter(conversation)
+    assert conversation.waits_for_text
+    for piece in PIECES:
+        assert conversation.say(piece)
+        assert collect(next(streams)) == (pcm_of(piece), None)
+        assert conversation.waits_for_text
+    conversation.finish()
+    assert list(streams) == []
+    assert not conversation.waits_for_text
+
+
+def spoken_by_the_document(pieces):
+    """Give what the document's server speaks as one of what it is sent: texts, and of how many pieces each is."""
+    gathering = Gathering()
+    spoken, held = [], []
+    for piece in pieces:
+        held.append(piece)
+        if gathering.add(f"{piece} "):
+            spoken.append((" ".join(held), len(held)))
+            held = []
+    return spoken + ([(" ".join(held), len(held))] if held else [])
+
+
+def test_the_documents_server_says_nothing_of_the_text_and_still_it_is_known(talk):
+    server, backend = talk(DocumentServer())
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, *PIECES)
+    streams = [(collect(stream), stream.pieces, stream.announced) for stream in conversation]
+    assert said()
+    expected = spoken_by_the_document(PIECES)
+    assert [count for _, count in expected] == [1, 1, 2, 1]
+    telephone = Encoding("pcm", AudioFormat(8000, 1))
+    for (sound, pieces, announced), (text, count) in zip(streams, expected, strict=True):
+        assert pieces == count
+        assert announced == telephone
+        assert sound == (b"".join(mulaw.decode(mulaw_of(half)) for half in halves(text)), None)
+    assert "flush" not in server.client().said[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    pieces=st.lists(
+        st.text("abc ,.?!:你é", min_size=1, max_size=40).map(str.strip).filter(bool), min_size=1, max_size=6
+    )
+)
+def test_no_piece_is_lost_whatever_the_text(pieces):
+    for handle in (DocumentServer(), FlushingServer()):
+        with WsServer(handle) as server:
+            backend = ChatterboxWsBackend(server.url)
+            conversation = backend.open_text_stream(ANN, ahead=1)
+            said = say(conversation, *pieces)
+            streams = [(collect(stream)[1], stream.pieces) for stream in conversation]
+            assert said()
+            backend.close()
+            assert [error for error, _ in streams] == [None] * len(streams)
+            assert sum(count for _, count in streams) == len(pieces)
+            contents = [m["content"] for m in server.client().said if m["type"] == "text"]
+            assert "".join(contents) == "".join(f"{piece} " for piece in pieces)
+
+
+def test_a_server_that_speaks_several_pieces_as_one(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        texts = [client.hear()["content"], client.hear()["content"]]
+        client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": sum(map(len, texts))})
+        client.hear()
+        client.say({"type": "complete"})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "One.", "Two.")
+    (stream,) = conversation
+    assert said()
+    assert stream.pieces == 2
+
+
+def test_a_server_that_speaks_a_piece_as_several(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        length = len(client.hear()["content"])
+        for text_end in (4, length - 1):  # white space at the end may not count
+            client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+            client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": text_end})
+        client.hear()
+        client.say({"type": "audio", "audio": "AQEB", "format": "pcm", "sample_rate": 24_000})
+        client.say({"type": "complete"})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "One. Two.")
+    streams = [(collect(stream), stream.pieces) for stream in conversation]
+    assert said()
+    assert streams == [((b"\0" * 6, None), 1), ((b"\1" * 3, None), 0)]
+
+
+def test_pieces_without_sound_go_to_the_next(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        first, second = len(client.hear()["content"]), len(client.hear()["content"])
+        client.say({"type": "sentence_complete", "chunks_in_sentence": 0, "text_end": first})
+        client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": first + second})
+        client.hear()
+        client.say({"type": "complete"})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "…!", "Two.")
+    (stream,) = conversation
+    assert said()
+    assert stream.pieces == 2
+
+
+def test_a_server_without_a_streaming_model_sends_no_sound_at_all_and_says_complete(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "voice_id": "ann"})
+        while client.hear()["type"] != "end":
+            client.say({"type": "sentence_complete", "chunks_in_sentence": 0})
+        client.say({"type": "complete", "total_chunks": 0})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "Well, hello there, Ann.")
+    with pytest.raises(ServerError, match="no audio"):
+        list(conversation)
+    assert said()
+
+
+def test_a_voice_that_is_not_there_is_told_before_there_is_text(talk):
+    _, backend = talk(DocumentServer())
+    conversation = backend.open_text_stream(SpeechRequest(""), ahead=1)
+    with pytest.raises(ServerError, match="Missing voice_id"):
+        next(iter(conversation))
+    assert not conversation.say("Hello.")
+    conversation.finish()
+
+
+def test_an_error_between_two_pieces_and_one_within(talk):
+    def fail(text):
+        if "Smith" in text:
+            raise RuntimeError("out of memory")
+
+    _, backend = talk(DocumentServer(fail))
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, *PIECES)
+    streams = iter(conversation)
+    assert collect(next(streams))[1] is None
+    with pytest.raises(ServerError, match="out of memory"):
+        next(streams)
+    assert said() in (True, False)
+
+
+def test_a_connection_that_breaks_within_a_piece(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        client.hear()
+        client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
+        client.hear()
+        client.cut()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    assert conversation.say("One.")
+    stream = next(iter(conversation))
+    chunks = iter(stream)
+    assert next(chunks) == b"\0\0\0"
+    conversation.say("Two.")
+    assert isinstance(collect(chunks)[1], TruncatedAudio)
+    assert not conversation.waits_for_text
+
+
+def test_a_server_that_completes_before_the_end(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        client.hear()
+        client.say({"type": "complete"})
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    conversation.say("One.")
+    with pytest.raises(ServerError, match="ended before the text did"):
+        next(iter(conversation))
+
+
+def test_it_does_not_get_ahead_of_the_server(talk):
+    go = threading.Semaphore(0)
+    spoken = []
+
+    def before(text):
+        spoken.append(text)
+        assert go.acquire(timeout=WAIT)
+
+    server, backend = talk(FlushingServer(before))
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "One.", "Two.", "Three.", "Four.")
+    streams = iter(conversation)
+    for index in range(4):
+        go.release()
+        assert collect(next(streams))[1] is None
+        contents = [message["content"] for message in server.client().said if message["type"] == "text"]
+        assert len(contents) <= index + 3
+    assert said()
+    assert list(streams) == []
+    assert spoken == ["One.", "Two.", "Three.", "Four."]
+
+
+def test_utterances_that_nobody_takes_hold_the_server_back(talk):
+    """The text is not taken to its end while nobody listens."""
+    taken = []
+
+    def texts():
+        for number in range(200):
+            taken.append(number)
+            yield f"Number {number}."
+
+    _, backend = talk(FlushingServer())
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, *texts())
+    streams = iter(conversation)
+    first = next(streams)
+    assert collect(first)[1] is None
+    assert len(backend._links) == 1
+    link = next(iter(backend._links))
+    with link._changed:
+        assert link._changed.wait_for(lambda: len(link._row) == 4, WAIT)
+    assert sum(1 for stream in streams if collect(stream)[1] is None) == 199
+    assert said()
+
+
+def test_silence_counts_only_while_something_is_owed(talk):
+    _, backend = talk(FlushingServer(), timeout=0.2)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    streams = iter(conversation)
+    conversation.say("One.")
+    assert collect(next(streams))[1] is None
+    pause = threading.Event()
+    assert not pause.wait(0.5)  # longer than the server may be silent: time itself is what is looked at
+    conversation.say("Two.")
+    assert collect(next(streams))[1] is None
+    conversation.finish()
+    assert list(streams) == []
+
+
+def test_silence_of_a_server_that_owes(talk):
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        client.wait_until_gone()
+
+    _, backend = talk(handle, timeout=0.2)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    conversation.say("One.")
+    conversation.finish()
+    with pytest.raises(Exception, match=r"did not answer within 0.2 s"):
+        next(iter(conversation))
+
+
+def test_a_text_that_never_came(talk):
+    for handle in (DocumentServer(), FlushingServer()):
+        _, backend = talk(handle)
+        conversation = backend.open_text_stream(ANN, ahead=1)
+        conversation.finish()
+        assert list(conversation) == []
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_cancel_wakes_who_says_and_who_hears(talk, heard):
+    waits = threading.Event()
+
+    def before(text):
+        if text == "Two.":
+            waits.wait(WAIT)
+
+    server, backend = talk(FlushingServer(before))
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    said = say(conversation, "One.", "Two.", "Three.", "Four.", "Five.")
+    streams = iter(conversation)
+    for _ in range(heard):
+        assert collect(next(streams))[1] is None
+    ended = in_thread(lambda: [collect(stream) for stream in streams])
+    server.client()
+    conversation.cancel()
+    result = ended()
+    assert isinstance(result, Interrupted) or isinstance(result[-1][1], Interrupted)
+    assert said() is False
+    waits.set()
+    happened(server.client().left)
+
+
+def test_a_stream_of_a_conversation_that_is_given_up_ends_it(talk):
+    server, backend = talk(FlushingServer())
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    conversation.say("One. " * 100)
+    chunks = iter(next(iter(conversation)))
+    next(chunks)
+    chunks.close()
+    assert not conversation.say("Two.")
+    happened(server.client().left)
+
+
+def test_a_heartbeat_keeps_a_session_that_has_nothing_to_say(talk, monkeypatch):
+    monkeypatch.setattr("voice_cli.backends.remote.ws_link.BEAT_SECONDS", 0.05)
+    beat = threading.Event()
+
+    def handle(client):
+        client.hear()
+        client.say({"type": "ready", "flush": True})
+        assert client.hear() == {"type": "text", "content": ""}
+        beat.set()
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    happened(beat)
+    conversation.cancel()

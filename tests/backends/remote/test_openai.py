@@ -1,0 +1,77 @@
+"""The SDK's backend, the SDK itself included, on real sockets: what it alone does.
+
+What it has to do as the light backend does is in test_openai_servers.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from support.environment import cleaned
+from support.server import Answer, SpeechServer
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.openai import OpenAIBackend
+from voice_cli.errors import ConfigError
+from voice_cli.protocol import openai as wire
+
+HELLO = SpeechRequest("Hello")
+BODY = bytes(range(256)) * 40
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
+
+
+def body_of(stream):
+    return b"".join(stream)
+
+
+def test_a_key_that_is_missing_is_a_mistake_in_the_config():
+    with pytest.raises(ConfigError, match="SDK cannot start"):
+        OpenAIBackend("http://127.0.0.1:1/v1")
+
+
+def test_the_sdks_own_variables_are_used_where_nothing_is_named(monkeypatch):
+    with SpeechServer(Answer(BODY)) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        backend = OpenAIBackend()
+        assert body_of(backend.synthesize(HELLO)) == BODY
+        backend.close()
+        assert server.requests[0].headers["authorization"] == "Bearer sk-env"
+
+
+@pytest.mark.parametrize("named", ["by the profile", "by the environment"])
+def test_azure_has_its_own_address_and_header(monkeypatch, named):
+    """Through a proxy of the tests' own: nobody resolves the name."""
+    with SpeechServer(Answer(BODY)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("OPENAI_API_VERSION", "2025-03-01-preview")
+        url = "http://me.openai.azure.com"
+        if named == "by the environment":
+            monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", url)
+        backend = OpenAIBackend(url if named == "by the profile" else None, api_key="azure-key")
+        assert body_of(backend.synthesize(SpeechRequest("x", model="my-tts"))) == BODY
+        backend.close()
+        (request,) = proxy.requests
+    assert request.path.startswith(f"{url}/openai/deployments/my-tts/audio/speech?api-version=2025-03-01")
+    assert request.headers["api-key"] == "azure-key"
+
+
+def test_azure_without_its_version_is_a_mistake_in_the_config():
+    with pytest.raises(ConfigError, match="SDK cannot start"):
+        OpenAIBackend("https://me.openai.azure.com", api_key="azure-key")
+
+
+def test_its_voices_are_openais():
+    backend = OpenAIBackend("http://127.0.0.1:1/v1", api_key="sk-1")
+    assert [voice.id for voice in backend.voices()] == list(wire.VOICES)
+    backend.close()
+
+
+def test_the_sdk_is_loaded_only_when_it_is_chosen():
+    program = "import sys, voice_cli.backends.remote.openai; print('openai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

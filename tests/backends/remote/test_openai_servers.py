@@ -1,0 +1,328 @@
+"""What both backends do that talk to a server of OpenAI's protocol: the light one and the SDK's, on real sockets."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from support.environment import cleaned
+from support.server import Answer, SpeechServer
+from support.threads import happened, in_thread
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.http import HttpBackend
+from voice_cli.backends.remote.openai import OpenAIBackend
+from voice_cli.errors import (
+    AuthenticationError,
+    ConfigError,
+    Interrupted,
+    NetworkError,
+    RateLimitError,
+    ServerError,
+    TruncatedAudio,
+)
+from voice_cli.protocol import openai as wire
+
+HELLO = SpeechRequest("Hello")
+BODY = bytes(range(256)) * 40
+CANCEL_SECONDS = 0.1
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
+
+
+@pytest.fixture(params=[HttpBackend, OpenAIBackend], ids=lambda kind: kind.name)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def talk(kind):
+    """Start a server with an answer, and give it with a backend for it."""
+    opened = []
+
+    def start(answer, **options):
+        server = SpeechServer(answer)
+        backend = kind(server.url, api_key="sk-1", **options)
+        opened.extend((backend, server))
+        return server, backend
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def body_of(stream):
+    return b"".join(stream)
+
+
+# The request.
+
+
+def test_the_request_is_openais(talk):
+    server, backend = talk(Answer(b"xx"))
+    request = SpeechRequest(
+        "Grüß Gott \U0001f600", voice="af_bella", model="kokoro", codec="mp3", speed=1.5, instructions="slowly"
+    )
+    assert body_of(backend.synthesize(request)) == b"xx"
+    (got,) = server.requests
+    assert (got.method, got.path) == ("POST", "/v1/audio/speech")
+    assert got.headers["authorization"] == "Bearer sk-1"
+    assert got.headers["content-type"] == "application/json"
+    assert got.json == {
+        "input": "Grüß Gott \U0001f600",
+        "model": "kokoro",
+        "voice": "af_bella",
+        "response_format": "mp3",
+        "speed": 1.5,
+        "instructions": "slowly",
+    }
+
+
+def test_what_is_not_said_is_left_out_and_what_must_be_there_has_a_default(talk):
+    server, backend = talk(Answer(b"xx"))
+    body_of(backend.synthesize(HELLO))
+    assert server.requests[0].json == {
+        "input": "Hello",
+        "model": wire.DEFAULT_MODEL,
+        "voice": wire.DEFAULT_VOICE,
+        "response_format": "pcm",
+    }
+
+
+def test_the_settings_of_engines_are_not_sent(talk):
+    server, backend = talk(Answer(b"xx"))
+    body_of(backend.synthesize(HELLO._replace(preset="fast", steps=5, cfg_scale=1.5)))
+    assert set(server.requests[0].json) == {"input", "model", "voice", "response_format"}
+
+
+@pytest.mark.parametrize("key", ["sk-1\n", "sk\r\nX-Evil: 1", "sk-1\0", "schlüssel", "sk-\u2026"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(kind, key):
+    with pytest.raises(ConfigError) as caught:
+        kind("http://localhost/v1", api_key=key)
+    assert key.strip() not in f"{caught.value.message} {caught.value.hint} {caught.value!r}"
+
+
+# The answer.
+
+
+@pytest.mark.parametrize("how", ["chunked", "sized", "until the end"])
+@pytest.mark.parametrize("chunk", [1, 999, 10**9])
+def test_the_body_comes_as_it_was_sent(talk, how, chunk):
+    body = BODY[:600] if chunk == 1 else BODY
+    _, backend = talk(Answer(body, chunk=chunk, chunked=how == "chunked", close_delimited=how == "until the end"))
+    chunks = list(backend.synthesize(HELLO))
+    assert b"".join(chunks) == body
+    assert all(chunks)
+
+
+def test_chunks_come_as_they_are_sent_and_not_at_the_end(talk):
+    _, backend = talk(Answer(BODY, chunk=100, stall_after=100))
+    chunks = iter(backend.synthesize(HELLO))
+    assert next(chunks) == BODY[:100]
+    chunks.close()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "announced"),
+    [
+        ("audio/mpeg", Encoding("mp3")),
+        ("audio/pcm;rate=16000;channels=2", Encoding("pcm", AudioFormat(16_000, 2))),
+        ("application/octet-stream", Encoding(None)),
+        (None, Encoding(None)),
+    ],
+)
+def test_what_the_server_says_of_it_is_known_before_the_first_chunk(talk, content_type, announced):
+    _, backend = talk(Answer(b"xx", content_type))
+    stream = backend.synthesize(SpeechRequest("x", codec="opus"))
+    assert stream.expected == Encoding("opus", AudioFormat(48_000, 1))
+    chunks = iter(stream)
+    next(chunks)
+    assert stream.announced.codec == announced.codec
+    if announced.format is not None:
+        assert stream.announced == announced
+    chunks.close()
+
+
+def test_when_it_came(talk):
+    _, backend = talk(Answer(BODY, first_byte=0.05))
+    before = time.monotonic()
+    stream = backend.synthesize(HELLO)
+    body_of(stream)
+    sent, first, last = (stream.timestamps[name] for name in ("request_sent", "first_byte", "last_byte"))
+    assert before <= sent
+    assert sent + 0.045 <= first <= last <= time.monotonic()
+
+
+def test_the_connection_is_kept_between_requests(talk):
+    server, backend = talk(Answer(BODY))
+    for _ in range(3):
+        assert body_of(backend.synthesize(HELLO)) == BODY
+    assert server.connections == 1
+
+
+# How it fails.
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, ServerError),
+        (401, AuthenticationError),
+        (402, RateLimitError),
+        (403, AuthenticationError),
+        (404, ServerError),
+        (422, ServerError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (503, ServerError),
+    ],
+)
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_refusal_is_an_error_with_the_servers_words_and_is_not_tried_again(talk, status, error, chunked):
+    body = b'{"error": {"message": "that will not do"}}'
+    server, backend = talk(Answer(body, "application/json", status=status, chunked=chunked))
+    with pytest.raises(error, match="that will not do") as caught:
+        body_of(backend.synthesize(HELLO))
+    assert str(status) in caught.value.message
+    assert type(caught.value) is error
+    assert len(server.requests) == 1
+
+
+def test_how_long_to_wait_is_handed_on(talk):
+    _, backend = talk(Answer(b"", status=429, headers={"Retry-After": "17"}))
+    with pytest.raises(RateLimitError) as caught:
+        body_of(backend.synthesize(HELLO))
+    assert "17 s" in caught.value.hint
+
+
+def test_a_backend_that_was_refused_can_be_asked_again(talk):
+    answers = iter([Answer(b"{}", status=401), Answer(BODY)])
+    _, backend = talk(lambda _request: next(answers))
+    with pytest.raises(AuthenticationError):
+        body_of(backend.synthesize(HELLO))
+    assert body_of(backend.synthesize(HELLO)) == BODY
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_connection_that_breaks_in_the_middle_is_truncation(talk, chunked):
+    _, backend = talk(Answer(BODY, die_after=1000, chunk=100, chunked=chunked))
+    stream = backend.synthesize(HELLO)
+    chunks = []
+    with pytest.raises(TruncatedAudio, match="after 1000 bytes"):
+        chunks.extend(stream)
+    assert b"".join(chunks) == BODY[:1000], "all that came is given before the error"
+    assert "last_byte" in stream.timestamps
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_connection_that_breaks_before_the_first_byte_is_a_network_error(talk, chunked):
+    _, backend = talk(Answer(BODY, die_after=0, chunked=chunked))
+    with pytest.raises(NetworkError):
+        body_of(backend.synthesize(HELLO))
+
+
+def test_a_server_that_is_not_there(talk):
+    server, backend = talk(Answer(BODY))
+    server.close()
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1"):
+        body_of(backend.synthesize(HELLO))
+
+
+def test_silence_before_the_first_byte_and_in_the_middle(talk):
+    answers = iter([Answer(BODY, first_byte=60), Answer(BODY, stall_after=1000)])
+    _, backend = talk(lambda _request: next(answers), timeout=0.2)
+    with pytest.raises(NetworkError, match="did not answer"):
+        body_of(backend.synthesize(HELLO))
+    with pytest.raises(TruncatedAudio):
+        body_of(backend.synthesize(HELLO))
+
+
+def test_an_empty_body_is_no_chunk(talk):
+    _, backend = talk(Answer(b""))
+    assert list(backend.synthesize(HELLO)) == []
+
+
+# Cancel, and being left.
+
+
+@contextmanager
+def waiting(kind, situation):
+    """Give a stream that somebody iterates over and that is in that situation, its server, and the join."""
+    reached = threading.Event()
+
+    def respond(_request):
+        if situation == "waiting":
+            reached.set()
+            return Answer(BODY, first_byte=60)
+        return Answer(BODY, stall_after=1000)
+
+    with SpeechServer(respond) as server:
+        backend = kind(server.url, api_key="sk-1")
+        stream = backend.synthesize(HELLO)
+
+        def iterate():
+            for _ in stream:
+                reached.set()
+
+        result = in_thread(iterate)
+        happened(reached)
+        yield stream, server, result
+        backend.close()
+
+
+@pytest.mark.parametrize("situation", ["waiting", "reading"])
+def test_cancel_ends_a_wait_at_once_and_closes_the_connection(kind, situation):
+    times = []
+    for _ in range(3):  # the best of three: another process may take this one's turn
+        with waiting(kind, situation) as (stream, server, result):
+            began = time.monotonic()
+            stream.cancel()
+            assert isinstance(result(), Interrupted)
+            times.append(time.monotonic() - began)
+            happened(server.client_left)
+            stream.cancel()
+        if times[-1] < CANCEL_SECONDS:
+            break
+    assert min(times) < CANCEL_SECONDS
+
+
+def test_cancel_before_the_iteration_ends_it_when_it_begins(talk):
+    _, backend = talk(Answer(BODY, first_byte=60))
+    stream = backend.synthesize(HELLO)
+    stream.cancel()
+    stream.cancel()
+    with pytest.raises(Interrupted):
+        next(iter(stream))
+
+
+def test_cancel_between_two_chunks_gives_no_more(talk):
+    server, backend = talk(Answer(BODY, stall_after=1000))
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    next(chunks)
+    stream.cancel()
+    with pytest.raises(Interrupted):
+        list(chunks)
+    happened(server.client_left)
+
+
+def test_cancel_after_the_end_changes_nothing(talk):
+    _, backend = talk(Answer(BODY))
+    stream = backend.synthesize(HELLO)
+    assert body_of(stream) == BODY
+    stream.cancel()
+    assert body_of(backend.synthesize(HELLO)) == BODY
+
+
+def test_an_abandoned_iterator_lets_go_of_the_connection(talk):
+    answers = iter([Answer(BODY, stall_after=1000), Answer(BODY)])
+    server, backend = talk(lambda _request: next(answers))
+    chunks = iter(backend.synthesize(HELLO))
+    next(chunks)
+    chunks.close()
+    happened(server.client_left)
+    assert body_of(backend.synthesize(HELLO)) == BODY

@@ -1,0 +1,724 @@
+"""What the backends over WebSockets share, on real sockets: addresses, keys, and every way in which it can go wrong."""
+
+import base64
+import contextlib
+import gc
+import os
+import select
+import socket
+import sys
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from support.environment import cleaned
+from support.streams import collect
+from support.threads import WAIT, happened, in_thread
+from support.tls import certificate
+from support.ws import WsServer
+from voice_cli.backends import open_backend
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.errors import (
+    AuthenticationError,
+    ConfigError,
+    EngineError,
+    Interrupted,
+    NetworkError,
+    RateLimitError,
+    ServerError,
+    TruncatedAudio,
+)
+
+HELLO = SpeechRequest("Hello", voice="ann")
+PIECE = bytes(range(256)) * 4
+
+PATHS = {
+    "chatterbox-ws": "/ws/synthesize",
+    "vibevoice-ws": "/stream?text=Hello&voice=ann",
+    "omni-ws": "/v1/audio/speech/stream",
+}
+NAMES = list(PATHS)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def talk(name):
+    """Start a server that does this with a client, and give it with a backend for it."""
+    opened = []
+
+    def start(handle, *, options=None, **more):
+        server = WsServer(handle, **more)
+        backend = open_backend(name, base_url=server.url, **(options or {}))
+        opened.extend((backend, server))
+        return server, backend
+
+    yield start
+    for one in opened:
+        one.close()
+    assert not [error for one in opened for error in getattr(one, "errors", [])]
+
+
+def hear_request(client):
+    """Hear what a client says before it waits."""
+    if "/ws/" in client.path:
+        client.hear()
+    elif "/v1/" in client.path:
+        while client.hear()["type"] != "input.done":
+            pass
+
+
+def send_sound(client, sound=PIECE):
+    """Send sound as the protocol does that the client speaks."""
+    if "/ws/" in client.path:
+        encoded = base64.b64encode(sound).decode()
+        client.say({"audio": encoded, "is_final": False, "format": "pcm", "sample_rate": 24_000})
+        return
+    if "/v1/" in client.path and not hasattr(client, "begun"):
+        client.begun = True
+        client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000, "sentence_text": "Hello"})
+    client.send(sound)
+
+
+def end_well(client):
+    if "/ws/" in client.path:
+        client.say({"audio": None, "is_final": True, "total_ms": 1})
+    elif "/v1/" in client.path:
+        client.say({"type": "audio.done", "total_bytes": None, "error": False})
+        client.say({"type": "session.done", "utterance_index": 0, "total_sentences": 1})
+    else:
+        client.close()
+        return
+    client.wait_until_gone()
+
+
+def speak(client):
+    hear_request(client)
+    for _ in range(3):
+        send_sound(client)
+    end_well(client)
+
+
+# The address and the key.
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+@pytest.mark.parametrize(("tail", "root"), [("", ""), ("/", ""), ("/v1", ""), ("/v1/", ""), ("/tts", "/tts")])
+def test_an_address_ends_with_the_servers_root(talk, name, scheme, tail, root):
+    server, _ = talk(speak)
+    backend = open_backend(name, base_url=f"{scheme}://127.0.0.1:{server.port}{tail}")
+    assert collect(backend.synthesize(HELLO)) == (PIECE * 3, None)
+    backend.close()
+    assert server.client().path == root + PATHS[name]
+    assert backend.where == f"127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "host:8000", "", "ws://", "ws://h:99999", "ws://h:x", "ws://[::1", "ws://h?a=b", "ws://h\n/"]
+)
+def test_what_is_no_address_is_a_mistake_in_the_config(name, url):
+    with pytest.raises(ConfigError, match="no address of a server"):
+        open_backend(name, base_url=url)
+
+
+def test_an_address_is_wanted(name):
+    with pytest.raises(ConfigError, match="wants a base_url"):
+        open_backend(name)
+
+
+def test_credentials_in_an_address_that_is_refused_are_not_shown(name):
+    with pytest.raises(ConfigError) as caught:
+        open_backend(name, base_url="ftp://user:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+def test_credentials_in_the_address_are_never_named(name):
+    backend = open_backend(name, base_url="ws://user:secret@127.0.0.1:1")
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "secret" not in error.message
+    assert backend.where == "127.0.0.1:1"
+
+
+def test_the_key_goes_with_the_request(talk):
+    server, backend = talk(speak, options={"api_key": "sk-1"})
+    collect(backend.synthesize(HELLO))
+    headers = server.client().headers
+    assert headers["Authorization"] == "Bearer sk-1"
+    assert headers["User-Agent"].startswith("voice/")
+
+
+def test_without_a_key_there_is_no_word_of_one(talk):
+    server, backend = talk(speak)
+    collect(backend.synthesize(HELLO))
+    assert "Authorization" not in server.client().headers
+
+
+def test_a_key_that_no_header_can_carry(name):
+    with pytest.raises(ConfigError) as caught:
+        open_backend(name, base_url="ws://host", api_key="sk-1\n")
+    assert "sk-1" not in str(caught.value)
+
+
+def test_without_the_package_it_says_what_installs_it(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
+    with pytest.raises(EngineError, match="needs the package websockets") as caught:
+        open_backend(name, base_url="ws://host")
+    assert caught.value.hint == 'pip install "voice-cli[ws]"'
+
+
+def test_half_a_character_is_sent_as_a_question_mark(talk, name):
+    server, backend = talk(speak)
+    assert collect(backend.synthesize(SpeechRequest("half a \ud83d face", voice="ann")))[1] is None
+    client = server.client()
+    said = client.path if name == "vibevoice-ws" else str(client.said)
+    assert ("half+a+%3F+face" if name == "vibevoice-ws" else "half a ? face") in said
+
+
+# How it goes.
+
+
+def test_the_request_is_under_way_when_the_stream_is_made(talk):
+    asked = threading.Event()
+
+    def handle(client):
+        hear_request(client)
+        asked.set()
+        send_sound(client)
+        end_well(client)
+
+    _, backend = talk(handle)
+    stream = backend.synthesize(HELLO)
+    happened(asked)
+    assert collect(stream) == (PIECE, None)
+
+
+def test_the_moments_are_in_their_order(talk):
+    _, backend = talk(speak)
+    before = time.monotonic()
+    stream = backend.synthesize(HELLO)
+    collect(stream)
+    times = [stream.timestamps[moment] for moment in ("connected", "request_sent", "first_byte", "last_byte")]
+    times = [before, *times, time.monotonic()]
+    assert times == sorted(times)
+
+
+def test_many_streams_at_once(talk):
+    _, backend = talk(speak)
+    streams = [backend.synthesize(HELLO) for _ in range(8)]
+    assert [collect(stream) for stream in reversed(streams)] == [(PIECE * 3, None)] * 8
+
+
+def test_a_silence_of_the_listeners_is_none_of_the_servers(talk):
+    _, backend = talk(speak, options={"timeout": 0.2})
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    got = next(chunks)
+    time.sleep(0.5)  # longer than the server may be silent: time itself is what is looked at
+    assert got + b"".join(chunks) == PIECE * 3
+
+
+def test_a_message_of_megabytes_is_taken(talk):
+    def handle(client):
+        hear_request(client)
+        send_sound(client, PIECE * 4096)
+        end_well(client)
+
+    _, backend = talk(handle)
+    assert collect(backend.synthesize(HELLO)) == (PIECE * 4096, None)
+
+
+def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
+    sent = []
+
+    def handle(client):
+        hear_request(client)
+        for _ in range(2_000):
+            send_sound(client, PIECE * 20)
+            sent.append(1)
+        end_well(client)
+
+    server, backend = talk(handle)
+    stream = backend.synthesize(HELLO)
+    tracemalloc.start()
+    try:
+        chunks = iter(stream)
+        got = len(next(chunks))
+        connection = server.client()._connection.socket
+        deadline = time.monotonic() + WAIT
+        while select.select([], [connection], [], 0)[1]:
+            assert time.monotonic() < deadline, "the server is never held back"
+        assert len(sent) < 1_500
+        got += sum(len(data) for data in chunks)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert got == 2_000 * 20 * len(PIECE)
+    assert peak < 20_000_000  # of which some is the server's, in the same process
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "told"),
+    [
+        (401, AuthenticationError, "refuses the key (401): no such key"),
+        (403, AuthenticationError, "forbids it (403): no such key"),
+        (429, RateLimitError, "too many requests"),
+        (404, ServerError, "has no such WebSocket (404)"),
+        (200, ServerError, "has no such WebSocket (200)"),
+        (426, ServerError, "has no such WebSocket (426)"),
+        (500, ServerError, "failed (500): no such key"),
+        (503, ServerError, "failed (503)"),
+    ],
+)
+def test_a_refused_upgrade(talk, status, kind, told):
+    refusal = (status, {"Retry-After": "7"}, b'{"error": {"message": "no such key\\u001b[31m"}}')
+    _, backend = talk(speak, refusal=refusal)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == b""
+    assert type(error) is kind
+    assert told in error.message
+    assert error.message.isprintable()
+    if status == 429:
+        assert error.hint == "try again in 7 s"
+
+
+def test_a_page_for_people_is_not_repeated(talk):
+    _, backend = talk(speak, refusal=(502, {"Content-Type": "text/html"}, b"<html><h1>Bad gateway</h1></html>"))
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, ServerError)
+    assert "html" not in error.message
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_is_sent_elsewhere(talk, name, status, host):
+    elsewhere, _ = talk(speak)
+    location = f"ws://{host}:{elsewhere.port}{PATHS[name]}"
+    _, backend = talk(speak, refusal=(status, {"Location": location}, b""), options={"api_key": "sk-1"})
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, ServerError)
+    assert "sends us on" in error.message
+    assert not elsewhere.requests
+
+
+CLOSES = [
+    (1001, ServerError, "is going away (1001)"),
+    (1008, ServerError, "does not allow it (1008): because"),
+    (1009, ServerError, "finds it too large (1009): because"),
+    (1011, ServerError, "failed (1011): because"),
+    (1012, ServerError, "starts anew (1012)"),
+    (1013, RateLimitError, "is busy (1013): because"),
+    (3000, AuthenticationError, "refuses the key (3000): because"),
+    (4321, ServerError, "closed the connection (4321): because"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "told"), CLOSES)
+def test_a_close_before_there_is_sound(talk, code, kind, told):
+    def handle(client):
+        hear_request(client)
+        client.close(code, "because")
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == b""
+    assert type(error) is kind
+    assert told in error.message
+
+
+@pytest.mark.parametrize("code", [code for code, _, _ in CLOSES])
+def test_a_close_in_the_middle_of_the_sound(talk, code):
+    def handle(client):
+        hear_request(client)
+        send_sound(client)
+        client.close(code, "because")
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == PIECE
+    assert isinstance(error, TruncatedAudio)
+    assert f"after {len(PIECE)} bytes" in error.message
+    assert f"({code})" in error.message
+
+
+def test_a_connection_that_breaks_before_there_is_sound(talk):
+    def handle(client):
+        hear_request(client)
+        client.cut()
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == b""
+    assert isinstance(error, NetworkError)
+    assert "closed the connection without an answer" in error.message
+
+
+def test_a_connection_that_breaks_in_the_middle(talk):
+    reading = threading.Event()
+
+    def handle(client):
+        hear_request(client)
+        send_sound(client)
+        happened(reading)
+        client.cut()
+
+    _, backend = talk(handle)
+    chunks = iter(backend.synthesize(HELLO))
+    assert next(chunks) == PIECE
+    reading.set()
+    sound, error = collect(chunks)
+    assert sound == b""
+    assert isinstance(error, TruncatedAudio)
+    assert f"broke after {len(PIECE)} bytes" in error.message
+
+
+def test_silence_before_there_is_sound(talk):
+    def handle(client):
+        hear_request(client)
+        client.wait_until_gone()
+
+    _, backend = talk(handle, options={"timeout": 0.2})
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "did not answer within 0.2 s" in error.message
+
+
+def test_silence_in_the_middle(talk):
+    def handle(client):
+        hear_request(client)
+        send_sound(client)
+        client.wait_until_gone()
+
+    _, backend = talk(handle, options={"timeout": 0.2})
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == PIECE
+    assert isinstance(error, TruncatedAudio)
+    assert "sent nothing more for 0.2 s" in error.message
+
+
+@pytest.mark.parametrize(
+    "message", ["nonsense", "[1]", '{"type": "audio", "audio": "§"}', '{"type": "audio.chunk", "audio_b64": 5}']
+)
+def test_what_makes_no_sense_is_the_servers_fault_or_passed_over(talk, name, message):
+    def handle(client):
+        hear_request(client)
+        client.send(message)
+        send_sound(client)
+        end_well(client)
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(HELLO))
+    if name == "vibevoice-ws" or error is None:
+        assert (sound, error) == (PIECE, None)
+    else:
+        assert isinstance(error, ServerError)
+        assert "does not speak the protocol" in error.message
+
+
+@pytest.mark.parametrize("frame", [b"\x83\x00", b"\x81\x02\xff\xfe", b"\x82\x7f" + (1 << 40).to_bytes(8, "big")])
+def test_a_frame_that_cannot_be(talk, frame):
+    def handle(client):
+        hear_request(client)
+        client._connection.socket.sendall(frame)
+        client.wait_until_gone()
+
+    _, backend = talk(handle)
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, ServerError)
+    assert "the rules of WebSockets" in error.message
+
+
+# Nobody there.
+
+
+def test_a_refused_connection(name):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        backend = open_backend(name, base_url=f"ws://127.0.0.1:{unused.getsockname()[1]}")
+        _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "nothing answers at 127.0.0.1" in error.message
+
+
+def test_a_name_that_nobody_has(name):
+    backend = open_backend(name, base_url="ws://no-such-host.invalid")
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "no address is known for no-such-host.invalid" in error.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        (b"220 ftp.example.org ready\r\n\r\n", ServerError, "does not speak HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n", ServerError, "does not speak HTTP"),
+        (b"HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", ServerError, "does not speak WebSocket"),
+        (b"", NetworkError, "closed the connection without an answer"),
+    ],
+)
+def test_something_that_is_no_websocket(name, answer, kind, told):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        served = in_thread(serve)
+        backend = open_backend(name, base_url=f"ws://127.0.0.1:{listener.getsockname()[1]}")
+        _, error = collect(backend.synthesize(HELLO))
+        served()
+    assert type(error) is kind
+    assert told in error.message
+
+
+@pytest.fixture
+def mute():
+    """The port of somebody who takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def test_somebody_who_says_nothing(name, mute):
+    backend = open_backend(name, base_url=f"ws://127.0.0.1:{mute.getsockname()[1]}", timeout=0.2)
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "within 0.2 s" in error.message
+
+
+# Proxies.
+
+
+class Proxy:
+    """An HTTP proxy that opens one tunnel, or refuses to."""
+
+    def __init__(self, status):
+        self.asked = b""
+        self._status = status
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.served = in_thread(self._serve)
+
+    def _serve(self):
+        with self._listener, self._listener.accept()[0] as client:
+            while not self.asked.endswith(b"\r\n\r\n"):
+                self.asked += client.recv(1)
+            client.sendall(b"HTTP/1.1 %d Well\r\n\r\n" % self._status)
+            if self._status != 200:
+                return
+            host, _, port = self.asked.split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as server:
+                back = in_thread(lambda: self._pipe(server, client))
+                self._pipe(client, server)
+                back()
+
+    def _pipe(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "http_proxy"])
+def test_a_proxy_of_the_environment_is_used(talk, monkeypatch, variable):
+    server, backend = talk(speak, options={"api_key": "sk-1"})
+    proxy = Proxy(200)
+    monkeypatch.setenv(variable, proxy.url)
+    assert collect(backend.synthesize(HELLO)) == (PIECE * 3, None)
+    backend.close()
+    proxy.served()
+    assert proxy.asked.startswith(b"CONNECT 127.0.0.1:%d " % server.port)
+    assert b"sk-1" not in proxy.asked
+
+
+def test_a_proxy_that_refuses(talk, monkeypatch):
+    _, backend = talk(speak)
+    proxy = Proxy(407)
+    monkeypatch.setenv("https_proxy", proxy.url)
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "the proxy on the way to 127.0.0.1" in error.message
+    proxy.served()
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize("scheme", ["wss", "https"])
+def test_tls_trusts_who_the_environment_names(name, tls, monkeypatch, scheme):
+    context, path = tls
+    monkeypatch.setenv("SSL_CERT_FILE", path)
+    with WsServer(speak, tls=context) as server:
+        backend = open_backend(name, base_url=f"{scheme}://localhost:{server.port}")
+        assert collect(backend.synthesize(HELLO)) == (PIECE * 3, None)
+        backend.close()
+
+
+def test_tls_trusts_nobody_else(name, tls):
+    context, _ = tls
+    with WsServer(speak, tls=context) as server:
+        backend = open_backend(name, base_url=f"wss://localhost:{server.port}")
+        _, error = collect(backend.synthesize(HELLO))
+        backend.close()
+    assert isinstance(error, NetworkError)
+    assert "no secure connection to localhost" in error.message
+
+
+def test_a_bundle_of_certificates_that_is_not_there(name, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/bundle.pem")
+    backend = open_backend(name, base_url="wss://localhost:1")
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, NetworkError)
+    assert "no secure connection" in error.message
+
+
+# Cancel.
+
+
+def waits(client):
+    """Say something, then wait for the client to go."""
+    hear_request(client)
+    send_sound(client)
+    client.wait_until_gone()
+
+
+def deaf(client):
+    """Say something, and hear nothing any more."""
+    hear_request(client)
+    send_sound(client)
+    client.let_go = threading.Event()
+    client.let_go.wait(WAIT)
+
+
+def test_cancel_ends_a_wait_and_the_server_is_left(talk):
+    server, backend = talk(waits)
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    next(chunks)
+    ended = in_thread(lambda: next(chunks))
+    stream.cancel()
+    assert isinstance(ended(), Interrupted)
+    happened(server.client().left)
+    assert server.client().code in (1000, 1005, 1006)
+    stream.cancel()
+
+
+def test_a_server_that_does_not_listen_is_left_all_the_same(talk):
+    server, backend = talk(deaf)
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    next(chunks)
+    stream.cancel()
+    backend.close()
+    connection = server.client()._connection
+    connection.recv_events_thread.join(WAIT)
+    assert not connection.recv_events_thread.is_alive()
+    server.client().let_go.set()
+
+
+def test_cancel_before_the_iteration(talk):
+    server, backend = talk(waits)
+    stream = backend.synthesize(HELLO)
+    server.client()
+    stream.cancel()
+    assert isinstance(collect(stream)[1], Interrupted)
+    happened(server.client().left)
+
+
+def test_an_iteration_that_is_given_up_leaves_the_server(talk):
+    server, backend = talk(waits)
+    chunks = iter(backend.synthesize(HELLO))
+    next(chunks)
+    chunks.close()
+    happened(server.client().left)
+
+
+def test_cancel_while_the_server_is_asked_to_upgrade(name, mute):
+    backend = open_backend(name, base_url=f"ws://127.0.0.1:{mute.getsockname()[1]}")
+    stream = backend.synthesize(HELLO)
+    ended = in_thread(lambda: collect(stream))
+    connection, _ = mute.accept()
+    with connection:
+        connection.settimeout(WAIT)
+        asked = connection.recv(4096)
+        assert asked.startswith(b"GET ")
+        stream.cancel()
+        assert isinstance(ended()[1], Interrupted)
+        while connection.recv(4096):
+            pass
+
+
+def test_closing_the_backend_gives_up_what_is_under_way(talk):
+    server, backend = talk(waits)
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    next(chunks)
+    backend.close()
+    assert isinstance(collect(chunks)[1], Interrupted)
+    happened(server.client().left)
+
+
+def test_cancel_after_the_end_changes_nothing(talk):
+    _, backend = talk(speak)
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    sound = b"".join(chunks)
+    stream.cancel()
+    assert sound == PIECE * 3
+
+
+@pytest.mark.parametrize("ending", ["read", "cancelled", "refused"])
+def test_many_requests_leave_no_open_files_and_no_threads(talk, ending):
+    _, backend = talk(speak, refusal=(500, {}, b"") if ending == "refused" else None)
+
+    def ask():
+        stream = backend.synthesize(HELLO)
+        if ending == "cancelled":
+            stream.cancel()
+        collect(stream)
+
+    ask()
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        ask()
+    backend.close()
+    ours = [one for one in threading.enumerate() if one.name.startswith("voice-websocket")]
+    for thread in ours:
+        thread.join(WAIT)
+    gc.collect()
+    # The server's side of a connection that is being closed may still be there.
+    assert len(os.listdir("/proc/self/fd")) <= before + 20
+    assert not [one for one in ours if one.is_alive()]
+
+
+def test_it_prints_nothing(talk, capfd):
+    def handle(client):
+        hear_request(client)
+        send_sound(client)
+        client.send(b"\xff" * 10)
+        client.cut()
+
+    _, backend = talk(handle)
+    collect(backend.synthesize(HELLO))
+    backend.close()
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,174 @@
+"""Each backend over WebSockets against `voice serve` itself: the pair that a household runs."""
+
+import threading
+
+import pytest
+
+from support.environment import cleaned
+from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.streams import collect
+from support.threads import in_thread
+from voice_cli.backends import open_backend
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.errors import AuthenticationError, Interrupted, RateLimitError, ServerError, TruncatedAudio
+
+NAMES = ["chatterbox-ws", "vibevoice-ws", "omni-ws"]
+PIECES = ["Well, hello there, my dear Ann.", "Dr. Smith is in his room!", "It is 3.", "And so on, and so forth"]
+HELLO = SpeechRequest("Hello there, Ann. How are you?", voice="alice")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
+
+
+@pytest.fixture
+def pair():
+    """Start a server with an engine, and give engine, server, and a backend for it by its name."""
+    opened = []
+
+    def start(name, engine=None, *, key=None, options=None, **server):
+        engine = engine or MadeEngine()
+        app = SpeechApp(engine, **server)
+        backend = open_backend(name, base_url=app.ws_url, api_key=key, **(options or {}))
+        opened.extend((backend, app))
+        return engine, app, backend
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def say(conversation, *pieces):
+    def work():
+        for piece in pieces:
+            conversation.say(piece)
+        conversation.finish()
+
+    return in_thread(work)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_text_comes_whole(pair, name):
+    engine, _, backend = pair(name)
+    assert collect(backend.synthesize(HELLO)) == (sound_of(HELLO.text), None)
+    assert engine.requests[0].voice == "alice"
+
+
+@pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
+def test_a_text_in_pieces_comes_whole_and_each_is_known(pair, name):
+    engine, _, backend = pair(name)
+    conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
+    said = say(conversation, *PIECES)
+    streams = [(collect(stream), stream.pieces) for stream in conversation]
+    said()
+    assert [error for (_, error), _ in streams] == [None] * len(streams)
+    spoken = [request.text for request in engine.requests]
+    assert " ".join(spoken) == " ".join(PIECES)
+    sound = b"".join(sound for (sound, _), _ in streams)
+    assert all(sound_of(text) in sound for text in spoken)
+    assert sum(pieces for _, pieces in streams) == len(PIECES)
+
+
+@pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
+def test_a_piece_is_spoken_while_the_next_has_not_been_said(pair, name):
+    _, _, backend = pair(name)
+    conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
+    streams = iter(conversation)
+    for piece in PIECES:
+        conversation.say(piece)
+        sound, error = collect(next(streams))
+        assert error is None
+        assert sound
+    conversation.finish()
+    assert [collect(stream)[1] for stream in streams if stream.pieces] == []
+
+
+def test_settings_of_a_request_reach_the_engine(pair):
+    engine, _, backend = pair("chatterbox-ws", options={"preset": "fast"})
+    collect(backend.synthesize(HELLO._replace(speed=1.5)))
+    assert (engine.requests[0].preset, engine.requests[0].speed) == ("fast", 1.5)
+    engine, _, backend = pair("vibevoice-ws", options={"steps": 7.0, "cfg_scale": 1.25})
+    collect(backend.synthesize(HELLO))
+    assert (engine.requests[0].steps, engine.requests[0].cfg_scale) == (7, 1.25)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_a_key_is_wanted(pair, name, key):
+    _, _, backend = pair(name, key=key, keys=["sk-1"])
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, AuthenticationError)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_right_key_is_taken(pair, name):
+    _, _, backend = pair(name, key="sk-1", keys=["sk-1"])
+    assert collect(backend.synthesize(HELLO))[1] is None
+    assert [voice.id for voice in backend.voices()] == ["alice", "bob"]
+
+
+@pytest.mark.parametrize("name", ["chatterbox-ws", "vibevoice-ws"])
+def test_a_server_that_has_enough_to_do(pair, name):
+    engine, _, backend = pair(name, max_streams=1)
+    engine.hold()
+    first = backend.synthesize(HELLO)
+    engine.wait_for_requests(1)
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, RateLimitError)
+    engine.let_go()
+    assert collect(first)[1] is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_voice_that_can_be_none(pair, name):
+    _, _, backend = pair(name)
+    _, error = collect(backend.synthesize(HELLO._replace(voice="../carol")))
+    assert isinstance(error, ServerError)
+    assert "voice" in error.message
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("before", [b"", b"\x10\x10" * 24_000])
+def test_an_engine_that_fails(pair, name, before):
+    def pieces(request):
+        if request.text != HELLO.text:  # the warm-up's
+            return []
+        return [piece for piece in (before, RuntimeError("out of memory")) if piece]
+
+    engine = MadeEngine(pieces)
+    _, app, backend = pair(name, engine)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert type(error) is (TruncatedAudio if sound else ServerError)
+    assert bool(before) >= bool(sound)
+    app.wait_for_reports(1)
+    assert all("out of memory" in fault for fault in app.faults)
+    app.faults.clear()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cancel_ends_the_generation(pair, name):
+    engine, _, backend = pair(name)
+    engine.hold()
+    engine.release(4)
+    stream = backend.synthesize(HELLO)
+    chunks = iter(stream)
+    next(chunks)
+    stream.cancel()
+    assert isinstance(collect(chunks)[1], Interrupted)
+    engine.wait_until_idle()
+
+
+@pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
+def test_cancel_ends_a_conversation(pair, name):
+    engine, _, backend = pair(name)
+    conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
+    engine.hold()
+    said = say(conversation, *PIECES)
+    engine.wait_for_requests(1)
+    ended = threading.Event()
+    heard = in_thread(lambda: (list(conversation), ended.set()))
+    conversation.cancel()
+    assert isinstance(heard(), Interrupted)
+    said()
+    engine.wait_until_idle()

@@ -1,0 +1,39 @@
+"""PyAV's encoders: what they have, and how they refuse."""
+
+import pytest
+
+from support import material
+from voice_cli.audio import AudioFormat
+from voice_cli.codecs.encoders.av_codec import AvCodec, rate_of, rates
+from voice_cli.errors import UsageError
+
+
+def test_what_is_not_there_is_told():
+    with pytest.raises(UsageError, match="no_such does not encode 24000 Hz mono"):
+        AvCodec("no_such", material.MONO24, "s16", {})
+    with pytest.raises(UsageError, match="mpeg4 is no audio codec"):
+        AvCodec("mpeg4", material.MONO24, "s16", {})
+
+
+def test_what_it_does_not_take_is_told():
+    with pytest.raises(UsageError, match="libopus does not encode 44100 Hz mono"):
+        AvCodec("libopus", material.MONO44, "s16", {})
+
+
+def test_the_nearest_rate():
+    assert rate_of("libmp3lame", material.MONO24, None) == 24_000
+    assert rate_of("libmp3lame", AudioFormat(28_000, 1), None) == 32_000, "of two as near, the one that loses nothing"
+    assert rate_of("aac", AudioFormat(1_000_000, 1), None) == 96_000
+
+
+def test_a_codec_that_takes_any_rate_has_no_list():
+    assert rates("flac") == []
+    assert rates("libopus") == [8000, 12_000, 16_000, 24_000, 48_000]
+
+
+def test_packets_come_when_their_frames_are_there():
+    codec = AvCodec("libopus", material.MONO24, "s16", {})
+    assert codec.frame_size == 480
+    assert codec.encode(bytes(2 * 479)) == []
+    assert len(codec.encode(bytes(2))) == 1
+    assert len(codec.encode(bytes(2 * 480 * 3))) == 3

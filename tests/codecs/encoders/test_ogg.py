@@ -1,0 +1,39 @@
+"""Ogg pages: read back by our demuxer, and to the byte what another writer makes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import material
+from voice_cli.codecs.encoders.ogg import OggWriter
+from voice_cli.codecs.ogg import OggDemuxer, Packet
+
+packets = st.lists(st.binary(max_size=800), max_size=12)
+
+
+@given(pages=st.lists(packets, min_size=1, max_size=5), serial=st.integers(0, 2**32 - 1))
+def test_packets_come_back(pages, serial):
+    writer, demuxer, back = OggWriter(serial), OggDemuxer(), []
+    for number, page in enumerate(pages):
+        demuxer.receive(writer.page(page, 960 * number, last=number == len(pages) - 1))
+        while (event := demuxer.next_event()) is not None:
+            assert (event.page if isinstance(event, Packet) else event).serial == serial
+            back += [event.data] if isinstance(event, Packet) else []
+        assert demuxer.missing == 0
+    assert back == [packet for page in pages for packet in page]
+
+
+@given(page=packets, granule=st.integers(0, 2**40), last=st.booleans())
+def test_to_the_byte_what_another_writer_makes(page, granule, last):
+    writer = OggWriter(7)
+    lacing = [value for packet in page for value in material.lacing_of(len(packet))]
+    for number in range(2):
+        theirs = material.ogg_page(lacing, b"".join(page), sequence=number, granule=granule, bos=number == 0, eos=last)
+        assert writer.page(page, granule, last=last) == theirs
+
+
+def test_more_than_a_page_holds_is_a_mistake():
+    writer = OggWriter(7)
+    assert writer.page([bytes(254)] * 255, 0)
+    with pytest.raises(ValueError, match="do not fit"):
+        writer.page([bytes(255)] * 128, 0)

@@ -1,0 +1,30 @@
+"""The source's own samples, bare or behind one header."""
+
+from support import encoding, material
+from voice_cli.audio import AudioFormat
+from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs.wav_header import wav_header
+
+PCM = encoding.voice(material.STEREO48, 0.1)
+
+
+def test_pcm_goes_through():
+    encoder = open_encoder("pcm", material.STEREO48)
+    assert encoder.encode(PCM) == PCM
+    assert encoder.finish() == b""
+
+
+def test_a_wav_stream_has_one_header_that_promises_nothing():
+    encoder = open_encoder("wav", material.STEREO48)
+    assert encoder.encode(PCM[:4]) == wav_header(material.STEREO48, None) + PCM[:4]
+    assert encoder.encode(PCM[4:]) == PCM[4:]
+    assert encoder.finish() == b""
+
+
+def test_the_header_is_that_of_what_comes_out():
+    encoder = open_encoder("wav", encoding.MONO22, rate=24_000)
+    assert encoder.encode(b"") == wav_header(AudioFormat(24_000, 1), None)
+
+
+def test_a_header_alone_where_nothing_is_said():
+    assert open_encoder("wav", material.MONO24).finish() == wav_header(material.MONO24, None)

@@ -1,0 +1,160 @@
+"""MP3: gapless tags, streams joined, tags around, frames missing."""
+
+import struct
+
+import pytest
+
+from support import material
+from voice_cli.codecs.headers import mpeg_header
+from voice_cli.codecs.mpeg import Mp3Decoder, info_tag
+from voice_cli.errors import DecodeError, TruncatedAudio
+
+FILE = material.encoded("mp3", material.MONO44)
+PIPE = material.encoded("mp3", material.MONO44, seekable=False)
+ID3V2 = b"ID3\x04\0\0\0\0\x02\x01" + bytes(257)
+ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
+APE = (
+    b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0xA0000000) + b"items\xff\xfb\x90\0"
+    b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0x80000000)
+)
+
+
+def heard(data: bytes):
+    return material.joined(material.run(Mp3Decoder(), material.every(61, data)))
+
+
+def frames(data: bytes) -> list[bytes]:
+    data = data[data.index(b"\xff\xfb") if not data.startswith(b"\xff") else 0 :]
+    out = []
+    while len(data) >= 4 and (header := mpeg_header(data)) is not None:
+        out.append(data[: header.length])
+        data = data[header.length :]
+    return out
+
+
+def bare(data: bytes) -> bytes:
+    """Take off the ID3 tag that libavformat writes."""
+    return b"".join(frames(data))
+
+
+@pytest.mark.parametrize("audio_format", [material.MONO24, material.MONO44, material.STEREO48], ids=str)
+def test_the_speech_begins_and_ends_where_it_did(audio_format):
+    # voice-mode: "MP3 decoded chunk by chunk: +1055 samples", "a 44.1 kHz MP3 plays at 0.54 of its pace".
+    [(heard_format, pcm)] = heard(material.encoded("mp3", audio_format))
+    assert heard_format == audio_format
+    assert len(pcm) == len(material.speech(audio_format, 0.6))
+
+
+def test_equals_the_ffmpeg_command(tmp_path):
+    material.need("ffmpeg")
+    import subprocess
+
+    path = tmp_path / "speech.mp3"
+    path.write_bytes(FILE)
+    command = ["ffmpeg", "-v", "error", "-i", path, "-f", "s16le", "pipe:1"]
+    pcm = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    assert heard(FILE) == [(material.MONO44, pcm)]
+
+
+def test_the_info_frame_is_no_sound():
+    first = frames(FILE)[0]
+    tag = info_tag(mpeg_header(first), first)
+    assert tag is not None
+    assert tag.frames == len(frames(FILE)) - 1
+    assert tag.delay == 576  # LAME's, which libavformat writes down
+    second = frames(FILE)[1]
+    assert info_tag(mpeg_header(second), second) is None
+
+
+def test_a_frame_is_heard_at_its_last_byte():
+    first = frames(PIPE)[0]
+    assert material.bytes_to_first_pcm(Mp3Decoder, bare(PIPE)) == len(first)
+
+
+def test_joined_files_leave_no_gap():
+    # A server that encodes sentence by sentence. voice-mode: "a silent run at the join".
+    one = heard(FILE)[0][1]
+    assert heard(FILE * 3) == [(material.MONO44, one * 3)]
+
+
+def test_joined_files_of_two_rates_are_each_at_their_own():
+    other = material.encoded("mp3", material.MONO24)
+    assert heard(FILE + other) == heard(FILE) + heard(other)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ID3V2 + PIPE,
+        PIPE + ID3V1,
+        PIPE + APE,
+        PIPE + APE + ID3V1,
+        PIPE + APE[41:] + ID3V1,
+        bytes(500) + PIPE,
+        PIPE + bytes(500),
+        ID3V2 * 3 + PIPE,
+        PIPE + ID3V2 + bytes(9),
+    ],
+)
+def test_tags_and_padding_are_not_heard(data):
+    assert heard(data) == heard(PIPE)
+
+
+@pytest.mark.parametrize("end", [1, 5, 10, 200])
+def test_a_cut_in_the_first_tag_is_truncation(end):
+    material.run(Mp3Decoder(), [ID3V2[:end]], truncated=True)
+
+
+def test_garbage_between_frames_is_passed_over_and_told():
+    whole = frames(bare(PIPE))
+    data = b"".join(whole[:5]) + b"garbage\xff\xfb\x90g\xff" + b"".join(whole[5:])
+    decoder = Mp3Decoder()
+    chunks = decoder.decode(data)
+    assert material.joined(chunks) == heard(PIPE)
+    with pytest.raises(DecodeError, match="12 bytes that are no frame"):
+        decoder.flush()
+
+
+def test_a_join_inside_a_frame_costs_that_frame_only():
+    whole = frames(bare(PIPE))
+    data = b"".join(whole[:8])[:-50] + b"".join(whole[8:])
+    decoder = Mp3Decoder()
+    seconds = sum(chunk.seconds for chunk in decoder.decode(data))
+    assert seconds >= (len(whole) - 3) * 1152 / 44_100
+    with pytest.raises(DecodeError, match="left out"):
+        decoder.flush()
+
+
+def test_the_tag_tells_how_many_frames_are_missing():
+    whole = frames(bare(FILE))
+    decoder = Mp3Decoder()
+    decoder.decode(b"".join(whole[:-3]))
+    with pytest.raises(TruncatedAudio, match="3 frames before its end"):
+        decoder.flush()
+
+
+def test_a_cut_frame_is_told_by_its_bytes():
+    decoder = Mp3Decoder()
+    decoder.decode(bare(PIPE)[:-7])
+    with pytest.raises(TruncatedAudio, match="7 bytes before the end of a frame"):
+        decoder.flush()
+
+
+def test_layer_two_is_decoded_too():
+    data = material.encode("mp2", material.speech(material.MONO48, 0.3), material.MONO48)
+    assert heard(data) == [material.reference(data, "mp3")]
+
+
+def test_a_vbri_frame_is_no_sound():
+    whole = frames(bare(PIPE))
+    vbri = bytearray(whole[0])
+    vbri[36:] = (b"VBRI\0\1" + bytes(4) + struct.pack(">II", len(PIPE), len(whole))).ljust(len(vbri) - 36, b"\0")
+    assert heard(bytes(vbri) + bare(PIPE)) == heard(PIPE)
+
+
+@pytest.mark.parametrize("data", [b"no mp3 at all", ID3V2, bytes(1000)])
+def test_nothing_to_hear(data):
+    decoder = Mp3Decoder()
+    decoder.decode(data)
+    with pytest.raises(DecodeError, match="no MP3 frame"):
+        decoder.flush()

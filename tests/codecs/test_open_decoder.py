@@ -1,0 +1,244 @@
+"""Which decoder a stream gets: by what was announced, what was asked for, and what the bytes are."""
+
+import contextlib
+import struct
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import voice_cli.codecs as voice_codecs
+from support import material
+from voice_cli.audio import CODECS, AudioFormat, Encoding
+from voice_cli.codecs import open_decoder, preload
+from voice_cli.errors import DecodeError, ServerError
+
+PCM = Encoding("pcm")
+UNKNOWN = Encoding(None)
+SPEECH = material.speech(material.MONO24, 0.3)
+WAV = material.encoded("wav", material.MONO24)
+FILES = {codec: material.encoded(codec, material.STEREO48) for codec in ("wav", "mp3", "aac", "flac", "opus")}
+BARE_MP3 = material.encode("mp3", SPEECH, material.MONO24, muxer_options={"id3v2_version": "0", "write_xing": "0"})
+ID3 = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
+
+
+def found(data: bytes, announced: Encoding | None = None, expected: Encoding = PCM, step: int = 1):
+    """Give the codec found, and the bytes that it took, feeding `step` more bytes at a time."""
+    for end in [*range(step, len(data), step), len(data)]:
+        opened = open_decoder(announced, expected, data[:end], final=end == len(data))
+        if opened is not None:
+            return opened[0], end
+    raise AssertionError("None at the end")
+
+
+@pytest.mark.parametrize("announced", [None, UNKNOWN, PCM, Encoding("mp3"), Encoding("wav")])
+@pytest.mark.parametrize("expected", [PCM, Encoding("mp3"), Encoding("opus")])
+@pytest.mark.parametrize("codec", FILES)
+def test_a_stream_is_decoded_as_what_it_is(codec, announced, expected):
+    data = FILES[codec]
+    assert found(data, announced, expected)[0] == codec
+    opened = open_decoder(announced, expected, data, final=True)
+    assert opened is not None
+    chunks = material.run(opened[1], material.every(1000, data))
+    assert {chunk.format for chunk in chunks} == {material.STEREO48}
+
+
+@pytest.mark.parametrize("announced", [None, UNKNOWN, PCM, Encoding("mp3"), Encoding("aac")])
+def test_bare_mp3_frames(announced):
+    assert BARE_MP3.startswith(b"\xff\xf3")
+    codec, took = found(BARE_MP3, announced)
+    assert codec == "mp3"
+    # What is said to be PCM must show two frames; what is said to be MP3, one header.
+    assert took == 4 if announced in (Encoding("mp3"), Encoding("aac")) else took < 500
+
+
+def test_bare_aac_frames_under_another_name():
+    assert found(FILES["aac"], PCM)[0] == found(FILES["aac"], Encoding("mp3"))[0] == "aac"
+
+
+@pytest.mark.parametrize("announced", [None, PCM])
+def test_pcm_is_told_by_two_bytes(announced):
+    assert found(SPEECH[SPEECH.index(b"\x01") :], announced)[1] <= 2
+    assert found(b"\x05\x00\x07\x00", PCM) == ("pcm", 1)
+    assert found(b"\xff\xff\x00\x00" * 10, PCM) == ("pcm", 4)  # -1: a sync word of a layer that nobody uses
+    assert found(b"\xff\x7f\x00\x00" * 10, PCM) == ("pcm", 2)
+    assert found(bytes(100), PCM) == ("pcm", 1)
+    assert found(bytes(100), None) == ("pcm", 8)
+
+
+@settings(max_examples=400)
+@given(st.binary(min_size=1, max_size=80), st.integers(1, 9))
+def test_any_pcm_is_pcm_whatever_the_cut(data, step):
+    try:
+        codec, _ = found(data, PCM, PCM, step)
+    except ServerError:
+        assert data.isascii() or len(data.decode(errors="ignore")) > 0
+        return
+    assert codec == found(data, PCM, PCM, len(data))[0]
+
+
+def test_pcm_that_begins_like_mp3_is_pcm():
+    data = b"\xff\xfb\x90\x00" + SPEECH
+    assert found(data, PCM)[0] == "pcm"
+    assert found(b"\xff\xfb\x90\x00", PCM)[0] == "pcm"
+    assert found(b"\xff", PCM)[0] == "pcm"
+
+
+def test_one_whole_frame_is_mp3():
+    from voice_cli.codecs.headers import mpeg_header
+
+    length = mpeg_header(BARE_MP3).length
+    assert found(BARE_MP3[:length], PCM)[0] == "mp3"
+    assert found(BARE_MP3[: length - 1], PCM)[0] == "pcm"
+
+
+@pytest.mark.parametrize("announced", ["wav", "opus", "mp3", "aac", "flac"])
+def test_asked_for_pcm_and_a_content_type_that_is_always_the_same(announced):
+    assert found(SPEECH[10_000:], Encoding(announced))[0] == "pcm"
+
+
+@pytest.mark.parametrize("codec", ["wav", "opus", "mp3", "aac", "flac"])
+def test_what_was_asked_for_and_announced_but_is_not(codec):
+    opened = open_decoder(Encoding(codec), Encoding(codec), SPEECH[10_000:], final=False)
+    assert opened is not None
+    assert opened[0] == codec
+    with pytest.raises(DecodeError):  # noqa: PT012  which of the two says it is the codec's business
+        opened[1].decode(SPEECH[10_000:])
+        opened[1].flush()
+
+
+@pytest.mark.parametrize(
+    ("announced", "expected", "audio_format"),
+    [
+        (None, PCM, AudioFormat(24_000, 1)),
+        (PCM, Encoding("pcm", AudioFormat(16_000, 1)), AudioFormat(16_000, 1)),
+        (Encoding("pcm", material.STEREO44), Encoding("pcm", AudioFormat(16_000, 1)), material.STEREO44),
+        (PCM, Encoding("mp3", material.STEREO44), AudioFormat(24_000, 1)),
+        (Encoding("wav", material.STEREO44), Encoding("pcm", AudioFormat(8_000, 1)), AudioFormat(8_000, 1)),
+    ],
+)
+def test_the_format_of_pcm(announced, expected, audio_format):
+    opened = open_decoder(announced, expected, bytes(20), final=True)
+    assert opened is not None
+    assert opened[1].decode(bytes(20))[0].format == audio_format
+
+
+@pytest.mark.parametrize("announced", [None, UNKNOWN, PCM, Encoding("mp3")])
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n" + b"x" * 100, "<!DOCTYPE html>"),
+        (b'{"error": {"message": "no such voice"}}', '{"error": {"message": "no such voice"}}'),
+        (b"\n\n  upstream timed out\r\n", "upstream timed out"),
+        ("Überlastet … später".encode() * 9, "Überlastet"),
+        (b"\xef\xbb\xbf{}", "{}"),
+        (b"busy", "busy"),
+    ],
+)
+def test_a_text_is_an_error_that_shows_its_first_line(body, line, announced):
+    for step in (1, 7, len(body)):
+        with pytest.raises(ServerError) as error:
+            found(body, announced, step=step)
+        assert line in str(error.value)
+        assert not isinstance(error.value, DecodeError)
+
+
+def test_the_line_is_bounded_and_clean():
+    with pytest.raises(ServerError) as error:
+        found(b"a" * 64 + b"\x1b]0;owned\x07\x9b" + b"b" * 5000)
+    text = str(error.value)
+    assert len(text) < 320
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\x1a\x45\xdf\xa3", "WebM"),
+        (b"FORM\0\0\0\0AIFF", "AIFF"),
+        (b"RIFX\0\0\0\0WAVE", "big-endian WAV"),
+        (b"\0\0\0\x20ftypM4A ", "MP4"),
+    ],
+)
+def test_what_is_not_decoded_is_named(head, name):
+    with pytest.raises(DecodeError, match=name) as error:
+        found(head + bytes(50))
+    assert error.value.hint
+
+
+def test_nothing_known_at_all():
+    with pytest.raises(DecodeError, match="did not say"):
+        found(SPEECH[10_000:], UNKNOWN, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("data", "announced", "codec"),
+    [
+        (ID3 + BARE_MP3, PCM, "mp3"),
+        (ID3 + FILES["aac"], PCM, "aac"),
+        (ID3 + FILES["aac"], Encoding("aac"), "aac"),
+        (ID3 + FILES["flac"], PCM, "flac"),
+        (ID3 + bytes(100), PCM, "mp3"),
+        (b"ID3", PCM, "mp3"),
+        (b"ID3\x04\0\0\x7f\x7f\x7f\x7f", PCM, "mp3"),
+    ],
+)
+def test_behind_an_id3_tag(data, announced, codec):
+    assert found(data, announced)[0] == codec
+
+
+heads = st.sampled_from([b"RIFF", b"OggS", b"fLaC", b"ID3", b"\xff\xfb\x90", b"\xff\xf1\x50\x80", b"{", b"\0\0"])
+encodings = st.sampled_from([None, UNKNOWN, *map(Encoding, CODECS)])
+
+
+@settings(max_examples=400)
+@given(heads, st.binary(max_size=300), encodings, encodings.filter(bool), st.integers(1, 40))
+def test_any_bytes_give_one_answer_whatever_the_cut(head, rest, announced, expected, step):
+    def answer(step):
+        try:
+            return found(head + rest, announced, expected, step)[0]
+        except ServerError as exc:
+            return type(exc)
+
+    assert answer(step) == answer(len(head + rest)) == answer(1)
+
+
+@given(st.binary(min_size=1, max_size=200), encodings, encodings.filter(bool))
+def test_never_undecided_at_the_end_nor_with_a_big_head(data, announced, expected):
+    for head in (data, data + bytes(8300)):
+        with contextlib.suppress(ServerError):
+            assert open_decoder(announced, expected, head, final=head is data) is not None
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_preload(codec):
+    preload(codec)
+
+
+def test_preload_of_no_codec():
+    with pytest.raises(ValueError, match="no such codec"):
+        preload("midi")
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    code = (
+        "import sys, voice_cli.codecs as d; from voice_cli.audio import Encoding\n"
+        "d.open_decoder(None, Encoding('pcm'), bytes(20), final=False)\n"
+        "d.open_decoder(None, Encoding('wav'), b'RIFF', final=False)\n"
+        "print([m for m in ('av', 'numpy', 'opuslib', 'ctypes', 'email') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_table_names_what_is_there():
+    assert set(voice_codecs._DECODERS) == set(CODECS)
+    for codec in CODECS:
+        assert issubclass(voice_codecs._class(codec), voice_codecs.Decoder)
+
+
+def test_wav_of_mono_24_khz_by_struct():
+    assert struct.unpack("<I", WAV[24:28]) == (24_000,)
+    assert found(WAV, PCM) == ("wav", 4)

@@ -1,0 +1,63 @@
+"""Sample types: to the bit what ffmpeg makes of them."""
+
+import math
+import struct
+
+import av
+import numpy as np
+import pytest
+
+from voice_cli.codecs import samples
+
+RAW = np.random.default_rng(5).integers(0, 256, 4800, dtype=np.uint8).tobytes()
+FLOATS = np.random.default_rng(6).normal(0, 0.6, 1200)
+
+
+def by_ffmpeg(raw: bytes, codec: str) -> bytes:
+    context = av.CodecContext.create(codec, "r")
+    context.sample_rate, context.layout = 8_000, "mono"
+    resampler = av.AudioResampler("s16")
+    out = [o for frame in context.decode(av.Packet(raw)) for o in resampler.resample(frame)]
+    return b"".join(bytes(o.planes[0])[: o.samples * 2] for o in out)
+
+
+@pytest.mark.parametrize(
+    ("codec", "raw", "convert"),
+    [
+        ("pcm_u8", RAW, samples.u8),
+        ("pcm_s16le", RAW, samples.s16),
+        ("pcm_s24le", RAW, samples.s24),
+        ("pcm_s32le", RAW, samples.s32),
+        ("pcm_f32le", FLOATS.astype("<f4").tobytes(), samples.floats("<f4")),
+        ("pcm_f64le", FLOATS.astype("<f8").tobytes(), samples.floats("<f8")),
+        ("pcm_alaw", bytes(range(256)), samples.g711(samples.a_law_table())),
+        ("pcm_mulaw", bytes(range(256)), samples.g711(samples.mu_law_table())),
+    ],
+)
+def test_equals_ffmpeg(codec, raw, convert):
+    assert convert(raw) == by_ffmpeg(raw, codec)
+
+
+def test_floats_beyond_full_scale_and_no_numbers():
+    raw = struct.pack("<8f", 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan, 0.5 / 32768)
+    assert struct.unpack("<8h", samples.floats("<f4")(raw)) == (
+        32767,
+        -32768,
+        32767,
+        -32768,
+        32767,
+        -32768,
+        0,
+        0,
+    )
+
+
+def test_mu_law_has_two_zeros():
+    table = samples.mu_law_table()
+    assert [code for code, sample in enumerate(table) if sample == 0] == [0x7F, 0xFF]
+    assert (table[0], table[0x80]) == (-32124, 32124)
+
+
+def test_by_hand():
+    assert samples.s24(b"\x01\x34\x12\xff\xff\xff") == struct.pack("<2h", 0x1234, -1)
+    assert samples.u8(b"\x80\x00\xff") == struct.pack("<3h", 0, -32768, 32512)

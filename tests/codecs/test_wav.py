@@ -1,0 +1,211 @@
+"""WAV as servers stream it: sizes that lie, chunks around the data, headers again and again."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import material
+from voice_cli.audio import AudioFormat
+from voice_cli.codecs.wav import WavDecoder
+from voice_cli.errors import DecodeError, TruncatedAudio
+
+PCM = material.speech(material.MONO24, 0.05)
+OTHER = material.speech(material.STEREO44, 0.02)
+LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT\x0e\0\0\0Lavf59.27.100\0"
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1)
+
+
+def fmt(audio_format: AudioFormat, tag: int = 1, bits: int = 16, extra: bytes = b"") -> bytes:
+    rate, channels = audio_format.rate, audio_format.channels
+    block = channels * bits // 8
+    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * block, block, bits) + extra)
+
+
+def wav(
+    data: bytes,
+    audio_format: AudioFormat = material.MONO24,
+    *,
+    size: int | None = None,
+    before: bytes = b"",
+    after: bytes = b"",
+    **described,
+) -> bytes:
+    """Build a file; `size` is what the headers say of it instead of the truth."""
+    body = b"WAVE" + fmt(audio_format, **described) + before + chunk(b"data", data) + after
+    out = bytearray(b"RIFF" + struct.pack("<I", len(body)) + body)
+    if size is not None:
+        at = out.index(b"data", 12 + len(fmt(audio_format, **described)) + len(before)) + 4
+        out[4:8] = out[at : at + 4] = struct.pack("<I", size)
+    return bytes(out)
+
+
+def heard(data: bytes, sizes=()) -> list[tuple[AudioFormat, bytes]]:
+    return material.joined(material.run(WavDecoder(), material.cut(data, sizes)))
+
+
+STREAMS = {
+    "plain": wav(PCM),
+    "unknown size": wav(PCM, size=0xFFFFFFFF),
+    "chunks around": wav(PCM, before=LIST, after=LIST),
+    "header again, sized": wav(PCM) + wav(OTHER, material.STEREO44),
+    "header again, unsized": wav(PCM, size=0xFFFFFFFF) + wav(OTHER, material.STEREO44, size=0),
+}
+
+
+@pytest.mark.parametrize("data", STREAMS.values(), ids=STREAMS)
+@given(sizes=st.lists(st.integers(1, 40), max_size=150))
+def test_any_cut_gives_the_same_samples(data, sizes):
+    assert heard(data, sizes) == heard(data)
+
+
+@pytest.mark.parametrize("data", STREAMS.values(), ids=STREAMS)
+def test_byte_by_byte(data):
+    assert heard(data, [1] * len(data)) == heard(data)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000])
+def test_sizes_of_who_does_not_know_yet(size):
+    assert heard(wav(PCM, size=size)) == [(material.MONO24, PCM)]
+
+
+def test_the_first_sample_is_heard_with_its_last_byte():
+    data = wav(PCM)
+    assert material.bytes_to_first_pcm(WavDecoder, data) == 44 + 2
+
+
+@pytest.mark.parametrize("size", [None, 0xFFFFFFFF])
+def test_chunks_before_the_data_are_not_heard(size):
+    assert heard(wav(PCM, before=LIST + chunk(b"fact", b"\1\2\3"), size=size)) == [(material.MONO24, PCM)]
+
+
+def test_chunks_after_the_data_are_not_heard():
+    # wyoming_openai#73: trailing RIFF chunks play as a click.
+    after = LIST + chunk(b"id3 ", b"ID3" + bytes(range(50))) + chunk(b"bext", b"odd")
+    assert heard(wav(PCM, after=after)) == [(material.MONO24, PCM)]
+
+
+def test_a_cut_in_a_chunk_after_the_data_harms_nothing():
+    assert heard(wav(PCM, after=LIST)[:-10]) == [(material.MONO24, PCM)]
+
+
+@pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
+def test_a_header_on_every_chunk_is_not_heard(size):
+    # Kokoro-FastAPI#94: a WAV header a chunk.
+    pieces = [PCM[at : at + 480] for at in range(0, len(PCM), 480)]
+    assert heard(b"".join(wav(piece, size=size) for piece in pieces)) == [(material.MONO24, PCM)]
+
+
+@pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
+def test_a_second_header_may_change_the_format(size):
+    data = wav(PCM, size=size) + wav(OTHER, material.STEREO44, size=size)
+    assert heard(data) == [(material.MONO24, PCM), (material.STEREO44, OTHER)]
+
+
+def test_riff_by_chance_in_the_sound_is_sound():
+    pcm = PCM[:100] + b"RIFF" + PCM[100:200] + b"RIFFabcdWAVX" + PCM[200:300] + b"RIF" + b"\0"
+    for end in range(len(pcm) - 4, len(pcm) + 1, 2):
+        assert heard(wav(pcm[:end], size=0), [1] * 500) == [(material.MONO24, pcm[:end])]
+
+
+def test_an_odd_size_with_and_without_its_padding():
+    eight_bits = bytes(range(1, 100))
+    first = wav(eight_bits, bits=8)
+    for data in (first + wav(PCM), first[:-1] + wav(PCM)):
+        assert [len(pcm) for _, pcm in heard(data)] == [2 * 99 + len(PCM)]
+
+
+def test_zeros_behind_the_file_are_padding_and_speech_behind_it_is_not_lost_silently():
+    assert heard(wav(PCM) + bytes(100)) == [(material.MONO24, PCM)]
+    with pytest.raises(DecodeError, match="belong to no chunk"):
+        heard(wav(PCM) + b"\x01\x02\xfe\xff" * 50)
+
+
+@pytest.mark.parametrize(
+    ("tag", "bits", "codec"),
+    [
+        (1, 8, "pcm_u8"),
+        (1, 24, "pcm_s24le"),
+        (1, 32, "pcm_s32le"),
+        (3, 32, "pcm_f32le"),
+        (3, 64, "pcm_f64le"),
+        (6, 8, "pcm_alaw"),
+        (7, 8, "pcm_mulaw"),
+    ],
+)
+@pytest.mark.parametrize("extensible", [False, True])
+def test_sample_types_equal_ffmpeg(tag, bits, codec, extensible):
+    import numpy as np
+
+    raw = np.random.default_rng(bits).integers(0, 256, 24 * 80, dtype=np.uint8).tobytes()
+    if tag == 3:
+        raw = np.random.default_rng(bits).normal(0, 0.5, 400).astype(f"<f{bits // 8}").tobytes()
+    guid = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+    extra = struct.pack("<HHI", 22, bits, 3) + guid if extensible else b""
+    data = wav(raw, material.STEREO44, tag=0xFFFE if extensible else tag, bits=bits, extra=extra)
+    audio_format, expected = material.reference(data, "wav")
+    assert heard(data, [7] * 100) == [(audio_format, expected)]
+    assert len(expected) == len(raw) * 8 // bits * 2
+
+
+def test_truncation_says_how_many_bytes_are_missing():
+    data = wav(PCM)
+    for missing in (1, 2, 333, len(PCM)):
+        decoder = WavDecoder()
+        whole = decoder.decode(data[: len(data) - missing])
+        assert b"".join(c.data for c in whole) == PCM[: (len(PCM) - missing) // 2 * 2]
+        with pytest.raises(TruncatedAudio, match=f" {missing} bytes before the end"):
+            decoder.flush()
+
+
+def test_every_cut_in_the_header_is_truncation():
+    data = wav(PCM, before=LIST)
+    for end in range(len(data) - len(PCM)):
+        material.run(WavDecoder(), [data[:end]], truncated=True)
+
+
+def test_a_cut_in_a_second_header_is_truncation():
+    data = wav(PCM) + wav(PCM)[:43]
+    for end in range(len(wav(PCM)) + 1, len(data)):
+        assert material.joined(material.run(WavDecoder(), [data[:end]], truncated=True)) == [(material.MONO24, PCM)]
+
+
+def test_half_a_frame_behind_unsized_data_is_truncation():
+    chunks = material.run(WavDecoder(), [wav(OTHER, material.STEREO44, size=0), b"\1\2\3"], truncated=True)
+    assert material.joined(chunks) == [(material.STEREO44, OTHER)]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"RIFF\0\0\0\0AVI LIST", "no WAV"),
+        (b"nothing of the kind", "no WAV"),
+        (wav(PCM, tag=0x11, bits=4), "4-bit IMA ADPCM"),
+        (wav(PCM, tag=0x55, bits=0), "MP3"),
+        (wav(PCM, bits=12), "12-bit PCM"),
+        (wav(PCM, AudioFormat(0, 1)), "0 Hz"),
+        (wav(PCM, AudioFormat(8000, 0)), "0 channels"),
+        (b"RIFF\0\0\0\0WAVE" + chunk(b"data", PCM), "nothing about its format"),
+        (b"RIFF\0\0\0\0WAVE" + chunk(b"fmt ", b"short"), "5 bytes"),
+        (b"RIFF\0\0\0\0WAVEfmt \xff\xff\0\0", "65535 bytes"),
+    ],
+)
+def test_what_is_not_decoded_is_named(data, message):
+    with pytest.raises(DecodeError, match=message):
+        WavDecoder().decode(data)
+
+
+def test_what_came_before_junk_is_given_in_one_call_too():
+    decoder = WavDecoder()
+    assert material.joined(decoder.decode(wav(PCM) + b"\x01\x02\xfe\xff" * 50)) == [(material.MONO24, PCM)]
+    with pytest.raises(DecodeError, match="belong to no chunk"):
+        decoder.flush()
+
+
+def test_rf64_is_streamed_too():
+    data = b"RF64" + wav(PCM, size=0xFFFFFFFF, before=chunk(b"ds64", bytes(28)))[4:]
+    assert heard(data) == [(material.MONO24, PCM)]

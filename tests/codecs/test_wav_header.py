@@ -1,0 +1,53 @@
+"""The head of a WAV: others read it as what it is."""
+
+import io
+import struct
+import wave
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_cli.audio import AudioFormat
+from voice_cli.codecs.wav import WavDecoder
+from voice_cli.codecs.wav_header import HEADER_BYTES, UNKNOWN_SIZE, wav_header
+
+
+@given(st.integers(1, 192_000), st.integers(1, 8), st.integers(0, 400))
+def test_the_standard_librarys_reader_reads_it(rate, channels, frames):
+    audio_format = AudioFormat(rate, channels)
+    data = bytes(frames * audio_format.frame_bytes)
+    header = wav_header(audio_format, len(data))
+    assert len(header) == HEADER_BYTES
+    with wave.open(io.BytesIO(header + data)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (rate, channels, 2)
+        assert file.getnframes() == frames
+        assert file.readframes(frames + 1) == data
+
+
+def test_the_sizes_are_those_of_what_follows_them():
+    header = wav_header(AudioFormat(8000, 2), 1000)
+    assert struct.unpack_from("<I", header, 4) == (1000 + HEADER_BYTES - 8,)
+    assert struct.unpack_from("<I", header, 40) == (1000,)
+    assert struct.unpack_from("<IHH", header, 28) == (32_000, 4, 16), "bytes a second, bytes a frame, bits a sample"
+
+
+def test_an_unknown_length_is_said_so():
+    header = wav_header(AudioFormat(8000, 1), None)
+    assert struct.unpack_from("<I", header, 4) == struct.unpack_from("<I", header, 40) == (UNKNOWN_SIZE,)
+
+
+@pytest.mark.parametrize("size", [UNKNOWN_SIZE - 44, UNKNOWN_SIZE, 2**32, 2**40])
+def test_more_than_a_wav_can_say_is_as_much_as_it_can(size):
+    header = wav_header(AudioFormat(8000, 1), size)
+    assert struct.unpack_from("<I", header, 4)[0] <= UNKNOWN_SIZE
+    assert struct.unpack_from("<I", header, 40) == (UNKNOWN_SIZE - 44,)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_our_own_decoder_reads_it(told):
+    audio_format = AudioFormat(22_050, 2)
+    decoder = WavDecoder()
+    chunks = decoder.decode(wav_header(audio_format, 400 if told else None) + bytes(400)) + decoder.flush()
+    assert {chunk.format for chunk in chunks} == {audio_format}
+    assert b"".join(chunk.data for chunk in chunks) == bytes(400)

@@ -1,0 +1,218 @@
+"""Chatterbox, in the process: the streaming fork (chatterbox-streaming), or the stock package (chatterbox-tts).
+
+A model has one place for the voice that it speaks with, `conds`, so it speaks one text at a time, and gets a copy of
+the voice's conditionals for each. The fork's fade-in on every chunk is turned off; where chunks meet, the two
+renderings of the same moment are faded into each other (`ChunkJoin`). Contract: the code of both packages, as of 0.1.2
+and 0.1.7.
+"""
+
+import contextlib
+import copy
+import inspect
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from voice_cli.audio import AudioFormat
+from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.local.chatterbox_join import ChunkJoin
+from voice_cli.backends.local.chatterbox_presets import (
+    DEFAULT_PRESET,
+    PRESETS,
+    Preset,
+    check_end,
+    sizes_of,
+    steps_of,
+    stop_if,
+    stopping,
+)
+from voice_cli.backends.local.conditionals import Conditionals
+from voice_cli.backends.local.torch_engine import TorchBackend, hushed
+from voice_cli.backends.local.worker import Generation
+from voice_cli.backends.packages import install_line, load, require
+from voice_cli.errors import UsageError
+
+INSTALL = install_line("chatterbox")
+HUB_NAME = "ResembleAI/chatterbox"
+"""What `from_pretrained` loads: it takes no other."""
+
+OWN_VOICE = "default"
+RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
+RATE = 24000
+"""Hertz, of every model of it there is; what holds is the model's `sr`."""
+
+
+class ChatterboxBackend(TorchBackend):
+    """One model of Chatterbox. `voice` is a recording: a path, or the name of a file in a folder of voices.
+
+    It knows no speed. What of the preset the model has no place for, and that it does not stream, the stream's `notes`
+    say.
+    """
+
+    name = "chatterbox"
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        compute: str | None = None,
+        preset: str | None = None,
+        voices: str | Sequence[str] | None = None,
+        allow_paths: bool = True,
+    ) -> None:
+        """Take the model's folder, or `ResembleAI/chatterbox` for the hub's. Nothing is loaded yet.
+
+        Args:
+            model: the folder that `from_local` takes.
+            compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
+            preset: one of `PRESETS`.
+            voices: a folder of recordings, or several: of two files of one name, the first folder's holds.
+            allow_paths: whether a request's voice may be a path.
+
+        Raises:
+            UsageError: there is no model there, or no such preset.
+            EngineError: the package is missing.
+
+        """
+        require(self.name, "chatterbox", INSTALL)
+        if not model:
+            raise UsageError(
+                "chatterbox needs a model: a folder with its files", hint=f"--model FOLDER, or {HUB_NAME} for the hub's"
+            )
+        if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
+            raise UsageError(
+                f"there is no Chatterbox model in {model}", hint=f"tokenizer.json, t3_cfg and s3gen, as in {HUB_NAME}"
+            )
+        super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
+        self.model = model
+        self.preset = preset or DEFAULT_PRESET
+        _preset(self.preset)
+        self._speaker: Any = None
+        self._conditionals = Conditionals()
+
+    @property
+    def expected_format(self) -> AudioFormat:
+        return AudioFormat(RATE, 1)
+
+    @property
+    def streams(self) -> bool | None:
+        """Whether the loaded model gives its speech while it makes it; None: not loaded."""
+        return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
+
+    def check(self, request: SpeechRequest) -> None:
+        self._preset(request)
+        if request.voice not in (None, OWN_VOICE):
+            self._folder.find(str(request.voice))
+
+    def voices(self) -> list[Voice]:
+        """List the recordings in the folders of voices, after the model's own voice."""
+        own = self.model == HUB_NAME or os.path.isfile(os.path.join(os.path.expanduser(self.model), "conds.pt"))
+        return [Voice(name) for name in ([OWN_VOICE] if own else []) + list(self._folder.files())]
+
+    def load(self) -> None:
+        super().load()
+        with hushed():
+            package = load(self.name, "chatterbox.tts", INSTALL)
+            if self.model == HUB_NAME:
+                self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
+            else:
+                self._speaker = package.ChatterboxTTS.from_local(os.path.expanduser(self.model), self._device)
+        self._conditionals.own = self._speaker.conds
+
+    def unload(self) -> None:
+        self._speaker = None
+        self._conditionals.clear()
+        super().unload()
+
+    def speak(self, generation: Generation) -> None:
+        model = self._speaker
+        preset = self._preset(generation.request)
+        generation.format = AudioFormat(int(model.sr), 1)
+        self._put_on(generation.request.voice, preset)
+        stop = stop_if(lambda: generation.cancelled)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(hushed())
+            stack.enter_context(stopping(model, stop))
+            if not stack.enter_context(steps_of(model, preset.s3gen_steps, stop)):
+                generation.notes.append("s3gen_steps is not applied: this chatterbox has no place for it")
+            if hasattr(model, "generate_stream"):
+                self._stream(generation, preset, stack)
+            else:
+                generation.notes.append(
+                    "not streaming: this chatterbox has generate alone, so the first sound waits for the last"
+                )
+                self._say_at_once(generation, preset)
+
+    def _preset(self, request: SpeechRequest) -> Preset:
+        return _preset(self.preset if request.preset is None else request.preset)
+
+    def _put_on(self, voice: str | None, preset: Preset) -> None:
+        """Give the model the voice's conditionals: computed once, and a copy, since a generation writes into them."""
+        model, kept = self._speaker, self._conditionals
+        if voice is None or voice == OWN_VOICE:
+            conds = kept.own
+            if conds is None:
+                raise UsageError("this model has no voice of its own", hint="--voice FILE: a recording of some seconds")
+        else:
+            path = self._folder.find(voice)
+            key = kept.key(path)
+            conds = kept.get(key)
+            if conds is None:
+                model.conds = None  # what fails must not leave another's voice
+                with hushed():
+                    model.prepare_conditionals(path, exaggeration=preset.exaggeration)
+                conds = model.conds
+                kept.put(key, conds)
+        model.conds = copy.copy(conds)
+        if isinstance(getattr(conds, "gen", None), dict):
+            model.conds.gen = dict(conds.gen)
+
+    def _stream(self, generation: Generation, preset: Preset, stack: contextlib.ExitStack) -> None:
+        model = self._speaker
+        regrouped = stack.enter_context(sizes_of(model, preset, lambda tokens: self._torch.cat(tokens, 1)))
+        if regrouped is None and preset.sizes[0] != preset.sizes[1]:
+            generation.notes.append(
+                "the sizes of the first chunk and the others are one: this chatterbox has no inference_stream"
+            )
+        join = ChunkJoin(model, int(model.sr))
+        stack.enter_context(join.listening())
+        arguments = self._arguments(
+            generation.notes,
+            model.generate_stream,
+            preset,
+            chunk_size=preset.sizes[1],
+            fade_duration=0.0,
+            print_metrics=False,
+        )
+        chunks = stack.enter_context(contextlib.closing(model.generate_stream(generation.request.text, **arguments)))
+        for chunk, _metrics in chunks:
+            if not generation.give(join.add(chunk)):
+                return
+        generation.give(join.end())
+        check_end(regrouped)
+
+    def _say_at_once(self, generation: Generation, preset: Preset) -> None:
+        from voice_cli.pcm.samples import to_pcm
+
+        model = self._speaker
+        sound = model.generate(generation.request.text, **self._arguments(generation.notes, model.generate, preset))
+        generation.give(to_pcm(sound))
+
+    def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
+        """Give the preset's values as the method takes them, and say what it does not take."""
+        wanted = {
+            "exaggeration": preset.exaggeration,
+            "cfg_weight": preset.cfg_weight,
+            "temperature": preset.temperature,
+        }
+        known = inspect.signature(method).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+            return wanted | more
+        notes.extend(f"{name} is not applied: this chatterbox does not take it" for name in wanted if name not in known)
+        return {name: value for name, value in (wanted | more).items() if name in known}
+
+
+def _preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}", hint=f"the presets: {', '.join(PRESETS)}")
+    return PRESETS[name]

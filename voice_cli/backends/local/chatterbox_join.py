@@ -1,0 +1,85 @@
+"""Where two chunks of Chatterbox meet.
+
+The fork renders each chunk anew, with up to 50 tokens before it as context, and cuts the context off: the new chunk
+does not go on where the last one ended, and its own remedy, a fade-in from silence, is a hole a chunk. But the context
+cut off is a second rendering of the last chunk's end: so that much of each chunk is held back, and faded into it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from voice_cli.backends.local.torch_engine import replaced
+
+FADE_SECONDS = 0.01
+
+
+class ChunkJoin:
+    """Joins the chunks of one generation; while `listening`, it sees what the model's vocoder renders.
+
+    What comes out has as many frames as what went in. Where the model renders otherwise, chunks are left as they are.
+    """
+
+    def __init__(self, model: Any, rate: int) -> None:
+        self._s3gen = getattr(model, "s3gen", None)
+        self._fade = round(FADE_SECONDS * rate)
+        self._held: Any = None
+        self._rendered: Any = None
+        self._inference: Any = getattr(self._s3gen, "inference", None)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        if self._inference is None:
+            yield
+            return
+        with replaced(self._s3gen, "inference", self._listen):
+            yield
+
+    def _listen(self, *args: Any, **kwargs: Any) -> Any:
+        result = self._inference(*args, **kwargs)
+        self._rendered = result[0]
+        return result
+
+    def add(self, chunk: Any) -> bytes:
+        """Take the next chunk; give the PCM that is certain now."""
+        import numpy as np
+
+        from voice_cli.pcm.samples import own, to_pcm
+
+        new = _samples(own(chunk))
+        fade = self._fade
+        before = self._held if self._held is not None else new[:0]
+        if len(before) == fade:
+            context = self._context(len(new), fade)
+            if context is not None:
+                weight = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+                before = before * (1 - weight) + context * weight
+        sound = np.concatenate((before, new))
+        if self._inference is None or len(new) < fade:
+            self._held = None
+            return to_pcm(sound)
+        self._held = sound[len(sound) - fade :]
+        return to_pcm(sound[: len(sound) - fade])
+
+    def _context(self, frames: int, fade: int) -> Any:
+        """Give the frames that were rendered before the chunk's first, if they were."""
+        from voice_cli.pcm.samples import own
+
+        rendered, self._rendered = self._rendered, None
+        if rendered is None:
+            return None
+        samples = _samples(own(rendered))
+        return samples[-frames - fade : -frames] if len(samples) >= frames + fade else None
+
+    def end(self) -> bytes:
+        """Give what was held back."""
+        from voice_cli.pcm.samples import to_pcm
+
+        held, self._held = self._held, None
+        return b"" if held is None else to_pcm(held)
+
+
+def _samples(sound: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(sound, dtype=np.float32).reshape(-1)

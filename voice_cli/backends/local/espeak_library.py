@@ -1,0 +1,296 @@
+"""espeak-ng's library in this process, by ctypes: `speak_lib.h` of espeak-ng 1.51 and later, whose names are used here.
+
+What it asks of us:
+
+- It keeps its state in globals, and threads that meet in it crash: `Library.speak` is one thread's (see `espeak`).
+- `espeak_Cancel` does nothing in synchronous mode. A request is stopped by its callback's return value.
+- A data path that is too long for its buffer is dropped in silence for the one that it was built with: see
+  `_data_path`.
+- `espeak_Terminate` is never called: 1.51, Debian 12's, hangs in the second one. The library stays for the life of the
+  process.
+- Settings outlive a request, those of embedded commands too: all that is set is set anew, and U+0001, which begins such
+  a command, is taken out of the text.
+"""
+
+import ctypes
+import os
+import sys
+import time
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING
+
+from voice_cli.audio import AudioFormat
+from voice_cli.backends.base import WordEvent
+from voice_cli.backends.handoff import Handoff
+from voice_cli.errors import EngineError
+
+if TYPE_CHECKING:
+    from voice_cli.backends.local.espeak_voices import VoiceFile
+
+FORMAT = AudioFormat(22050, 1)
+"""What every voice of espeak-ng's own speaks at."""
+
+AHEAD_SECONDS = 320.0
+"""How much speech waits for its listener before the engine does: 14 MB. Nothing that the splitter cuts is longer (400
+ideographs at the slowest pace are 295 s), so that one who listens slowly holds up nobody else."""
+
+_CHUNK_MS = 60
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000  # without it, missing data ends the process
+_CHARS_UTF8 = 1
+_POS_CHARACTER = 1
+_PARAMETER_RATE = 1
+_EVENT_LIST_TERMINATED = 0
+_EVENT_WORD = 1
+_EVENT_SAMPLERATE = 8
+
+_SAFE_PATH_BYTES = 120
+"""espeak-ng's buffer for the data path has 160 bytes, the names of files in it included."""
+_BUNDLED = {"darwin": "libespeak-ng.dylib", "win32": "espeak-ng.dll"}.get(sys.platform, "libespeak-ng.so")
+_SYSTEM = {
+    "darwin": (
+        "libespeak-ng.1.dylib",
+        "/opt/homebrew/lib/libespeak-ng.1.dylib",
+        "/usr/local/lib/libespeak-ng.1.dylib",
+    ),
+    "win32": ("libespeak-ng.dll",),
+}.get(sys.platform, ("libespeak-ng.so.1",))
+
+_UNSPEAKABLE = dict.fromkeys({*range(0x20), 0x7F} - {*b"\t\n\r"}, " ")
+"""NUL ends espeak-ng's text, U+0001 begins a command, the rest has no sound. A space each keeps positions."""
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+class _VoiceInfo(ctypes.Structure):
+    """espeak_VOICE, as far as it is read here."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("languages", ctypes.c_char_p), ("identifier", ctypes.c_char_p))
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class Job:
+    """A request on its way through the engine. It does not know its stream, whose end is its cancellation.
+
+    No dataclass, like `VoiceFile`: making one takes half a millisecond.
+    """
+
+    def __init__(self, owner: object, text: str, voice: str, rate: int) -> None:
+        """Take `rate` in words a minute."""
+        self.owner = owner
+        self.text = text
+        self.voice = voice
+        self.rate = rate
+        self.format = FORMAT
+        self.handoff = Handoff(FORMAT.frames(AHEAD_SECONDS) * FORMAT.frame_bytes)
+        self.timestamps = {"request_sent": time.monotonic()}
+        self.words: list[WordEvent] = []
+
+    def run(self, library: "Library") -> None:
+        """Do it, on the worker: speak."""
+        library.speak(self)
+
+
+class Library:
+    """The loaded library. `speak` is the worker's; the rest is any thread's."""
+
+    def __init__(self, library: ctypes.CDLL, path: str | None) -> None:
+        """Initialise it with the folder that holds `espeak-ng-data`; None: the one it was built with."""
+        library.espeak_Info.restype = ctypes.c_char_p
+        library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_VoiceInfo)
+        rate = library.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS,
+            _CHUNK_MS,
+            None if path is None else os.fsencode(path),
+            _INITIALIZE_DONT_EXIT,
+        )
+        found = ctypes.c_char_p()
+        library.espeak_Info(ctypes.byref(found))
+        self._data = os.fsdecode(found.value or b"")
+        if rate <= 0 or (path is not None and not self._data.startswith(path)):
+            raise _missing_data(path or self._data)
+        self._library = library
+        self._format = AudioFormat(rate, FORMAT.channels)
+        self._files: list[VoiceFile] | None = None
+        self._job: Job | None = None
+        self._fault: BaseException | None = None
+        self._callback = _Callback(self._spoken)
+        library.espeak_SetSynthCallback(self._callback)
+
+    def speak(self, job: Job) -> None:
+        """Synthesize it into its handoff; return when all was taken, or it was cancelled.
+
+        Raises:
+            UsageError: there is no such voice.
+            EngineError: espeak-ng failed.
+
+        """
+        self._choose(job.voice)
+        self._library.espeak_SetParameter(_PARAMETER_RATE, job.rate, 0)
+        job.format = self._format
+        job.timestamps["engine_ready"] = time.monotonic()
+        text = _speakable(job.text)
+        self._job = job
+        self._fault = None
+        try:
+            status = self._library.espeak_Synth(
+                text, ctypes.c_size_t(len(text) + 1), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
+            )
+        finally:
+            self._job = None
+        if self._fault is not None:
+            raise self._fault
+        if job.handoff.cancelled:
+            return
+        if status != 0:
+            raise EngineError(f"espeak-ng failed to speak (status {status})")
+        job.timestamps["last_byte"] = time.monotonic()
+
+    def clauses(self, text: str, voice: str, mode: int) -> list[tuple[str, str]]:
+        """Give the text's clauses as (phonemes, stretch of text), silently; the worker's, as `speak`.
+
+        Raises:
+            UsageError: there is no such voice.
+
+        """
+        from voice_cli.backends.local.espeak_phonemes import clauses_of
+
+        self._choose(voice)
+        return clauses_of(self._library, _speakable(text), mode)
+
+    def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
+        """Take a chunk: espeak-ng's callback, on the worker. 1 stops it. What it raised would be lost."""
+        try:
+            job = self._job
+            if job is None:
+                return 1
+            index = 0
+            while (event := events[index]).type != _EVENT_LIST_TERMINATED:
+                if event.type == _EVENT_WORD:
+                    job.words.append(WordEvent(event.text_position - 1, event.length, event.audio_position / 1000))
+                elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have rates of their own
+                    self._format = job.format = AudioFormat(event.id.number, FORMAT.channels)
+                index += 1
+            if not samples or frames <= 0:
+                return int(job.handoff.cancelled)
+            if "first_byte" not in job.timestamps:
+                job.timestamps["first_byte"] = time.monotonic()
+            return int(not job.handoff.put(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
+        except BaseException as error:
+            self._fault = error
+            return 1
+
+    def _choose(self, wanted: str) -> None:
+        if self._set_voice(wanted):
+            return
+        # It takes a file's name, in any case, or the voice's full name, but not every language (en-gb, fr-fr,
+        # zh); a variant by its file's very name, and an unknown one without a word. What it has for
+        # languages, espeak_SetVoiceByProperties, forgets the variant and gives British English to whoever
+        # asks for en-zz.
+        from voice_cli.backends.local.espeak_voices import find
+
+        base, _, variant = wanted.partition("+")
+        files = self.voice_files()
+        voice = find(base, [file for file in files if not file.is_variant])
+        exact = voice.identifier
+        if variant:
+            exact += "+" + find(variant, [file for file in files if file.is_variant]).id
+        if not self._set_voice(exact):
+            raise EngineError(f"espeak-ng cannot load its voice {exact!r}")
+
+    def _set_voice(self, name: str) -> bool:
+        if self._library.espeak_SetVoiceByName(name.encode()) != 0:
+            return False
+        if "+" not in name:
+            return True
+        current = self._library.espeak_GetCurrentVoice()
+        return bool(current) and b"+" in (current.contents.identifier or b"")
+
+    def voice_files(self) -> "list[VoiceFile]":
+        """Give the voices and variants that the data have; read once."""
+        if self._files is None:
+            from voice_cli.backends.local.espeak_voices import voice_files
+
+            self._files = voice_files(self._data)
+        return self._files
+
+
+def _speakable(text: str) -> bytes:
+    text = text.translate(_UNSPEAKABLE)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.translate(dict.fromkeys(range(0xD800, 0xE000), "\ufffd")).encode()
+
+
+def load_library() -> Library:
+    """Load espeakng-loader's library, or the system's where there is none, or none that runs here."""
+    failures = []
+    # Its package is not imported: that takes 8 ms and tells no more than where it lies.
+    spec = PathFinder.find_spec("espeakng_loader")
+    if spec is not None and spec.submodule_search_locations:
+        folder = next(iter(spec.submodule_search_locations))
+        try:
+            library = ctypes.CDLL(f"{folder}/{_BUNDLED}")
+        except OSError as error:
+            failures.append(str(error))
+        else:
+            return Library(library, _data_path(folder))
+    for name in _SYSTEM:
+        try:
+            library = ctypes.CDLL(name)
+        except OSError as error:
+            failures.append(str(error))
+        else:
+            return Library(library, None)
+    raise EngineError(
+        "the embedded voice is missing: espeak-ng's library is not here",
+        hint="install it: pip install espeakng-loader (or: apt install libespeak-ng1, dnf install espeak-ng, "
+        "brew install espeak-ng)",
+    ) from OSError("; ".join(failures))
+
+
+def _data_path(folder: str) -> str:
+    """Give a path of `folder` that espeak-ng has room for; it may be a descriptor's, which stays open."""
+    try:
+        os.stat(f"{folder}/espeak-ng-data/phontab")
+    except OSError as error:
+        raise _missing_data(folder) from error
+    if len(os.fsencode(folder)) <= _SAFE_PATH_BYTES:
+        return folder
+    if sys.platform == "linux":
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        path = f"/proc/self/fd/{descriptor}"
+        if os.access(path, os.R_OK):
+            return path
+        os.close(descriptor)
+    raise EngineError(
+        f"the path of espeak-ng's data is too long for it: {folder}",
+        hint=f"install in a folder whose path has at most {_SAFE_PATH_BYTES} bytes",
+    )
+
+
+def _missing_data(path: str) -> EngineError:
+    return EngineError(
+        f"espeak-ng does not find its data in {path}",
+        hint="install it again: pip install --force-reinstall espeakng-loader (apt install espeak-ng-data)",
+    )

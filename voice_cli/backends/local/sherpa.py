@@ -1,0 +1,229 @@
+"""sherpa-onnx: the practical neural voice on a plain CPU. One package, seven families of models, each a folder.
+
+The network speaks a sentence at a time and calls back with it; a callback that gives 0 stops it. The library prints on
+file descriptor 2, and ends the process where a model is not as it should be: `sherpa_models` looks first.
+"""
+
+import array
+import os
+import sys
+import wave
+from typing import Any
+
+from voice_cli.audio import FULL_SCALE, AudioFormat
+from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.local.sherpa_models import CLONING, SherpaModel, read_model
+from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps
+from voice_cli.backends.packages import install_line, load, require
+from voice_cli.errors import EngineError, UsageError
+
+INSTALL = install_line("sherpa")
+
+MOST_THREADS = 4
+"""Threads that a network is given unless told otherwise: beyond that it gains little, and the player needs one."""
+
+_FAMILIES = {
+    "vits": "Vits",
+    "matcha": "Matcha",
+    "kokoro": "Kokoro",
+    "kitten": "Kitten",
+    "pocket": "Pocket",
+    "supertonic": "Supertonic",
+    "zipvoice": "Zipvoice",
+}
+
+
+class SherpaBackend(EngineBackend):
+    """One model of sherpa-onnx, in a chunk a sentence.
+
+    `voice` is a speaker's number or name; for models that clone a voice (Pocket, ZipVoice), a WAV file, or the name of
+    one in the model's folder: ZipVoice wants what is said in it in a text file of the same name. `speed` is a factor.
+    """
+
+    name = "sherpa"
+    has_speed = True
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        compute: str | None = None,
+        threads: int | None = None,
+        steps: float | None = None,
+    ) -> None:
+        """Take the model's folder. Nothing is loaded yet.
+
+        Args:
+            model: the folder, or a network (`.onnx`) in it.
+            compute: `cpu`, `cuda` or `coreml`: what the package was built for.
+            threads: how many the network may use.
+            steps: of those families that refine their speech in steps: how many.
+
+        Raises:
+            UsageError: there is no model there, or it cannot take so many steps.
+            EngineError: the package is missing.
+
+        """
+        super().__init__()
+        require(self.name, "sherpa_onnx", INSTALL)
+        if not model:
+            raise UsageError(
+                "sherpa needs a model: the folder of an unpacked one",
+                hint="--model FOLDER; they are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models",
+            )
+        self.model: SherpaModel = read_model(model)
+        self._compute = "cpu" if compute in (None, "auto") else str(compute)
+        self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
+        self._steps = check_steps(steps)
+        self._package: Any = None
+        self._tts: Any = None
+
+    @property
+    def expected_format(self) -> AudioFormat | None:
+        return AudioFormat(self.model.rate, 1) if self.model.rate else None
+
+    @property
+    def compute_device(self) -> str:
+        return self._compute
+
+    def check(self, request: SpeechRequest) -> None:
+        check_steps(request.steps)
+        if self.model.family in CLONING:
+            self._recording(request.voice)
+        else:
+            self._speaker(request.voice)
+
+    def voices(self) -> list[Voice]:
+        """List the speakers by number, with their names where the model has them; or the recordings in the folder."""
+        if self.model.family in CLONING:
+            return [Voice(name) for name in self.model.recordings()]
+        language = self.model.notes.get("voice", "") or self.model.notes.get("language", "")
+        names = {number: name for name, number in self.model.speakers().items()}
+        count = self._speaker_count() or len(names) or 1
+        return [Voice(str(number), names.get(number, ""), language) for number in range(count)]
+
+    def _speaker_count(self) -> int | None:
+        if self._tts is not None:
+            return int(self._tts.num_speakers)
+        noted = self.model.notes.get("n_speakers", "")
+        return int(noted) if noted.isdecimal() else None
+
+    def _speaker(self, voice: str | None) -> int:
+        if voice is None:
+            return 0
+        names = self.model.speakers()
+        count = self._speaker_count()
+        number = names.get(voice, int(voice) if voice.isdecimal() else None)
+        if number is None or (count is not None and number >= max(count, 1)):
+            known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count else "numbers from 0")
+            raise UsageError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+        return number
+
+    def _recording(self, voice: str | None) -> str:
+        there = self.model.recordings()
+        if voice is None and there:
+            return next(iter(there.values()))
+        path = there.get(voice or "", os.path.expanduser(voice or ""))
+        if not os.path.isfile(path):
+            raise UsageError(
+                f"there is no recording {voice!r}" if voice else "the model speaks with the voice of a recording",
+                hint=f"--voice FILE.wav, or one of: {', '.join(there) or 'none in its folder'}",
+            )
+        return path
+
+    def load(self) -> None:
+        package = self._package = load(self.name, "sherpa_onnx", INSTALL)
+        family = self.model.family
+        kind = getattr(package, f"OfflineTts{_FAMILIES[family]}ModelConfig", None)
+        if kind is None:
+            raise EngineError(f"this sherpa-onnx has no {family} models", hint=f"a newer one: {INSTALL} -U")
+        config = package.OfflineTtsConfig(
+            model=package.OfflineTtsModelConfig(
+                **{family: kind(**self.model.files)}, num_threads=self._threads, provider=self._compute
+            ),
+            max_num_sentences=1,
+            rule_fsts=",".join(self.model.rules),
+        )
+        if not config.validate():
+            raise EngineError(
+                f"sherpa-onnx does not take the {family} model in {self.model.folder}",
+                hint="--debug shows what it says; is all of the model there?",
+            )
+        self._tts = package.OfflineTts(config)
+
+    def unload(self) -> None:
+        self._tts = None
+
+    def speak(self, generation: Generation) -> None:
+        from voice_cli.pcm.samples import to_pcm
+
+        request = generation.request
+        generation.format = AudioFormat(int(self._tts.sample_rate), 1)
+        faults: list[BaseException] = []
+        frames = 0
+
+        def spoken(samples: Any, _progress: float) -> int:
+            """Take a sentence: the network's callback, on this thread. 0 stops it."""
+            nonlocal frames
+            try:
+                frames += len(samples)
+                return int(generation.give(to_pcm(samples)))
+            except BaseException as error:  # what goes through C++ may come out as something else
+                faults.append(error)
+                return 0
+
+        self._tts.generate(request.text, self._request(request), spoken)
+        if faults:
+            raise faults[0]
+        if not frames and not generation.cancelled:
+            raise EngineError(
+                "sherpa-onnx gave no sound for this text",
+                hint="are its words in the model's language, and its lexicon? --debug shows what it says",
+            )
+
+    def _request(self, request: SpeechRequest) -> Any:
+        config = self._package.GenerationConfig()
+        config.speed = request.speed or 1.0
+        steps = self._steps if request.steps is None else request.steps
+        if steps is not None:
+            config.num_steps = steps
+        if self.model.family in CLONING:
+            path = self._recording(request.voice)
+            config.reference_audio, config.reference_sample_rate = read_recording(path)
+            config.reference_text = _words_of(path) if self.model.family == "zipvoice" else ""
+            return config
+        config.sid = self._speaker(request.voice)
+        voice = self.model.phoneme_voice
+        if voice is not None:
+            from voice_cli.backends.local.espeak_phonemes import phonemes
+
+            config.phoneme_codepoints = [[ord(letter) for letter in said] for said in phonemes(request.text, voice)]
+        return config
+
+
+def read_recording(path: str) -> tuple[list[float], int]:
+    """Read a WAV file of 16 bits: (its first channel, from -1 to 1; hertz).
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    try:
+        with wave.open(path, "rb") as file:
+            if file.getsampwidth() != 2 or file.getnframes() == 0:
+                raise UsageError(f"{path} is no WAV file of 16 bits", hint="ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav")
+            samples = array.array("h", file.readframes(file.getnframes()))
+            if sys.byteorder == "big":
+                samples.byteswap()
+            return [sample / FULL_SCALE for sample in samples[:: file.getnchannels()]], file.getframerate()
+    except (OSError, EOFError, wave.Error) as error:
+        raise UsageError(f"cannot read {path} as a WAV file: {error}") from error
+
+
+def _words_of(recording: str) -> str:
+    path = os.path.splitext(recording)[0] + ".txt"
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the words of {recording} are wanted in {path}") from error

@@ -1,0 +1,195 @@
+"""Which of sherpa-onnx's families of models a folder holds, told from its files, as its releases name them.
+
+https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models has the folders, .../vocoder-models the vocoders that
+Matcha and ZipVoice want beside them. Nothing of sherpa-onnx is imported here.
+"""
+
+import glob
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from voice_cli.backends.local.onnx_metadata import read_metadata
+from voice_cli.errors import UsageError
+
+VOCODERS = ("vocos*.onnx", "hifigan*.onnx", "vocoder*.onnx")
+VOCODER_HINT = "get one of https://github.com/k2-fsa/sherpa-onnx/releases/tag/vocoder-models into that folder"
+
+_PARTS = {
+    "pocket": {
+        "lm_flow": "lm_flow*.onnx",
+        "lm_main": "lm_main*.onnx",
+        "encoder": "encoder*.onnx",
+        "decoder": "decoder*.onnx",
+        "text_conditioner": "text_conditioner*.onnx",
+        "vocab_json": "vocab.json",
+        "token_scores_json": "token_scores.json",
+    },
+    "supertonic": {
+        "duration_predictor": "duration_predictor*.onnx",
+        "text_encoder": "text_encoder*.onnx",
+        "vector_estimator": "vector_estimator*.onnx",
+        "vocoder": "vocoder*.onnx",
+        "tts_json": "tts.json",
+        "unicode_indexer": "unicode_indexer*",
+        "voice_style": "voice*.bin",
+    },
+    "zipvoice": {"encoder": "*encoder*.onnx", "decoder": "*decoder*.onnx", "tokens": "tokens.txt"},
+}
+"""The families of several networks: argument of the family's configuration to the file that it names."""
+
+CLONING = frozenset({"pocket", "zipvoice"})
+"""Those whose voice is a recording."""
+
+SINGLE = ("vits", "matcha", "kokoro", "kitten")
+"""Those whose network carries notes: `sample_rate`, `n_speakers`, and mostly an espeak-ng `voice`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SherpaModel:
+    """A folder that was understood."""
+
+    folder: str
+    family: str
+    """The name of the family's argument of sherpa_onnx.OfflineTtsModelConfig."""
+    files: Mapping[str, str]
+    """Argument of the family's configuration to path."""
+    network: str
+    """The file that carries the notes; of the families of several networks, any."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> int | None:
+        """Hertz, where it is known without the model."""
+        rate = self.notes.get("sample_rate", "")
+        return int(rate) if rate.isdecimal() and int(rate) > 0 else None
+
+    @property
+    def phoneme_voice(self) -> str | None:
+        """espeak-ng's voice for the phonemes that the model reads; None: it has a lexicon, or reads letters."""
+        spoken = self.family in SINGLE and not self.files.get("lexicon") and self.notes.get("frontend") != "characters"
+        return self.notes.get("voice") or "en-us" if spoken else None
+
+    @property
+    def rules(self) -> list[str]:
+        """The grammars that write out numbers and dates: phone numbers first, as the releases do."""
+        first = {"phone": 0, "date": 1, "number": 2}
+        found = glob.glob("*.fst", root_dir=self.folder)
+        found.sort(key=lambda name: (first.get(name.partition(".")[0].partition("-")[0], 9), name))
+        return [os.path.join(self.folder, name) for name in found]
+
+    def speakers(self) -> dict[str, int]:
+        """Give the speakers' names, where the folder tells them, and their numbers."""
+        names = self.notes.get("speaker_names", "").split(",")
+        if any(names):
+            return {name.strip(): number for number, name in enumerate(names)}
+        try:
+            with open(f"{self.network}.json", encoding="utf-8") as file:
+                table = json.load(file).get("speaker_id_map")
+        except (OSError, ValueError, AttributeError):
+            return {}
+        return {str(name): int(number) for name, number in table.items()} if isinstance(table, dict) else {}
+
+    def recordings(self) -> dict[str, str]:
+        """Give the recordings in the folder that a cloning model can take as voices: name to path."""
+        if self.family not in CLONING:
+            return {}
+        found: dict[str, str] = {}
+        for sub in ("", "voices", "test_wavs"):
+            for path in sorted(glob.glob(os.path.join(glob.escape(self.folder), sub, "*.wav"))):
+                found.setdefault(os.path.splitext(os.path.basename(path))[0], path)
+        return found
+
+
+def read_model(folder: str) -> SherpaModel:
+    """Tell what the folder holds; a path to its network does, too.
+
+    Raises:
+        UsageError: there is no such folder, no model in it, or something of the model is missing.
+
+    """
+    given = os.path.expanduser(folder)
+    chosen = given if given.endswith(".onnx") and os.path.isfile(given) else None
+    folder = os.path.dirname(given) or "." if chosen else given
+    if not os.path.isdir(folder):
+        raise UsageError(f"there is no model folder {folder}", hint="the path of an unpacked sherpa-onnx TTS model")
+    for family, parts in _PARTS.items():
+        found = {argument: _file(folder, pattern) for argument, pattern in parts.items()}
+        if all(found.values()) and not (family == "zipvoice" and _file(folder, "voices.bin")):
+            files = {argument: str(path) for argument, path in found.items()}
+            if family == "zipvoice":
+                files["vocoder"] = _vocoder(folder, family)
+                files["lexicon"] = _file(folder, "lexicon*.txt") or ""
+            return SherpaModel(folder, family, files, files["encoder" if family != "supertonic" else "text_encoder"])
+    return _single(folder, chosen)
+
+
+def _single(folder: str, chosen: str | None) -> SherpaModel:
+    tokens = _file(folder, "tokens.txt")
+    network = chosen or _network(folder)
+    if network is None or tokens is None:
+        lack = "tokens.txt" if network else "model (*.onnx)"
+        raise UsageError(f"there is no {lack} in {folder}", hint="is it an unpacked sherpa-onnx TTS model?")
+    try:
+        notes = read_metadata(network)
+    except OSError as error:
+        raise UsageError(f"cannot read {network}: {error.strerror}") from error
+    if not notes.get("sample_rate"):
+        raise UsageError(
+            f"{network} is not made for sherpa-onnx: it says no sample rate",
+            hint="a voice of Piper's own goes with: backend = 'piper'",
+        )
+    kind = f"{notes.get('model_type', '')} {notes.get('comment', '')}".lower()
+    voices = _file(folder, "voices.bin")
+    files = {"tokens": tokens, "lexicon": _lexicons(folder)}
+    if voices is not None:
+        family = "kitten" if "kitten" in kind else "kokoro"
+        files |= {"model": network, "voices": voices}
+    elif "matcha" in kind or os.path.basename(network).startswith("model-steps-"):
+        family = "matcha"
+        files |= {"acoustic_model": network, "vocoder": _vocoder(folder, family)}
+    else:
+        family = "vits"
+        files["model"] = network
+    return SherpaModel(folder, family, files, network, notes)
+
+
+def _network(folder: str) -> str | None:
+    """Find the network: whole before int8; of Matcha's, the one of three steps; never a vocoder."""
+    vocoders = {path for pattern in VOCODERS for path in _all(folder, pattern)}
+    found = [path for path in _all(folder, "*.onnx") if path not in vocoders]
+    return min(
+        found,
+        key=lambda path: (
+            "int8" in os.path.basename(path),
+            "fp16" in os.path.basename(path),
+            "steps-3" not in path,
+            path,
+        ),
+        default=None,
+    )
+
+
+def _vocoder(folder: str, family: str) -> str:
+    for place in (folder, os.path.dirname(os.path.abspath(folder))):
+        for pattern in VOCODERS:
+            if (path := _file(place, pattern)) is not None:
+                return path
+    raise UsageError(f"there is no vocoder for the {family} model in {folder}", hint=VOCODER_HINT)
+
+
+def _lexicons(folder: str) -> str:
+    """Give the lexicons, as sherpa-onnx takes them: with a comma between. Of two Englishes, the American."""
+    found = _all(folder, "lexicon*.txt")
+    american = any("us-en" in os.path.basename(path) for path in found)
+    return ",".join(path for path in found if not (american and "gb-en" in os.path.basename(path)))
+
+
+def _file(folder: str, pattern: str) -> str | None:
+    """Give the file of that name: the whole one before one in int8."""
+    return min(_all(folder, pattern), key=lambda path: ("int8" in os.path.basename(path), path), default=None)
+
+
+def _all(folder: str, pattern: str) -> list[str]:
+    return sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))

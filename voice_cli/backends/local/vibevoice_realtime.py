@@ -1,0 +1,120 @@
+"""VibeVoice Realtime 0.5B, through Microsoft's `vibevoice` package.
+
+The model calls `put` for each chunk, `(1, 3200)`: 133 ms, and `end` at the end of speech, after which it goes on to
+the end of its window; it looks at `stop_check_fn` between windows of six chunks. `put` itself stops it sooner, by
+raising. It writes into the voice's prompt, so it gets a copy. Contract: the package's code, and its streamer's
+documentation.
+"""
+
+import copy
+from typing import Any
+
+from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, VibeVoiceModel
+from voice_cli.backends.local.voice_prompts import load_prompt
+from voice_cli.backends.local.worker import Generation
+from voice_cli.backends.packages import is_installed, load
+from voice_cli.errors import Interrupted, TruncatedAudio
+from voice_cli.pcm.samples import rows, to_pcm
+
+DDPM_STEPS = 5
+CFG_SCALE = 1.5
+
+
+class Realtime(VibeVoiceModel):
+    """The streaming model and its processor."""
+
+    def __init__(self, path: str, device: str) -> None:
+        torch = load("vibevoice", "torch", INSTALL_REALTIME)
+        package = load("vibevoice", "vibevoice", INSTALL_REALTIME)
+        on_cuda = device.startswith("cuda")
+        flash = on_cuda and is_installed("flash_attn")
+        model = package.VibeVoiceStreamingForConditionalGenerationInference.from_pretrained(
+            path,
+            torch_dtype=torch.bfloat16 if on_cuda else torch.float32,
+            device_map=None if device == "mps" else device,
+            attn_implementation="flash_attention_2" if flash else "sdpa",
+        )
+        if device == "mps":
+            model.to(device)
+        model.eval()
+        self._model = model
+        self._processor = package.VibeVoiceStreamingProcessor.from_pretrained(path)
+        self._torch = torch
+        self._device = device
+        self._prompts: dict[str, Any] = {}
+
+    def generate(
+        self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
+    ) -> None:
+        """Speak.
+
+        Raises:
+            TruncatedAudio: it stopped at the longest speech that it makes.
+
+        """
+        prompt = self._prompt(str(voice))
+        inputs = self._processor.process_input_with_cached_prompt(
+            text=generation.request.text.strip().replace("’", "'"),
+            cached_prompt=prompt,
+            padding=True,
+            return_tensors="pt",
+            return_attention_mask=True,
+        )
+        self._model.set_ddpm_inference_steps(num_steps=DDPM_STEPS if steps is None else steps)
+        listener = Listener(generation)
+        outputs = self._model.generate(
+            **{name: value.to(self._device) if hasattr(value, "to") else value for name, value in inputs.items()},
+            max_new_tokens=None,
+            cfg_scale=CFG_SCALE if cfg_scale is None else cfg_scale,
+            tokenizer=self._processor.tokenizer,
+            generation_config={"do_sample": False},
+            audio_streamer=listener,
+            stop_check_fn=listener.stop_check_fn,
+            verbose=False,
+            show_progress_bar=False,
+            all_prefilled_outputs=copy.deepcopy(prompt),
+        )
+        reached = getattr(outputs, "reach_max_step_sample", None)
+        if reached is not None and bool(reached.any()) and not generation.cancelled:
+            raise TruncatedAudio(
+                "vibevoice reached its longest speech before the end of the text", hint="shorter texts"
+            )
+
+    def _prompt(self, path: str) -> Any:
+        if path not in self._prompts:
+            self._prompts.clear()  # a prompt is some 10 MB on the device: one is kept, and speakers seldom change
+            self._prompts[path] = load_prompt(self._torch, path, self._device)
+        return self._prompts[path]
+
+
+class Listener:
+    """The `audio_streamer` of one generation: `put` and `end` as the model calls them, straight into the handoff."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+        self._ended = False
+
+    @property
+    def finished_flags(self) -> list[bool]:
+        return [self._ended or self._generation.cancelled]
+
+    def stop_check_fn(self) -> bool:
+        return self._generation.cancelled
+
+    def put(self, audio_chunks: Any, sample_indices: Any) -> None:
+        """Take a chunk. After `end` the model goes on to the end of its window: that is dropped.
+
+        Raises:
+            Interrupted: nobody listens any more; it ends the generation.
+
+        """
+        if self._ended:
+            return
+        for _, row in rows(audio_chunks, sample_indices, 1):
+            if not self._generation.give(to_pcm(row)):
+                raise Interrupted("the speech was cancelled")
+
+    def end(self, sample_indices: Any = None) -> None:
+        """Hear that the speech is over: the batch is of one, so of all of it."""
+        del sample_indices
+        self._ended = True

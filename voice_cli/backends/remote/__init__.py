@@ -1,0 +1,1 @@
+"""Servers: each backend sends requests over the network."""

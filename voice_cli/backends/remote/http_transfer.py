@@ -1,0 +1,315 @@
+"""Transfers over libcurl: one multi handle for several threads, and the body of a response as it comes.
+
+The multi interface makes a stream a pull: nothing is read from the socket while the pump does not ask, so back-pressure
+reaches the server; and a wait ends at once on `cancel`.
+"""
+
+import os
+import select
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from voice_cli.audio import Encoding
+from voice_cli.backends.base import SpeechStream
+from voice_cli.backends.remote import failures
+from voice_cli.backends.remote.curl import pycurl
+from voice_cli.codecs.media_types import encoding_of
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError, one_line
+from voice_cli.protocol import openai
+
+LARGEST_ERROR = 65536
+"""Bytes of an error's body that are read."""
+
+TLS_ERRORS = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_USE_SSL_FAILED,
+    }
+)
+
+
+class _Waker:
+    """A descriptor that becomes readable when another thread says so."""
+
+    def __init__(self) -> None:
+        if sys.platform == "win32":  # its select() takes sockets only
+            import socket
+
+            self._sockets = socket.socketpair()
+            self.fd, self._write_fd = (end.fileno() for end in self._sockets)
+        else:
+            self.fd, self._write_fd = os.pipe()
+
+    def rest(self) -> None:
+        """Be unreadable again, until the next time."""
+        if select.select([self.fd], [], [], 0)[0]:
+            if sys.platform == "win32":
+                self._sockets[0].recv(64)
+            else:
+                os.read(self.fd, 64)
+
+    def wake(self) -> None:
+        if sys.platform == "win32":
+            self._sockets[1].send(b"!")
+        else:
+            os.write(self._write_fd, b"!")
+
+    def close(self) -> None:
+        if sys.platform == "win32":
+            for end in self._sockets:
+                end.close()
+        else:
+            os.close(self.fd)
+            os.close(self._write_fd)
+
+
+class Transfers:
+    """libcurl's multi handle, which belongs to one thread at a time, for several.
+
+    Whoever reads a stream drives all transfers; what comes for another stream waits there. Whoever adds one drives it
+    for a while, and then wakes those who wait, so that they look after it.
+    """
+
+    def __init__(self) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._lock = threading.RLock()
+        self._streams: dict[Any, HttpStream] = {}
+
+    def add(self, stream: "HttpStream") -> None:
+        with self._lock:
+            self._multi.add_handle(stream.easy)
+            self._streams[stream.easy] = stream
+
+    def hand_over(self, stream: "HttpStream") -> None:
+        """Let those who wait look after that one's sockets too. For who has driven it up to now."""
+        with self._lock:
+            others = [other for other in self._streams.values() if other is not stream]
+        for other in others:
+            other.wake()
+
+    def remove(self, stream: "HttpStream") -> None:
+        with self._lock:
+            if self._streams.pop(stream.easy, None) is not None:
+                self._multi.remove_handle(stream.easy)
+                stream.easy.close()
+
+    def perform(self) -> None:
+        """Do what can be done now; never waits."""
+        with self._lock:
+            self._multi.perform()
+            for stream in self._streams.values():
+                stream.note_timestamps()
+            _, done, failed = self._multi.info_read()
+            for easy in done:
+                self._streams[easy].end(None)
+            for easy, code, reason in failed:
+                self._streams[easy].end((code, reason))
+
+    def wait(self, waker: int, seconds: float) -> None:
+        """Wait for any socket, or the descriptor `waker`, or that long. Lets go of the interpreter."""
+        with self._lock:
+            due = self._multi.timeout()
+            readable, writable, failing = self._multi.fdset()
+        if due >= 0:
+            seconds = min(seconds, due / 1000)
+        try:
+            select.select([*readable, waker], writable, failing, max(0.0, seconds))
+        except (OSError, ValueError):
+            return  # another thread has closed one of them: look again
+
+    def close(self) -> None:
+        with self._lock:
+            for stream in list(self._streams.values()):
+                self.remove(stream)
+            self._multi.close()
+
+
+class HttpStream(SpeechStream):
+    """The body of one response, as it comes."""
+
+    def __init__(self, transfers: Transfers, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
+        self.expected = expected
+        self.announced = None
+        self.timestamps = {}
+        self.easy = easy
+        self._transfers = transfers
+        self._where = where
+        self._timeout = timeout
+        self._waker = _Waker()
+        self._lock = threading.RLock()  # the collector may run __del__ anywhere
+        self._closed = False
+        self._iterated = False
+        self._cancelled = False
+        self._chunks: deque[bytes] = deque()
+        self._error_body = bytearray()
+        self._headers: dict[str, str] = {}
+        self._status = 0
+        self._sent = False
+        self._received = 0
+        self._curl_error: tuple[int, str] | None = None
+        self._ended = False
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        self._began = self._heard_at = time.monotonic()
+        transfers.add(self)
+
+    def send(self, seconds: float) -> None:
+        """Go on until the request has left, or for that many seconds. Before the iteration begins."""
+        deadline = self._began + seconds
+        while not self._ended:
+            self._transfers.perform()
+            left = deadline - time.monotonic()
+            if left <= 0 or self._sent:
+                break
+            self._transfers.wait(self._waker.fd, left)
+        self._transfers.hand_over(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._lock:
+            self._iterated = True
+            self._stop_if_cancelled()
+        self._heard_at = time.monotonic()
+        try:
+            while True:
+                self._transfers.perform()
+                while self._chunks:
+                    self._stop_if_cancelled()
+                    yield self._chunks.popleft()
+                    self._heard_at = time.monotonic()
+                if self._ended:
+                    break
+                self._stop_if_cancelled()
+                self._transfers.wait(self._waker.fd, self._patience())
+                self._waker.rest()
+                self._stop_if_cancelled()
+            self._conclude()
+        finally:
+            self._close()
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            unread = not self._iterated
+        if unread:
+            self._close()
+        self.wake()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._close()
+
+    def wake(self) -> None:
+        """Let whoever waits in this stream look around. Any thread."""
+        with self._lock:
+            if not self._closed:
+                self._waker.wake()
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise Interrupted("interrupted")
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True  # nobody wakes it from here on
+        self._transfers.remove(self)
+        self._waker.close()
+
+    # libcurl's side.
+
+    def end(self, curl_error: tuple[int, str] | None) -> None:
+        """Hear that the transfer is over."""
+        self._ended = True
+        self._curl_error = curl_error
+        self.timestamps["last_byte"] = time.monotonic()
+        self.wake()
+
+    def _patience(self) -> float:
+        silence = time.monotonic() - self._heard_at
+        if silence < self._timeout:
+            return self._timeout - silence
+        if self._status >= 300:
+            self._conclude()  # it was refused; what stalls is only the reason
+        raise failures.silent(self._where, self._timeout, self._received)
+
+    def _on_header(self, line: bytes) -> None:
+        text = line.decode("latin-1").strip()
+        if text.startswith("HTTP/"):
+            self._headers.clear()
+            words = text.split(None, 2)
+            self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        else:
+            name, _, value = text.partition(":")
+            self._headers[name.lower()] = value.strip()
+        self._heard_at = time.monotonic()
+
+    def _on_body(self, data: bytes) -> None:
+        self._heard_at = time.monotonic()
+        if not 200 <= self._status < 300:
+            self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
+            return
+        if not self._received:
+            self.announced = encoding_of(self._headers.get("content-type", ""))
+            self.timestamps["first_byte"] = self._heard_at
+        self._received += len(data)
+        self._chunks.append(data)
+
+    def note_timestamps(self) -> None:
+        """Ask libcurl, which may not be asked in a callback, what happened when."""
+        if not self._sent:
+            self._sent = self.easy.getinfo(pycurl.REQUEST_SIZE) > 0
+        if "request_sent" in self.timestamps or not self._headers:
+            return
+        for moment, info in (
+            ("resolved", pycurl.NAMELOOKUP_TIME_T),
+            ("connected", pycurl.CONNECT_TIME_T),
+            ("tls", pycurl.APPCONNECT_TIME_T),
+            ("request_sent", getattr(pycurl, "POSTTRANSFER_TIME_T", pycurl.PRETRANSFER_TIME_T)),
+        ):
+            microseconds = self.easy.getinfo(info)
+            if microseconds > 0:
+                self.timestamps[moment] = self._began + microseconds / 1e6
+
+    # How it ended.
+
+    def _conclude(self) -> None:
+        if self._status >= 300 and not self._received:
+            raise failures.refusal(
+                self._status,
+                openai.error_message(bytes(self._error_body)),
+                where=self._where,
+                retry_after=self._headers.get("retry-after"),
+                location=self._headers.get("location"),
+            )
+        if self._curl_error is not None:
+            raise self._failure(*self._curl_error)
+
+    def _failure(self, code: int, reason: str) -> VoiceError:
+        where = self._where
+        if self._received:
+            return failures.broken(where, self._received)
+        if code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY):
+            return failures.no_address(where)
+        if code == pycurl.E_COULDNT_CONNECT:
+            return failures.nothing_answers(where)
+        if code in TLS_ERRORS:
+            return failures.not_secure(where, reason)
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return failures.no_connection(where, self._timeout)
+        if code == pycurl.E_URL_MALFORMAT:
+            return ConfigError(f"base_url is no address that can be asked: {one_line(reason)}")
+        if code == pycurl.E_UNSUPPORTED_PROTOCOL:  # ours is http(s), so it is the answer's
+            return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
+        if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
+            return failures.no_answer(where)
+        return NetworkError(f"the request to {where} failed: {one_line(reason)}")

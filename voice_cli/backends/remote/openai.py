@@ -1,0 +1,181 @@
+"""The official SDK, for what only it knows: Azure, and its own ways to authenticate.
+
+It takes half a second to import, which the `http` backend does without; so it is loaded only when it is chosen. The
+key, the organisation and the address come from the SDK's own environment variables where the profile names none.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from voice_cli.audio import Encoding
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
+from voice_cli.backends.handoff import Handoff
+from voice_cli.backends.remote.failures import check_key, refusal
+from voice_cli.codecs.media_types import encoding_of
+from voice_cli.errors import ConfigError, NetworkError, TruncatedAudio, VoiceError, one_line
+from voice_cli.protocol import openai as wire
+
+AHEAD_BYTES = 1 << 20
+"""What may wait for its reader before the server has to."""
+
+
+class OpenAIBackend(Backend):
+    """OpenAI, or Azure OpenAI where the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
+
+    name = "openai"
+
+    def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
+        """Make the client; nothing is sent yet.
+
+        Raises:
+            ConfigError: the SDK finds no key, or lacks something else that it needs.
+
+        """
+        check_key(api_key)
+        import openai
+
+        self._sdk = openai
+        endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
+        make: Any = openai.OpenAI
+        self._connections = Connections()
+        hooks = {"request": [self._connections.watch]}
+        options: dict[str, Any] = {
+            "api_key": api_key,
+            "timeout": timeout,
+            "max_retries": 0,
+            "http_client": openai.DefaultHttpxClient(event_hooks=hooks),
+        }
+        if ".azure.com" in endpoint:
+            make = openai.AzureOpenAI
+            options |= {"azure_endpoint": endpoint} if base_url else {}
+        else:
+            options |= {"base_url": base_url}
+        try:
+            self._client = make(**options)
+        except (openai.OpenAIError, ValueError) as exc:
+            raise ConfigError(f"the openai SDK cannot start: {one_line(str(exc))}") from exc
+
+    def synthesize(self, request: SpeechRequest) -> "SdkStream":
+        return SdkStream(self._sdk, self._client, request, self._connections)
+
+    def expected(self, codec: str) -> Encoding:
+        return wire.expected_encoding(codec)
+
+    def voices(self) -> list[Voice]:
+        return [Voice(name) for name in wire.VOICES]
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Connections:
+    """Knows which thread talks through which socket: the SDK has no other way to break off a wait."""
+
+    def __init__(self) -> None:
+        self._of_thread: dict[int, Any] = {}
+        self._latest: Any = None
+
+    def watch(self, request: Any) -> None:
+        """Look after a request of this thread's: the HTTP library's hook."""
+        self._of_thread[threading.get_ident()] = self._latest  # perhaps a connection is used again
+        request.extensions["trace"] = self._on_event
+
+    def _on_event(self, name: str, info: dict[str, Any]) -> None:
+        if name.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._latest = self._of_thread[threading.get_ident()] = info["return_value"]
+
+    def break_off(self, thread: int) -> None:
+        """Shut that thread's socket, which ends whatever it waits for. Any thread."""
+        network = self._of_thread.get(thread)
+        sock = network.get_extra_info("socket") if network is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def forget(self, thread: int) -> None:
+        self._of_thread.pop(thread, None)
+
+
+class SdkStream(SpeechStream):
+    """The SDK's streaming response, read by a thread of its own: the request leaves at once."""
+
+    def __init__(self, sdk: Any, client: Any, request: SpeechRequest, connections: Connections) -> None:
+        self.expected = wire.expected_encoding(request.codec)
+        self.announced = None
+        self.timestamps = {"request_sent": time.monotonic()}
+        self._sdk = sdk
+        self._client = client
+        self._request = request
+        self._where = str(client.base_url.host)
+        self._received = 0
+        self._handoff = Handoff(AHEAD_BYTES)
+        self._connections = connections
+        self._thread = threading.Thread(target=self._run, name="voice-openai", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for data in self._handoff:  # noqa: UP028  closing a `yield from` would call the handoff's close()
+                yield data
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        self._handoff.cancel()
+        if self._handoff.cancelled and self._thread.ident is not None:
+            self._connections.break_off(self._thread.ident)
+
+    def _run(self) -> None:
+        try:
+            self._read()
+            self._handoff.close()
+        except Exception as exc:
+            self._handoff.fail(self._failure(exc))
+        finally:
+            self.timestamps["last_byte"] = time.monotonic()
+            self._connections.forget(threading.get_ident())
+
+    def _read(self) -> None:
+        request = self._request
+        omit = self._sdk.omit
+        with self._client.audio.speech.with_streaming_response.create(
+            input=request.text,
+            model=request.model or wire.DEFAULT_MODEL,
+            voice=request.voice or wire.DEFAULT_VOICE,
+            response_format=request.codec,
+            speed=omit if request.speed is None else request.speed,
+            instructions=omit if request.instructions is None else request.instructions,
+        ) as response:
+            self.announced = encoding_of(response.headers.get("content-type", ""))
+            for data in response.iter_bytes():
+                if data and not self._received:
+                    self.timestamps["first_byte"] = time.monotonic()
+                self._received += len(data)
+                if not self._handoff.put(data):
+                    return
+
+    def _failure(self, exc: Exception) -> VoiceError:
+        sdk, where = self._sdk, self._where
+        failure: VoiceError
+        if isinstance(exc, sdk.APIStatusError):
+            headers = exc.response.headers
+            failure = refusal(
+                exc.status_code,
+                wire.error_message(exc.response.content) or one_line(exc.message),
+                where=where,
+                retry_after=headers.get("retry-after"),
+                location=headers.get("location"),
+            )
+        elif isinstance(exc, sdk.APITimeoutError):
+            failure = NetworkError(f"{where} did not answer in time", hint="--timeout gives it longer")
+        elif self._received:  # while a body is read, the SDK lets its HTTP library's errors through
+            failure = TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
+        else:
+            failure = NetworkError(f"{where} was not reached: {one_line(str(exc.__cause__ or exc))}")
+        failure.__cause__ = exc
+        return failure

@@ -1,0 +1,89 @@
+"""The VibeVoice demo's server, and ours: the text in the address, PCM and log entries back."""
+
+from voice_cli.audio import Encoding
+from voice_cli.backends.base import SpeechRequest, SpeechStream, Voice
+from voice_cli.backends.remote.ws import WsBackend, sendable
+from voice_cli.backends.remote.ws_session import Received, Session
+from voice_cli.errors import RateLimitError, ServerError, UsageError, one_line
+from voice_cli.protocol import vibevoice as wire
+from voice_cli.protocol.fields import read
+
+
+class VibeVoiceWsBackend(WsBackend):
+    """One such server. It speaks one text at a time, at one pace.
+
+    A voice that it does not have, it replaces by its own. `instructions` and `model` mean nothing to it.
+    """
+
+    name = "vibevoice-ws"
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        steps: float | None = None,
+        cfg_scale: float | None = None,
+    ) -> None:
+        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's, as in `SpeechRequest`."""
+        super().__init__(base_url, api_key=api_key, timeout=timeout)
+        self._steps = steps
+        self._cfg_scale = cfg_scale
+
+    def synthesize(self, request: SpeechRequest) -> SpeechStream:
+        """Ask for it.
+
+        Raises:
+            UsageError: there is a speed in it.
+
+        """
+        if request.speed not in (None, 1.0):
+            raise UsageError(f"{self.name} speaks at its own pace", hint="leave the speed out")
+        steps = request.steps if request.steps is not None else self._steps
+        query = wire.Query(
+            sendable(request.text),
+            cfg=request.cfg_scale if request.cfg_scale is not None else self._cfg_scale,
+            steps=None if steps is None else int(steps),
+            voice=request.voice,
+        )
+        return self.begin(AddressedText(self.where, query), is_one=True).first
+
+    def voices(self) -> list[Voice]:
+        try:
+            config = wire.parse_config(read(self.get(wire.CONFIG_PATH)))
+        except ValueError as exc:
+            raise ServerError(f"{self.where} does not say which voices it has: {exc}") from exc
+        return [Voice(voice) for voice in config.voices]
+
+
+class AddressedText(Session):
+    """`/stream`. Log entries between the sound are only looked at for a failure; what is none is passed over."""
+
+    encoding = Encoding("pcm", wire.FORMAT)
+    owed = 1
+
+    def __init__(self, where: str, query: wire.Query) -> None:
+        super().__init__(where)
+        self.path = query.path()
+
+    def opening(self) -> list[str]:
+        return []
+
+    def received(self, message: str | bytes) -> Received:
+        if isinstance(message, bytes):
+            return Received(message)
+        try:
+            log = wire.parse_log(read(message))
+        except ValueError:
+            log = None
+        if log is None:
+            return Received()
+        if log.event == wire.BUSY:
+            raise RateLimitError(f"{self.where} is busy: {one_line(log.reason)}", hint="try again later")
+        if log.event in wire.FAILURES:
+            raise ServerError(f"{self.where} failed: {one_line(log.reason) or log.event}")
+        return Received()
+
+    def is_complete(self, code: int) -> bool:
+        return code == wire.CLOSED

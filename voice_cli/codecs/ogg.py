@@ -1,0 +1,186 @@
+"""Ogg's pages to packets (RFC 3533), at the lacing values: a packet is given when its last segment is here.
+
+A page is a second of speech or more in many a server's stream; who waits for its end, as libavformat does,
+waits that long. The page's header comes first and names every packet's length, so nothing needs to wait. It
+also means that the page's checksum is not looked at: it could only be known when all of the page has been
+heard. TCP and TLS have their own. No I/O: h11's way, "need more data" is a return value.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from voice_cli.errors import DecodeError
+
+_CAPTURE = b"OggS"
+_HEADER_BYTES = 27
+_NO_GRANULE = (1 << 64) - 1
+_MOST_GARBAGE = 1 << 17
+"""Bytes without a page after which the stream is given up: two of the longest pages."""
+_MOST_PACKET = 1 << 24
+"""Bytes of the longest packet: no audio packet comes near, comments with a picture do."""
+
+
+class Page(NamedTuple):
+    """A page's header has been read; its packets follow."""
+
+    serial: int
+    """Of the logical stream."""
+    granule: int | None
+    """The position at the end of the last packet that ends on this page, in the codec's units; None: none
+    ends."""
+    first: bool
+    """It begins the logical stream (BOS)."""
+    last: bool
+    """It ends the logical stream (EOS)."""
+    packets: int
+    """Packets that end on it."""
+
+
+class Packet(NamedTuple):
+    """One whole packet."""
+
+    page: Page
+    """The page that it ends on."""
+    data: bytes
+    closes: bool
+    """It is the last one that ends on its page."""
+
+
+class OggDemuxer:
+    """SinkSource it with `receive`, then call `next_event` until it gives None.
+
+    Any number of logical streams, chained and grouped; which one to follow is the caller's choice.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._partial: dict[int, bytearray] = {}
+        """By serial, the start of a packet that goes on on that stream's next page."""
+        self._page: Page | None = None
+        self._runs: deque[tuple[int, bool]] = deque()
+        """Of the page that is being read: bytes of the next part of a packet, and whether the packet ends
+        with it."""
+        self._packets = 0
+        """Of the page that is being read: packets that are still to end."""
+        self._orphan = False
+        """The page begins with the rest of a packet whose start never came."""
+        self._started = False
+        self._garbage = 0
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next_event(self) -> Page | Packet | None:
+        """Give the next page header or packet; None: more data is needed.
+
+        Raises:
+            DecodeError: this is no Ogg stream, or no longer one.
+
+        """
+        while True:
+            if not self._runs:
+                return self._read_header()
+            size, ends = self._runs[0]
+            if len(self._buffer) < size:
+                return None
+            self._runs.popleft()
+            packet = self._take(size, ends=ends)
+            if packet is not None:
+                return packet
+
+    @property
+    def missing(self) -> int:
+        """Bytes to the end of the page that has begun, as far as its header tells; 0: between two pages."""
+        if self._runs:
+            return sum(size for size, _ in self._runs) - len(self._buffer)
+        if not self._buffer or not _CAPTURE.startswith(bytes(self._buffer[:4])):
+            return 0
+        if len(self._buffer) < _HEADER_BYTES:
+            return _HEADER_BYTES - len(self._buffer)
+        return max(1, _HEADER_BYTES + self._buffer[26] - len(self._buffer))
+
+    def unfinished(self, serial: int) -> bool:
+        """Tell whether a packet of this stream has begun and not ended."""
+        return bool(self._partial.get(serial))
+
+    def _read_header(self) -> Page | None:
+        buffer = self._buffer
+        if not self._synced() or len(buffer) < _HEADER_BYTES:
+            return None
+        segments = buffer[26]
+        if len(buffer) < _HEADER_BYTES + segments:
+            return None
+        if buffer[4]:
+            raise DecodeError(f"Ogg of version {buffer[4]} is not known")
+        flags = buffer[5]
+        granule = int.from_bytes(buffer[6:14], "little")
+        serial = int.from_bytes(buffer[14:18], "little")
+        self._lace(buffer[_HEADER_BYTES : _HEADER_BYTES + segments])
+        del buffer[: _HEADER_BYTES + segments]
+        page = Page(
+            serial,
+            None if granule == _NO_GRANULE else granule,
+            first=bool(flags & 2),
+            last=bool(flags & 4),
+            packets=sum(ends for _, ends in self._runs),
+        )
+        self._started = True
+        self._garbage = 0
+        self._page = page
+        self._packets = page.packets
+        # RFC 3533 section 6: the continued flag tells whether the first segment belongs to the packet
+        # before it.
+        continued = bool(flags & 1)
+        if not continued or page.first:
+            self._partial.pop(serial, None)
+        self._orphan = continued and serial not in self._partial
+        return page
+
+    def _lace(self, lacing: bytearray) -> None:
+        size = 0
+        for value in lacing:
+            size += value
+            if value < 255:
+                self._runs.append((size, True))
+                size = 0
+        if size or (lacing and lacing[-1] == 255):
+            self._runs.append((size, False))
+
+    def _take(self, size: int, *, ends: bool) -> Packet | None:
+        """Take a packet, or a part of one, off the buffer; give the packet if that was its end."""
+        page = self._page
+        if page is None:  # there are no runs without a page
+            raise RuntimeError("no page")
+        data = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
+        self._packets -= ends
+        if self._orphan:
+            self._orphan = not ends
+            return None
+        if not ends or page.serial in self._partial:
+            whole = self._partial.setdefault(page.serial, bytearray())
+            whole += data
+            if len(whole) > _MOST_PACKET:
+                raise DecodeError("an Ogg packet does not end")
+            if not ends:
+                return None
+            data = bytes(self._partial.pop(page.serial))
+        return Packet(page, data, closes=self._packets == 0)
+
+    def _synced(self) -> bool:
+        """Bring a page's capture pattern to the start of the buffer; False: more data is needed."""
+        buffer = self._buffer
+        if buffer.startswith(_CAPTURE):
+            return True
+        if _CAPTURE.startswith(bytes(buffer[:4])):
+            return False
+        if not self._started:
+            raise DecodeError("what the server sent is no Ogg stream")
+        at = buffer.find(_CAPTURE)
+        if at < 0:
+            at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(_CAPTURE[:n]))
+        del buffer[:at]
+        self._garbage += at
+        if self._garbage > _MOST_GARBAGE:
+            raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
+        return self._synced() if buffer else False

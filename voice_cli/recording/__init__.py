@@ -1,0 +1,1 @@
+"""What is heard, written to a file."""

@@ -1,0 +1,1 @@
+"""From text to PCM: the one assembly."""
