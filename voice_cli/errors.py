@@ -20,6 +20,35 @@
 Misuse of a class of this package (a programmer's error) is a ValueError or RuntimeError, never one of these.
 """
 
+from collections.abc import Mapping
+
+
+class Hint:
+    """What to do next, with the settings and listings that it names as fields: ``Hint("raise {timeout}")``.
+
+    An interface puts in its own names: the command line writes ``--timeout``. The fields are the names of settings
+    (``timeout``, ``base_url``, ``voice``, ``format``, …) and of listings (``list_voices``, ``list_devices``,
+    ``list_engines``). Values from elsewhere are given by keyword, so that braces in them stay as they are.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        self.template = template
+        self.values = values
+
+    def render(self, names: Mapping[str, str]) -> str:
+        """Return the text, with `names` for the settings and listings; those that it lacks get plain words."""
+        fields = {name: words for name, words in names.items() if name not in self.values}
+        return self.template.format_map(_Fields(fields | {name: str(value) for name, value in self.values.items()}))
+
+    def __str__(self) -> str:
+        return self.render({})
+
+
+class _Fields(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        listed = name.removeprefix("list_")
+        return f"the list of {listed}" if listed != name else f"the {name.replace('_', ' ')}"
+
 
 class VoiceError(Exception):
     """The base: a line for the person, and if there is one, what to do next."""
@@ -27,7 +56,7 @@ class VoiceError(Exception):
     exit_code = 1
     kind = "error"
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: "str | Hint | None" = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
