@@ -19,6 +19,8 @@ class Line(NamedTuple):
     speaker: str | None = None
     pause: float = 1.0
     """How long to pause after it, in pauses between two sentences."""
+    end: int = 0
+    """Code points of the source text up to its end."""
 
 
 def plain_line(text: str) -> Line | None:
