@@ -1,5 +1,6 @@
 """The player and its pump, between streams that the test feeds and a device that it steps."""
 
+import sys
 import threading
 import tracemalloc
 
@@ -784,3 +785,35 @@ def test_voice_modes_fault_the_last_40_ms_are_lost(latency):
         rig.play_out()
         assert sink.now >= end
         assert rig.heard() == numbered(4000)
+
+
+def test_cancel_wakes_the_caller_although_the_pump_is_stuck_and_no_tick_is_near():
+    reads, released = threading.Event(), threading.Event()
+
+    class Stuck(FakeStream):
+        def __iter__(self):
+            reads.set()
+            happened(released)
+            yield b""
+
+        def cancel(self):
+            """Do nothing, as a library that cannot be interrupted."""
+
+    player = Player(None, expected=MONO, tick=10 * WAIT)
+    played = in_thread(lambda: player.play(Speech.of([Stuck()])))
+    happened(reads)
+    player.cancel()
+    assert played().outcome is Outcome.CANCELLED
+    released.set()
+
+
+def test_the_switch_interval_is_what_it_was_after_play():
+    before = sys.getswitchinterval()
+    Player(None).play(Speech.of([FakeStream(numbered(10), end=True)]))
+    assert sys.getswitchinterval() == before
+
+
+def test_the_prebuffer_covers_a_period_besides_what_the_device_holds():
+    """A device takes all that it holds when it starts, and the next period right after."""
+    period = 0.008
+    assert Prebuffer().needed(0.03, 0, 0.0) >= 0.03 + period

@@ -89,3 +89,44 @@ def test_a_writer_and_a_reader_on_threads_of_their_own(hasty, capacity, write, r
         got += out[: ring.read_into(memoryview(out))]
     assert writing() == len(sent)
     assert got == sent
+
+
+class Watched:
+    """Memory that tells what the ring's other side could see while bytes are copied."""
+
+    def __init__(self, memory, seen):
+        self._memory = memory
+        self._seen = seen
+
+    def __len__(self):
+        return len(self._memory)
+
+    def __getitem__(self, where):
+        return self._memory[where]
+
+    def __setitem__(self, where, data):
+        self._memory[where] = data
+        self._seen()
+
+
+def test_bytes_are_readable_only_after_they_were_copied():
+    ring = RingBuffer(8)
+    ring.write(b"12345")
+    ring.read_into(memoryview(bytearray(5)))
+    seen = []
+    ring._memory = Watched(ring._memory, lambda: seen.append(ring.readable))
+    ring.write(b"abcdef")  # in two parts, around the end
+    assert seen == [0, 0]
+    assert ring.readable == 6
+
+
+def test_room_is_writable_only_after_it_was_copied_out():
+    ring = RingBuffer(8)
+    ring.write(b"12345")
+    ring.read_into(memoryview(bytearray(5)))
+    ring.write(b"abcdef")
+    seen = []
+    out = Watched(bytearray(6), lambda: seen.append(ring.writable))
+    ring.read_into(out)
+    assert seen == [2, 2]
+    assert bytes(out[:]) == b"abcdef"
