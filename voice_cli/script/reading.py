@@ -1,5 +1,6 @@
 """The whole way from a text to what is sent to a voice: Markdown, speakers, utterances, pronunciations."""
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -132,7 +133,15 @@ def _pause_after(spoken: str) -> float:
 
 
 def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator[Line]:
-    """Read a text that comes in pieces; None among them says that nothing came for a while."""
-    for piece in pieces:
-        yield from reading.read(piece)
-    yield from reading.finish()
+    """Yield the lines of a text that arrives in pieces, each with its `end`.
+
+    None among the pieces means that no text came for a while.
+    """
+    taken = end = 0
+    for piece in itertools.chain(pieces, [Flush()]):
+        taken += len(piece.text if isinstance(piece, Flush) else piece or "")
+        lines = reading.read(piece)
+        for number, line in enumerate(lines, 1):
+            is_last = isinstance(piece, Flush) and number == len(lines)
+            end = taken if is_last else min(end + len(line.text), taken)
+            yield line._replace(end=end)
