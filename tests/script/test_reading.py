@@ -197,6 +197,16 @@ def test_each_sentence_or_clause_can_be_a_line_of_its_own():
     assert [line.spoken for line in reading.feed("Well, yes. No. And so on") + reading.pause()] == ["Well, yes.", "No."]
 
 
+def test_the_language_decides_what_a_point_after_a_number_is():
+    text = "We moved here in 2019. August was warm that year."
+    assert len(read(text, every=Boundary.SENTENCE)) == 1
+    assert len(read(text, every=Boundary.SENTENCE, language="en")) == 2
+    assert len(read("Ann: " + text, every=Boundary.SENTENCE, language="en-GB", speakers=["Ann"])) == 2
+    assert len(read(text, every=Boundary.SENTENCE, language="de")) == 1
+    reading = Reading(language="en", every=Boundary.SENTENCE)
+    assert len(reading.read(Flush(text)) + reading.read(Flush(text))) == 4
+
+
 def test_lines_come_as_soon_as_the_text_does():
     taken = []
 

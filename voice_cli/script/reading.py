@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from voice_cli.script.dialogue import Dialogue
@@ -33,21 +34,24 @@ class Reading:
         speakers: Collection[str] = (),
         pronounce: Mapping[str, str] | None = None,
         max_chars: int = 400,
+        language: str = "",
         every: Boundary | None = None,
         gathers: bool = True,
     ) -> None:
-        """Take how to read; `speakers`: whose lines to tell apart; `every`, `gathers`: as `Splitter`'s.
+        """Raise ConfigError if a pronunciation is invalid.
 
-        Raises:
-            ConfigError: a pronunciation cannot be used.
+        Args:
+            markdown: whether the text is Markdown; `auto` also accepts plain text and logs.
+            speakers: names whose `NAME: text` lines are read as theirs.
+            pronounce: replacements, as `Pronunciations` takes them.
+            max_chars, language, every, gathers: as in `Splitter`.
 
         """
         self._mode: Mode = markdown
         self._speakers = speakers
         self._pronounce = Pronunciations(pronounce or {})
-        self._max_chars = max_chars
         self._every = every
-        self._gathers = gathers
+        self._new_splitter = partial(Splitter, max_chars=max_chars, language=language, every=every, gathers=gathers)
         self._silent = ""
         """What has nothing to say in it, and goes before the next line."""
         self._flushed = False
@@ -92,9 +96,6 @@ class Reading:
             for turn in self._dialogue.finish():
                 lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
         return lines + self._lines(self._splitter.finish())
-
-    def _new_splitter(self) -> Splitter:
-        return Splitter(max_chars=self._max_chars, every=self._every, gathers=self._gathers)
 
     def _split(self, text: str) -> list[Line]:
         if self._dialogue is None:
