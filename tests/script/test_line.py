@@ -12,8 +12,8 @@ from voice_cli.script.reading import Reading
     "text", ["Hello", "It is 3.30 pm, Dr. Smith.", "Grüß Gott", "Why? No!", "a" * SHORT, "1 (one)"]
 )
 def test_plain_words_are_one_line(text):
-    assert plain_line(text) == Line(text, text)
-    assert plain_line(f"  {text} \n") == Line(text, text)
+    assert plain_line(text) == Line(text, text, end=len(text))
+    assert plain_line(f"  {text} \n") == Line(text, text, end=len(text) + 4)
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,16 @@ def test_each_sentence_or_clause_can_be_a_line_of_its_own():
     assert [line.spoken for line in reading.feed("Well, yes. No. And so on") + reading.pause()] == ["Well, yes.", "No."]
 
 
+def test_the_language_decides_what_a_point_after_a_number_is():
+    text = "We moved here in 2019. August was warm that year."
+    assert len(read(text, every=Boundary.SENTENCE)) == 1
+    assert len(read(text, every=Boundary.SENTENCE, language="en")) == 2
+    assert len(read("Ann: " + text, every=Boundary.SENTENCE, language="en-GB", speakers=["Ann"])) == 2
+    assert len(read(text, every=Boundary.SENTENCE, language="de")) == 1
+    reading = Reading(language="en", every=Boundary.SENTENCE)
+    assert len(reading.read(Flush(text)) + reading.read(Flush(text))) == 4
+
+
 def test_lines_come_as_soon_as_the_text_does():
     taken = []
 
@@ -210,6 +220,40 @@ def test_lines_come_as_soon_as_the_text_does():
     assert next(lines).spoken == "Hello there,"
     assert len(taken) < 4
     assert " ".join(line.spoken for line in lines) == "my friend. And so on"
+
+
+def ends_of(*pieces):
+    return [(line.spoken, line.end) for line in lines_of(pieces, Reading())]
+
+
+def test_end_counts_the_text_read_and_ignores_pauses():
+    assert ends_of("Hello there, ", None, "my friend. ", None, "And so on.") == [
+        ("Hello there,", 12),
+        ("my friend.", 23),
+        ("And so on.", 34),
+    ]
+
+
+def test_end_is_exact_at_a_flush_and_at_the_end_of_the_text():
+    assert ends_of(Flush("*One* is **here**."), "[Two](http://a.b/c) is *there*.") == [
+        ("One is here.", 18),
+        ("Two is there.", 49),
+    ]
+
+
+def test_end_is_never_beyond_the_text_read():
+    assert ends_of("&hearts;" * 3 + "Hello there, ", "my friend.")[-1] == ("my friend.", 47)
+    assert ends_of("a:", None, None)[-1][1] == 2
+    assert ends_of() == ends_of("", None, Flush()) == []
+
+
+@given(st.lists(st.one_of(TEXTS, TEXTS.map(Flush), st.none()), max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_ends_never_go_back(pieces):
+    ends = [line.end for line in lines_of(pieces, Reading())]
+    assert ends == sorted(ends)
+    size = sum(len(piece.text if isinstance(piece, Flush) else piece or "") for piece in pieces)
+    assert all(0 < end <= size for end in ends)
 
 
 def test_a_book_costs_no_more_memory_than_a_page():

@@ -52,7 +52,7 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
     line = single_line(text, options, settings)
     narration = Narration(
         backend,
-        [line] if line is not None else _read(pieces_of(text), options, settings),
+        [line] if line is not None else read_file(text, options, settings),
         request,
         lookahead=lookahead,
         total=len(text),
@@ -92,9 +92,21 @@ def read_text(options: SayOptions) -> str | None:
     return text
 
 
-def pieces_of(text: str) -> Iterator[str]:
-    """Yield the text in pieces, so that the first line of a book does not wait until all of it was read."""
-    return (text[at : at + PIECE] for at in range(0, len(text), PIECE))
+def read_file(text: str, options: SayOptions, settings: Settings) -> Iterator[Line]:
+    """Yield the lines of a text; each ends, for the progress bar, with the piece in which its end was found.
+
+    The text is read in pieces, so that the first line of a book does not wait for the last.
+    """
+    taken = 0
+
+    def pieces() -> Iterator[str]:
+        nonlocal taken
+        for at in range(0, len(text), PIECE):
+            taken = min(at + PIECE, len(text))
+            yield text[at : at + PIECE]
+
+    for line in _read(pieces(), options, settings):
+        yield line._replace(end=taken)
 
 
 def _read(

@@ -18,9 +18,10 @@ class Line(NamedTuple):
     """What the voice is asked to say; never empty."""
     speaker: str | None = None
     pause: float = 1.0
-    """How long to pause after it, in pauses between two sentences."""
+    """The pause after it, as a multiple of the pause between two sentences."""
     end: int = 0
-    """Code points of the source text up to its end."""
+    """Code points of the source text up to the end of this line. Exact for the last line before a flush or the end of
+    the text; otherwise estimated, since Markdown that is not spoken is not counted."""
 
 
 def plain_line(text: str) -> Line | None:
@@ -28,10 +29,11 @@ def plain_line(text: str) -> Line | None:
 
     It spares such a text, which is most of what is said, the 10 ms that loading the reader takes.
     """
+    end = len(text)
     text = text.strip()
     if not text:
         return None
     plain = len(text) <= SHORT and text.isprintable() and max(text) < "\u2000"
     if not plain or not _MARKS.isdisjoint(text) or text[0] in "-+" or "://" in text or "www." in text:
         return None
-    return Line(text, text)
+    return Line(text, text, end=end)

@@ -1,7 +1,9 @@
 """The whole way from a text to what is sent to a voice: Markdown, speakers, utterances, pronunciations."""
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 
 from voice_cli.script.dialogue import Dialogue
 from voice_cli.script.line import Line
@@ -26,21 +28,24 @@ class Reading:
         speakers: Collection[str] = (),
         pronounce: Mapping[str, str] | None = None,
         max_chars: int = 400,
+        language: str = "",
         every: Boundary | None = None,
         gathers: bool = True,
     ) -> None:
-        """Take how to read; `speakers`: whose lines to tell apart; `every`, `gathers`: as `Splitter`'s.
+        """Raise ConfigError if a pronunciation is invalid.
 
-        Raises:
-            ConfigError: a pronunciation cannot be used.
+        Args:
+            markdown: whether the text is Markdown; `auto` also accepts plain text and logs.
+            speakers: names whose `NAME: text` lines are read as theirs.
+            pronounce: replacements, as `Pronunciations` takes them.
+            max_chars, language, every, gathers: as in `Splitter`.
 
         """
         self._mode: Mode = markdown
         self._speakers = speakers
         self._pronounce = Pronunciations(pronounce or {})
-        self._max_chars = max_chars
         self._every = every
-        self._gathers = gathers
+        self._new_splitter = partial(Splitter, max_chars=max_chars, language=language, every=every, gathers=gathers)
         self._silent = ""
         """What has nothing to say in it, and goes before the next line."""
         self._flushed = False
@@ -86,9 +91,6 @@ class Reading:
                 lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
         return lines + self._lines(self._splitter.finish())
 
-    def _new_splitter(self) -> Splitter:
-        return Splitter(max_chars=self._max_chars, every=self._every, gathers=self._gathers)
-
     def _split(self, text: str) -> list[Line]:
         if self._dialogue is None:
             return self._lines(self._splitter.feed(text))
@@ -126,7 +128,15 @@ def _pause_after(spoken: str) -> float:
 
 
 def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator[Line]:
-    """Read a text that comes in pieces; None among them says that nothing came for a while."""
-    for piece in pieces:
-        yield from reading.read(piece)
-    yield from reading.finish()
+    """Yield the lines of a text that arrives in pieces, each with its `end`.
+
+    None among the pieces means that no text came for a while.
+    """
+    taken = end = 0
+    for piece in itertools.chain(pieces, [Flush()]):
+        taken += len(piece.text if isinstance(piece, Flush) else piece or "")
+        lines = reading.read(piece)
+        for number, line in enumerate(lines, 1):
+            is_last = isinstance(piece, Flush) and number == len(lines)
+            end = taken if is_last else min(end + len(line.text), taken)
+            yield line._replace(end=end)
