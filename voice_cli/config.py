@@ -7,7 +7,7 @@ the keys: the file's checks, the environment's names, `voice config show` and th
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS
@@ -283,7 +283,7 @@ def settle(
     flags: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
     *,
-    backend_names: Iterable[str] = (),
+    backend_names: Collection[str] = (),
 ) -> Settings:
     """Lay the layers over each other. `flags` has what the command line says; None there is not said.
 
@@ -311,12 +311,11 @@ def settle(
     if profile["backend"] is None:
         asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
         profile["backend"] = "http" if asks_server else "espeak"
-    names = tuple(backend_names)
-    if names and profile["backend"] not in names:
+    if backend_names and profile["backend"] not in backend_names:
         origin = origins.get("backend", "")
         raise ConfigError(
-            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], names)}",
-            hint=f"the backends: {', '.join(names)}",
+            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], backend_names)}",
+            hint=f"the backends: {', '.join(backend_names)}",
         )
     if profile["base_url"] is None and name is None and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]

@@ -1,8 +1,8 @@
 """The backends' seam: a request in, a stream of encoded bytes out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from voice_cli.audio import Encoding
 
@@ -18,13 +18,9 @@ class SpeechRequest(NamedTuple):
     speed: float | None = None
     """A factor: 1 is the voice's own pace."""
     instructions: str | None = None
-    preset: str | None = None
-    """Chatterbox's. It and the two below are settings of engines, for this request alone, over those that the backend
-    was made with; a backend that has no such thing ignores them."""
-    steps: int | None = None
-    """In which a model refines each chunk of its speech: 1 to 100."""
-    cfg_scale: float | None = None
-    """How closely VibeVoice follows the text and the voice: 0 to 10."""
+    options: Mapping[str, Any] = {}
+    """Settings that only some backends have, by name, for this request alone: they override those that the backend was
+    made with. `Backend.check_options` validates them; a backend ignores those it does not have."""
     due: float | None = None
     """When its first sound is needed, on `time.monotonic`; None: at once. An engine turns to the earliest first."""
 
@@ -136,10 +132,29 @@ class PieceStream(SpeechStream):
 
 
 class Backend(ABC):
-    """A server or an engine that speaks. Keeps what is dear between requests (a connection, a model)."""
+    """A server or an engine that speaks. Keeps a connection or a model between requests.
 
-    name: str
-    supports_streaming_text: bool = False
+    The class attributes below are the facts about a backend; nothing else in the program lists them.
+    """
+
+    name: ClassVar[str]
+    is_remote: ClassVar[bool] = False
+    """It talks to a server: its constructor takes `base_url`, `api_key` and `timeout` (seconds) besides `settings`."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """The keys of a profile that its constructor takes by keyword."""
+    packages: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(module, distribution) of what a local engine runs on; any one of them is enough."""
+    extra: ClassVar[str | None] = None
+    """The extra of this package (`pip install "voice-cli[EXTRA]"`) that installs them; None: none is needed."""
+    model_is: ClassVar[str] = ""
+    """What its `model` is, for people ("a folder"); empty: it takes none."""
+    voices_are_files: ClassVar[bool] = False
+    """Its voices are files in folders: its constructor takes `voices` (folders) and `allow_paths`."""
+    runs_on_torch: ClassVar[bool] = False
+    """It uses a GPU that torch finds."""
+    max_requests: ClassVar[int | None] = None
+    """How many requests it takes at once; None: any number."""
+    supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
 
     @property
@@ -159,6 +174,14 @@ class Backend(ABC):
         Raises:
             UsageError: it cannot do what is asked (a speed, a voice's name).
             BackendError: it can be told at once that nothing will come.
+
+        """
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Check the options of a request that this backend has; ignore the others.
+
+        Raises:
+            UsageError: a value is not possible.
 
         """
 

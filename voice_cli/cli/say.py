@@ -6,7 +6,7 @@ then is loaded what plays, saves and reports; except the device where there is n
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from voice_cli.backends import BACKENDS, REMOTE, open_backend, options_of
+from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.narrating import DEFAULT_CODEC, narrate, single_line
@@ -39,14 +39,14 @@ def say(options: SayOptions) -> int:
             recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
         # What is waited for longest goes first: a server, or else the device.
-        is_remote = settings.profile.backend in REMOTE
-        if not is_remote:
+        waits_for_server = is_remote(str(settings.profile.backend))
+        if not waits_for_server:
             _load_device(options, settings)
         backend = make_backend(settings)
         try:
             narration = narrate(backend, options, settings)
             # The request has left. From here on, the server thinks while we load.
-            if is_remote:
+            if waits_for_server:
                 _load_device(options, settings)
             from voice_cli.cli.playing import play
 
@@ -78,7 +78,7 @@ def make_backend(settings: Settings) -> Backend:
     profile = settings.profile
     name = profile.backend or "espeak"
     options = options_of(name, profile)
-    if name not in REMOTE:
+    if not is_remote(name):
         return open_backend(name, **options)
     options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if profile.base_url is not None:

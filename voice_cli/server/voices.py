@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voice_cli.backends import ENGINE_KEYS
+from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
 from voice_cli.config import user_folder
 from voice_cli.errors import NetworkError, ServerError, UsageError
@@ -31,9 +31,6 @@ STANDARD = frozenset({*openai.VOICES, "default"})
 """The names that clients of OpenAI's API send without having chosen: the server's default voice, where the engine has
 none of that name."""
 
-FILE_ENGINES = frozenset(name for name, keys in ENGINE_KEYS.items() if "voices" in keys)
-"""Those whose voices are files in a folder."""
-
 
 class Voices:
     """Which voice an engine is given for an id. Any thread."""
@@ -42,7 +39,7 @@ class Voices:
         server = settings.server
         self._default = settings.voice
         self._url = server.voices_url
-        self._takes_files = server.engine in FILE_ENGINES
+        self._takes_files = backend_class(server.engine).voices_are_files
         self._folder = os.path.expanduser(server.voices) if server.voices else None
         self._cache = os.path.expanduser(server.voices_cache or default_cache())
         self._most_cached = int(server.voices_cache_mb * 1e6)

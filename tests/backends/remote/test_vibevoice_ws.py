@@ -49,7 +49,7 @@ def test_the_sound_comes_out_from_among_the_log_entries(talk):
 
 def test_the_requests_settings_go_before_the_profiles(talk):
     server, backend = talk(DemoServer(SOUND), steps=7.0, cfg_scale=1.25)
-    collect(backend.synthesize(HELLO._replace(steps=9, cfg_scale=2.0)))
+    collect(backend.synthesize(HELLO._replace(options={"steps": 9, "cfg_scale": 2.0})))
     assert query_of(server.client()) | {"text": "", "voice": ""} == {"text": "", "voice": "", "steps": "9", "cfg": "2"}
 
 

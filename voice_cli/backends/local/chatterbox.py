@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voice_cli.audio import AudioFormat
@@ -18,9 +18,9 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
-    PRESETS,
     Preset,
     check_end,
+    preset_named,
     sizes_of,
     steps_of,
     stop_if,
@@ -50,6 +50,10 @@ class ChatterboxBackend(TorchBackend):
     """
 
     name = "chatterbox"
+    settings = ("model", "compute", "preset", "voices")
+    packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"))
+    extra = "chatterbox"
+    model_is = "a folder with its files"
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class ChatterboxBackend(TorchBackend):
         Args:
             model: the folder that `from_local` takes.
             compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
-            preset: one of `PRESETS`.
+            preset: one of `chatterbox_presets.PRESETS`.
             voices: a folder of recordings, or several: of two files of one name, the first folder's holds.
             allow_paths: whether a request's voice may be a path.
 
@@ -86,7 +90,7 @@ class ChatterboxBackend(TorchBackend):
         super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
         self.model = model
         self.preset = preset or DEFAULT_PRESET
-        _preset(self.preset)
+        preset_named(self.preset)
         self._speaker: Any = None
         self._conditionals = Conditionals()
 
@@ -99,8 +103,10 @@ class ChatterboxBackend(TorchBackend):
         """Whether the loaded model gives its speech while it makes it; None: not loaded."""
         return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        preset_named(options.get("preset", self.preset))
+
     def check(self, request: SpeechRequest) -> None:
-        self._preset(request)
         if request.voice not in (None, OWN_VOICE):
             self._folder.find(str(request.voice))
 
@@ -126,7 +132,7 @@ class ChatterboxBackend(TorchBackend):
 
     def speak(self, generation: Generation) -> None:
         model = self._speaker
-        preset = self._preset(generation.request)
+        preset = preset_named(generation.request.options.get("preset", self.preset))
         generation.format = AudioFormat(int(model.sr), 1)
         self._put_on(generation.request.voice, preset)
         stop = stop_if(lambda: generation.cancelled)
@@ -142,9 +148,6 @@ class ChatterboxBackend(TorchBackend):
                     "not streaming: this chatterbox has generate alone, so the first sound waits for the last"
                 )
                 self._say_at_once(generation, preset)
-
-    def _preset(self, request: SpeechRequest) -> Preset:
-        return _preset(self.preset if request.preset is None else request.preset)
 
     def _put_on(self, voice: str | None, preset: Preset) -> None:
         """Give the model the voice's conditionals: computed once, and a copy, since a generation writes into them."""
@@ -210,9 +213,3 @@ class ChatterboxBackend(TorchBackend):
             return wanted | more
         notes.extend(f"{name} is not applied: this chatterbox does not take it" for name in wanted if name not in known)
         return {name: value for name, value in (wanted | more).items() if name in known}
-
-
-def _preset(name: str) -> Preset:
-    if name not in PRESETS:
-        raise UsageError(f"there is no preset {name!r}", hint=f"the presets: {', '.join(PRESETS)}")
-    return PRESETS[name]

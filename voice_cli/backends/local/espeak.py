@@ -80,6 +80,7 @@ class EspeakBackend(Backend):
     """
 
     name = "espeak"
+    packages = (("espeakng_loader", "espeakng-loader"),)
 
     def __init__(self) -> None:
         self._closed = False

@@ -18,6 +18,10 @@ class PiperBackend(EngineBackend):
     """One voice of Piper. `voice` is a speaker's number or name, where it has several; `speed` a factor."""
 
     name = "piper"
+    settings = ("model", "compute")
+    packages = (("piper", "piper-tts"),)
+    extra = "piper"
+    model_is = "an .onnx file with its .onnx.json"
     has_speed = True
 
     def __init__(self, model: str | None = None, *, compute: str | None = None) -> None:

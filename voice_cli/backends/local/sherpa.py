@@ -8,6 +8,7 @@ import array
 import os
 import sys
 import wave
+from collections.abc import Mapping
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
@@ -41,6 +42,10 @@ class SherpaBackend(EngineBackend):
     """
 
     name = "sherpa"
+    settings = ("model", "compute", "steps")
+    packages = (("sherpa_onnx", "sherpa-onnx"),)
+    extra = "sherpa"
+    model_is = "the folder of an unpacked model"
     has_speed = True
 
     def __init__(
@@ -86,8 +91,10 @@ class SherpaBackend(EngineBackend):
     def compute_device(self) -> str:
         return self._compute
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        check_steps(options.get("steps"))
+
     def check(self, request: SpeechRequest) -> None:
-        check_steps(request.steps)
         if self.model.family in CLONING:
             self._recording(request.voice)
         else:
@@ -184,7 +191,7 @@ class SherpaBackend(EngineBackend):
     def _request(self, request: SpeechRequest) -> Any:
         config = self._package.GenerationConfig()
         config.speed = request.speed or 1.0
-        steps = self._steps if request.steps is None else request.steps
+        steps = check_steps(request.options.get("steps", self._steps))
         if steps is not None:
             config.num_steps = steps
         if self.model.family in CLONING:

@@ -164,6 +164,9 @@ class VoiceFolder:
 class TorchBackend(EngineBackend):
     """An engine on torch whose voices are files: all that is not its model."""
 
+    voices_are_files = True
+    runs_on_torch = True
+
     def __init__(
         self,
         *,

@@ -8,8 +8,9 @@ between: the handoff is one.
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
@@ -69,6 +70,10 @@ class VibeVoiceBackend(TorchBackend):
     """
 
     name = "vibevoice"
+    settings = ("model", "compute", "voices", "steps", "cfg_scale")
+    packages = (("vibevoice", "vibevoice"), ("transformers", "transformers"))
+    extra = "vibevoice"
+    model_is = "a folder with its files"
 
     def __init__(
         self,
@@ -121,9 +126,11 @@ class VibeVoiceBackend(TorchBackend):
     def expected_format(self) -> AudioFormat:
         return AudioFormat(RATE, 1)
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        check_steps(options.get("steps"))
+        _check_scale(options.get("cfg_scale"))
+
     def check(self, request: SpeechRequest) -> None:
-        check_steps(request.steps)
-        _check_scale(request.cfg_scale)
         self._voice(request.voice)
 
     def voices(self) -> list[Voice]:
@@ -162,8 +169,8 @@ class VibeVoiceBackend(TorchBackend):
             model.generate(
                 generation,
                 self._voice(request.voice),
-                steps=self._steps if request.steps is None else request.steps,
-                cfg_scale=self._cfg_scale if request.cfg_scale is None else request.cfg_scale,
+                steps=check_steps(request.options.get("steps", self._steps)),
+                cfg_scale=request.options.get("cfg_scale", self._cfg_scale),
             )
 
 

@@ -172,6 +172,7 @@ class EngineBackend(Backend):
         if not request.text.strip():  # some models would speak to their maximum length, others of something else
             raise UsageError("there is nothing to say: the text is blank")
         self._check_speed(request.speed)
+        self.check_options(request.options)
         self.check(request)
         generation = Generation(request)
         self._begin(generation)

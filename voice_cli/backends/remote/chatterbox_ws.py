@@ -26,6 +26,7 @@ class ChatterboxWsBackend(WsBackend):
     """One such server. `instructions` and `model` mean nothing to it."""
 
     name = "chatterbox-ws"
+    settings = ("preset",)
     supports_streaming_text = True
 
     def __init__(
@@ -42,12 +43,16 @@ class ChatterboxWsBackend(WsBackend):
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         whole = wire.Synthesize(
-            sendable(request.text), request.voice, request.preset or self._preset, ASKED_FORMAT, request.speed
+            sendable(request.text),
+            request.voice,
+            request.options.get("preset") or self._preset,
+            ASKED_FORMAT,
+            request.speed,
         )
         return self.begin(WholeText(self.where, whole), is_one=True).first
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
-        init = wire.Init(request.voice, request.preset or self._preset, ASKED_FORMAT, request.speed)
+        init = wire.Init(request.voice, request.options.get("preset") or self._preset, ASKED_FORMAT, request.speed)
         return self.begin(TextInPieces(self.where, init), is_one=False, ahead=ahead)
 
 

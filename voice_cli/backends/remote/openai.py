@@ -28,6 +28,7 @@ class OpenAIBackend(Backend):
     """OpenAI, or Azure OpenAI where the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
 
     name = "openai"
+    is_remote = True
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         """Make the client; nothing is sent yet.

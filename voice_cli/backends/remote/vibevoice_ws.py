@@ -16,6 +16,7 @@ class VibeVoiceWsBackend(WsBackend):
     """
 
     name = "vibevoice-ws"
+    settings = ("steps", "cfg_scale")
 
     def __init__(
         self,
@@ -26,10 +27,9 @@ class VibeVoiceWsBackend(WsBackend):
         steps: float | None = None,
         cfg_scale: float | None = None,
     ) -> None:
-        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's, as in `SpeechRequest`."""
+        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's."""
         super().__init__(base_url, api_key=api_key, timeout=timeout)
-        self._steps = steps
-        self._cfg_scale = cfg_scale
+        self._options = {"steps": steps, "cfg_scale": cfg_scale}
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         """Ask for it.
@@ -40,10 +40,11 @@ class VibeVoiceWsBackend(WsBackend):
         """
         if request.speed not in (None, 1.0):
             raise UsageError(f"{self.name} speaks at its own pace", hint="leave the speed out")
-        steps = request.steps if request.steps is not None else self._steps
+        options = {**self._options, **request.options}
+        steps = options.get("steps")
         query = wire.Query(
             sendable(request.text),
-            cfg=request.cfg_scale if request.cfg_scale is not None else self._cfg_scale,
+            cfg=options.get("cfg_scale"),
             steps=None if steps is None else int(steps),
             voice=request.voice,
         )

@@ -26,6 +26,10 @@ _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 class WsBackend(Backend):
     """One server. A session is a connection of its own. Any number of streams, each read by one thread."""
 
+    is_remote = True
+    packages = (("websockets", "websockets"),)
+    extra = "ws"
+
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         """Make ready to talk to the server; nothing is sent yet.
 
