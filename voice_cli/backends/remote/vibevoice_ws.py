@@ -1,5 +1,8 @@
 """The VibeVoice demo's server, and ours: the text in the address, PCM and log entries back."""
 
+import time
+from typing import TYPE_CHECKING
+
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.ws import WsBackend, sendable
@@ -7,6 +10,12 @@ from voice_cli.backends.remote.ws_session import Received, Session
 from voice_cli.errors import RateLimitError, ServerError, UsageError, one_line
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.protocol.fields import read
+
+if TYPE_CHECKING:
+    from voice_cli.backends.remote.ws_link import Link
+
+BUSY_SECONDS = 1.0
+"""How long to retry on "busy" after a stream of our own: the demo is busy for some milliseconds after it closed it."""
 
 
 class VibeVoiceWsBackend(WsBackend):
@@ -17,6 +26,7 @@ class VibeVoiceWsBackend(WsBackend):
 
     name = "vibevoice-ws"
     settings = ("steps", "cfg_scale")
+    max_requests = 1
 
     def __init__(
         self,
@@ -30,6 +40,7 @@ class VibeVoiceWsBackend(WsBackend):
         """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's."""
         super().__init__(base_url, api_key=api_key, timeout=timeout)
         self._options = {"steps": steps, "cfg_scale": cfg_scale}
+        self._latest: Link | None = None
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         """Ask for it.
@@ -48,7 +59,14 @@ class VibeVoiceWsBackend(WsBackend):
             steps=None if steps is None else int(steps),
             voice=request.voice,
         )
-        return self.begin(AddressedText(self.where, query), is_one=True).first
+        before = self._latest
+        has_just_spoken = before is not None and (
+            before.ended_at is None or time.monotonic() - before.ended_at < BUSY_SECONDS
+        )
+        self._latest = self.begin(
+            AddressedText(self.where, query), is_one=True, busy_seconds=BUSY_SECONDS if has_just_spoken else 0.0
+        )
+        return self._latest.first
 
     def voices(self) -> list[Voice]:
         try:

@@ -65,13 +65,15 @@ class WsBackend(Backend):
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
 
-    def begin(self, session: Session, *, is_one: bool, ahead: int = 0) -> "Link":
+    def begin(self, session: Session, *, is_one: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
         """Begin a session; see `Link`."""
         from voice_cli.backends.remote.ws_link import Link
 
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {}
         url = f"{self._scheme}://{self._rest}{session.path}"
-        link = Link(session, url, headers=headers, timeout=self._timeout, is_one=is_one, ahead=ahead)
+        link = Link(
+            session, url, headers=headers, timeout=self._timeout, is_one=is_one, ahead=ahead, busy_seconds=busy_seconds
+        )
         self._links.add(link)
         if is_one:
             link.wait_until_asked(SEND_SECONDS)

@@ -26,7 +26,7 @@ from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import not_secure
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import Interrupted, ServerError, VoiceError
+from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
 
 AHEAD_BYTES = 1 << 20
 """Of an utterance: what may wait for its hearer before the server has to."""
@@ -38,6 +38,8 @@ BEAT_SECONDS = 10.0
 """vLLM-omni closes a session in which nothing came for 30."""
 CLOSE_SECONDS = 1.0
 """How long a server may take to answer a close."""
+BUSY_STEP_SECONDS = 0.05
+"""Between two attempts while the server is busy."""
 LEAVE_SECONDS = 0.05
 """How long a farewell may take; then the connection is cut."""
 
@@ -81,17 +83,22 @@ class Link(TextStream):
         timeout: float,
         is_one: bool,
         ahead: int = 0,
+        busy_seconds: float = 0.0,
     ) -> None:
         """Connect behind the caller's back.
 
         `timeout`: seconds of silence after which the server is given up. `is_one`: what comes is one utterance, which
         is there at once, as `first`. `ahead`: see `Backend.open_text_stream`.
+        `busy_seconds`: how long to retry while the server is busy; a session that retries keeps no state.
         """
         self._session = session
         self._url = url
         self._headers = headers
         self._timeout = timeout
         self._ahead = ahead
+        self._busy_seconds = busy_seconds
+        self.ended_at: float | None = None
+        """On `time.monotonic`."""
         self._connection: Any = None
         self._socket: Any = None
         """A socket, or a TlsSocket."""
@@ -227,11 +234,22 @@ class Link(TextStream):
 
     def _run(self) -> None:
         try:
-            self._talk()
+            busy = self._talk()
+            retry_until = time.monotonic() + self._busy_seconds
+            while busy is not None and time.monotonic() < retry_until and self._wait_before_retry():
+                busy = self._talk()
+            if busy is not None:
+                self._end(Interrupted("interrupted") if self._cancelled else busy)
         except Exception as exc:
             self._end(connecting_failed(exc, where=self._session.where, timeout=self._timeout))
 
-    def _talk(self) -> None:
+    def _wait_before_retry(self) -> bool:
+        with self._changed:
+            self._socket = self._connection = None
+            return not self._changed.wait_for(lambda: self._cancelled, BUSY_STEP_SECONDS)
+
+    def _talk(self) -> RateLimitError | None:
+        """Connect and read to the end of the session. Return the error if the server was busy before any sound."""
         import ssl
 
         from websockets.sync.client import ClientConnection, connect
@@ -272,9 +290,13 @@ class Link(TextStream):
             try:
                 self._converse(connection)
             except BaseException as exc:
-                self._end(self._broke_off(exc))
+                error = self._broke_off(exc)
+                if isinstance(error, RateLimitError) and self._busy_seconds:
+                    return error
+                self._end(error)
             else:
                 self._end(None)
+        return None
 
     def _trust(self) -> Any:
         import ssl
@@ -400,6 +422,7 @@ class Link(TextStream):
             if error is None and self._silent and self._taken is None and not self._row:
                 error = ServerError("the answer is empty: there is no audio in it", hint="does it know this voice?")
             self._ended = True
+            self.ended_at = time.monotonic()
             self._error = error
             utterance, self._current = self._current, None
             self._changed.notify_all()
