@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS
-from voice_cli.errors import ConfigError
+from voice_cli.errors import ConfigError, one_line
 
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
+COMMAND_LINE = "command line"
+"""The origin of a setting that the command line has."""
 
 
 class Key(NamedTuple):
@@ -339,7 +341,7 @@ def lay_over(
             origins[setting] = f"${key.env}"
         if flags.get(setting) is not None:
             layer[setting] = flags[setting]
-            origins[setting] = f"--{setting.replace('_', '-')}"
+            origins[setting] = COMMAND_LINE
     return origins
 
 
@@ -356,8 +358,7 @@ def _from_environment(variable: str, text: str, key: Key) -> Any:
 def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
     """Find the key for the profile's server; None: there is none, and perhaps none is needed.
 
-    A profile that names an address of its own gets the key that it names, and never the one that happens to be in the
-    environment for another server.
+    $OPENAI_API_KEY goes only where the person meant it to go: see `withheld_key`.
 
     Raises:
         ConfigError: the variable is not set, or the command fails. Its output is never shown.
@@ -373,9 +374,67 @@ def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
                 f"${profile.api_key_env}, which profile {settings.profile_name} names for its key, is not set"
             )
         return key
-    if settings.origins.get("base_url", "").startswith("profile "):
+    key = environment.get(KEY_ENV) or None
+    return key if key and _is_keys_place(settings, environment) else None
+
+
+def withheld_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return what to tell the person if $OPENAI_API_KEY is set and not sent to an address from outside the profile.
+
+    It is sent to api.openai.com over TLS, to $OPENAI_BASE_URL's host (over TLS if that has it), to loopback addresses,
+    and over TLS to an address of the command line. A profile's own address gets only the key that the profile names.
+    """
+    profile = settings.profile
+    is_named = bool(profile.api_key_env or profile.api_key_command)
+    if is_named or not environment.get(KEY_ENV) or _is_profiles_address(settings):
         return None
-    return environment.get(KEY_ENV) or None
+    if _is_keys_place(settings, environment):
+        return None
+    place = str(profile.base_url).partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return (
+        f"{KEY_ENV} is not sent to {one_line(place) or 'this address'} "
+        "(a profile with base_url and api_key_env sends a key there)"
+    )
+
+
+def _is_profiles_address(settings: Settings) -> bool:
+    return settings.origins.get("base_url", "").startswith("profile ")
+
+
+def _is_keys_place(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Return whether $OPENAI_API_KEY may go to the settings' address."""
+    url = settings.profile.base_url
+    if url is None or settings.origins.get("base_url") == f"${URL_ENV}":
+        return True
+    if _is_profiles_address(settings):
+        return False
+    host, is_secure = _host_of(url)
+    own_host, own_is_secure = _host_of(environment.get(URL_ENV, ""))
+    if not host:
+        return False
+    if _is_loopback(host) or (host == own_host and (is_secure or not own_is_secure)):
+        return True
+    return is_secure and (host == "api.openai.com" or settings.origins.get("base_url") == COMMAND_LINE)
+
+
+def _host_of(url: str) -> tuple[str, bool]:
+    """Return an address's host, in lower case, and whether the address is one of TLS; no host: it is no address."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "", False
+    if "\\" in url or not url.isprintable():  # others read another host in it
+        return "", False
+    return host, parts.scheme in ("https", "wss")
+
+
+def _is_loopback(host: str) -> bool:
+    numbers = host.split(".")
+    is_v4 = len(numbers) == 4 and all(number.isdecimal() and number.isascii() for number in numbers)
+    return host in ("localhost", "::1") or (is_v4 and numbers[0] == "127")
 
 
 def _run_key_command(command: str) -> str:

@@ -38,10 +38,16 @@ class OpenAIBackend(Backend):
 
         """
         check_key(api_key)
+        endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
+        is_azure = ".azure.com" in endpoint
+        if base_url is not None and api_key is None and not is_azure:  # or the SDK would send it $OPENAI_API_KEY
+            raise ConfigError(
+                "the openai SDK cannot start: there is no key for this address",
+                hint="the profile's api_key_env names one",
+            )
         import openai
 
         self._sdk = openai
-        endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
         make: Any = openai.OpenAI
         self._connections = Connections()
         hooks = {"request": [self._connections.watch]}
@@ -51,7 +57,7 @@ class OpenAIBackend(Backend):
             "max_retries": 0,
             "http_client": openai.DefaultHttpxClient(event_hooks=hooks),
         }
-        if ".azure.com" in endpoint:
+        if is_azure:
             make = openai.AzureOpenAI
             options |= {"azure_endpoint": endpoint} if base_url else {}
         else:
