@@ -24,13 +24,13 @@ class Registry(dict[str, str]):
         return self.installed()[name]
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self.installed()
+        return name in self.keys() or name in self.installed()
 
     def installed(self) -> Mapping[str, str]:
         """Return the backends of other packages. None of them replaces a built-in one."""
         from importlib.metadata import entry_points
 
-        return {point.name: point.value for point in entry_points(group=GROUP) if not super().__contains__(point.name)}
+        return {point.name: point.value for point in entry_points(group=GROUP) if point.name not in self.keys()}
 
     def names(self) -> list[str]:
         """Return every name, those of other packages last."""
