@@ -29,7 +29,7 @@ class Voice(NamedTuple):
     """One voice that a backend has."""
 
     id: str
-    """What `--voice` takes."""
+    """What `SpeechRequest.voice` takes."""
     name: str = ""
     language: str = ""
     """A BCP 47 tag, or empty."""

@@ -30,7 +30,7 @@ from voice_cli.backends.local.conditionals import Conditionals
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import UsageError
+from voice_cli.errors import Hint, UsageError
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
@@ -81,7 +81,8 @@ class ChatterboxBackend(TorchBackend):
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise UsageError(
-                "chatterbox needs a model: a folder with its files", hint=f"--model FOLDER, or {HUB_NAME} for the hub's"
+                "chatterbox needs a model: a folder with its files",
+                hint=Hint("set {model} to its path, or to {hub} for the hub's", hub=HUB_NAME),
             )
         if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
             raise UsageError(
@@ -155,7 +156,9 @@ class ChatterboxBackend(TorchBackend):
         if voice is None or voice == OWN_VOICE:
             conds = kept.own
             if conds is None:
-                raise UsageError("this model has no voice of its own", hint="--voice FILE: a recording of some seconds")
+                raise UsageError(
+                    "this model has no voice of its own", hint=Hint("set {voice} to a recording of some seconds")
+                )
         else:
             path = self._folder.find(voice)
             key = kept.key(path)

@@ -9,7 +9,7 @@ from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError
 
 INSTALL = install_line("piper")
 
@@ -37,7 +37,7 @@ class PiperBackend(EngineBackend):
         if not model:
             raise UsageError(
                 "piper needs a voice: an .onnx file with its .onnx.json",
-                hint="--model FILE; python -m piper.download_voices en_US-lessac-medium gets one",
+                hint=Hint("set {model} to its path; python -m piper.download_voices en_US-lessac-medium gets one"),
             )
         self.model = _voice_file(os.path.expanduser(model))
         self._config = _read_config(f"{self.model}.json")
@@ -109,7 +109,9 @@ def _voice_file(path: str) -> str:
         found = sorted(glob.glob(os.path.join(glob.escape(path), "*.onnx")))
         if len(found) > 1:
             names = ", ".join(os.path.basename(each) for each in found)
-            raise UsageError(f"there are several voices in {path}", hint=f"--model with one of: {names[:200]}")
+            raise UsageError(
+                f"there are several voices in {path}", hint=Hint("set {model} to one of: {names}", names=names[:200])
+            )
         if not found:
             raise UsageError(f"there is no voice (*.onnx) in {path}")
         return found[0]

@@ -16,7 +16,7 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.sherpa_models import CLONING, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError
 
 INSTALL = install_line("sherpa")
 
@@ -74,7 +74,9 @@ class SherpaBackend(EngineBackend):
         if not model:
             raise UsageError(
                 "sherpa needs a model: the folder of an unpacked one",
-                hint="--model FOLDER; they are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models",
+                hint=Hint(
+                    "set {model} to its path; models are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
+                ),
             )
         self.model: SherpaModel = read_model(model)
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
@@ -134,7 +136,9 @@ class SherpaBackend(EngineBackend):
         if not os.path.isfile(path):
             raise UsageError(
                 f"there is no recording {voice!r}" if voice else "the model speaks with the voice of a recording",
-                hint=f"--voice FILE.wav, or one of: {', '.join(there) or 'none in its folder'}",
+                hint=Hint(
+                    "set {voice} to a WAV file, or one of: {there}", there=", ".join(there) or "none in its folder"
+                ),
             )
         return path
 
@@ -154,7 +158,7 @@ class SherpaBackend(EngineBackend):
         if not config.validate():
             raise EngineError(
                 f"sherpa-onnx does not take the {family} model in {self.model.folder}",
-                hint="--debug shows what it says; is all of the model there?",
+                hint="is all of the model there? debug output shows what it says",
             )
         self._tts = package.OfflineTts(config)
 
@@ -185,7 +189,7 @@ class SherpaBackend(EngineBackend):
         if not frames and not generation.cancelled:
             raise EngineError(
                 "sherpa-onnx gave no sound for this text",
-                hint="are its words in the model's language, and its lexicon? --debug shows what it says",
+                hint="are its words in the model's language, and its lexicon? debug output shows what it says",
             )
 
     def _request(self, request: SpeechRequest) -> Any:

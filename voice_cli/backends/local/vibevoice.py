@@ -17,7 +17,7 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
 from voice_cli.backends.local.worker import Generation, check_steps
 from voice_cli.backends.packages import install_line, require
-from voice_cli.errors import UsageError
+from voice_cli.errors import Hint, UsageError
 
 INSTALL = install_line("vibevoice")
 INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.com/microsoft/VibeVoice"'
@@ -103,7 +103,7 @@ class VibeVoiceBackend(TorchBackend):
         if not model:
             raise UsageError(
                 "vibevoice needs a model: a folder with its files",
-                hint="--model FOLDER, or microsoft/VibeVoice-Realtime-0.5B for the hub's",
+                hint=Hint("set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"),
             )
         self.model = os.path.expanduser(model)
         self.kind = _kind_of(self.model)
@@ -146,7 +146,9 @@ class VibeVoiceBackend(TorchBackend):
         if not files:
             raise UsageError(
                 "VibeVoice Realtime speaks with a cached voice prompt only",
-                hint="--voice FILE.pt: they are in demo/voices/streaming_model of github.com/microsoft/VibeVoice",
+                hint=Hint(
+                    "set {voice} to a .pt file; github.com/microsoft/VibeVoice has some in demo/voices/streaming_model"
+                ),
             )
         return next(iter(files.values()))
 

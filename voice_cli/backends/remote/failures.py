@@ -4,6 +4,7 @@ from voice_cli.errors import (
     AuthenticationError,
     BackendError,
     ConfigError,
+    Hint,
     NetworkError,
     RateLimitError,
     ServerError,
@@ -35,12 +36,12 @@ def refusal(
     if status == 404:
         return ServerError(
             f"{where} knows no such address, model or voice (404){said}",
-            hint="check --base-url (does it end in /v1?), --model and --voice",
+            hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
         return ServerError(
             f"{where} sends us on to {location or 'another address'} ({status})",
-            hint="use that address as --base-url, if you trust it with the key",
+            hint=Hint("use that address as {base_url}, if you trust it with the key"),
         )
     if status >= 500:
         return ServerError(
@@ -58,7 +59,7 @@ def nothing_answers(where: str) -> NetworkError:
 
 
 def no_connection(where: str, timeout: float) -> NetworkError:
-    return NetworkError(f"no connection to {where} within {timeout:g} s", hint="--timeout gives it longer")
+    return NetworkError(f"no connection to {where} within {timeout:g} s", hint=Hint("raise {timeout}"))
 
 
 def not_secure(where: str, reason: str) -> NetworkError:
@@ -76,9 +77,9 @@ def silent(where: str, timeout: float, received: int) -> NetworkError | Truncate
     """Give the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
     if received:
         return TruncatedAudio(
-            f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint="--timeout gives it longer"
+            f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint=Hint("raise {timeout}")
         )
-    return NetworkError(f"{where} did not answer within {timeout:g} s", hint="--timeout gives it longer")
+    return NetworkError(f"{where} did not answer within {timeout:g} s", hint=Hint("raise {timeout}"))
 
 
 def broken(where: str, received: int) -> TruncatedAudio:

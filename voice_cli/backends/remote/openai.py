@@ -17,7 +17,7 @@ from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import check_key, refusal
 from voice_cli.codecs.media_types import encoding_of
-from voice_cli.errors import ConfigError, NetworkError, TruncatedAudio, VoiceError, one_line
+from voice_cli.errors import ConfigError, Hint, NetworkError, TruncatedAudio, VoiceError, one_line
 from voice_cli.protocol import openai as wire
 
 AHEAD_BYTES = 1 << 20
@@ -179,7 +179,7 @@ class SdkStream(SpeechStream):
                 location=headers.get("location"),
             )
         elif isinstance(exc, sdk.APITimeoutError):
-            failure = NetworkError(f"{where} did not answer in time", hint="--timeout gives it longer")
+            failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
         elif self._received:  # while a body is read, the SDK lets its HTTP library's errors through
             failure = TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
         else:

@@ -9,7 +9,7 @@ from voice_cli.backends.base import Backend, Voice
 from voice_cli.backends.packages import install_line, load
 from voice_cli.backends.remote.failures import check_key, without_credentials
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import ConfigError, ServerError
+from voice_cli.errors import ConfigError, Hint, ServerError
 from voice_cli.protocol import openai
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class WsBackend(Backend):
         """
         load(self.name, "websockets.sync.client", install_line("ws"))
         if base_url is None:
-            raise ConfigError(f"{self.name} wants a base_url", hint="as in: --base-url ws://127.0.0.1:8880")
+            raise ConfigError(f"{self.name} wants a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
         check_key(api_key)
         scheme, separator, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
         if scheme not in _SCHEMES or not separator or not _is_place(base_url):

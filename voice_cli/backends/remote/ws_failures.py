@@ -9,6 +9,7 @@ from voice_cli.backends.remote import failures
 from voice_cli.errors import (
     AuthenticationError,
     BackendError,
+    Hint,
     NetworkError,
     RateLimitError,
     ServerError,
@@ -19,7 +20,7 @@ from voice_cli.errors import (
 from voice_cli.protocol import openai
 
 TRY_LATER = "try again later"
-NOT_THAT_SERVER = "is it this kind of server, and --base-url its root?"
+NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")
 
 _UNAUTHORIZED, _FORBIDDEN = 3000, 3003
 _CLOSED = {
@@ -70,7 +71,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
     status = response.status_code
     if status == 403:  # Starlette and its like answer so where they have no such address, too
         return AuthenticationError(
-            f"{where} forbids it (403){_because(said)}", hint=f"is the key right? {NOT_THAT_SERVER}"
+            f"{where} forbids it (403){_because(said)}", hint=Hint(f"is the key right? {NOT_THAT_SERVER.template}")
         )
     if status in (200, 404, 405, 426):
         return ServerError(f"{where} has no such WebSocket ({status}){_because(said)}", hint=NOT_THAT_SERVER)

@@ -26,7 +26,7 @@ from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import not_secure
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
+from voice_cli.errors import Hint, Interrupted, RateLimitError, ServerError, VoiceError
 
 AHEAD_BYTES = 1 << 20
 """Of an utterance: what may wait for its hearer before the server has to."""
@@ -260,7 +260,7 @@ class Link(TextStream):
             if self._socket is not None:  # the package goes where it is sent; so far, nothing has been said there
                 raise ServerError(
                     f"{self._session.where} sends us on to another address",
-                    hint="use that address as --base-url, if you trust it with the key",
+                    hint=Hint("use that address as {base_url}, if you trust it with the key"),
                 )
             if isinstance(sock, ssl.SSLSocket):
                 sock = TlsSocket(sock)
