@@ -5,6 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from voice_cli.audio import Encoding
+from voice_cli.errors import UsageError
+
+
+class UnknownVoiceError(UsageError):
+    """The backend has no such voice, or the name is no voice's."""
 
 
 class SpeechRequest(NamedTuple):

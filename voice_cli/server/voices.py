@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from voice_cli.backends import backend_class
-from voice_cli.backends.base import Voice
+from voice_cli.backends.base import UnknownVoiceError, Voice
 from voice_cli.config import user_folder
-from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.errors import NetworkError, ServerError
 from voice_cli.protocol import openai
 from voice_cli.server.settings import ServerSettings
 
@@ -71,7 +71,7 @@ class Voices:
 
         """
         if re.fullmatch(PATTERN, voice) is None:
-            raise UsageError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
+            raise UnknownVoiceError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
 
     def has(self, voice: str) -> bool:
         """Say whether the engine has it: by the last list of its voices."""
@@ -203,7 +203,7 @@ def download(url: str) -> bytes:
     finally:
         easy.close()
     if status in (403, 404, 410):
-        raise UsageError("there is no such voice")
+        raise UnknownVoiceError("there is no such voice")
     if status != 200 or not body:
         raise ServerError(f"the place that has the voices answered {status}")
     return bytes(body)

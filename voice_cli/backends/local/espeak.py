@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from voice_cli.audio import Encoding
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice, WordEvent
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, UnknownVoiceError, Voice, WordEvent
 from voice_cli.backends.local.espeak_library import FORMAT, Job, Library, load_library
 from voice_cli.backends.local.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError
@@ -140,7 +140,7 @@ def _voice_name(voice: str | None) -> str:
         return DEFAULT_VOICE
     outside = voice.startswith(("/", "!")) or ".." in voice or "\\" in voice
     if outside or not voice.isprintable() or not 0 < len(voice.encode()) <= _LONGEST_VOICE:
-        raise UsageError(
+        raise UnknownVoiceError(
             f"{voice[:_LONGEST_VOICE]!r} is no name of a voice", hint="espeak-ng's are like en-us or de+f3"
         )
     return DEFAULT_VOICE + voice if voice.startswith("+") else voice

@@ -6,7 +6,8 @@
 import os
 from collections.abc import Iterator
 
-from voice_cli.errors import Hint, UsageError
+from voice_cli.backends.base import UnknownVoiceError
+from voice_cli.errors import Hint
 
 
 class VoiceFile:
@@ -86,7 +87,7 @@ def find(wanted: str, files: list[VoiceFile]) -> VoiceFile:
         known.update((language, language) for file in voices for _, language in file.languages)
     names = [known[match] for match in difflib.get_close_matches(tag, known, n=2)]
     nearest = f"the nearest: {', '.join(names)}; " if names else ""
-    raise UsageError(
+    raise UnknownVoiceError(
         f"espeak-ng has no {'voice' if voices else 'variant'} {wanted!r}",
         hint=Hint("{nearest}see {list_voices}", nearest=nearest),
     )

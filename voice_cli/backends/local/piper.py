@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
@@ -76,7 +76,7 @@ class PiperBackend(EngineBackend):
         number = names.get(voice, int(voice) if voice.isdecimal() else count)
         if number >= count:
             known = ", ".join(names) or f"0 to {count - 1}"
-            raise UsageError(f"the voice has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+            raise UnknownVoiceError(f"the voice has no speaker {voice!r}", hint=f"it has: {known[:200]}")
         return number
 
     def load(self) -> None:

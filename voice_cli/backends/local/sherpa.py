@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
-from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
 from voice_cli.backends.local.sherpa_models import CLONING, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps
 from voice_cli.backends.packages import install_line, load, require
@@ -125,7 +125,7 @@ class SherpaBackend(EngineBackend):
         number = names.get(voice, int(voice) if voice.isdecimal() else None)
         if number is None or (count is not None and number >= max(count, 1)):
             known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count else "numbers from 0")
-            raise UsageError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+            raise UnknownVoiceError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
         return number
 
     def _recording(self, voice: str | None) -> str:
@@ -134,7 +134,7 @@ class SherpaBackend(EngineBackend):
             return next(iter(there.values()))
         path = there.get(voice or "", os.path.expanduser(voice or ""))
         if not os.path.isfile(path):
-            raise UsageError(
+            raise UnknownVoiceError(
                 f"there is no recording {voice!r}" if voice else "the model speaks with the voice of a recording",
                 hint=Hint(
                     "set {voice} to a WAV file, or one of: {there}", there=", ".join(there) or "none in its folder"

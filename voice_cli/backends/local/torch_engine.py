@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.backends.local.worker import EngineBackend
 from voice_cli.backends.packages import is_installed, load
 from voice_cli.errors import UsageError
@@ -156,7 +157,7 @@ class VoiceFolder:
             return path
         known = ", ".join(files)
         kinds = " or ".join(self._suffixes)
-        raise UsageError(
+        raise UnknownVoiceError(
             f"there is no voice {voice!r}", hint=f"it has: {known[:200]}" if known else f"a path of a file: {kinds}"
         )
 
