@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 def keys_of(settings: type) -> dict[str, Key]:
-    """Give the keys of a class of settings by name, in their order."""
+    """Return the keys of a class of settings by name, in their order."""
     return {name: annotation.__metadata__[0] for name, annotation in settings.__annotations__.items()}
 
 
@@ -55,7 +55,7 @@ def variable_name(value: str) -> str | None:
 
 
 def check_prebuffer(value: str) -> str | None:
-    """Say what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
+    """Return what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
     try:
         return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
     except ValueError:
@@ -153,7 +153,7 @@ in ~/Library; Windows' variable, and the folder in ~/AppData without it."""
 
 
 def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Give this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
+    """Return this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
     xdg, at_home, library, variable, app_data = _FOLDERS[kind]
     home = os.path.expanduser("~")
     if sys.platform == "win32":
@@ -168,7 +168,7 @@ def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Say where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
+    """Return where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
     named = environment.get("VOICE_CONFIG")
     return os.path.expanduser(named) if named else os.path.join(user_folder("config", environment), "config.toml")
 

@@ -42,7 +42,7 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
 
 
 def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
-    """Give each engine with each profile that names it; without one, with what the environment says of it."""
+    """Yield each engine with each profile that names it; without one, with what the environment says of it."""
     for engine in local_names():
         named = [name for name, profile in config.profiles.items() if profile.backend == engine]
         for name in named:
@@ -52,7 +52,7 @@ def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
 
 
 def _unnamed(config: Config, engine: str) -> Profile:
-    """Give what the environment says of an engine that no profile names, if it names it."""
+    """Return what the environment says of an engine that no profile names, if it names it."""
     environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
     if environment.get("VOICE_BACKEND") != engine:
         return Profile(backend=engine)
@@ -76,7 +76,7 @@ def _measured(engine: str, options: Mapping[str, Any], voice: str | None) -> dic
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the row as a person reads it: with units, and without what is not known."""
+    """Return the row as a person reads it: with units, and without what is not known."""
     return {
         "engine": row["engine"],
         "profile": row["profile"],

@@ -151,7 +151,7 @@ class ChatterboxBackend(TorchBackend):
                 self._say_at_once(generation, preset)
 
     def _put_on(self, voice: str | None, preset: Preset) -> None:
-        """Give the model the voice's conditionals: computed once, and a copy, since a generation writes into them."""
+        """Set the voice's conditionals on the model: computed once, and a copy, since a generation writes into them."""
         model, kept = self._speaker, self._conditionals
         if voice is None or voice == OWN_VOICE:
             conds = kept.own
@@ -205,7 +205,7 @@ class ChatterboxBackend(TorchBackend):
         generation.give(to_pcm(sound))
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
-        """Give the preset's values as the method takes them, and say what it does not take."""
+        """Return the preset's values that the method takes; note those that it does not take."""
         wanted = {
             "exaggeration": preset.exaggeration,
             "cfg_weight": preset.cfg_weight,

@@ -147,7 +147,7 @@ def sizes_of(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> It
 
 
 def check_end(regrouped: Regrouped | None) -> None:
-    """See that the model came to the text's end by itself.
+    """Check that the model came to the text's end by itself.
 
     Raises:
         TruncatedAudio: it stopped at the most tokens that it makes.

@@ -46,7 +46,7 @@ class EspeakStream(SpeechStream):
         self._job = job
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the chunks.
+        """Yield the chunks.
 
         Raises:
             UsageError: there is no such voice.
@@ -129,13 +129,13 @@ class EspeakBackend(Backend):
         ]
 
     def close(self) -> None:
-        """Give up what this backend still has under way. The library stays: see the module's docstring."""
+        """Abandon what this backend still has under way. The library stays: see the module's docstring."""
         self._closed = True
         _engine.cancel(lambda job: job.owner is self)
 
 
 def _voice_name(voice: str | None) -> str:
-    """Give a name that espeak_SetVoiceByName may be asked for: it opens files by it."""
+    """Return a name that espeak_SetVoiceByName may be asked for: it opens files by it."""
     if voice is None:
         return DEFAULT_VOICE
     outside = voice.startswith(("/", "!")) or ".." in voice or "\\" in voice
@@ -192,7 +192,7 @@ class _Engine:
             worker.join(timeout=1.0)
 
     def library(self) -> "Library":
-        """Give the library, loaded and initialised at the first call. Any thread."""
+        """Return the library, loaded and initialised at the first call. Any thread."""
         with self._loading:
             if self._library is None:
                 self._library = load_library()

@@ -183,7 +183,7 @@ def _check_scale(cfg_scale: float | None) -> float | None:
 
 
 def _kind_of(model: str) -> str:
-    """Tell what a model is, from its config.json, or a hub's name.
+    """Return what a model is, from its config.json, or a hub's name.
 
     Raises:
         UsageError: there is none, or it is another kind.

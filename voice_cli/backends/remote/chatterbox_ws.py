@@ -58,7 +58,7 @@ class ChatterboxWsBackend(WsBackend):
 
 class _Session(Session):
     def sound_of(self, audio: wire.Audio) -> bytes:
-        """Give a piece of sound as this session's encoding has it."""
+        """Return a piece of sound as this session's encoding has it."""
         if audio.format == "mulaw":
             self.encoding = Encoding("pcm", AudioFormat(audio.sample_rate, 1))
             return mulaw.decode(audio.data)

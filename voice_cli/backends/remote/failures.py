@@ -21,7 +21,7 @@ def refusal(
     retry_after: str | None = None,
     location: str | None = None,
 ) -> BackendError:
-    """Give the error for an HTTP status that is no 2xx. `message` is the server's own; `where` names the server."""
+    """Return the error for an HTTP status that is no 2xx. `message` is the server's own; `where` names the server."""
     said = f": {message}" if message else ""
     if status == 401:
         return AuthenticationError(
@@ -74,7 +74,7 @@ def no_answer(where: str) -> NetworkError:
 
 
 def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
-    """Give the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
+    """Return the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
     if received:
         return TruncatedAudio(
             f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint=Hint("raise {timeout}")
@@ -87,7 +87,7 @@ def broken(where: str, received: int) -> TruncatedAudio:
 
 
 def check_key(key: str | None) -> None:
-    """See that a header can carry the key.
+    """Check that a header can carry the key.
 
     Raises:
         ConfigError: it cannot. Does not show it.
@@ -98,7 +98,7 @@ def check_key(key: str | None) -> None:
 
 
 def without_credentials(address: str) -> str:
-    """Give an address that may be shown."""
+    """Return an address that may be shown."""
     scheme, separator, rest = address.rpartition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"

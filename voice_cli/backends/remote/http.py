@@ -95,7 +95,7 @@ class HttpBackend(Backend):
         return [Voice(voice, name, language) for voice, name, language in found]
 
     def get(self, path: str) -> bytes:
-        """Give the body of what is there.
+        """Return the body of what is there.
 
         Raises:
             BackendError: it is not to be had.

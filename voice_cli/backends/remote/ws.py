@@ -80,7 +80,7 @@ class WsBackend(Backend):
         return link
 
     def get(self, path: str) -> bytes:
-        """Give the body of what is there on the server, over HTTP.
+        """Return the body of what is there on the server, over HTTP.
 
         Raises:
             BackendError: it is not to be had.
@@ -117,5 +117,5 @@ def _is_place(url: str) -> bool:
 
 
 def sendable(text: str) -> str:
-    """Give the text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
+    """Return the text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

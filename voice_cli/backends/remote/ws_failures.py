@@ -34,7 +34,7 @@ _CLOSED = {
 
 
 def connecting_failed(exc: Exception, *, where: str, timeout: float) -> VoiceError:
-    """Give the error for what `connect` raised."""
+    """Return the error for what `connect` raised."""
     failure = _connecting(exc, where, timeout)
     if failure is not exc:
         failure.__cause__ = exc
@@ -85,7 +85,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
 
 
 def failed(exc: BaseException, *, where: str, timeout: float, received: int) -> VoiceError:
-    """Give the error for what ended a session, `received` bytes into an utterance's sound."""
+    """Return the error for what ended a session, `received` bytes into an utterance's sound."""
     failure = _failure(exc, where, timeout, received)
     if received and isinstance(failure, BackendError):
         failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
@@ -111,7 +111,7 @@ def _failure(exc: BaseException, where: str, timeout: float, received: int) -> V
 
 
 def closed(code: int, reason: str, where: str) -> BackendError:
-    """Give the error for a close that came too soon."""
+    """Return the error for a close that came too soon."""
     because = _because(reason)
     if code == 1013:
         return RateLimitError(f"{where} is busy (1013){because}", hint=TRY_LATER)

@@ -2,12 +2,13 @@
 
 ::
 
-    whoever says ──text──▶ session ──▶ WebSocket ──▶ server
-                              ▲                        │
-    whoever hears ◀── utterances ◀── the link's thread ◀┘
+    writer ──text──▶ session ──▶ WebSocket ──▶ server
+                        ▲                        │
+    reader ◀── streams ◀── the link's thread ◀───┘
 
-The thread reads only what its hearers have room for; then the server has to wait. The package's own pings are off: a
-server that generates on its event loop, as the Chatterbox document's does, answers none until it is done.
+The thread reads only what the streams have room for: the server then gets back-pressure. The package's own
+pings are off: a server that generates on its event loop, as the Chatterbox document's does, answers none until it is
+done.
 """
 
 import contextlib
@@ -29,11 +30,11 @@ from voice_cli.backends.remote.ws_session import EXPECTED, Session
 from voice_cli.errors import Hint, Interrupted, RateLimitError, ServerError, VoiceError
 
 AHEAD_BYTES = 1 << 20
-"""Of an utterance: what may wait for its hearer before the server has to."""
+"""Bytes of one utterance that are buffered before the server has to wait."""
 AHEAD_UTTERANCES = 4
-"""How many of them may wait."""
+"""How many utterances are buffered."""
 LARGEST_MESSAGE = 64 << 20
-"""Bytes: the Chatterbox document's server sends what it cannot stream as one."""
+"""Bytes: the Chatterbox document's server sends speech that it cannot stream as one message."""
 BEAT_SECONDS = 10.0
 """vLLM-omni closes a session in which nothing came for 30."""
 CLOSE_SECONDS = 1.0
@@ -41,11 +42,11 @@ CLOSE_SECONDS = 1.0
 BUSY_STEP_SECONDS = 0.05
 """Between two attempts while the server is busy."""
 LEAVE_SECONDS = 0.05
-"""How long a farewell may take; then the connection is cut."""
+"""How long a cancelled session may take to close; then the connection is cut."""
 
 
-class Utterance(PieceStream):
-    """What a server speaks as one piece, as it comes."""
+class WsStream(PieceStream):
+    """The sound of one utterance of the server, as it arrives."""
 
     expected = EXPECTED
 
@@ -85,7 +86,7 @@ class Link(TextStream):
         ahead: int = 0,
         busy_seconds: float = 0.0,
     ) -> None:
-        """Connect behind the caller's back.
+        """Connect on a thread of its own.
 
         `timeout`: seconds of silence after which the server is given up. `is_one`: what comes is one utterance, which
         is there at once, as `first`. `ahead`: see `Backend.open_text_stream`.
@@ -106,11 +107,11 @@ class Link(TextStream):
         """Held for the session and for what follows; never while anything is sent or waited for."""
         self._sending = threading.Lock()
         """Held while the messages of one piece are sent; taken before `_changed`."""
-        self._row: deque[Utterance] = deque()
-        """Those that nobody has taken yet."""
-        self._taken: Utterance | None = None
-        self._current: Utterance | None = None
-        """The one that comes."""
+        self._row: deque[WsStream] = deque()
+        """Not yet taken by the reader."""
+        self._taken: WsStream | None = None
+        self._current: WsStream | None = None
+        """The one that arrives."""
         self._silent = 0
         """Pieces in which there was no sound; they go to the next utterance."""
         self._said_all = False
@@ -126,17 +127,17 @@ class Link(TextStream):
         self._thread.start()
 
     @property
-    def first(self) -> Utterance:
+    def first(self) -> WsStream:
         """The one utterance, where `is_one`."""
         if self._taken is None:
             raise RuntimeError("the utterances come one by one")
         return self._taken
 
     def wait_until_asked(self, seconds: float) -> None:
-        """Wait until the request has left, or there can be none, or that long."""
+        """Wait until the request was sent or has failed, for at most that long."""
         self._asked.wait(seconds)
 
-    # For who says.
+    # The writer's thread.
 
     def say(self, text: str) -> bool:
         with self._changed:
@@ -171,14 +172,14 @@ class Link(TextStream):
     def _may_say(self) -> bool:
         return self._connection is not None and self._session.is_ready and self._session.owed <= self._ahead
 
-    # For who hears.
+    # The reader's thread.
 
     @property
     def waits_for_text(self) -> bool:
         with self._changed:
             return not (self._is_closed or self._said_all or self._row or self._session.owed)
 
-    def __iter__(self) -> Iterator[Utterance]:
+    def __iter__(self) -> Iterator[WsStream]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._row or self._is_closed)
@@ -210,7 +211,7 @@ class Link(TextStream):
         self._thread.join(seconds)
 
     def _leave(self) -> None:
-        """Say farewell, and be gone soon, whether or not the server listens."""
+        """Close the session; cut the connection if the server does not answer soon."""
         guard = threading.Timer(LEAVE_SECONDS, self._cut)
         guard.daemon = True
         guard.start()
@@ -379,7 +380,7 @@ class Link(TextStream):
                 self._close(self._current, heard.pieces)
             else:
                 self._silent += heard.pieces
-            self._heard_at = time.monotonic()  # after the hearer has made room
+            self._heard_at = time.monotonic()  # after the reader has made room
             self._changed.notify_all()
         if heard.is_refused:  # nothing but refusals comes, so whoever is sending will not be held up
             with self._sending:
@@ -398,10 +399,10 @@ class Link(TextStream):
         if not utterance.handoff.put(sound):
             raise Interrupted("interrupted")
 
-    def _begun(self, timestamps: dict[str, float]) -> Utterance:
-        return Utterance(self, self._session.words, timestamps, self._silent + self._session.pieces_begun)
+    def _begun(self, timestamps: dict[str, float]) -> WsStream:
+        return WsStream(self, self._session.words, timestamps, self._silent + self._session.pieces_begun)
 
-    def _begin(self) -> Utterance:
+    def _begin(self) -> WsStream:
         with self._changed:
             self._changed.wait_for(lambda: self._cancelled or len(self._row) < AHEAD_UTTERANCES)
             timestamps, self._moments = self._moments, {}
@@ -410,7 +411,7 @@ class Link(TextStream):
             self._changed.notify_all()
         return utterance
 
-    def _close(self, utterance: Utterance, pieces: int) -> None:
+    def _close(self, utterance: WsStream, pieces: int) -> None:
         utterance.pieces = self._silent + pieces
         self._silent = 0
         self._current = None
@@ -442,14 +443,14 @@ class Link(TextStream):
 
 
 def _send(connection: Any, messages: list[str]) -> None:
-    """Send. That the connection is gone is told by what was received last, and why it was closed."""
+    """Send. A failure is ignored: the read that follows reports why the connection was closed."""
     with contextlib.suppress(Exception):
         for message in messages:
             connection.send(message)
 
 
 def _quiet_logger() -> logging.Logger:
-    """Give a logger that nobody hears: what matters is raised, and the rest is not for standard error."""
+    """Return a logger without output: errors are raised, and nothing else belongs on standard error."""
     logger = logging.Logger("voice.websockets")  # noqa: LOG001  a registered one may get handlers from anybody
     logger.addHandler(logging.NullHandler())
     return logger
