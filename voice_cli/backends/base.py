@@ -151,7 +151,7 @@ class Backend(ABC):
     extra: ClassVar[str | None] = None
     """The extra of this package (`pip install "voice-cli[EXTRA]"`) that installs them; None: none is needed."""
     model_is: ClassVar[str] = ""
-    """What its `model` is, for people ("a folder"); empty: it takes none."""
+    """What its `model` is, for the message that asks for one ("a folder with its files"); empty: it takes none."""
     voices_are_files: ClassVar[bool] = False
     """Its voices are files in folders: its constructor takes `voices` (folders) and `allow_paths`."""
     runs_on_torch: ClassVar[bool] = False

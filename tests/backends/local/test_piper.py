@@ -120,7 +120,7 @@ def test_close_frees_the_voice(speak):
 
 class TestWrong:
     def test_no_model(self):
-        with pytest.raises(UsageError, match="needs a voice"):
+        with pytest.raises(UsageError, match="needs a model"):
             PiperBackend()
 
     def test_no_such_file(self, tmp_path):

@@ -81,7 +81,7 @@ class ChatterboxBackend(TorchBackend):
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise UsageError(
-                "chatterbox needs a model: a folder with its files",
+                f"{self.name} needs a model: {self.model_is}",
                 hint=Hint("set {model} to its path, or to {hub} for the hub's", hub=HUB_NAME),
             )
         if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):

@@ -36,7 +36,7 @@ class PiperBackend(EngineBackend):
         require(self.name, "piper", INSTALL)
         if not model:
             raise UsageError(
-                "piper needs a voice: an .onnx file with its .onnx.json",
+                f"{self.name} needs a model: {self.model_is}",
                 hint=Hint("set {model} to its path; python -m piper.download_voices en_US-lessac-medium gets one"),
             )
         self.model = _voice_file(os.path.expanduser(model))

@@ -73,7 +73,7 @@ class SherpaBackend(EngineBackend):
         require(self.name, "sherpa_onnx", INSTALL)
         if not model:
             raise UsageError(
-                "sherpa needs a model: the folder of an unpacked one",
+                f"{self.name} needs a model: {self.model_is}",
                 hint=Hint(
                     "set {model} to its path; models are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
                 ),

@@ -102,7 +102,7 @@ class VibeVoiceBackend(TorchBackend):
         """
         if not model:
             raise UsageError(
-                "vibevoice needs a model: a folder with its files",
+                f"{self.name} needs a model: {self.model_is}",
                 hint=Hint("set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"),
             )
         self.model = os.path.expanduser(model)
