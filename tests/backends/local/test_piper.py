@@ -136,7 +136,7 @@ class TestWrong:
             (tmp_path / name).touch()
         with pytest.raises(UsageError, match="several") as caught:
             PiperBackend(str(tmp_path))
-        assert "a.onnx, b.onnx" in caught.value.hint
+        assert "a.onnx, b.onnx" in str(caught.value.hint)
 
     def test_no_json(self, tmp_path):
         (tmp_path / "a.onnx").touch()
