@@ -21,6 +21,7 @@ from voice_cli.config import (
     keys_of,
     load,
     settle,
+    withheld_key,
 )
 from voice_cli.errors import ConfigError
 
@@ -94,7 +95,7 @@ def test_defaults_then_file_then_environment_then_flags(file, setting):
         assert value(NO_FILE) == (default, None)
     assert value(config) == (in_file, "profile p" if where else config.path)
     assert value(config, {}, environment) == (in_environment, f"$VOICE_{setting.upper()}")
-    assert value(config, {setting: flag}, environment) == (flag, f"--{setting.replace('_', '-')}")
+    assert value(config, {setting: flag}, environment) == (flag, "command line")
     assert value(NO_FILE, {}, environment)[0] == in_environment
     assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "empty is not said"
 
@@ -289,7 +290,7 @@ def test_an_unknown_backend_names_where_it_stands_and_the_nearest(file, origin):
     environment = {"VOICE_BACKEND": "htpp"} if origin == "environment" else {}
     with pytest.raises(ConfigError) as caught:
         settled(config, flags, environment)
-    where = {"flag": "--backend", "environment": "$VOICE_BACKEND", "profile": "profile p"}[origin]
+    where = {"flag": "command line", "environment": "$VOICE_BACKEND", "profile": "profile p"}[origin]
     assert where in caught.value.message
     assert "did you mean 'http'" in caught.value.message
     assert all(name in caught.value.hint for name in BACKENDS)
@@ -401,6 +402,73 @@ def test_a_server_of_its_own_does_not_get_the_key_of_another(file):
     assert api_key(settled(NO_FILE), environment) == SECRET
     assert api_key(settled(NO_FILE), {"OPENAI_API_KEY": ""}) is None
     assert api_key(settled(NO_FILE), {}) is None
+
+
+OPENAI = {"OPENAI_API_KEY": SECRET}
+OWN = {**OPENAI, "OPENAI_BASE_URL": "https://own.example/v1"}
+OWN_PLAIN = {**OPENAI, "OPENAI_BASE_URL": "http://own.example:8880/v1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"),
+    [
+        (None, OPENAI),
+        (None, OWN),
+        (None, OWN_PLAIN),
+        ("https://api.openai.com/v1", OPENAI),
+        ("https://own.example/v2", OWN),
+        ("http://own.example:8881/v1", OWN_PLAIN),
+        ("https://own.example/v1", OWN_PLAIN),
+        ("http://127.0.0.1:8880/v1", OPENAI),
+        ("http://127.1.2.3", OPENAI),
+        ("http://LOCALHOST:1/v1", OPENAI),
+        ("ws://[::1]:8880", OPENAI),
+        ("https://other.example/v1", OPENAI),
+        ("wss://other.example", OWN),
+    ],
+)
+def test_the_environments_key_is_sent(url, environment):
+    settings = settled(NO_FILE, {"base_url": url}, environment)
+    assert (api_key(settings, environment), withheld_key(settings, environment)) == (SECRET, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment"),
+    [
+        ("http://other.example/v1", OPENAI),
+        ("http://other.example/v1", OWN),
+        ("ws://other.example", OPENAI),
+        ("http://own.example/v1", OWN),
+        ("http://api.openai.com/v1", OPENAI),
+        ("http://api.openai.com.example/v1", OPENAI),
+        ("http://127.0.0.1.example/v1", OPENAI),
+        ("http://127.0.0.1@other.example/v1", OPENAI),
+        ("http://other.example\\@127.0.0.1/v1", OPENAI),
+        ("http://[bad", OPENAI),
+        ("no address", OPENAI),
+    ],
+)
+def test_the_environments_key_is_withheld_and_the_person_is_told(url, environment):
+    settings = settled(NO_FILE, {"base_url": url}, environment)
+    assert api_key(settings, environment) is None
+    note = withheld_key(settings, environment)
+    assert note.startswith("OPENAI_API_KEY is not sent to ")
+    assert SECRET not in note
+    assert withheld_key(settings, {}) is None, "there is none to send"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_another_variables_address_is_not_the_command_lines(scheme):
+    environment = {**OPENAI, "VOICE_BASE_URL": f"{scheme}://other.example/v1"}
+    settings = settled(NO_FILE, {}, environment)
+    assert api_key(settings, environment) is None
+    assert "api_key_env" in withheld_key(settings, environment)
+
+
+def test_a_key_that_the_profile_names_is_never_withheld(file):
+    settings = settled(file("profile = 'p'\n[profiles.p]\napi_key_env = 'K'\n"), {"base_url": "http://other.example"})
+    environment = {**OPENAI, "K": "another"}
+    assert (api_key(settings, environment), withheld_key(settings, environment)) == ("another", None)
 
 
 COMMAND_LINE = "printf '%s' sk-top; echo secret; echo more"

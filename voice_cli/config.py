@@ -7,14 +7,16 @@ the keys: the file's checks, the environment's names, `voice config show` and th
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS
-from voice_cli.errors import ConfigError
+from voice_cli.errors import ConfigError, one_line
 
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
+COMMAND_LINE = "command line"
+"""The origin of a setting that the command line has."""
 
 
 class Key(NamedTuple):
@@ -31,7 +33,7 @@ class Key(NamedTuple):
 
 
 def keys_of(settings: type) -> dict[str, Key]:
-    """Give the keys of a class of settings by name, in their order."""
+    """Return the keys of a class of settings by name, in their order."""
     return {name: annotation.__metadata__[0] for name, annotation in settings.__annotations__.items()}
 
 
@@ -53,7 +55,7 @@ def variable_name(value: str) -> str | None:
 
 
 def check_prebuffer(value: str) -> str | None:
-    """Say what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
+    """Return what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
     try:
         return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
     except ValueError:
@@ -151,7 +153,7 @@ in ~/Library; Windows' variable, and the folder in ~/AppData without it."""
 
 
 def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Give this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
+    """Return this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
     xdg, at_home, library, variable, app_data = _FOLDERS[kind]
     home = os.path.expanduser("~")
     if sys.platform == "win32":
@@ -166,7 +168,7 @@ def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Say where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
+    """Return where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
     named = environment.get("VOICE_CONFIG")
     return os.path.expanduser(named) if named else os.path.join(user_folder("config", environment), "config.toml")
 
@@ -283,7 +285,7 @@ def settle(
     flags: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
     *,
-    backend_names: Iterable[str] = (),
+    backend_names: Collection[str] = (),
 ) -> Settings:
     """Lay the layers over each other. `flags` has what the command line says; None there is not said.
 
@@ -311,12 +313,11 @@ def settle(
     if profile["backend"] is None:
         asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
         profile["backend"] = "http" if asks_server else "espeak"
-    names = tuple(backend_names)
-    if names and profile["backend"] not in names:
+    if backend_names and profile["backend"] not in backend_names:
         origin = origins.get("backend", "")
         raise ConfigError(
-            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], names)}",
-            hint=f"the backends: {', '.join(names)}",
+            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], backend_names)}",
+            hint=f"the backends: {', '.join(backend_names)}",
         )
     if profile["base_url"] is None and name is None and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
@@ -340,7 +341,7 @@ def lay_over(
             origins[setting] = f"${key.env}"
         if flags.get(setting) is not None:
             layer[setting] = flags[setting]
-            origins[setting] = f"--{setting.replace('_', '-')}"
+            origins[setting] = COMMAND_LINE
     return origins
 
 
@@ -357,8 +358,7 @@ def _from_environment(variable: str, text: str, key: Key) -> Any:
 def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
     """Find the key for the profile's server; None: there is none, and perhaps none is needed.
 
-    A profile that names an address of its own gets the key that it names, and never the one that happens to be in the
-    environment for another server.
+    $OPENAI_API_KEY goes only where the person meant it to go: see `withheld_key`.
 
     Raises:
         ConfigError: the variable is not set, or the command fails. Its output is never shown.
@@ -374,9 +374,67 @@ def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
                 f"${profile.api_key_env}, which profile {settings.profile_name} names for its key, is not set"
             )
         return key
-    if settings.origins.get("base_url", "").startswith("profile "):
+    key = environment.get(KEY_ENV) or None
+    return key if key and _is_keys_place(settings, environment) else None
+
+
+def withheld_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return what to tell the person if $OPENAI_API_KEY is set and not sent to an address from outside the profile.
+
+    It is sent to api.openai.com over TLS, to $OPENAI_BASE_URL's host (over TLS if that has it), to loopback addresses,
+    and over TLS to an address of the command line. A profile's own address gets only the key that the profile names.
+    """
+    profile = settings.profile
+    is_named = bool(profile.api_key_env or profile.api_key_command)
+    if is_named or not environment.get(KEY_ENV) or _is_profiles_address(settings):
         return None
-    return environment.get(KEY_ENV) or None
+    if _is_keys_place(settings, environment):
+        return None
+    place = str(profile.base_url).partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return (
+        f"{KEY_ENV} is not sent to {one_line(place) or 'this address'} "
+        "(a profile with base_url and api_key_env sends a key there)"
+    )
+
+
+def _is_profiles_address(settings: Settings) -> bool:
+    return settings.origins.get("base_url", "").startswith("profile ")
+
+
+def _is_keys_place(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Return whether $OPENAI_API_KEY may go to the settings' address."""
+    url = settings.profile.base_url
+    if url is None or settings.origins.get("base_url") == f"${URL_ENV}":
+        return True
+    if _is_profiles_address(settings):
+        return False
+    host, is_secure = _host_of(url)
+    own_host, own_is_secure = _host_of(environment.get(URL_ENV, ""))
+    if not host:
+        return False
+    if _is_loopback(host) or (host == own_host and (is_secure or not own_is_secure)):
+        return True
+    return is_secure and (host == "api.openai.com" or settings.origins.get("base_url") == COMMAND_LINE)
+
+
+def _host_of(url: str) -> tuple[str, bool]:
+    """Return an address's host, in lower case, and whether the address is one of TLS; no host: it is no address."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "", False
+    if "\\" in url or not url.isprintable():  # others read another host in it
+        return "", False
+    return host, parts.scheme in ("https", "wss")
+
+
+def _is_loopback(host: str) -> bool:
+    numbers = host.split(".")
+    is_v4 = len(numbers) == 4 and all(number.isdecimal() and number.isascii() for number in numbers)
+    return host in ("localhost", "::1") or (is_v4 and numbers[0] == "127")
 
 
 def _run_key_command(command: str) -> str:

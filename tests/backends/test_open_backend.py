@@ -1,13 +1,19 @@
 """The table of backends: by name, and none is loaded that is not asked for."""
 
+import inspect
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from voice_cli.backends import BACKENDS, REMOTE, open_backend
+from voice_cli.backends import BACKENDS, LOCAL, REMOTE, backend_class, is_remote, open_backend
 from voice_cli.backends.base import Backend
+from voice_cli.config import Profile, keys_of
 from voice_cli.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -24,16 +30,34 @@ def test_a_remote_one_takes_an_address_a_key_and_a_timeout(name):
     backend.close()
 
 
-def test_the_remote_ones_are_in_the_table():
-    assert set(BACKENDS) > REMOTE
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_facts_on_the_class(name):
+    backend = backend_class(name)
+    assert backend.name == name
+    assert backend.is_remote == is_remote(name) == (name in REMOTE) == (name not in LOCAL)
+    assert set(backend.settings) <= set(keys_of(Profile))
+    taken = inspect.signature(backend).parameters
+    expected = {*backend.settings, *(("base_url", "api_key", "timeout") if backend.is_remote else ())}
+    assert expected <= set(taken)
+    assert backend.voices_are_files == ("allow_paths" in taken)
+    assert bool(backend.model_is) == ("model" in taken)
+
+
+def test_an_extra_is_one_of_the_projects():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    assert {backend_class(name).extra for name in BACKENDS} - {None} <= set(extras)
 
 
 def test_the_table_loads_nothing():
     program = "import sys, voice_cli.backends; print(*(n for n in sys.modules if n.startswith('voice_cli.backends.')))"
+    program += "\nprint(*{'importlib.metadata'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) <= {"voice_cli.backends.base"}
     for name in BACKENDS:
-        program = f"import sys; from voice_cli.backends import open_backend, BACKENDS\nmodule, _ = BACKENDS['{name}']"
-        program += "\n__import__(module); print(*(m for m, _ in BACKENDS.values() if m in sys.modules))"
+        program = "import sys; from voice_cli.backends import BACKENDS, backend_class, is_remote\n"
+        program += f"is_remote('{name}')\nbefore = set(sys.modules)\nbackend_class('{name}')\n"
+        program += "places = {place.partition(':')[0] for place in BACKENDS.values()}\n"
+        program += "print(*(places & before), *(places & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-        assert done.stdout.split() == [BACKENDS[name][0]]
+        assert done.stdout.split() == [BACKENDS[name].partition(":")[0]]

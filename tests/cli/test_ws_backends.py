@@ -93,6 +93,17 @@ def test_a_profile_says_how(voice, tmp_path):
     assert listed.out.decode().split() == ["de-Spk0_man", "en-Carter_man"]
 
 
+@pytest.mark.parametrize(("host", "key"), [("127.0.0.1", "Bearer sk-1"), ("0.0.0.0", None)])
+def test_the_environments_key_stays_at_home_without_tls(voice, host, key):
+    with WsServer(FlushingServer()) as server:
+        arguments = ["--backend", "chatterbox-ws", "--base-url", f"ws://{host}:{server.port}", "--no-play"]
+        done = voice("say", "Hi", *arguments, environment={"OPENAI_API_KEY": "sk-1"})
+    assert done.code == 0
+    assert server.clients[0].headers.get("Authorization") == key
+    assert ("OPENAI_API_KEY is not sent to 0.0.0.0" in done.err) == (key is None)
+    assert "sk-1" not in done.err
+
+
 def test_a_preset_of_the_profile(voice, tmp_path):
     with WsServer(FlushingServer()) as server:
         (tmp_path / "config.toml").write_text(

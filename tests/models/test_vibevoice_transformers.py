@@ -169,7 +169,7 @@ def test_a_requests_own_values_hold_for_it_alone(backend, monkeypatch):
         return generate(**inputs)
 
     monkeypatch.setattr(model, "generate", watched)
-    for request in (SpeechRequest("hello", steps=3, cfg_scale=2.0), SpeechRequest("world")):
+    for request in (SpeechRequest("hello", options={"steps": 3, "cfg_scale": 2.0}), SpeechRequest("world")):
         model.lm_head.left = 3
         assert len(b"".join(backend.synthesize(request))) == 2 * 3 * HOP
     assert values == [(3, 2.0), (2, 1.3)]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.errors import DecodeError, EngineError, NetworkError, ServerError, UsageError, VoiceError
 from voice_cli.server.errors import OrderError, Problem, problem_of
 from voice_cli.server.service import DrainingError, LateError, OverloadError
@@ -13,7 +14,8 @@ from voice_cli.server.service import DrainingError, LateError, OverloadError
     ("error", "status", "kind", "code", "retry"),
     [
         (OrderError("no", status=404, param="voice", code="gone"), 404, "invalid_request_error", "gone", None),
-        (UsageError("there is no such voice"), 400, "invalid_request_error", "voice_not_found", None),
+        (UnknownVoiceError("there is none"), 400, "invalid_request_error", "voice_not_found", None),
+        (UsageError("a voice takes no such speed"), 400, "invalid_request_error", "invalid_value", None),
         (UsageError("the text is blank"), 400, "invalid_request_error", "invalid_value", None),
         (OverloadError("full"), 429, "rate_limit_error", "rate_limit_exceeded", 1),
         (LateError("late"), 503, "server_error", "late", 1),

@@ -195,7 +195,9 @@ def test_the_whole_order_reaches_the_engine():
     )
     said(engine, order)
     (request,) = engine.requests
-    wanted = SpeechRequest("Hi.", "bob", speed=1.5, instructions="calmly", preset="fast", steps=7, cfg_scale=2.5)
+    wanted = SpeechRequest(
+        "Hi.", "bob", speed=1.5, instructions="calmly", options={"preset": "fast", "steps": 7, "cfg_scale": 2.5}
+    )
     assert request._replace(due=None) == wanted
 
 

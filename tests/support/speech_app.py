@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from support.threads import WAIT
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
+from voice_cli.backends.local.chatterbox_presets import preset_named
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.server.app import create_app
 from voice_cli.server.hosting import Host, _OurFaults, listen
@@ -39,6 +40,10 @@ class MadeEngine(EngineBackend):
 
     name = "made"
     has_speed = True
+
+    def check_options(self, options):
+        if "preset" in options:
+            preset_named(options["preset"])
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from importlib import import_module
 from voice_cli import backends
 
 name = sys.argv[2]
-module, attribute = backends.BACKENDS[name]
+module, _, attribute = backends.BACKENDS[name].partition(":")
 
 def probe(_attribute):
     class Probe(getattr(import_module(module), attribute)):
@@ -29,7 +29,7 @@ os.dup2 = lambda *_: None  # or what -X importtime prints is silenced with all t
 stand_in = type(sys)("probe")
 stand_in.__getattr__ = probe
 sys.modules["probe"] = stand_in
-backends.BACKENDS[name] = ("probe", attribute)
+backends.BACKENDS[name] = f"probe:{attribute}"
 from voice_cli.cli.start import start
 sys.exit(start(["say", "Hi", "--backend", *sys.argv[2:]]))
 """

@@ -26,6 +26,8 @@ class SteadyEngine(EngineBackend):
 
     name = "steady"
     has_speed = True
+    voices_are_files = True
+    runs_on_torch = True
 
     def __init__(self, **_options):
         super().__init__()

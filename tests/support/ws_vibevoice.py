@@ -1,5 +1,7 @@
 """The VibeVoice demo's server, as far as a client can see it: frames and log entries, and no word for the end."""
 
+import math
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,7 +25,8 @@ class DemoServer:
     """Speaks `sound` in frames, with log entries between them.
 
     `before(index)`, if given, is called before each frame: it may wait, or raise RuntimeError, which is how its model
-    fails. `busy`: another one is being served.
+    fails. `busy`: another one is being served. `refused_after`: it serves one stream at a time, and after it closed one
+    it refuses so many requests before it serves the next.
     """
 
     def __init__(
@@ -33,14 +36,24 @@ class DemoServer:
         frame: int = FRAME_BYTES,
         before: Callable[[int], None] = lambda _index: None,
         busy: bool = False,
+        refused_after: int | None = None,
     ) -> None:
         self._sound = sound
         self._frame = frame
         self._before = before
         self._busy = busy
+        self._refused_after = refused_after
+        self._to_refuse = 0
+        self._lock = threading.Lock()
 
     def __call__(self, client: Client) -> None:
-        if self._busy:
+        with self._lock:
+            is_busy = self._busy or self._to_refuse > 0
+            if is_busy:
+                self._to_refuse -= 1
+            elif self._refused_after is not None:
+                self._to_refuse = math.inf  # until it has closed this one
+        if is_busy:
             client.say(log("backend_busy", message="Please wait for the other requests to complete."))
             client.close(1013, "Service busy")
             return
@@ -57,3 +70,5 @@ class DemoServer:
             client.say(log("backend_error", message=str(error)))
         client.say(log("backend_stream_complete"))
         client.close()
+        with self._lock:
+            self._to_refuse = self._refused_after or 0

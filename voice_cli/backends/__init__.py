@@ -1,58 +1,109 @@
-"""The backends by name. Each is imported only when it is chosen: what it needs may cost more than the request."""
+"""The backends by name. A backend's module is imported when the backend is chosen, and not before.
 
+Another package adds a backend with an entry point of the group `voice_cli.backends` (`NAME = "module:Class"`).
+"""
+
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from voice_cli.backends.base import Backend
-from voice_cli.errors import UsageError
+from voice_cli.errors import EngineError, UsageError, one_line
 
-BACKENDS = {
-    "espeak": ("voice_cli.backends.local.espeak", "EspeakBackend"),
-    "http": ("voice_cli.backends.remote.http", "HttpBackend"),
-    "openai": ("voice_cli.backends.remote.openai", "OpenAIBackend"),
-    "sherpa": ("voice_cli.backends.local.sherpa", "SherpaBackend"),
-    "piper": ("voice_cli.backends.local.piper", "PiperBackend"),
-    "chatterbox": ("voice_cli.backends.local.chatterbox", "ChatterboxBackend"),
-    "vibevoice": ("voice_cli.backends.local.vibevoice", "VibeVoiceBackend"),
-    "chatterbox-ws": ("voice_cli.backends.remote.chatterbox_ws", "ChatterboxWsBackend"),
-    "vibevoice-ws": ("voice_cli.backends.remote.vibevoice_ws", "VibeVoiceWsBackend"),
-    "omni-ws": ("voice_cli.backends.remote.omni_ws", "OmniWsBackend"),
-}
-"""Name to module and class."""
+GROUP = "voice_cli.backends"
 
-REMOTE = frozenset({"http", "openai", "chatterbox-ws", "vibevoice-ws", "omni-ws"})
-"""Those that take `base_url`, `api_key` and `timeout`."""
 
+class Registry(dict[str, str]):
+    """Name to "module:Class".
+
+    Iteration yields the built-in names alone, and costs nothing. A name that is not among them is looked up in the
+    entry points of the installed packages.
+    """
+
+    def __missing__(self, name: str) -> str:
+        return self.installed()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys() or name in self.installed()
+
+    def installed(self) -> Mapping[str, str]:
+        """Return the backends of other packages. None of them replaces a built-in one."""
+        from importlib.metadata import entry_points
+
+        return {point.name: point.value for point in entry_points(group=GROUP) if point.name not in self.keys()}
+
+    def names(self) -> list[str]:
+        """Return every name, those of other packages last."""
+        return [*self, *self.installed()]
+
+
+BACKENDS = Registry(
+    {
+        "espeak": "voice_cli.backends.local.espeak:EspeakBackend",
+        "http": "voice_cli.backends.remote.http:HttpBackend",
+        "openai": "voice_cli.backends.remote.openai:OpenAIBackend",
+        "sherpa": "voice_cli.backends.local.sherpa:SherpaBackend",
+        "piper": "voice_cli.backends.local.piper:PiperBackend",
+        "chatterbox": "voice_cli.backends.local.chatterbox:ChatterboxBackend",
+        "vibevoice": "voice_cli.backends.local.vibevoice:VibeVoiceBackend",
+        "chatterbox-ws": "voice_cli.backends.remote.chatterbox_ws:ChatterboxWsBackend",
+        "vibevoice-ws": "voice_cli.backends.remote.vibevoice_ws:VibeVoiceWsBackend",
+        "omni-ws": "voice_cli.backends.remote.omni_ws:OmniWsBackend",
+    }
+)
+
+REMOTE = frozenset(name for name, place in BACKENDS.items() if ".remote." in place)
 LOCAL = tuple(name for name in BACKENDS if name not in REMOTE)
-"""Those that make the sound themselves, in this process."""
-
-ENGINE_KEYS = {
-    "sherpa": ("model", "compute", "steps"),
-    "piper": ("model", "compute"),
-    "chatterbox": ("model", "compute", "preset", "voices"),
-    "vibevoice": ("model", "compute", "voices", "steps", "cfg_scale"),
-}
-"""Those that run a model of the person's own in this process, and the keys of a profile that each takes."""
-
-REMOTE_KEYS = {"chatterbox-ws": ("preset",), "vibevoice-ws": ("steps", "cfg_scale")}
-"""The keys that servers' backends take besides."""
+"""The built-in names, told apart by folder: `voice say` begins to load the audio device before a local backend."""
 
 
-def options_of(name: str, profile: object) -> dict[str, Any]:
-    """Give what a profile says of a backend's own options."""
-    said = {key: getattr(profile, key) for key in ENGINE_KEYS.get(name, ()) + REMOTE_KEYS.get(name, ())}
-    return {key: value for key, value in said.items() if value is not None}
+def is_remote(name: str) -> bool:
+    """Return whether that backend talks to a server. Imports nothing for a built-in one."""
+    return name in REMOTE or (name not in LOCAL and backend_class(name).is_remote)
 
 
-def open_backend(name: str, **options: Any) -> Backend:
-    """Make the backend of that name with its own constructor's options.
+def local_names() -> list[str]:
+    """Return the names of all backends that speak in this process, those of other packages last.
 
     Raises:
-        UsageError: there is none of that name.
-        BackendError: it cannot be had here.
+        EngineError: its module does not load.
+
+    """
+    return [*LOCAL, *(name for name in BACKENDS.installed() if not is_remote(name))]
+
+
+def backend_class(name: str) -> type[Backend]:
+    """Import the class of that backend: its attributes say what it is (see `Backend`).
+
+    Raises:
+        UsageError: no backend has that name.
+        EngineError: its module does not load.
 
     """
     if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r}", hint=f"the backends: {', '.join(BACKENDS)}")
-    module, attribute = BACKENDS[name]
-    return cast("Backend", getattr(import_module(module), attribute)(**options))
+        raise UsageError(f"there is no backend {name!r}", hint=f"the backends: {', '.join(BACKENDS.names())}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        raise EngineError(f"the backend {name} does not load: {one_line(str(exc))}") from exc
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise EngineError(f"the backend {name} does not load: {BACKENDS[name]} is no Backend")
+    return found
+
+
+def options_of(name: str, profile: object) -> dict[str, Any]:
+    """Return what a profile says of the settings that the backend's constructor takes."""
+    values = {key: getattr(profile, key) for key in backend_class(name).settings}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def open_backend(name: str, **options: Any) -> Backend:
+    """Make the backend of that name, with its own constructor's options.
+
+    Raises:
+        UsageError: no backend has that name, or it does not take these options.
+        BackendError: it cannot run here.
+
+    """
+    return backend_class(name)(**options)

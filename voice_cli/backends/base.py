@@ -1,14 +1,19 @@
 """The backends' seam: a request in, a stream of encoded bytes out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from voice_cli.audio import Encoding
+from voice_cli.errors import UsageError
+
+
+class UnknownVoiceError(UsageError):
+    """The backend has no such voice, or the name is no voice's."""
 
 
 class SpeechRequest(NamedTuple):
-    """What is to be said, and how. None leaves it to the backend."""
+    """One text and how to speak it. None leaves a value to the backend."""
 
     text: str
     voice: str | None = None
@@ -18,13 +23,9 @@ class SpeechRequest(NamedTuple):
     speed: float | None = None
     """A factor: 1 is the voice's own pace."""
     instructions: str | None = None
-    preset: str | None = None
-    """Chatterbox's. It and the two below are settings of engines, for this request alone, over those that the backend
-    was made with; a backend that has no such thing ignores them."""
-    steps: int | None = None
-    """In which a model refines each chunk of its speech: 1 to 100."""
-    cfg_scale: float | None = None
-    """How closely VibeVoice follows the text and the voice: 0 to 10."""
+    options: Mapping[str, Any] = {}
+    """Settings that only some backends have, by name, for this request alone: they override those that the backend was
+    made with. `Backend.check_options` validates them; a backend ignores those it does not have."""
     due: float | None = None
     """When its first sound is needed, on `time.monotonic`; None: at once. An engine turns to the earliest first."""
 
@@ -33,7 +34,7 @@ class Voice(NamedTuple):
     """One voice that a backend has."""
 
     id: str
-    """What `--voice` takes."""
+    """What `SpeechRequest.voice` takes."""
     name: str = ""
     language: str = ""
     """A BCP 47 tag, or empty."""
@@ -66,17 +67,16 @@ class SpeechStream(ABC):
     announced: Encoding | None = None
     """What the backend says it sends: set before the first chunk is given."""
     timestamps: dict[str, float]
-    """When what happened, on `time.monotonic`: `request_sent`, and what else the backend knows (`resolved`,
+    """When each step happened, on `time.monotonic`: `request_sent`, and what else the backend knows (`resolved`,
     `connected`, `tls`, `first_byte`, `last_byte`)."""
     words: Sequence[WordEvent] = ()
     """Of a backend that tells them: grows while it speaks, a chunk's words before the chunk. Any thread may read it."""
     notes: Sequence[str] = ()
-    """What a person should know of this speech besides its sound (that it does not stream, what was not applied): a
-    line each, known when it ends."""
+    """Lines for the person about this speech (it does not stream, a setting was not applied); complete when it ends."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[bytes]:
-        """Give the bytes as they come, never empty; wait for what is not there yet.
+        """Yield the bytes as they arrive, never empty; wait while there are none.
 
         Raises:
             BackendError: nothing came, and why.
@@ -87,18 +87,18 @@ class SpeechStream(ABC):
 
     @abstractmethod
     def cancel(self) -> None:
-        """Give up the request at once; whoever iterates gets Interrupted. Any thread, any number of times."""
+        """Abandon the request at once; iteration raises Interrupted. Any thread, any number of times."""
 
 
 class TextStream(ABC):
-    """A text that is given to a backend piece by piece, and comes back as streams, one a piece, in order.
+    """A text that is sent to a backend piece by piece, and comes back as streams, one a piece, in order.
 
-    Another thread says the pieces than the one that iterates. `cancel` may come from any.
+    One thread sends the pieces and another iterates. `cancel` may be called from any.
     """
 
     @abstractmethod
     def say(self, text: str) -> bool:
-        """Send a piece: a sentence or a clause, to be spoken at once. False: nobody will hear it.
+        """Send a piece: a sentence or a clause, to be spoken at once. Return False if the session has ended.
 
         Waits while the backend has enough to do.
         """
@@ -110,11 +110,11 @@ class TextStream(ABC):
     @property
     @abstractmethod
     def waits_for_text(self) -> bool:
-        """All that was said has come back, and the text is not over: a silence is its writer's. Any thread."""
+        """Whether every piece has come back and the text is not over: a silence is then the writer's. Any thread."""
 
     @abstractmethod
     def __iter__(self) -> Iterator["PieceStream"]:
-        """Give the streams, each when its sound begins to come.
+        """Yield the streams, each when its sound begins to arrive.
 
         Raises:
             BackendError: nothing more comes, and why: after the streams that did.
@@ -124,7 +124,7 @@ class TextStream(ABC):
 
     @abstractmethod
     def cancel(self) -> None:
-        """Give it up at once. Any thread, any number of times."""
+        """Abandon it at once. Any thread, any number of times."""
 
 
 class PieceStream(SpeechStream):
@@ -136,10 +136,29 @@ class PieceStream(SpeechStream):
 
 
 class Backend(ABC):
-    """A server or an engine that speaks. Keeps what is dear between requests (a connection, a model)."""
+    """A server or an engine that speaks. Keeps a connection or a model between requests.
 
-    name: str
-    supports_streaming_text: bool = False
+    The class attributes below are the facts about a backend; nothing else in the program lists them.
+    """
+
+    name: ClassVar[str]
+    is_remote: ClassVar[bool] = False
+    """It talks to a server: its constructor takes `base_url`, `api_key` and `timeout` (seconds) besides `settings`."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """The keys of a profile that its constructor takes by keyword."""
+    packages: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(module, distribution) of what a local engine runs on; any one of them is enough."""
+    extra: ClassVar[str | None] = None
+    """The extra of this package (`pip install "voice-cli[EXTRA]"`) that installs them; None: none is needed."""
+    model_is: ClassVar[str] = ""
+    """What its `model` is, for the message that asks for one ("a folder with its files"); empty: it takes none."""
+    voices_are_files: ClassVar[bool] = False
+    """Its voices are files in folders: its constructor takes `voices` (folders) and `allow_paths`."""
+    runs_on_torch: ClassVar[bool] = False
+    """It uses a GPU that torch finds."""
+    max_requests: ClassVar[int | None] = None
+    """How many requests it takes at once; None: any number."""
+    supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
     max_requests: int | None = None
     """How many requests it takes at once; None: any number."""
@@ -160,7 +179,15 @@ class Backend(ABC):
 
         Raises:
             UsageError: it cannot do what is asked (a speed, a voice's name).
-            BackendError: it can be told at once that nothing will come.
+            BackendError: it has failed already.
+
+        """
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Check the options of a request that this backend has; ignore the others.
+
+        Raises:
+            UsageError: a value is not possible.
 
         """
 
@@ -176,17 +203,17 @@ class Backend(ABC):
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Get ready while the text is still to come: reach the server, load the model. Returns at once.
+        """Connect to the server or load the model while the text is awaited. Return at once.
 
-        What goes wrong is for the request to tell, which tries again.
+        A failure is not reported: the request tries again.
         """
 
     def expected(self, codec: str) -> Encoding:
-        """Say what asking for a codec should bring, before there is anything to ask."""
+        """Return the encoding that a request for this codec is expected to bring."""
         return Encoding(codec)
 
     def warm_up(self) -> None:
-        """Have all loaded and compiled that the first request would else wait for. Waits for it.
+        """Load and compile all that the first request would wait for. Return when it is done.
 
         Raises:
             UsageError, BackendError: as iteration over a stream.
@@ -198,9 +225,9 @@ class Backend(ABC):
         """List the voices that it has.
 
         Raises:
-            BackendError: they could not be asked for, or the backend keeps no list.
+            BackendError: the server cannot be asked, or the backend has no list.
 
         """
 
     def close(self) -> None:
-        """Free what was kept. No stream of it may be in use."""
+        """Free the connection or the model. No stream of the backend may be in use."""

@@ -94,7 +94,7 @@ class Handoff:
         return self
 
     def __next__(self) -> bytes:
-        """Give the next chunk; wait while there is none.
+        """Return the next chunk; wait while there is none.
 
         Raises:
             StopIteration: closed, and all was given.

@@ -10,12 +10,12 @@ DISTRIBUTION = "voice-cli"
 
 
 def install_line(extra: str) -> str:
-    """Give the command that installs an extra of ours."""
+    """Return the command that installs an extra of ours."""
     return f'pip install "{DISTRIBUTION}[{extra}]"'
 
 
 def is_installed(module: str) -> bool:
-    """Tell whether a module could be imported, without importing it (its parent package is, for a submodule)."""
+    """Return whether a module could be imported, without importing it (its parent package is, for a submodule)."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):
@@ -23,7 +23,7 @@ def is_installed(module: str) -> bool:
 
 
 def require(engine: str, module: str, install: str) -> None:
-    """See that a module is there.
+    """Check that a module is there.
 
     Raises:
         EngineError: it is not; `install` is the command to type.

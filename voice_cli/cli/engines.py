@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voice_cli.backends import open_backend, options_of
-from voice_cli.backends.local.engines import ENGINES, Engine, look, measure, told
+from voice_cli.backends import local_names, open_backend, options_of
+from voice_cli.backends.local.engines import look, measure, told
 from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import Config, Profile, load, settle
@@ -22,11 +22,11 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
         return report_error(exc, debug=debug)
     rows = []
     for engine, name, profile in found:
-        options = options_of(engine.name, profile)
+        options = options_of(engine, profile)
         state = look(engine, options)
         figures = _measured(engine, options, profile.voice) if test and state.ready else {}
         row: dict[str, Any] = {
-            "engine": engine.name,
+            "engine": engine,
             "profile": name,
             "installed": state.installed,
             "ready": state.ready,
@@ -41,27 +41,27 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
     return 0
 
 
-def _uses(config: Config) -> Iterator[tuple[Engine, str, Profile]]:
-    """Give each engine with each profile that names it; without one, with what the environment says of it."""
-    for engine in ENGINES:
-        named = [name for name, profile in config.profiles.items() if profile.backend == engine.name]
+def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
+    """Yield each engine with each profile that names it; without one, with what the environment says of it."""
+    for engine in local_names():
+        named = [name for name, profile in config.profiles.items() if profile.backend == engine]
         for name in named:
-            yield engine, name, settle(config, {"profile": name, "backend": engine.name}).profile
+            yield engine, name, settle(config, {"profile": name, "backend": engine}).profile
         if not named:
             yield engine, "", _unnamed(config, engine)
 
 
-def _unnamed(config: Config, engine: Engine) -> Profile:
-    """Give what the environment says of an engine that no profile names, if it names it."""
+def _unnamed(config: Config, engine: str) -> Profile:
+    """Return what the environment says of an engine that no profile names, if it names it."""
     environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
-    if environment.get("VOICE_BACKEND") != engine.name:
-        return Profile(backend=engine.name)
+    if environment.get("VOICE_BACKEND") != engine:
+        return Profile(backend=engine)
     return settle(config._replace(profile=None), {}, environment).profile
 
 
-def _measured(engine: Engine, options: Mapping[str, Any], voice: str | None) -> dict[str, Any]:
+def _measured(engine: str, options: Mapping[str, Any], voice: str | None) -> dict[str, Any]:
     try:
-        backend = open_backend(engine.name, **options)
+        backend = open_backend(engine, **options)
         try:
             figures = measure(backend, voice)
         finally:
@@ -76,7 +76,7 @@ def _measured(engine: Engine, options: Mapping[str, Any], voice: str | None) -> 
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the row as a person reads it: with units, and without what is not known."""
+    """Return the row as a person reads it: with units, and without what is not known."""
     return {
         "engine": row["engine"],
         "profile": row["profile"],

@@ -4,15 +4,16 @@ The order is the point (see `start`): the settings, a look at the file to save t
 then is loaded what plays, saves and reports; except the device where there is no server.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
-from voice_cli.backends import BACKENDS, REMOTE, open_backend, options_of
+from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
-from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.console import note_to_person, report_error, silence_libraries
 from voice_cli.cli.narrating import DEFAULT_CODEC, narrate, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
-from voice_cli.config import Settings, api_key, load, settle
+from voice_cli.config import Settings, api_key, load, settle, withheld_key
 
 if TYPE_CHECKING:
     from voice_cli.playback.player import PlaybackResult
@@ -39,14 +40,17 @@ def say(options: SayOptions) -> int:
             recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
         # What is waited for longest goes first: a server, or else the device.
-        is_remote = settings.profile.backend in REMOTE
-        if not is_remote:
+        waits_for_server = is_remote(str(settings.profile.backend))
+        if not waits_for_server:
             _load_device(options, settings)
-        backend = make_backend(settings)
+        notes: list[str] = []
+        backend = make_backend(settings, note=notes.append)
         try:
             narration = narrate(backend, options, settings)
             # The request has left. From here on, the server thinks while we load.
-            if is_remote:
+            for note in notes:
+                note_to_person(note)
+            if waits_for_server:
                 _load_device(options, settings)
             from voice_cli.cli.playing import play
 
@@ -73,13 +77,15 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
         load_soon(default_only=settings.defaults.device is None)
 
 
-def make_backend(settings: Settings) -> Backend:
-    """Make the backend that the settings name, with what it takes."""
+def make_backend(settings: Settings, *, note: Callable[[str], object] = note_to_person) -> Backend:
+    """Make the backend that the settings name, with what it takes. `note` gets a line that the person should read."""
     profile = settings.profile
     name = profile.backend or "espeak"
     options = options_of(name, profile)
-    if name not in REMOTE:
+    if not is_remote(name):
         return open_backend(name, **options)
+    if withheld := withheld_key(settings):
+        note(withheld)
     options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if profile.base_url is not None:
         options["base_url"] = profile.base_url

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.errors import EngineError, NetworkError, UsageError, VoiceError
 from voice_cli.server.service import DrainingError, LateError, OverloadError
 
@@ -46,7 +47,7 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, OrderError):
         return Problem(error.status, error.message, "invalid_request_error", error.param, error.code)
     if isinstance(error, UsageError):
-        code = "voice_not_found" if "voice" in error.message else "invalid_value"
+        code = "voice_not_found" if isinstance(error, UnknownVoiceError) else "invalid_value"
         return Problem(400, _told(error), "invalid_request_error", code=code)
     if isinstance(error, OverloadError):
         return Problem(429, _told(error), "rate_limit_error", code="rate_limit_exceeded", retry_after=error.retry_after)

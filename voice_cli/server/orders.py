@@ -1,6 +1,6 @@
 """What every protocol looks at before it takes an order."""
 
-from voice_cli.backends.local.chatterbox_presets import PRESETS
+from voice_cli.errors import UsageError
 from voice_cli.server.errors import OrderError
 from voice_cli.server.service import Service
 
@@ -14,8 +14,11 @@ def check_order(
         UsageError: it cannot.
 
     """
-    if preset is not None and preset not in PRESETS:
-        raise OrderError(f"there is no such preset: {', '.join(PRESETS)}", param="preset", code="invalid_value")
+    if preset is not None:
+        try:
+            service.backend.check_options({"preset": preset})
+        except UsageError as exc:
+            raise OrderError(f"{exc.message} ({exc.hint})", param="preset", code="invalid_value") from exc
     check_length(service, len(text), param=param)
     if voice is not None:
         service.voices.check(voice)

@@ -15,6 +15,7 @@ from importlib import import_module
 from queue import SimpleQueue
 from types import FrameType
 
+from voice_cli.backends import backend_class
 from voice_cli.errors import EngineError, one_line
 from voice_cli.server.hosting import KEEP_ALIVE_SECONDS
 from voice_cli.server.service import Service
@@ -29,8 +30,6 @@ COPY_SECONDS = 1.0
 """How long the last lines of the replicas' log may take."""
 
 DRAIN_STEP_SECONDS = 0.1
-
-TORCH_ENGINES = frozenset({"chatterbox", "vibevoice"})
 
 
 def load_ray(*, debug: bool) -> None:
@@ -122,7 +121,8 @@ def host(
 
 def shares(settings: ServerSettings, gpus: float) -> tuple[int, float]:
     """Say how many replicas this machine has room for, by its processors and GPUs, and how much of a GPU each has."""
-    if settings.server.engine not in TORCH_ENGINES or not gpus or settings.engine_options.get("compute") == "cpu":
+    runs_on_torch = backend_class(settings.server.engine).runs_on_torch
+    if not runs_on_torch or not gpus or settings.engine_options.get("compute") == "cpu":
         return os.cpu_count() or 1, 0.0
     return int(gpus), min(1.0, gpus / (settings.server.replicas or gpus))
 

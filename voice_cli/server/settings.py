@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from voice_cli.backends import LOCAL, options_of
+from voice_cli.backends import BACKENDS, LOCAL, is_remote, options_of
 from voice_cli.config import (
     Config,
     Key,
@@ -24,6 +24,11 @@ from voice_cli.config import (
 from voice_cli.errors import ConfigError, UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _engine(value: str) -> str | None:
+    is_local = value in LOCAL or (value in BACKENDS and not is_remote(value))
+    return None if is_local else one_of(LOCAL)(value)
 
 
 def _origins(value: str) -> str | None:
@@ -42,7 +47,7 @@ def _voices_url(value: str) -> str | None:
 class Server(NamedTuple):
     """Where the server listens, and what it lets happen. Seconds and bytes, if nothing is said."""
 
-    engine: Annotated[str, Key(str, one_of(LOCAL), env="VOICE_SERVER_ENGINE")] = "espeak"
+    engine: Annotated[str, Key(str, _engine, env="VOICE_SERVER_ENGINE")] = "espeak"
     """Who speaks."""
     profile: Annotated[str | None, Key(str, env="VOICE_SERVER_PROFILE")] = None
     """The profile that has the engine and its options."""
@@ -125,7 +130,7 @@ def settle_server(
     others = {name: value for name, value in environment.items() if name not in ("VOICE_PROFILE", "VOICE_BACKEND")}
     settings = settle(config._replace(profile=None), chosen, others)
     engine = str(settings.profile.backend)
-    wrong = one_of(LOCAL)(engine)
+    wrong = _engine(engine)
     if wrong:
         raise ConfigError(f"the server's engine {wrong}; profile {server.profile} has {engine!r}")
     server = server._replace(engine=engine)

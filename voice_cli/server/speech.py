@@ -238,14 +238,13 @@ class Speech:
         if report.characters:
             due = report.timestamps.get("encoded", time.monotonic()) + report.characters / CHARACTERS_A_SECOND
         report.characters += len(line.text)
+        options = {"preset": order.preset, "steps": order.steps, "cfg_scale": order.cfg_scale}
         return SpeechRequest(
             line.spoken,
             voice=self._voice,
             speed=order.speed,
             instructions=order.instructions,
-            preset=order.preset,
-            steps=order.steps,
-            cfg_scale=order.cfg_scale,
+            options={name: value for name, value in options.items() if value is not None},
             due=due,
         )
 

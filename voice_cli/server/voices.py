@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voice_cli.backends import ENGINE_KEYS
-from voice_cli.backends.base import Voice
+from voice_cli.backends import backend_class
+from voice_cli.backends.base import UnknownVoiceError, Voice
 from voice_cli.config import user_folder
-from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.errors import NetworkError, ServerError
 from voice_cli.protocol import openai
 from voice_cli.server.settings import ServerSettings
 
@@ -31,9 +31,6 @@ STANDARD = frozenset({*openai.VOICES, "default"})
 """The names that clients of OpenAI's API send without having chosen: the server's default voice, where the engine has
 none of that name."""
 
-FILE_ENGINES = frozenset(name for name, keys in ENGINE_KEYS.items() if "voices" in keys)
-"""Those whose voices are files in a folder."""
-
 
 class Voices:
     """Which voice an engine is given for an id. Any thread."""
@@ -42,7 +39,7 @@ class Voices:
         server = settings.server
         self._default = settings.voice
         self._url = server.voices_url
-        self._takes_files = server.engine in FILE_ENGINES
+        self._takes_files = backend_class(server.engine).voices_are_files
         self._folder = os.path.expanduser(server.voices) if server.voices else None
         self._cache = os.path.expanduser(server.voices_cache or default_cache())
         self._most_cached = int(server.voices_cache_mb * 1e6)
@@ -74,7 +71,7 @@ class Voices:
 
         """
         if re.fullmatch(PATTERN, voice) is None:
-            raise UsageError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
+            raise UnknownVoiceError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
 
     def has(self, voice: str) -> bool:
         """Say whether the engine has it: by the last list of its voices."""
@@ -206,7 +203,7 @@ def download(url: str) -> bytes:
     finally:
         easy.close()
     if status in (403, 404, 410):
-        raise UsageError("there is no such voice")
+        raise UnknownVoiceError("there is no such voice")
     if status != 200 or not body:
         raise ServerError(f"the place that has the voices answered {status}")
     return bytes(body)

@@ -149,8 +149,8 @@ class TestPresets:
     def test_a_requests_own_holds_for_it_alone(self, speak):
         model = ForkModel()
         backend = speak(model, preset="fast")
-        for preset in ("clone_fidelity", None):
-            said(backend, voice="bob", preset=preset)
+        for options in ({"preset": "clone_fidelity"}, {}):
+            said(backend, voice="bob", options=options)
         assert [call["exaggeration"] for call in model.calls] == [0.3, 0.4]
         assert set(model.s3gen.flow.steps) == {7, 5}
 
@@ -158,11 +158,11 @@ class TestPresets:
     def test_an_unknown_one_in_a_request(self, speak, preset):
         backend = speak()
         with pytest.raises(UsageError, match="no preset"):
-            backend.synthesize(SpeechRequest("Hello.", preset=preset))
+            backend.synthesize(SpeechRequest("Hello.", options={"preset": preset}))
         assert not backend.fake.calls
 
     def test_what_is_vibevoices_is_ignored(self, speak):
-        assert len(said(speak(), steps=1000, cfg_scale=-1.0)) == 60 * TOKEN_FRAMES
+        assert len(said(speak(), options={"steps": 1000, "cfg_scale": -1.0})) == 60 * TOKEN_FRAMES
 
     def test_what_cannot_be_applied_is_said(self, speak):
         model = ForkModel()

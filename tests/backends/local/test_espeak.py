@@ -440,18 +440,18 @@ def test_a_voice_is_found(backend, asked, chosen):
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("en-uss", "the nearest: en-us, en-us-nyc; voice voices lists them"),
-        ("en-zz", "the nearest: en-us, en-gb; voice voices lists them"),
-        ("Germann", "the nearest: German, Romanian; voice voices lists them"),
-        ("en-us+f33", "the nearest: f3; voice voices lists them"),
-        ("x-q-w-k-z", "voice voices lists them"),
+        ("en-uss", "the nearest: en-us, en-us-nyc; see the list of voices"),
+        ("en-zz", "the nearest: en-us, en-gb; see the list of voices"),
+        ("Germann", "the nearest: German, Romanian; see the list of voices"),
+        ("en-us+f33", "the nearest: f3; see the list of voices"),
+        ("x-q-w-k-z", "see the list of voices"),
     ],
 )
 def test_an_unknown_voice_is_an_error_with_the_nearest(backend, asked, hint):
     stream = backend.synthesize(SpeechRequest("a", voice=asked))
     with pytest.raises(UsageError, match="espeak-ng has no v") as caught:
         list(stream)
-    assert caught.value.hint == hint
+    assert str(caught.value.hint) == hint
     assert say(backend, "Next.")
 
 

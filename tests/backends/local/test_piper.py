@@ -120,7 +120,7 @@ def test_close_frees_the_voice(speak):
 
 class TestWrong:
     def test_no_model(self):
-        with pytest.raises(UsageError, match="needs a voice"):
+        with pytest.raises(UsageError, match="needs a model"):
             PiperBackend()
 
     def test_no_such_file(self, tmp_path):
@@ -136,7 +136,7 @@ class TestWrong:
             (tmp_path / name).touch()
         with pytest.raises(UsageError, match="several") as caught:
             PiperBackend(str(tmp_path))
-        assert "a.onnx, b.onnx" in caught.value.hint
+        assert "a.onnx, b.onnx" in str(caught.value.hint)
 
     def test_no_json(self, tmp_path):
         (tmp_path / "a.onnx").touch()

@@ -91,7 +91,7 @@ class TestSteps:
     @pytest.mark.parametrize(("own", "asked", "given"), [(4.0, None, 4), (4.0, 9, 9), (None, 9, 9)])
     def test_a_requests_own_are_over_the_backends(self, speak, own, asked, given):
         backend = speak(backend={"steps": own})
-        request = SpeechRequest("Hello.", steps=asked)
+        request = SpeechRequest("Hello.", options={} if asked is None else {"steps": asked})
         assert b"".join(backend.synthesize(request))
         assert backend._request(request).num_steps == given
 
@@ -106,7 +106,7 @@ class TestSteps:
         with pytest.raises(UsageError, match="steps"):
             speak("one", backend={"steps": steps})
         with pytest.raises(UsageError, match="steps"):
-            speak("two").synthesize(SpeechRequest("Hello.", steps=steps))
+            speak("two").synthesize(SpeechRequest("Hello.", options={"steps": steps}))
 
 
 @pytest.mark.parametrize(("voice", "times"), [(None, 1), ("0", 1), ("2", 3), ("bella", 2)])

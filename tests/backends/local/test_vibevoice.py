@@ -104,19 +104,19 @@ class TestSpeaking:
         backend = speak(steps=8, cfg_scale=2.0)
         steps = []
         backend.fake.on_chunk = lambda: steps.append(backend.fake.steps)
-        said(backend, steps=3, cfg_scale=0.5)
+        said(backend, options={"steps": 3, "cfg_scale": 0.5})
         said(backend)
         assert [call["cfg_scale"] for call in backend.fake.calls] == [0.5, 2.0]
         assert steps == [3] * (len(steps) // 2) + [8] * (len(steps) // 2)
 
     def test_what_is_chatterboxes_is_ignored(self, speak):
-        np.testing.assert_array_equal(said(speak(Model(3)), preset="none of its own"), expected(3))
+        np.testing.assert_array_equal(said(speak(Model(3)), options={"preset": "none of its own"}), expected(3))
 
     @pytest.mark.parametrize("values", VALUES_THAT_CANNOT_BE)
     def test_values_that_cannot_be(self, speak, values):
         backend = speak()
         with pytest.raises(UsageError, match=r"steps|cfg_scale"):
-            backend.synthesize(SpeechRequest("Hello.", **values))
+            backend.synthesize(SpeechRequest("Hello.", options=values))
         with pytest.raises(UsageError, match=r"steps|cfg_scale"):
             speak(**values)
         assert backend.fake.made == 0

@@ -105,7 +105,7 @@ def test_mulaw_is_decoded(talk):
 
 def test_the_requests_preset_goes_before_the_profiles(talk):
     server, backend = talk(FlushingServer(), preset="fast")
-    collect(backend.synthesize(SpeechRequest("x", preset="expressive")))
+    collect(backend.synthesize(SpeechRequest("x", options={"preset": "expressive"})))
     assert server.client().said[0]["preset"] == "expressive"
 
 

@@ -28,7 +28,10 @@ def body_of(stream):
     return b"".join(stream)
 
 
-def test_a_key_that_is_missing_is_a_mistake_in_the_config():
+def test_a_key_that_is_missing_is_a_mistake_in_the_config(monkeypatch):
+    with pytest.raises(ConfigError, match="SDK cannot start"):
+        OpenAIBackend("http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "for another address")
     with pytest.raises(ConfigError, match="SDK cannot start"):
         OpenAIBackend("http://127.0.0.1:1/v1")
 

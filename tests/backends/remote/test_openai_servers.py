@@ -95,7 +95,7 @@ def test_what_is_not_said_is_left_out_and_what_must_be_there_has_a_default(talk)
 
 def test_the_settings_of_engines_are_not_sent(talk):
     server, backend = talk(Answer(b"xx"))
-    body_of(backend.synthesize(HELLO._replace(preset="fast", steps=5, cfg_scale=1.5)))
+    body_of(backend.synthesize(HELLO._replace(options={"preset": "fast", "steps": 5})))
     assert set(server.requests[0].json) == {"input", "model", "voice", "response_format"}
 
 

@@ -10,7 +10,7 @@ from support.ws_vibevoice import PAGES, DemoServer, log, query_of
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.remote.vibevoice_ws import VibeVoiceWsBackend
-from voice_cli.errors import NetworkError, RateLimitError, ServerError, TruncatedAudio, UsageError
+from voice_cli.errors import Interrupted, NetworkError, RateLimitError, ServerError, TruncatedAudio, UsageError
 
 SOUND = bytes(range(256)) * 100
 HELLO = SpeechRequest("Hello there & there", voice="en-Carter_man")
@@ -49,7 +49,7 @@ def test_the_sound_comes_out_from_among_the_log_entries(talk):
 
 def test_the_requests_settings_go_before_the_profiles(talk):
     server, backend = talk(DemoServer(SOUND), steps=7.0, cfg_scale=1.25)
-    collect(backend.synthesize(HELLO._replace(steps=9, cfg_scale=2.0)))
+    collect(backend.synthesize(HELLO._replace(options={"steps": 9, "cfg_scale": 2.0})))
     assert query_of(server.client()) | {"text": "", "voice": ""} == {"text": "", "voice": "", "steps": "9", "cfg": "2"}
 
 
@@ -83,11 +83,40 @@ def test_text_frames_of_any_kind_are_passed_over(talk, between):
 
 
 def test_a_busy_server(talk):
-    _, backend = talk(DemoServer(SOUND, busy=True))
+    server, backend = talk(DemoServer(SOUND, busy=True))
     sound, error = collect(backend.synthesize(HELLO))
     assert sound == b""
     assert isinstance(error, RateLimitError)
     assert "is busy: Please wait" in error.message
+    assert len(server.clients) == 1, "somebody else's stream may take long"
+
+
+@pytest.mark.parametrize("refused", [0, 1, 4])
+def test_it_is_busy_for_a_moment_after_a_stream_of_ours(talk, refused):
+    server, backend = talk(DemoServer(SOUND, refused_after=refused))
+    for _ in range(3):
+        assert collect(backend.synthesize(HELLO)) == (SOUND, None)
+    assert len(server.clients) >= 3 + 2 * refused
+    assert backend.max_requests == 1
+
+
+def test_it_stays_busy_after_a_stream_of_ours(talk, monkeypatch):
+    monkeypatch.setattr("voice_cli.backends.remote.vibevoice_ws.BUSY_SECONDS", 0.3)
+    server, backend = talk(DemoServer(SOUND, refused_after=10_000))
+    assert collect(backend.synthesize(HELLO)) == (SOUND, None)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == b""
+    assert isinstance(error, RateLimitError)
+    assert len(server.clients) > 2
+
+
+def test_a_cancel_while_it_is_busy(talk):
+    server, backend = talk(DemoServer(SOUND, refused_after=10_000))
+    assert collect(backend.synthesize(HELLO)) == (SOUND, None)
+    stream = backend.synthesize(HELLO)
+    server.client(2)
+    stream.cancel()
+    assert isinstance(collect(stream)[1], Interrupted)
 
 
 def test_a_busy_server_that_only_closes(talk):

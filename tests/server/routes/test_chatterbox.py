@@ -349,7 +349,7 @@ def test_preload_tells_which_voices_are_there(app):
 def test_warmup_lets_the_voice_say_a_word(app, engine):
     answer = app.request("POST", "/warmup?voice_id=bob")
     assert answer.json["ready"] is True
-    assert [(request.text, request.voice, request.preset) for request in engine.requests] == [
+    assert [(request.text, request.voice, request.options["preset"]) for request in engine.requests] == [
         ("Hi.", "bob", "realtime")
     ]
 
@@ -361,14 +361,14 @@ def test_warmup_lets_the_voice_say_a_word(app, engine):
 def test_presets_reach_the_engine(preset, say, engine):
     say(THREE, preset=preset)
     assert len(engine.requests) == 3
-    assert {request.preset for request in engine.requests} == {preset}
+    assert {request.options["preset"] for request in engine.requests} == {preset}
 
 
 def test_presets_that_nobody_chose_are_the_documents(app, engine):
     say_whole(app, "Hello.")
     say_pieces(app, ["Hello."])
     say_batch(app, "Hello.")
-    assert [request.preset for request in engine.requests] == ["balanced", "adaptive", "balanced"]
+    assert [request.options["preset"] for request in engine.requests] == ["balanced", "adaptive", "balanced"]
 
 
 def test_a_preset_that_there_is_not_is_refused(app, engine):

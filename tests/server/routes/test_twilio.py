@@ -162,7 +162,7 @@ def test_the_twimls_parameters_reach_the_engine(call, engine):
     caller = call(text="Hello.", voice="bob", preset="fast", speed="1.5")
     caller.wait_for_marks(1)
     (request,) = engine.requests
-    assert (request.voice, request.preset, request.speed) == ("bob", "fast", 1.5)
+    assert (request.voice, request.options["preset"], request.speed) == ("bob", "fast", 1.5)
 
 
 def test_nothing_to_say_is_no_fault(call, app):

@@ -132,7 +132,7 @@ def test_the_request_is_logged_before_there_is_sound(app, engine):
 def test_the_addresss_parameters_reach_the_engine_or_are_as_if_not_there(fields, expected, app, engine):
     assert say(app, "Hello.", **fields).code == 1000
     (request,) = engine.requests
-    assert (request.cfg_scale, request.steps, request.voice) == expected
+    assert (request.options.get("cfg_scale"), request.options.get("steps"), request.voice) == expected
 
 
 @pytest.mark.parametrize("text", ["a+b & c=d? 100 %", "Grüße, 今天, עברית", "it’s 'quoted' \"twice\""])

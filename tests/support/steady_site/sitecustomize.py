@@ -6,4 +6,4 @@ its voices, and so that one's place in the server's tables.
 
 from voice_cli.backends import BACKENDS
 
-BACKENDS["chatterbox"] = ("support.steady_engine", "SteadyEngine")
+BACKENDS["chatterbox"] = "support.steady_engine:SteadyEngine"

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voice_cli.audio import AudioFormat
@@ -18,9 +18,9 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
-    PRESETS,
     Preset,
     check_end,
+    preset_named,
     sizes_of,
     steps_of,
     stop_if,
@@ -30,7 +30,7 @@ from voice_cli.backends.local.conditionals import Conditionals
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import UsageError
+from voice_cli.errors import Hint, UsageError
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
@@ -50,6 +50,10 @@ class ChatterboxBackend(TorchBackend):
     """
 
     name = "chatterbox"
+    settings = ("model", "compute", "preset", "voices")
+    packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"))
+    extra = "chatterbox"
+    model_is = "a folder with its files"
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class ChatterboxBackend(TorchBackend):
         Args:
             model: the folder that `from_local` takes.
             compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
-            preset: one of `PRESETS`.
+            preset: one of `chatterbox_presets.PRESETS`.
             voices: a folder of recordings, or several: of two files of one name, the first folder's holds.
             allow_paths: whether a request's voice may be a path.
 
@@ -77,7 +81,8 @@ class ChatterboxBackend(TorchBackend):
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise UsageError(
-                "chatterbox needs a model: a folder with its files", hint=f"--model FOLDER, or {HUB_NAME} for the hub's"
+                f"{self.name} needs a model: {self.model_is}",
+                hint=Hint("set {model} to its path, or to {hub} for the hub's", hub=HUB_NAME),
             )
         if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
             raise UsageError(
@@ -86,7 +91,7 @@ class ChatterboxBackend(TorchBackend):
         super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
         self.model = model
         self.preset = preset or DEFAULT_PRESET
-        _preset(self.preset)
+        preset_named(self.preset)
         self._speaker: Any = None
         self._conditionals = Conditionals()
 
@@ -99,8 +104,10 @@ class ChatterboxBackend(TorchBackend):
         """Whether the loaded model gives its speech while it makes it; None: not loaded."""
         return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        preset_named(options.get("preset", self.preset))
+
     def check(self, request: SpeechRequest) -> None:
-        self._preset(request)
         if request.voice not in (None, OWN_VOICE):
             self._folder.find(str(request.voice))
 
@@ -126,7 +133,7 @@ class ChatterboxBackend(TorchBackend):
 
     def speak(self, generation: Generation) -> None:
         model = self._speaker
-        preset = self._preset(generation.request)
+        preset = preset_named(generation.request.options.get("preset", self.preset))
         generation.format = AudioFormat(int(model.sr), 1)
         self._put_on(generation.request.voice, preset)
         stop = stop_if(lambda: generation.cancelled)
@@ -143,16 +150,15 @@ class ChatterboxBackend(TorchBackend):
                 )
                 self._say_at_once(generation, preset)
 
-    def _preset(self, request: SpeechRequest) -> Preset:
-        return _preset(self.preset if request.preset is None else request.preset)
-
     def _put_on(self, voice: str | None, preset: Preset) -> None:
-        """Give the model the voice's conditionals: computed once, and a copy, since a generation writes into them."""
+        """Set the voice's conditionals on the model: computed once, and a copy, since a generation writes into them."""
         model, kept = self._speaker, self._conditionals
         if voice is None or voice == OWN_VOICE:
             conds = kept.own
             if conds is None:
-                raise UsageError("this model has no voice of its own", hint="--voice FILE: a recording of some seconds")
+                raise UsageError(
+                    "this model has no voice of its own", hint=Hint("set {voice} to a recording of some seconds")
+                )
         else:
             path = self._folder.find(voice)
             key = kept.key(path)
@@ -199,7 +205,7 @@ class ChatterboxBackend(TorchBackend):
         generation.give(to_pcm(sound))
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
-        """Give the preset's values as the method takes them, and say what it does not take."""
+        """Return the preset's values that the method takes; note those that it does not take."""
         wanted = {
             "exaggeration": preset.exaggeration,
             "cfg_weight": preset.cfg_weight,
@@ -210,9 +216,3 @@ class ChatterboxBackend(TorchBackend):
             return wanted | more
         notes.extend(f"{name} is not applied: this chatterbox does not take it" for name in wanted if name not in known)
         return {name: value for name, value in (wanted | more).items() if name in known}
-
-
-def _preset(name: str) -> Preset:
-    if name not in PRESETS:
-        raise UsageError(f"there is no preset {name!r}", hint=f"the presets: {', '.join(PRESETS)}")
-    return PRESETS[name]

@@ -62,7 +62,7 @@ class ChunkJoin:
         return to_pcm(sound[: len(sound) - fade])
 
     def _context(self, frames: int, fade: int) -> Any:
-        """Give the frames that were rendered before the chunk's first, if they were."""
+        """Return the frames that were rendered before the chunk's first, if they were."""
         from voice_cli.pcm.samples import own
 
         rendered, self._rendered = self._rendered, None
@@ -72,7 +72,7 @@ class ChunkJoin:
         return samples[-frames - fade : -frames] if len(samples) >= frames + fade else None
 
     def end(self) -> bytes:
-        """Give what was held back."""
+        """Return what was held back."""
         from voice_cli.pcm.samples import to_pcm
 
         held, self._held = self._held, None

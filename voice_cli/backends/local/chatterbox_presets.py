@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from voice_cli.backends.local.torch_engine import replaced
-from voice_cli.errors import Interrupted, TruncatedAudio
+from voice_cli.errors import Interrupted, TruncatedAudio, UsageError
 
 
 class Preset(NamedTuple):
@@ -42,6 +42,18 @@ PRESETS = {
     "adaptive": Preset(0.5, 0.5, 24, 5, 0.5, first_chunk_size=12, continuation_chunk_size=24),
 }
 DEFAULT_PRESET = "balanced"
+
+
+def preset_named(name: str) -> Preset:
+    """Return the preset of that name.
+
+    Raises:
+        UsageError: no preset has it.
+
+    """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}", hint=f"the presets: {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 @contextlib.contextmanager
@@ -135,7 +147,7 @@ def sizes_of(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> It
 
 
 def check_end(regrouped: Regrouped | None) -> None:
-    """See that the model came to the text's end by itself.
+    """Check that the model came to the text's end by itself.
 
     Raises:
         TruncatedAudio: it stopped at the most tokens that it makes.

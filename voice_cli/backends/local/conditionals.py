@@ -32,7 +32,7 @@ class Conditionals:
         return len(self._kept)
 
     def get(self, key: object) -> Any:
-        """Give what is kept, or None."""
+        """Return what is kept, or None."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)

@@ -6,31 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends import open_backend
+from voice_cli.backends import backend_class
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.backends.packages import install_line, is_installed
 from voice_cli.errors import EngineError, VoiceError
 
 TEST_TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
-
-
-class Engine(NamedTuple):
-    """One backend that runs in this process."""
-
-    name: str
-    packages: tuple[tuple[str, str], ...]
-    """(module, distribution) of what it runs on; any of them will do."""
-    extra: str | None
-    """None: it comes with the program."""
-
-
-ENGINES = (
-    Engine("espeak", (("espeakng_loader", "espeakng-loader"),), None),
-    Engine("sherpa", (("sherpa_onnx", "sherpa-onnx"),), "sherpa"),
-    Engine("piper", (("piper", "piper-tts"),), "piper"),
-    Engine("chatterbox", (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts")), "chatterbox"),
-    Engine("vibevoice", (("vibevoice", "vibevoice"), ("transformers", "transformers")), "vibevoice"),
-)
 
 
 class EngineState(NamedTuple):
@@ -58,39 +39,30 @@ class Measure(NamedTuple):
     audio_s: float
 
 
-def engine(name: str) -> Engine:
-    """Give the engine of that name.
-
-    Raises:
-        KeyError: it is none.
-
-    """
-    return {one.name: one for one in ENGINES}[name]
-
-
-def installed(one: Engine) -> str:
-    """Give the first of its distributions that is here, with its version; empty: none."""
-    for module, distribution in one.packages:
+def installed(backend: type[Backend]) -> str:
+    """Return the first of the distributions that it runs on and that is installed, with its version; empty: none."""
+    for module, distribution in backend.packages:
         if is_installed(module):
             try:
                 return f"{distribution} {version(distribution)}"
             except PackageNotFoundError:
                 continue
-    return next((module for module, _ in one.packages if is_installed(module)), "")
+    return next((module for module, _ in backend.packages if is_installed(module)), "")
 
 
-def look(one: Engine, options: Mapping[str, Any]) -> EngineState:
-    """Tell how it is with an engine that would be opened with these options. Loads no model; may import torch."""
-    here = installed(one)
-    if not here and one.extra is not None:
-        return EngineState(one.name, "", False, "", install_line(one.extra))
+def look(name: str, options: Mapping[str, Any]) -> EngineState:
+    """Return the state of an engine that would be opened with these options. Loads no model; may import torch."""
+    kind = backend_class(name)
+    here = installed(kind)
+    if not here and kind.extra is not None:
+        return EngineState(name, "", False, "", install_line(kind.extra))
     try:
-        backend = open_backend(one.name, **options)
+        backend = kind(**options)
     except VoiceError as error:
-        return EngineState(one.name, here, False, "", told(error))
+        return EngineState(name, here, False, "", told(error))
     try:
         device = backend.compute_device
-        return EngineState(one.name, here, bool(device), device, "" if device else "the compute device is not here")
+        return EngineState(name, here, bool(device), device, "" if device else "the compute device is not here")
     finally:
         backend.close()
 

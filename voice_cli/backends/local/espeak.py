@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from voice_cli.audio import Encoding
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice, WordEvent
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, UnknownVoiceError, Voice, WordEvent
 from voice_cli.backends.local.espeak_library import FORMAT, Job, Library, load_library
 from voice_cli.backends.local.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError
@@ -46,7 +46,7 @@ class EspeakStream(SpeechStream):
         self._job = job
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the chunks.
+        """Yield the chunks.
 
         Raises:
             UsageError: there is no such voice.
@@ -80,6 +80,7 @@ class EspeakBackend(Backend):
     """
 
     name = "espeak"
+    packages = (("espeakng_loader", "espeakng-loader"),)
 
     def __init__(self) -> None:
         self._closed = False
@@ -128,18 +129,18 @@ class EspeakBackend(Backend):
         ]
 
     def close(self) -> None:
-        """Give up what this backend still has under way. The library stays: see the module's docstring."""
+        """Abandon what this backend still has under way. The library stays: see the module's docstring."""
         self._closed = True
         _engine.cancel(lambda job: job.owner is self)
 
 
 def _voice_name(voice: str | None) -> str:
-    """Give a name that espeak_SetVoiceByName may be asked for: it opens files by it."""
+    """Return a name that espeak_SetVoiceByName may be asked for: it opens files by it."""
     if voice is None:
         return DEFAULT_VOICE
     outside = voice.startswith(("/", "!")) or ".." in voice or "\\" in voice
     if outside or not voice.isprintable() or not 0 < len(voice.encode()) <= _LONGEST_VOICE:
-        raise UsageError(
+        raise UnknownVoiceError(
             f"{voice[:_LONGEST_VOICE]!r} is no name of a voice", hint="espeak-ng's are like en-us or de+f3"
         )
     return DEFAULT_VOICE + voice if voice.startswith("+") else voice
@@ -191,7 +192,7 @@ class _Engine:
             worker.join(timeout=1.0)
 
     def library(self) -> "Library":
-        """Give the library, loaded and initialised at the first call. Any thread."""
+        """Return the library, loaded and initialised at the first call. Any thread."""
         with self._loading:
             if self._library is None:
                 self._library = load_library()

@@ -166,16 +166,34 @@ class Library:
         job.timestamps["last_byte"] = time.monotonic()
 
     def clauses(self, text: str, voice: str, mode: int) -> list[tuple[str, str]]:
-        """Give the text's clauses as (phonemes, stretch of text), silently; the worker's, as `speak`.
+        """Return the text's clauses as (phonemes, stretch of text). Makes no sound. The worker's, as `speak`.
 
         Raises:
             UsageError: there is no such voice.
 
         """
-        from voice_cli.backends.local.espeak_phonemes import clauses_of
-
         self._choose(voice)
-        return clauses_of(self._library, _speakable(text), mode)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        # A speech that was stopped leaves the letter that it had read ahead; the next text would begin with it.
+        self._phonemes(b".", mode)
+        return [
+            (said.decode("utf-8", "replace"), part.decode("utf-8", "replace"))
+            for said, part in self._phonemes(_speakable(text), mode)
+        ]
+
+    def _phonemes(self, text: bytes, mode: int) -> list[tuple[bytes, bytes]]:
+        buffer = ctypes.create_string_buffer(text)
+        begin = ctypes.addressof(buffer)
+        at = ctypes.c_void_p(begin)
+        first, found = 0, []
+        while first < len(text):
+            said = self._library.espeak_TextToPhonemes(ctypes.byref(at), 1, mode) or b""
+            last = at.value - begin if at.value else len(text)  # NULL once all is read
+            found.append((said, text[first:last]))
+            if last <= first:  # no progress: a part of a text is better than a thread that never ends
+                break
+            first = last
+        return found
 
     def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
         """Take a chunk: espeak-ng's callback, on the worker. 1 stops it. What it raised would be lost."""
@@ -226,7 +244,7 @@ class Library:
         return bool(current) and b"+" in (current.contents.identifier or b"")
 
     def voice_files(self) -> "list[VoiceFile]":
-        """Give the voices and variants that the data have; read once."""
+        """Return the voices and variants that the data have; read once."""
         if self._files is None:
             from voice_cli.backends.local.espeak_voices import voice_files
 
@@ -270,7 +288,7 @@ def load_library() -> Library:
 
 
 def _data_path(folder: str) -> str:
-    """Give a path of `folder` that espeak-ng has room for; it may be a descriptor's, which stays open."""
+    """Return a path of `folder` that espeak-ng has room for; it may be a descriptor's, which stays open."""
     try:
         os.stat(f"{folder}/espeak-ng-data/phontab")
     except OSError as error:

@@ -1,9 +1,8 @@
-"""Text to phonemes, by espeak-ng: what Piper's, Kokoro's and Matcha's models read, and sherpa-onnx 2 makes no more.
+"""Text to phonemes, by espeak-ng: the input of Piper's, Kokoro's and Matcha's models.
 
-It runs on the embedded voice's worker, in its turn: see `espeak_library`.
+sherpa-onnx 2 no longer makes them. It runs on espeak-ng's worker, in its turn: see `espeak_library`.
 """
 
-import ctypes
 import re
 import unicodedata
 
@@ -27,7 +26,7 @@ _IPA = 0x02
 
 
 class PhonemeJob(Job):
-    """A job of espeak-ng's worker that leaves sentences and no sound."""
+    """A job of espeak-ng's worker that makes sentences instead of sound."""
 
     def __init__(self, text: str, voice: str) -> None:
         super().__init__(None, text, voice, 0)
@@ -38,9 +37,9 @@ class PhonemeJob(Job):
 
 
 def phonemes(text: str, voice: str) -> list[str]:
-    """Give the text's sentences in IPA (NFD, as Piper's phonemizer has it), each with the marks at which it breathes.
+    """Return the text's sentences in IPA (NFD, as Piper's phonemizer has it), each with its punctuation marks.
 
-    Waits for what the embedded voice speaks just now. Any thread but espeak-ng's own.
+    Wait for the requests before it. Any thread but espeak-ng's own.
 
     Raises:
         UsageError: espeak-ng has no such voice.
@@ -76,28 +75,3 @@ def _sentences(clauses: list[tuple[str, str]]) -> list[str]:
     if spoken:
         sentences.append(spoken.rstrip(PAUSES) + ".")
     return sentences
-
-
-def clauses_of(library: ctypes.CDLL, text: bytes, mode: int) -> list[tuple[str, str]]:
-    """Read the text clause by clause with the voice that is set: (phonemes, its stretch of text)."""
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    # A speech that was stopped leaves the letter that it had read ahead, and whoever reads next begins with it.
-    _read(library, b".", mode)
-    return [
-        (said.decode("utf-8", "replace"), part.decode("utf-8", "replace")) for said, part in _read(library, text, mode)
-    ]
-
-
-def _read(library: ctypes.CDLL, text: bytes, mode: int) -> list[tuple[bytes, bytes]]:
-    buffer = ctypes.create_string_buffer(text)
-    begin = ctypes.addressof(buffer)
-    at = ctypes.c_void_p(begin)
-    first, found = 0, []
-    while first < len(text):
-        said = library.espeak_TextToPhonemes(ctypes.byref(at), 1, mode) or b""
-        last = at.value - begin if at.value else len(text)  # it is at nothing once all is read
-        found.append((said, text[first:last]))
-        if last <= first:  # it stands still: better a part of a text than a hung thread
-            break
-        first = last
-    return found

@@ -6,7 +6,8 @@
 import os
 from collections.abc import Iterator
 
-from voice_cli.errors import UsageError
+from voice_cli.backends.base import UnknownVoiceError
+from voice_cli.errors import Hint
 
 
 class VoiceFile:
@@ -84,9 +85,9 @@ def find(wanted: str, files: list[VoiceFile]) -> VoiceFile:
     known = {name.lower(): name for file in files for name in (file.name, file.id.lower())}
     if voices := [file for file in files if not file.is_variant]:
         known.update((language, language) for file in voices for _, language in file.languages)
-    nearest = [known[match] for match in difflib.get_close_matches(tag, known, n=2)]
-    hints = [f"the nearest: {', '.join(nearest)}"] if nearest else []
-    raise UsageError(
+    names = [known[match] for match in difflib.get_close_matches(tag, known, n=2)]
+    nearest = f"the nearest: {', '.join(names)}; " if names else ""
+    raise UnknownVoiceError(
         f"espeak-ng has no {'voice' if voices else 'variant'} {wanted!r}",
-        hint="; ".join([*hints, "voice voices lists them"]),
+        hint=Hint("{nearest}see {list_voices}", nearest=nearest),
     )

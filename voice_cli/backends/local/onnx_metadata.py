@@ -13,7 +13,7 @@ _LONGEST_NOTE = 1 << 20
 
 
 def read_metadata(path: str) -> dict[str, str]:
-    """Give the file's notes by name; empty where it has none, or is no ONNX file.
+    """Return the file's notes by name; empty where it has none, or is no ONNX file.
 
     Raises:
         OSError: it cannot be read.

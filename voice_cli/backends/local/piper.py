@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError
 
 INSTALL = install_line("piper")
 
@@ -18,6 +18,10 @@ class PiperBackend(EngineBackend):
     """One voice of Piper. `voice` is a speaker's number or name, where it has several; `speed` a factor."""
 
     name = "piper"
+    settings = ("model", "compute")
+    packages = (("piper", "piper-tts"),)
+    extra = "piper"
+    model_is = "an .onnx file with its .onnx.json"
     has_speed = True
 
     def __init__(self, model: str | None = None, *, compute: str | None = None) -> None:
@@ -32,8 +36,8 @@ class PiperBackend(EngineBackend):
         require(self.name, "piper", INSTALL)
         if not model:
             raise UsageError(
-                "piper needs a voice: an .onnx file with its .onnx.json",
-                hint="--model FILE; python -m piper.download_voices en_US-lessac-medium gets one",
+                f"{self.name} needs a model: {self.model_is}",
+                hint=Hint("set {model} to its path; python -m piper.download_voices en_US-lessac-medium gets one"),
             )
         self.model = _voice_file(os.path.expanduser(model))
         self._config = _read_config(f"{self.model}.json")
@@ -72,7 +76,7 @@ class PiperBackend(EngineBackend):
         number = names.get(voice, int(voice) if voice.isdecimal() else count)
         if number >= count:
             known = ", ".join(names) or f"0 to {count - 1}"
-            raise UsageError(f"the voice has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+            raise UnknownVoiceError(f"the voice has no speaker {voice!r}", hint=f"it has: {known[:200]}")
         return number
 
     def load(self) -> None:
@@ -105,7 +109,9 @@ def _voice_file(path: str) -> str:
         found = sorted(glob.glob(os.path.join(glob.escape(path), "*.onnx")))
         if len(found) > 1:
             names = ", ".join(os.path.basename(each) for each in found)
-            raise UsageError(f"there are several voices in {path}", hint=f"--model with one of: {names[:200]}")
+            raise UsageError(
+                f"there are several voices in {path}", hint=Hint("set {model} to one of: {names}", names=names[:200])
+            )
         if not found:
             raise UsageError(f"there is no voice (*.onnx) in {path}")
         return found[0]

@@ -8,14 +8,15 @@ import array
 import os
 import sys
 import wave
+from collections.abc import Mapping
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
-from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
 from voice_cli.backends.local.sherpa_models import CLONING, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError
 
 INSTALL = install_line("sherpa")
 
@@ -41,6 +42,10 @@ class SherpaBackend(EngineBackend):
     """
 
     name = "sherpa"
+    settings = ("model", "compute", "steps")
+    packages = (("sherpa_onnx", "sherpa-onnx"),)
+    extra = "sherpa"
+    model_is = "the folder of an unpacked model"
     has_speed = True
 
     def __init__(
@@ -68,8 +73,10 @@ class SherpaBackend(EngineBackend):
         require(self.name, "sherpa_onnx", INSTALL)
         if not model:
             raise UsageError(
-                "sherpa needs a model: the folder of an unpacked one",
-                hint="--model FOLDER; they are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models",
+                f"{self.name} needs a model: {self.model_is}",
+                hint=Hint(
+                    "set {model} to its path; models are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
+                ),
             )
         self.model: SherpaModel = read_model(model)
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
@@ -86,8 +93,10 @@ class SherpaBackend(EngineBackend):
     def compute_device(self) -> str:
         return self._compute
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        check_steps(options.get("steps"))
+
     def check(self, request: SpeechRequest) -> None:
-        check_steps(request.steps)
         if self.model.family in CLONING:
             self._recording(request.voice)
         else:
@@ -116,7 +125,7 @@ class SherpaBackend(EngineBackend):
         number = names.get(voice, int(voice) if voice.isdecimal() else None)
         if number is None or (count is not None and number >= max(count, 1)):
             known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count else "numbers from 0")
-            raise UsageError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+            raise UnknownVoiceError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
         return number
 
     def _recording(self, voice: str | None) -> str:
@@ -125,9 +134,11 @@ class SherpaBackend(EngineBackend):
             return next(iter(there.values()))
         path = there.get(voice or "", os.path.expanduser(voice or ""))
         if not os.path.isfile(path):
-            raise UsageError(
+            raise UnknownVoiceError(
                 f"there is no recording {voice!r}" if voice else "the model speaks with the voice of a recording",
-                hint=f"--voice FILE.wav, or one of: {', '.join(there) or 'none in its folder'}",
+                hint=Hint(
+                    "set {voice} to a WAV file, or one of: {there}", there=", ".join(there) or "none in its folder"
+                ),
             )
         return path
 
@@ -147,7 +158,7 @@ class SherpaBackend(EngineBackend):
         if not config.validate():
             raise EngineError(
                 f"sherpa-onnx does not take the {family} model in {self.model.folder}",
-                hint="--debug shows what it says; is all of the model there?",
+                hint="is all of the model there? debug output shows what it says",
             )
         self._tts = package.OfflineTts(config)
 
@@ -178,13 +189,13 @@ class SherpaBackend(EngineBackend):
         if not frames and not generation.cancelled:
             raise EngineError(
                 "sherpa-onnx gave no sound for this text",
-                hint="are its words in the model's language, and its lexicon? --debug shows what it says",
+                hint="are its words in the model's language, and its lexicon? debug output shows what it says",
             )
 
     def _request(self, request: SpeechRequest) -> Any:
         config = self._package.GenerationConfig()
         config.speed = request.speed or 1.0
-        steps = self._steps if request.steps is None else request.steps
+        steps = check_steps(request.options.get("steps", self._steps))
         if steps is not None:
             config.num_steps = steps
         if self.model.family in CLONING:

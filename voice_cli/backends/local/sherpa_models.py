@@ -80,7 +80,7 @@ class SherpaModel:
         return [os.path.join(self.folder, name) for name in found]
 
     def speakers(self) -> dict[str, int]:
-        """Give the speakers' names, where the folder tells them, and their numbers."""
+        """Return the speakers' names, where the folder tells them, and their numbers."""
         names = self.notes.get("speaker_names", "").split(",")
         if any(names):
             return {name.strip(): number for number, name in enumerate(names)}
@@ -92,7 +92,7 @@ class SherpaModel:
         return {str(name): int(number) for name, number in table.items()} if isinstance(table, dict) else {}
 
     def recordings(self) -> dict[str, str]:
-        """Give the recordings in the folder that a cloning model can take as voices: name to path."""
+        """Return the recordings in the folder that a cloning model can take as voices: name to path."""
         if self.family not in CLONING:
             return {}
         found: dict[str, str] = {}
@@ -103,7 +103,7 @@ class SherpaModel:
 
 
 def read_model(folder: str) -> SherpaModel:
-    """Tell what the folder holds; a path to its network does, too.
+    """Return what the folder holds; a path to its network does, too.
 
     Raises:
         UsageError: there is no such folder, no model in it, or something of the model is missing.
@@ -180,14 +180,14 @@ def _vocoder(folder: str, family: str) -> str:
 
 
 def _lexicons(folder: str) -> str:
-    """Give the lexicons, as sherpa-onnx takes them: with a comma between. Of two Englishes, the American."""
+    """Return the lexicons, as sherpa-onnx takes them: with a comma between. Of two Englishes, the American."""
     found = _all(folder, "lexicon*.txt")
     american = any("us-en" in os.path.basename(path) for path in found)
     return ",".join(path for path in found if not (american and "gb-en" in os.path.basename(path)))
 
 
 def _file(folder: str, pattern: str) -> str | None:
-    """Give the file of that name: the whole one before one in int8."""
+    """Return the file of that name: the whole one before one in int8."""
     return min(_all(folder, pattern), key=lambda path: ("int8" in os.path.basename(path), path), default=None)
 
 

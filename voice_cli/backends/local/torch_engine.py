@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.backends.local.worker import EngineBackend
 from voice_cli.backends.packages import is_installed, load
 from voice_cli.errors import UsageError
@@ -18,7 +19,7 @@ DEVICES = ("cuda", "mps", "cpu")
 
 
 def check_device(wanted: str | None) -> str | None:
-    """See that it is a name of a device; None, and `auto`: the quickest that is there.
+    """Check that it is a name of a device; None, and `auto`: the quickest that is there.
 
     Raises:
         UsageError: it is none.
@@ -32,7 +33,7 @@ def check_device(wanted: str | None) -> str | None:
 
 
 def pick_device(torch: Any, wanted: str | None) -> str:
-    """Give the device to run on: the one that is wanted, or the quickest that is there.
+    """Return the device to run on: the one that is wanted, or the quickest that is there.
 
     Raises:
         UsageError: the wanted one is not there.
@@ -57,7 +58,7 @@ def device_here(wanted: str | None) -> str:
 
 
 def empty_cache(torch: Any, device: str) -> None:
-    """Give freed memory back to the system, where torch keeps it."""
+    """Return freed memory to the system, where torch caches it."""
     if torch is not None and device.startswith("cuda"):
         torch.cuda.empty_cache()
 
@@ -130,7 +131,7 @@ class VoiceFolder:
         self._allow_paths = allow_paths
 
     def files(self) -> dict[str, str]:
-        """Give name to path."""
+        """Return name to path."""
         found: dict[str, str] = {}
         for folder in self._folders:
             for path in sorted(glob.glob(os.path.join(glob.escape(folder), "**", "*"), recursive=True)):
@@ -140,7 +141,7 @@ class VoiceFolder:
         return found
 
     def find(self, voice: str) -> str:
-        """Give the path of a voice: one of the folder's by name, whatever its case, or a path.
+        """Return the path of a voice: one of the folder's by name, whatever its case, or a path.
 
         Raises:
             UsageError: there is none.
@@ -156,13 +157,16 @@ class VoiceFolder:
             return path
         known = ", ".join(files)
         kinds = " or ".join(self._suffixes)
-        raise UsageError(
+        raise UnknownVoiceError(
             f"there is no voice {voice!r}", hint=f"it has: {known[:200]}" if known else f"a path of a file: {kinds}"
         )
 
 
 class TorchBackend(EngineBackend):
     """An engine on torch whose voices are files: all that is not its model."""
+
+    voices_are_files = True
+    runs_on_torch = True
 
     def __init__(
         self,
@@ -204,5 +208,5 @@ class TorchBackend(EngineBackend):
             self._device = pick_device(self._torch, self._wanted_device)
 
     def unload(self) -> None:
-        """Give the model's memory back: the last thing of an engine's own `unload`."""
+        """Free the model's memory: the last step of an engine's own `unload`."""
         empty_cache(self._torch, self._device)

@@ -25,7 +25,7 @@ class Turns(Generic[Job]):
         self._waiting.sort()
 
     def take(self) -> Job | None:
-        """Give the one whose turn it is; None: nobody waits."""
+        """Return the one whose turn it is; None: none waits."""
         return self._waiting.pop(0)[2] if self._waiting else None
 
     def __iter__(self) -> Iterator[Job]:

@@ -8,15 +8,16 @@ between: the handoff is one.
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
 from voice_cli.backends.local.worker import Generation, check_steps
 from voice_cli.backends.packages import install_line, require
-from voice_cli.errors import UsageError
+from voice_cli.errors import Hint, UsageError
 
 INSTALL = install_line("vibevoice")
 INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.com/microsoft/VibeVoice"'
@@ -69,6 +70,10 @@ class VibeVoiceBackend(TorchBackend):
     """
 
     name = "vibevoice"
+    settings = ("model", "compute", "voices", "steps", "cfg_scale")
+    packages = (("vibevoice", "vibevoice"), ("transformers", "transformers"))
+    extra = "vibevoice"
+    model_is = "a folder with its files"
 
     def __init__(
         self,
@@ -97,8 +102,8 @@ class VibeVoiceBackend(TorchBackend):
         """
         if not model:
             raise UsageError(
-                "vibevoice needs a model: a folder with its files",
-                hint="--model FOLDER, or microsoft/VibeVoice-Realtime-0.5B for the hub's",
+                f"{self.name} needs a model: {self.model_is}",
+                hint=Hint("set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"),
             )
         self.model = os.path.expanduser(model)
         self.kind = _kind_of(self.model)
@@ -121,9 +126,11 @@ class VibeVoiceBackend(TorchBackend):
     def expected_format(self) -> AudioFormat:
         return AudioFormat(RATE, 1)
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        check_steps(options.get("steps"))
+        _check_scale(options.get("cfg_scale"))
+
     def check(self, request: SpeechRequest) -> None:
-        check_steps(request.steps)
-        _check_scale(request.cfg_scale)
         self._voice(request.voice)
 
     def voices(self) -> list[Voice]:
@@ -139,7 +146,9 @@ class VibeVoiceBackend(TorchBackend):
         if not files:
             raise UsageError(
                 "VibeVoice Realtime speaks with a cached voice prompt only",
-                hint="--voice FILE.pt: they are in demo/voices/streaming_model of github.com/microsoft/VibeVoice",
+                hint=Hint(
+                    "set {voice} to a .pt file; github.com/microsoft/VibeVoice has some in demo/voices/streaming_model"
+                ),
             )
         return next(iter(files.values()))
 
@@ -162,8 +171,8 @@ class VibeVoiceBackend(TorchBackend):
             model.generate(
                 generation,
                 self._voice(request.voice),
-                steps=self._steps if request.steps is None else request.steps,
-                cfg_scale=self._cfg_scale if request.cfg_scale is None else request.cfg_scale,
+                steps=check_steps(request.options.get("steps", self._steps)),
+                cfg_scale=request.options.get("cfg_scale", self._cfg_scale),
             )
 
 
@@ -174,7 +183,7 @@ def _check_scale(cfg_scale: float | None) -> float | None:
 
 
 def _kind_of(model: str) -> str:
-    """Tell what a model is, from its config.json, or a hub's name.
+    """Return what a model is, from its config.json, or a hub's name.
 
     Raises:
         UsageError: there is none, or it is another kind.

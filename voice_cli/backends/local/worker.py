@@ -81,7 +81,7 @@ class EngineStream(SpeechStream):
         self._generation = generation
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the chunks.
+        """Yield the chunks.
 
         Raises:
             UsageError: there is no such voice, or the request cannot be.
@@ -148,12 +148,12 @@ class EngineBackend(Backend):
         return None
 
     def expected(self, codec: str) -> Encoding:
-        """Say what will come: PCM, whatever was asked for."""
+        """Return what will come: PCM, whatever was asked for."""
         del codec
         return Encoding("pcm", self.expected_format)
 
     def check(self, request: SpeechRequest) -> None:
-        """See that the request can be, as far as it can be told without the model.
+        """Check that the request can be, as far as it can be told without the model.
 
         Raises:
             UsageError: it cannot.
@@ -172,6 +172,7 @@ class EngineBackend(Backend):
         if not request.text.strip():  # some models would speak to their maximum length, others of something else
             raise UsageError("there is nothing to say: the text is blank")
         self._check_speed(request.speed)
+        self.check_options(request.options)
         self.check(request)
         generation = Generation(request)
         self._begin(generation)
@@ -203,7 +204,7 @@ class EngineBackend(Backend):
             raise UsageError(f"{self.name} cannot speak at {speed} times its pace", hint=f"{slowest:g} to {fastest:g}")
 
     def close(self) -> None:
-        """Give up what is under way, and free the model as soon as the engine's step allows; does not wait for it."""
+        """Abandon what is under way, and free the model as soon as the engine's step allows; does not wait for it."""
         with self._lock:
             if self._closed:
                 return
@@ -255,7 +256,7 @@ class EngineBackend(Backend):
 
 
 def check_steps(steps: float | None) -> int | None:
-    """See that it is a number of steps that a model can take.
+    """Check that it is a number of steps that a model can take.
 
     Raises:
         UsageError: it is none.

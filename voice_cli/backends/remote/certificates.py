@@ -11,6 +11,6 @@ CA_BUNDLES = (
 
 
 def bundle_of_system() -> str | None:
-    """Give the file of them: the one that $CURL_CA_BUNDLE or $SSL_CERT_FILE names, else the system's; None: unknown."""
+    """Return their file: that of $CURL_CA_BUNDLE or $SSL_CERT_FILE, else the system's; None: unknown."""
     named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     return named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)

@@ -26,6 +26,7 @@ class ChatterboxWsBackend(WsBackend):
     """One such server. `instructions` and `model` mean nothing to it."""
 
     name = "chatterbox-ws"
+    settings = ("preset",)
     supports_streaming_text = True
 
     def __init__(
@@ -42,18 +43,22 @@ class ChatterboxWsBackend(WsBackend):
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         whole = wire.Synthesize(
-            sendable(request.text), request.voice, request.preset or self._preset, ASKED_FORMAT, request.speed
+            sendable(request.text),
+            request.voice,
+            request.options.get("preset") or self._preset,
+            ASKED_FORMAT,
+            request.speed,
         )
         return self.begin(WholeText(self.where, whole), is_one=True).first
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
-        init = wire.Init(request.voice, request.preset or self._preset, ASKED_FORMAT, request.speed)
+        init = wire.Init(request.voice, request.options.get("preset") or self._preset, ASKED_FORMAT, request.speed)
         return self.begin(TextInPieces(self.where, init), is_one=False, ahead=ahead)
 
 
 class _Session(Session):
     def sound_of(self, audio: wire.Audio) -> bytes:
-        """Give a piece of sound as this session's encoding has it."""
+        """Return a piece of sound as this session's encoding has it."""
         if audio.format == "mulaw":
             self.encoding = Encoding("pcm", AudioFormat(audio.sample_rate, 1))
             return mulaw.decode(audio.data)

@@ -4,6 +4,7 @@ from voice_cli.errors import (
     AuthenticationError,
     BackendError,
     ConfigError,
+    Hint,
     NetworkError,
     RateLimitError,
     ServerError,
@@ -20,7 +21,7 @@ def refusal(
     retry_after: str | None = None,
     location: str | None = None,
 ) -> BackendError:
-    """Give the error for an HTTP status that is no 2xx. `message` is the server's own; `where` names the server."""
+    """Return the error for an HTTP status that is no 2xx. `message` is the server's own; `where` names the server."""
     said = f": {message}" if message else ""
     if status == 401:
         return AuthenticationError(
@@ -35,12 +36,12 @@ def refusal(
     if status == 404:
         return ServerError(
             f"{where} knows no such address, model or voice (404){said}",
-            hint="check --base-url (does it end in /v1?), --model and --voice",
+            hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
         return ServerError(
             f"{where} sends us on to {location or 'another address'} ({status})",
-            hint="use that address as --base-url, if you trust it with the key",
+            hint=Hint("use that address as {base_url}, if you trust it with the key"),
         )
     if status >= 500:
         return ServerError(
@@ -58,7 +59,7 @@ def nothing_answers(where: str) -> NetworkError:
 
 
 def no_connection(where: str, timeout: float) -> NetworkError:
-    return NetworkError(f"no connection to {where} within {timeout:g} s", hint="--timeout gives it longer")
+    return NetworkError(f"no connection to {where} within {timeout:g} s", hint=Hint("raise {timeout}"))
 
 
 def not_secure(where: str, reason: str) -> NetworkError:
@@ -73,12 +74,12 @@ def no_answer(where: str) -> NetworkError:
 
 
 def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
-    """Give the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
+    """Return the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
     if received:
         return TruncatedAudio(
-            f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint="--timeout gives it longer"
+            f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint=Hint("raise {timeout}")
         )
-    return NetworkError(f"{where} did not answer within {timeout:g} s", hint="--timeout gives it longer")
+    return NetworkError(f"{where} did not answer within {timeout:g} s", hint=Hint("raise {timeout}"))
 
 
 def broken(where: str, received: int) -> TruncatedAudio:
@@ -86,7 +87,7 @@ def broken(where: str, received: int) -> TruncatedAudio:
 
 
 def check_key(key: str | None) -> None:
-    """See that a header can carry the key.
+    """Check that a header can carry the key.
 
     Raises:
         ConfigError: it cannot. Does not show it.
@@ -97,7 +98,7 @@ def check_key(key: str | None) -> None:
 
 
 def without_credentials(address: str) -> str:
-    """Give an address that may be shown."""
+    """Return an address that may be shown."""
     scheme, separator, rest = address.rpartition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"

@@ -29,6 +29,7 @@ class HttpBackend(Backend):
     """One server. Its connections are kept between requests. Any number of streams, each read by one thread."""
 
     name = "http"
+    is_remote = True
 
     def __init__(
         self, base_url: str = openai.DEFAULT_BASE_URL, *, api_key: str | None = None, timeout: float = 60.0
@@ -94,7 +95,7 @@ class HttpBackend(Backend):
         return [Voice(voice, name, language) for voice, name, language in found]
 
     def get(self, path: str) -> bytes:
-        """Give the body of what is there.
+        """Return the body of what is there.
 
         Raises:
             BackendError: it is not to be had.

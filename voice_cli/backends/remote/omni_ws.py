@@ -29,18 +29,18 @@ class OmniWsBackend(WsBackend):
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         super().__init__(base_url, api_key=api_key, timeout=timeout)
         self.tells_words = True
-        """It has not said that it cannot."""
+        """The server has not refused `word_timestamps`."""
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
-        session = Pieces(self, request)
+        session = OmniSession(self, request)
         session.say_all(request.text)
         return self.begin(session, is_one=True).first
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
-        return self.begin(Pieces(self, request), is_one=False, ahead=ahead)
+        return self.begin(OmniSession(self, request), is_one=False, ahead=ahead)
 
 
-class Pieces(Session):
+class OmniSession(Session):
     """A session in which each piece of the text is an utterance.
 
     Words' times are asked for unless the server has refused them before. One that refuses them gives no sound for
@@ -63,15 +63,15 @@ class Pieces(Session):
             word_timestamps=streams and backend.tells_words,
         )
         self._texts: deque[str] = deque()
-        """Those that are owed."""
+        """The pieces whose end has not come."""
         self._void = 0
-        """Utterances to come that are none: they were refused."""
+        """How many of the next utterances were refused and have no sound."""
         self._finished = False
         self._format = DEFAULT_FORMAT
         self._heard = 0
         """Bytes of the utterance."""
         self._sentence_at = 0
-        """Those of them before the sentence."""
+        """Bytes of the utterance before the current sentence."""
         self._placed = 0
         """Characters of the utterance's text up to which words were found."""
 

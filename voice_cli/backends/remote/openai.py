@@ -17,7 +17,7 @@ from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import check_key, refusal
 from voice_cli.codecs.media_types import encoding_of
-from voice_cli.errors import ConfigError, NetworkError, TruncatedAudio, VoiceError, one_line
+from voice_cli.errors import ConfigError, Hint, NetworkError, TruncatedAudio, VoiceError, one_line
 from voice_cli.protocol import openai as wire
 
 AHEAD_BYTES = 1 << 20
@@ -28,6 +28,7 @@ class OpenAIBackend(Backend):
     """OpenAI, or Azure OpenAI where the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
 
     name = "openai"
+    is_remote = True
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         """Make the client; nothing is sent yet.
@@ -37,10 +38,16 @@ class OpenAIBackend(Backend):
 
         """
         check_key(api_key)
+        endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
+        is_azure = ".azure.com" in endpoint
+        if base_url is not None and api_key is None and not is_azure:  # or the SDK would send it $OPENAI_API_KEY
+            raise ConfigError(
+                "the openai SDK cannot start: there is no key for this address",
+                hint="the profile's api_key_env names one",
+            )
         import openai
 
         self._sdk = openai
-        endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
         make: Any = openai.OpenAI
         self._connections = Connections()
         hooks = {"request": [self._connections.watch]}
@@ -50,7 +57,7 @@ class OpenAIBackend(Backend):
             "max_retries": 0,
             "http_client": openai.DefaultHttpxClient(event_hooks=hooks),
         }
-        if ".azure.com" in endpoint:
+        if is_azure:
             make = openai.AzureOpenAI
             options |= {"azure_endpoint": endpoint} if base_url else {}
         else:
@@ -172,7 +179,7 @@ class SdkStream(SpeechStream):
                 location=headers.get("location"),
             )
         elif isinstance(exc, sdk.APITimeoutError):
-            failure = NetworkError(f"{where} did not answer in time", hint="--timeout gives it longer")
+            failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
         elif self._received:  # while a body is read, the SDK lets its HTTP library's errors through
             failure = TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
         else:

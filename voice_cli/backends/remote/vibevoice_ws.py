@@ -1,5 +1,8 @@
 """The VibeVoice demo's server, and ours: the text in the address, PCM and log entries back."""
 
+import time
+from typing import TYPE_CHECKING
+
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.ws import WsBackend, sendable
@@ -7,6 +10,12 @@ from voice_cli.backends.remote.ws_session import Received, Session
 from voice_cli.errors import RateLimitError, ServerError, UsageError, one_line
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.protocol.fields import read
+
+if TYPE_CHECKING:
+    from voice_cli.backends.remote.ws_link import Link
+
+BUSY_SECONDS = 1.0
+"""How long to retry on "busy" after a stream of our own: the demo is busy for some milliseconds after it closed it."""
 
 
 class VibeVoiceWsBackend(WsBackend):
@@ -16,6 +25,8 @@ class VibeVoiceWsBackend(WsBackend):
     """
 
     name = "vibevoice-ws"
+    settings = ("steps", "cfg_scale")
+    max_requests = 1
 
     def __init__(
         self,
@@ -26,10 +37,10 @@ class VibeVoiceWsBackend(WsBackend):
         steps: float | None = None,
         cfg_scale: float | None = None,
     ) -> None:
-        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's, as in `SpeechRequest`."""
+        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's."""
         super().__init__(base_url, api_key=api_key, timeout=timeout)
-        self._steps = steps
-        self._cfg_scale = cfg_scale
+        self._options = {"steps": steps, "cfg_scale": cfg_scale}
+        self._latest: Link | None = None
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         """Ask for it.
@@ -40,14 +51,22 @@ class VibeVoiceWsBackend(WsBackend):
         """
         if request.speed not in (None, 1.0):
             raise UsageError(f"{self.name} speaks at its own pace", hint="leave the speed out")
-        steps = request.steps if request.steps is not None else self._steps
+        options = {**self._options, **request.options}
+        steps = options.get("steps")
         query = wire.Query(
             sendable(request.text),
-            cfg=request.cfg_scale if request.cfg_scale is not None else self._cfg_scale,
+            cfg=options.get("cfg_scale"),
             steps=None if steps is None else int(steps),
             voice=request.voice,
         )
-        return self.begin(AddressedText(self.where, query), is_one=True).first
+        before = self._latest
+        has_just_spoken = before is not None and (
+            before.ended_at is None or time.monotonic() - before.ended_at < BUSY_SECONDS
+        )
+        self._latest = self.begin(
+            AddressedText(self.where, query), is_one=True, busy_seconds=BUSY_SECONDS if has_just_spoken else 0.0
+        )
+        return self._latest.first
 
     def voices(self) -> list[Voice]:
         try:

@@ -9,7 +9,7 @@ from voice_cli.backends.base import Backend, Voice
 from voice_cli.backends.packages import install_line, load
 from voice_cli.backends.remote.failures import check_key, without_credentials
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import ConfigError, ServerError
+from voice_cli.errors import ConfigError, Hint, ServerError
 from voice_cli.protocol import openai
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 class WsBackend(Backend):
     """One server. A session is a connection of its own. Any number of streams, each read by one thread."""
 
+    is_remote = True
+    packages = (("websockets", "websockets"),)
+    extra = "ws"
+
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         """Make ready to talk to the server; nothing is sent yet.
 
@@ -39,7 +43,7 @@ class WsBackend(Backend):
         """
         load(self.name, "websockets.sync.client", install_line("ws"))
         if base_url is None:
-            raise ConfigError(f"{self.name} wants a base_url", hint="as in: --base-url ws://127.0.0.1:8880")
+            raise ConfigError(f"{self.name} wants a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
         check_key(api_key)
         scheme, separator, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
         if scheme not in _SCHEMES or not separator or not _is_place(base_url):
@@ -61,20 +65,22 @@ class WsBackend(Backend):
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
 
-    def begin(self, session: Session, *, is_one: bool, ahead: int = 0) -> "Link":
+    def begin(self, session: Session, *, is_one: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
         """Begin a session; see `Link`."""
         from voice_cli.backends.remote.ws_link import Link
 
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {}
         url = f"{self._scheme}://{self._rest}{session.path}"
-        link = Link(session, url, headers=headers, timeout=self._timeout, is_one=is_one, ahead=ahead)
+        link = Link(
+            session, url, headers=headers, timeout=self._timeout, is_one=is_one, ahead=ahead, busy_seconds=busy_seconds
+        )
         self._links.add(link)
         if is_one:
             link.wait_until_asked(SEND_SECONDS)
         return link
 
     def get(self, path: str) -> bytes:
-        """Give the body of what is there on the server, over HTTP.
+        """Return the body of what is there on the server, over HTTP.
 
         Raises:
             BackendError: it is not to be had.
@@ -111,5 +117,5 @@ def _is_place(url: str) -> bool:
 
 
 def sendable(text: str) -> str:
-    """Give the text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
+    """Return the text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -9,6 +9,7 @@ from voice_cli.backends.remote import failures
 from voice_cli.errors import (
     AuthenticationError,
     BackendError,
+    Hint,
     NetworkError,
     RateLimitError,
     ServerError,
@@ -19,7 +20,7 @@ from voice_cli.errors import (
 from voice_cli.protocol import openai
 
 TRY_LATER = "try again later"
-NOT_THAT_SERVER = "is it this kind of server, and --base-url its root?"
+NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")
 
 _UNAUTHORIZED, _FORBIDDEN = 3000, 3003
 _CLOSED = {
@@ -33,7 +34,7 @@ _CLOSED = {
 
 
 def connecting_failed(exc: Exception, *, where: str, timeout: float) -> VoiceError:
-    """Give the error for what `connect` raised."""
+    """Return the error for what `connect` raised."""
     failure = _connecting(exc, where, timeout)
     if failure is not exc:
         failure.__cause__ = exc
@@ -70,7 +71,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
     status = response.status_code
     if status == 403:  # Starlette and its like answer so where they have no such address, too
         return AuthenticationError(
-            f"{where} forbids it (403){_because(said)}", hint=f"is the key right? {NOT_THAT_SERVER}"
+            f"{where} forbids it (403){_because(said)}", hint=Hint(f"is the key right? {NOT_THAT_SERVER.template}")
         )
     if status in (200, 404, 405, 426):
         return ServerError(f"{where} has no such WebSocket ({status}){_because(said)}", hint=NOT_THAT_SERVER)
@@ -84,7 +85,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
 
 
 def failed(exc: BaseException, *, where: str, timeout: float, received: int) -> VoiceError:
-    """Give the error for what ended a session, `received` bytes into an utterance's sound."""
+    """Return the error for what ended a session, `received` bytes into an utterance's sound."""
     failure = _failure(exc, where, timeout, received)
     if received and isinstance(failure, BackendError):
         failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
@@ -110,7 +111,7 @@ def _failure(exc: BaseException, where: str, timeout: float, received: int) -> V
 
 
 def closed(code: int, reason: str, where: str) -> BackendError:
-    """Give the error for a close that came too soon."""
+    """Return the error for a close that came too soon."""
     because = _because(reason)
     if code == 1013:
         return RateLimitError(f"{where} is busy (1013){because}", hint=TRY_LATER)

@@ -2,12 +2,13 @@
 
 ::
 
-    whoever says ──text──▶ session ──▶ WebSocket ──▶ server
-                              ▲                        │
-    whoever hears ◀── utterances ◀── the link's thread ◀┘
+    writer ──text──▶ session ──▶ WebSocket ──▶ server
+                        ▲                        │
+    reader ◀── streams ◀── the link's thread ◀───┘
 
-The thread reads only what its hearers have room for; then the server has to wait. The package's own pings are off: a
-server that generates on its event loop, as the Chatterbox document's does, answers none until it is done.
+The thread reads only what the streams have room for: the server then gets back-pressure. The package's own
+pings are off: a server that generates on its event loop, as the Chatterbox document's does, answers none until it is
+done.
 """
 
 import contextlib
@@ -26,24 +27,26 @@ from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import not_secure
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import Interrupted, ServerError, VoiceError
+from voice_cli.errors import Hint, Interrupted, RateLimitError, ServerError, VoiceError
 
 AHEAD_BYTES = 1 << 20
-"""Of an utterance: what may wait for its hearer before the server has to."""
+"""Bytes of one utterance that are buffered before the server has to wait."""
 AHEAD_UTTERANCES = 4
-"""How many of them may wait."""
+"""How many utterances are buffered."""
 LARGEST_MESSAGE = 64 << 20
-"""Bytes: the Chatterbox document's server sends what it cannot stream as one."""
+"""Bytes: the Chatterbox document's server sends speech that it cannot stream as one message."""
 BEAT_SECONDS = 10.0
 """vLLM-omni closes a session in which nothing came for 30."""
 CLOSE_SECONDS = 1.0
 """How long a server may take to answer a close."""
+BUSY_STEP_SECONDS = 0.05
+"""Between two attempts while the server is busy."""
 LEAVE_SECONDS = 0.05
-"""How long a farewell may take; then the connection is cut."""
+"""How long a cancelled session may take to close; then the connection is cut."""
 
 
-class Utterance(PieceStream):
-    """What a server speaks as one piece, as it comes."""
+class WsStream(PieceStream):
+    """The sound of one utterance of the server, as it arrives."""
 
     expected = EXPECTED
 
@@ -81,17 +84,22 @@ class Link(TextStream):
         timeout: float,
         is_one: bool,
         ahead: int = 0,
+        busy_seconds: float = 0.0,
     ) -> None:
-        """Connect behind the caller's back.
+        """Connect on a thread of its own.
 
         `timeout`: seconds of silence after which the server is given up. `is_one`: what comes is one utterance, which
         is there at once, as `first`. `ahead`: see `Backend.open_text_stream`.
+        `busy_seconds`: how long to retry while the server is busy; a session that retries keeps no state.
         """
         self._session = session
         self._url = url
         self._headers = headers
         self._timeout = timeout
         self._ahead = ahead
+        self._busy_seconds = busy_seconds
+        self.ended_at: float | None = None
+        """On `time.monotonic`."""
         self._connection: Any = None
         self._socket: Any = None
         """A socket, or a TlsSocket."""
@@ -99,11 +107,11 @@ class Link(TextStream):
         """Held for the session and for what follows; never while anything is sent or waited for."""
         self._sending = threading.Lock()
         """Held while the messages of one piece are sent; taken before `_changed`."""
-        self._row: deque[Utterance] = deque()
-        """Those that nobody has taken yet."""
-        self._taken: Utterance | None = None
-        self._current: Utterance | None = None
-        """The one that comes."""
+        self._row: deque[WsStream] = deque()
+        """Not yet taken by the reader."""
+        self._taken: WsStream | None = None
+        self._current: WsStream | None = None
+        """The one that arrives."""
         self._silent = 0
         """Pieces in which there was no sound; they go to the next utterance."""
         self._said_all = False
@@ -119,17 +127,17 @@ class Link(TextStream):
         self._thread.start()
 
     @property
-    def first(self) -> Utterance:
+    def first(self) -> WsStream:
         """The one utterance, where `is_one`."""
         if self._taken is None:
             raise RuntimeError("the utterances come one by one")
         return self._taken
 
     def wait_until_asked(self, seconds: float) -> None:
-        """Wait until the request has left, or there can be none, or that long."""
+        """Wait until the request was sent or has failed, for at most that long."""
         self._asked.wait(seconds)
 
-    # For who says.
+    # The writer's thread.
 
     def say(self, text: str) -> bool:
         with self._changed:
@@ -164,14 +172,14 @@ class Link(TextStream):
     def _may_say(self) -> bool:
         return self._connection is not None and self._session.is_ready and self._session.owed <= self._ahead
 
-    # For who hears.
+    # The reader's thread.
 
     @property
     def waits_for_text(self) -> bool:
         with self._changed:
             return not (self._is_closed or self._said_all or self._row or self._session.owed)
 
-    def __iter__(self) -> Iterator[Utterance]:
+    def __iter__(self) -> Iterator[WsStream]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._row or self._is_closed)
@@ -203,7 +211,7 @@ class Link(TextStream):
         self._thread.join(seconds)
 
     def _leave(self) -> None:
-        """Say farewell, and be gone soon, whether or not the server listens."""
+        """Close the session; cut the connection if the server does not answer soon."""
         guard = threading.Timer(LEAVE_SECONDS, self._cut)
         guard.daemon = True
         guard.start()
@@ -227,11 +235,22 @@ class Link(TextStream):
 
     def _run(self) -> None:
         try:
-            self._talk()
+            busy = self._talk()
+            retry_until = time.monotonic() + self._busy_seconds
+            while busy is not None and time.monotonic() < retry_until and self._wait_before_retry():
+                busy = self._talk()
+            if busy is not None:
+                self._end(Interrupted("interrupted") if self._cancelled else busy)
         except Exception as exc:
             self._end(connecting_failed(exc, where=self._session.where, timeout=self._timeout))
 
-    def _talk(self) -> None:
+    def _wait_before_retry(self) -> bool:
+        with self._changed:
+            self._socket = self._connection = None
+            return not self._changed.wait_for(lambda: self._cancelled, BUSY_STEP_SECONDS)
+
+    def _talk(self) -> RateLimitError | None:
+        """Connect and read to the end of the session. Return the error if the server was busy before any sound."""
         import ssl
 
         from websockets.sync.client import ClientConnection, connect
@@ -242,7 +261,7 @@ class Link(TextStream):
             if self._socket is not None:  # the package goes where it is sent; so far, nothing has been said there
                 raise ServerError(
                     f"{self._session.where} sends us on to another address",
-                    hint="use that address as --base-url, if you trust it with the key",
+                    hint=Hint("use that address as {base_url}, if you trust it with the key"),
                 )
             if isinstance(sock, ssl.SSLSocket):
                 sock = TlsSocket(sock)
@@ -272,9 +291,13 @@ class Link(TextStream):
             try:
                 self._converse(connection)
             except BaseException as exc:
-                self._end(self._broke_off(exc))
+                error = self._broke_off(exc)
+                if isinstance(error, RateLimitError) and self._busy_seconds:
+                    return error
+                self._end(error)
             else:
                 self._end(None)
+        return None
 
     def _trust(self) -> Any:
         import ssl
@@ -357,7 +380,7 @@ class Link(TextStream):
                 self._close(self._current, heard.pieces)
             else:
                 self._silent += heard.pieces
-            self._heard_at = time.monotonic()  # after the hearer has made room
+            self._heard_at = time.monotonic()  # after the reader has made room
             self._changed.notify_all()
         if heard.is_refused:  # nothing but refusals comes, so whoever is sending will not be held up
             with self._sending:
@@ -376,10 +399,10 @@ class Link(TextStream):
         if not utterance.handoff.put(sound):
             raise Interrupted("interrupted")
 
-    def _begun(self, timestamps: dict[str, float]) -> Utterance:
-        return Utterance(self, self._session.words, timestamps, self._silent + self._session.pieces_begun)
+    def _begun(self, timestamps: dict[str, float]) -> WsStream:
+        return WsStream(self, self._session.words, timestamps, self._silent + self._session.pieces_begun)
 
-    def _begin(self) -> Utterance:
+    def _begin(self) -> WsStream:
         with self._changed:
             self._changed.wait_for(lambda: self._cancelled or len(self._row) < AHEAD_UTTERANCES)
             timestamps, self._moments = self._moments, {}
@@ -388,7 +411,7 @@ class Link(TextStream):
             self._changed.notify_all()
         return utterance
 
-    def _close(self, utterance: Utterance, pieces: int) -> None:
+    def _close(self, utterance: WsStream, pieces: int) -> None:
         utterance.pieces = self._silent + pieces
         self._silent = 0
         self._current = None
@@ -400,6 +423,7 @@ class Link(TextStream):
             if error is None and self._silent and self._taken is None and not self._row:
                 error = ServerError("the answer is empty: there is no audio in it", hint="does it know this voice?")
             self._ended = True
+            self.ended_at = time.monotonic()
             self._error = error
             utterance, self._current = self._current, None
             self._changed.notify_all()
@@ -419,14 +443,14 @@ class Link(TextStream):
 
 
 def _send(connection: Any, messages: list[str]) -> None:
-    """Send. That the connection is gone is told by what was received last, and why it was closed."""
+    """Send. A failure is ignored: the read that follows reports why the connection was closed."""
     with contextlib.suppress(Exception):
         for message in messages:
             connection.send(message)
 
 
 def _quiet_logger() -> logging.Logger:
-    """Give a logger that nobody hears: what matters is raised, and the rest is not for standard error."""
+    """Return a logger without output: errors are raised, and nothing else belongs on standard error."""
     logger = logging.Logger("voice.websockets")  # noqa: LOG001  a registered one may get handlers from anybody
     logger.addHandler(logging.NullHandler())
     return logger

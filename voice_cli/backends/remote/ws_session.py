@@ -57,7 +57,7 @@ class Session(ABC):
 
     @abstractmethod
     def opening(self) -> list[str]:
-        """Give what is sent first."""
+        """Return what is sent first."""
 
     @abstractmethod
     def received(self, message: str | bytes) -> Received:
@@ -70,25 +70,25 @@ class Session(ABC):
         """
 
     def say(self, text: str) -> list[str]:
-        """Give what is sent for a piece of the text."""
+        """Return what is sent for a piece of the text."""
         raise NotImplementedError
 
     def finish(self) -> list[str]:
-        """Give what is sent when the text is over."""
+        """Return what is sent when the text is over."""
         raise NotImplementedError
 
     def amends(self) -> list[str]:
-        """Give what is to be sent in the place of what was refused."""
+        """Return the messages that replace refused ones."""
         raise NotImplementedError
 
     def heartbeat(self) -> list[str]:
-        """Give what is sent while there is nothing to say, lest the server take us for gone."""
+        """Return the keep-alive messages."""
         return []
 
     def farewell(self) -> list[str]:
-        """Give what is sent to cancel, before the connection is closed."""
+        """Return what is sent to cancel, before the connection is closed."""
         return []
 
     def is_complete(self, code: int) -> bool:  # noqa: ARG002
-        """Tell whether nothing is missing when the server closes with that code."""
+        """Return whether nothing is missing when the server closes with that code."""
         return False

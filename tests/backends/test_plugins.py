@@ -1,0 +1,101 @@
+"""Backends of other packages: the example of docs/plugins.md, installed without a network."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from support.streams import collect
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends import BACKENDS, backend_class, is_remote, local_names, open_backend, options_of
+from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.config import Config, Profile, settle
+from voice_cli.errors import ConfigError, EngineError, UsageError
+
+EXAMPLE = Path(__file__).parents[1] / "plugin_example"
+DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
+
+
+def install(folder, entry_points):
+    """Make what an installer leaves: the folder of a distribution's metadata."""
+    metadata = folder / "voice_beep-0.1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: voice-beep\nVersion: 0.1\n")
+    lines = "".join(f"{name} = {place}\n" for name, place in entry_points.items())
+    (metadata / "entry_points.txt").write_text(f"[voice_cli.backends]\n{lines}")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install the example, or entry points of its module."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def do(entry_points=None):
+        project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["project"]
+        install(tmp_path, entry_points or project["entry-points"]["voice_cli.backends"])
+        return tmp_path
+
+    yield do
+    sys.modules.pop("voice_beep", None)
+
+
+def test_it_speaks(installed):
+    installed()
+    backend = open_backend("beep", **options_of("beep", Profile(compute="cpu", model="not for it")))
+    assert backend.voices() == [Voice("low"), Voice("high")]
+    stream = backend.synthesize(
+        SpeechRequest("three short words", voice="high", options={"loudness": 1, "preset": "x"})
+    )
+    sound, error = collect(stream)
+    assert (len(sound), error) == (3 * 16_000 * 2 // 5, None)
+    assert stream.announced == Encoding("pcm", AudioFormat(16_000, 1))
+    with pytest.raises(UsageError, match="loudness"):
+        backend.synthesize(SpeechRequest("x", options={"loudness": 2}))
+    backend.close()
+
+
+def test_it_is_one_of_the_backends(installed):
+    assert "beep" not in BACKENDS
+    installed()
+    assert "beep" in BACKENDS
+    assert BACKENDS.names()[-1] == local_names()[-1] == "beep"
+    assert not is_remote("beep")
+    assert settle(Config(""), {"backend": "beep"}, {}, backend_names=BACKENDS).profile.backend == "beep"
+    with pytest.raises(ConfigError, match="'boop'"):
+        settle(Config(""), {"backend": "boop"}, {}, backend_names=BACKENDS)
+    with pytest.raises(UsageError, match="'boop'") as caught:
+        backend_class("boop")
+    assert "beep" in caught.value.hint
+
+
+def test_a_built_in_one_cannot_be_replaced(installed):
+    installed({"espeak": "voice_beep:BeepBackend"})
+    assert backend_class("espeak").name == "espeak"
+    assert BACKENDS.names() == list(BACKENDS)
+
+
+@pytest.mark.parametrize("place", ["no_such_module:X", "voice_beep:X", "voice_beep:FORMAT"])
+def test_one_that_does_not_load(installed, place):
+    installed({"beep": place})
+    with pytest.raises(EngineError, match="the backend beep does not load"):
+        open_backend("beep")
+
+
+def test_the_command_line_speaks_with_it(installed, tmp_path):
+    installed()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICE_", "OPENAI_"))}
+    environment |= {"PYTHONPATH": f"{tmp_path}{os.pathsep}{EXAMPLE}", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "voice_cli", "say", "Hi", "--backend", "beep", "--no-play", "-o", "x.wav"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.wav").stat().st_size > 16_000 * 2 // 5
+
+
+def test_the_page_shows_the_example():
+    page = DOCS.read_text("utf-8")
+    for name in ("pyproject.toml", "voice_beep.py"):
+        assert (EXAMPLE / name).read_text("utf-8").strip() in page, f"{name} is another one there"
