@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import encoding
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.codecs import open_decoder
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_decoder, open_encoder
 
 
 def encode(codec: str, source: AudioFormat, pieces: list[bytes]) -> tuple[float, int]:

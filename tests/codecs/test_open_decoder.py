@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import voice_cli.codecs as voice_codecs
 from support import material
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.codecs import open_decoder, preload
+from voice_cli.codecs import open_decoder, preload, table
 from voice_cli.errors import DecodeError, ServerError
 
 PCM = Encoding("pcm")
@@ -234,9 +234,10 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
 
 
 def test_the_table_names_what_is_there():
-    assert set(voice_codecs._DECODERS) == set(CODECS)
-    for codec in CODECS:
-        assert issubclass(voice_codecs._class(codec), voice_codecs.Decoder)
+    assert {*table.BUILT_IN} == {*CODECS, "mulaw"}
+    for codec in table.BUILT_IN.values():
+        assert issubclass(codec.load_class(codec.decoder), voice_codecs.Decoder)
+        assert issubclass(codec.load_class(codec.encoder), voice_codecs.Encoder)
 
 
 def test_wav_of_mono_24_khz_by_struct():

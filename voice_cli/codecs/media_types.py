@@ -5,40 +5,11 @@ which parses the same, takes longer to import than a server takes to answer.
 """
 
 from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.codecs import table
 
 DEFAULT_PCM = AudioFormat(rate=24_000, channels=1)
 """The format of raw PCM about which nothing is said: what OpenAI's `response_format: pcm` gives."""
 
-_CODECS = {
-    "audio/pcm": "pcm",
-    "audio/x-pcm": "pcm",
-    "audio/raw": "pcm",
-    "audio/l16": "pcm",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/vnd.wave": "wav",
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/x-mp3": "mp3",
-    "audio/ogg": "opus",
-    "application/ogg": "opus",
-    "audio/opus": "opus",
-    "audio/aac": "aac",
-    "audio/aacp": "aac",
-    "audio/x-aac": "aac",
-    "audio/flac": "flac",
-    "audio/x-flac": "flac",
-}
-_TYPES = {
-    "pcm": "audio/pcm",
-    "wav": "audio/wav",
-    "opus": "audio/ogg; codecs=opus",
-    "mp3": "audio/mpeg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    None: "application/octet-stream",
-}
 _MOST_HERTZ = 768_000
 _MOST_CHANNELS = 255
 
@@ -51,7 +22,8 @@ def encoding_of(content_type: str | None) -> Encoding:
     little-endian here: RFC 2586 says big-endian, and the speech servers that send it do not.
     """
     essence, parameters = _parse(content_type or "")
-    codec = _CODECS.get(essence)
+    found = table.by_media_type(essence)
+    codec = found.name if found is not None else None
     if codec == "opus" and not _is_opus(parameters.get("codecs", "opus")):
         codec = None
     if codec != "pcm":
@@ -65,10 +37,13 @@ def encoding_of(content_type: str | None) -> Encoding:
 
 def content_type_of(encoding: Encoding) -> str:
     """Write a Content-Type header."""
-    essence = _TYPES[encoding.codec]
+    codec = table.by_name(encoding.codec) if encoding.codec is not None else None
+    if codec is None or not codec.media_types:
+        return "application/octet-stream"
+    parameters = codec.parameters
     if encoding.codec == "pcm" and encoding.format is not None:
-        return f"{essence}; rate={encoding.format.rate}; channels={encoding.format.channels}"
-    return essence
+        parameters = f"rate={encoding.format.rate}; channels={encoding.format.channels}"
+    return "; ".join(filter(None, (codec.media_types[0], parameters)))
 
 
 def _is_opus(codecs: str) -> bool:

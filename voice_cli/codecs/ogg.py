@@ -6,6 +6,8 @@ also means that the page's checksum is not looked at: it could only be known whe
 heard. TCP and TLS have their own. No I/O: h11's way, "need more data" is a return value.
 """
 
+import struct
+import zlib
 from collections import deque
 from typing import NamedTuple
 
@@ -18,6 +20,13 @@ _MOST_GARBAGE = 1 << 17
 """Bytes without a page after which the stream is given up: two of the longest pages."""
 _MOST_PACKET = 1 << 24
 """Bytes of the longest packet: no audio packet comes near, comments with a picture do."""
+
+_HEADER = struct.Struct("<4sBBqIIIB")
+_CRC_AT = 22
+_FIRST, _LAST = 2, 4
+_MOST_SEGMENTS = 255
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in reverse order."""
 
 
 class Page(NamedTuple):
@@ -184,3 +193,43 @@ class OggDemuxer:
         if self._garbage > _MOST_GARBAGE:
             raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
         return self._synced() if buffer else False
+
+
+class OggWriter:
+    """One logical stream."""
+
+    def __init__(self, serial: int) -> None:
+        """Take the number that tells it from all others in a file, 32 bits."""
+        self._serial = serial
+        self._pages = 0
+
+    def page(self, packets: list[bytes], granule: int, *, last: bool = False) -> bytes:
+        """Put whole packets on a page of their own.
+
+        Args:
+            packets: all of them end on the page.
+            granule: the position at the end of the last one, in the codec's units.
+            last: the stream ends with it.
+
+        Raises:
+            ValueError: they do not fit.
+
+        """
+        lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+        if len(lacing) > _MOST_SEGMENTS:
+            raise ValueError(f"{sum(map(len, packets))} bytes do not fit on a page")
+        flags = (0 if self._pages else _FIRST) | (_LAST if last else 0)
+        head = _HEADER.pack(b"OggS", 0, flags, granule, self._serial, self._pages, 0, len(lacing))
+        self._pages += 1
+        page = bytearray().join((head, lacing, *packets))
+        page[_CRC_AT : _CRC_AT + 4] = _crc(page)
+        return bytes(page)
+
+
+def _crc(page: bytearray) -> bytes:
+    """Compute the checksum as it stands in a page: zlib's polynomial, but most significant bit first, nothing inverted.
+
+    Taken from zlib, which does it in C, with all bits mirrored before and after.
+    """
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_MIRRORED)

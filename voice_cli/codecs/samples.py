@@ -47,41 +47,4 @@ def floats(dtype: str) -> Converter:
     return convert
 
 
-def g711(table: list[int]) -> Converter:
-    """Give the converter of G.711, by the samples that the 256 codes stand for."""
-    low = bytes(sample & 0xFF for sample in table)
-    high = bytes(sample >> 8 & 0xFF for sample in table)
-
-    def convert(data: bytes) -> bytes:
-        out = bytearray(2 * len(data))
-        out[0::2] = data.translate(low)
-        out[1::2] = data.translate(high)
-        return bytes(out)
-
-    return convert
-
-
-def mu_law_table() -> list[int]:
-    """Give what each µ-law code stands for (ITU-T G.711, table 2), scaled to 16 bits."""
-    table = []
-    for code in range(256):
-        inverted = ~code & 0xFF
-        magnitude = ((((inverted & 0x0F) << 3) + 0x84) << (inverted >> 4 & 7)) - 0x84
-        table.append(-magnitude if inverted & 0x80 else magnitude)
-    return table
-
-
-def a_law_table() -> list[int]:
-    """Give what each A-law code stands for (ITU-T G.711, table 1), scaled to 16 bits."""
-    table = []
-    for code in range(256):
-        toggled = code ^ 0x55
-        exponent = toggled >> 4 & 7
-        magnitude = ((toggled & 0x0F) << 4) + 8
-        if exponent:
-            magnitude = (magnitude + 0x100) << (exponent - 1)
-        table.append(magnitude if toggled & 0x80 else -magnitude)
-    return table
-
-
 _OFFSET_BINARY = bytes(code ^ 0x80 for code in range(256))

@@ -6,6 +6,7 @@ counts.
 """
 
 from voice_cli.audio import Encoding
+from voice_cli.codecs import table
 from voice_cli.codecs.headers import (
     ADTS_HEADER_BYTES,
     MPEG_HEADER_BYTES,
@@ -13,15 +14,9 @@ from voice_cli.codecs.headers import (
     id3v2_length,
     mpeg_header,
 )
-from voice_cli.errors import DecodeError, ServerError, one_line
+from voice_cli.errors import DecodeError, Hint, ServerError, one_line
 
-_MAGIC = {
-    b"RIFF": "wav",
-    b"RF64": "wav",
-    b"OggS": "opus",
-    b"fLaC": "flac",
-    b"ID3": "mp3",
-}
+_FIRST_BYTES = {first: codec.name for codec in table.BUILT_IN.values() for first in codec.first_bytes}
 _UNDECODED = {
     b"\x1a\x45\xdf\xa3": "WebM",
     b"RIFX": "big-endian WAV",
@@ -31,6 +26,7 @@ _UNDECODED = {
     b"caff": "Core Audio Format",
     b"wvPk": "WavPack",
 }
+_HINT = Hint("ask for another {format}")
 _TEXT_BYTES = 64
 """So many printable bytes in a row are a text: by chance, of random PCM, one stream in 10²⁷ begins so."""
 _LINE_BYTES = 240
@@ -62,7 +58,7 @@ def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final:
 
 
 def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> str:
-    for magic, codec in _MAGIC.items():
+    for magic, codec in _FIRST_BYTES.items():
         if _begins(head, magic, final=final):
             return _behind_id3(said, head, final=final) if magic == b"ID3" else codec
     for magic, name in _UNDECODED.items():
@@ -80,7 +76,10 @@ def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> 
     if synced is not None:
         return synced
     if claim is None:
-        raise DecodeError("the server did not say what it sent, and the bytes do not tell", hint=_hint())
+        for added in table.added():
+            if head.startswith(added.first_bytes):
+                return added.name
+        raise DecodeError("the server did not say what it sent, and the bytes do not tell", hint=_HINT)
     if asked == "pcm":
         # A server that always writes the same Content-Type: of all codecs, only PCM has no mark of its own.
         return "pcm"
@@ -168,8 +167,4 @@ def _printable(run: bytes) -> bool:
 
 
 def _undecoded(name: str) -> DecodeError:
-    return DecodeError(f"the server sent {name}, which voice does not decode", hint=_hint())
-
-
-def _hint() -> str:
-    return "ask for another format with --format"
+    return DecodeError(f"the server sent {name}, which voice does not decode", hint=_HINT)

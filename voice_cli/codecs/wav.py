@@ -4,12 +4,18 @@ A server that does not know yet how long the speech is cannot write true sizes, 
 by piece may write a header for each. Neither may be heard.
 """
 
+import struct
 from collections.abc import Callable
 
-from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import samples
-from voice_cli.codecs.failing import DeferredErrorDecoder
-from voice_cli.errors import DecodeError, TruncatedAudio
+from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
+from voice_cli.errors import DecodeError, Hint, TruncatedAudio
+from voice_cli.pcm import g711
+
+HEADER_BYTES = 44
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What a stream says of its length where nobody knows it yet: ffmpeg, mpv, browsers and we read on to the end."""
 
 _RIFF_BYTES = 12
 _CHUNK_BYTES = 8
@@ -205,8 +211,47 @@ def _converter(tag: int, bits: int) -> samples.Converter:
         case 3, 64:
             return samples.floats("<f8")
         case 6, 8:
-            return samples.g711(samples.a_law_table())
+            return g711.decode_a_law
         case 7, 8:
-            return samples.g711(samples.mu_law_table())
+            return g711.decode
     name = _FORMAT_NAMES.get(tag, {1: "PCM", 3: "floats"}.get(tag, f"format 0x{tag:04X}"))
-    raise DecodeError(f"a WAV file of {bits}-bit {name} is not decoded here", hint="ask for --format pcm")
+    raise DecodeError(f"a WAV file of {bits}-bit {name} is not decoded here", hint=Hint("ask for PCM as the {format}"))
+
+
+class WavEncoder(ConvertingEncoder):
+    """One header for the stream, which says that its length is unknown; then s16le."""
+
+    def __init__(self, source: AudioFormat, rate: int | None) -> None:
+        target = AudioFormat(rate or source.rate, source.channels)
+        super().__init__(source, Encoding("wav", target), target)
+        self._head = wav_header(target, None)
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return pcm
+
+
+def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:
+    """Give the 44 bytes before that many bytes of samples; None: as many as will come."""
+    if data_bytes is None:
+        riff_size = size = UNKNOWN_SIZE
+    else:
+        size = min(data_bytes, UNKNOWN_SIZE - HEADER_BYTES)
+        riff_size = size + HEADER_BYTES - 8
+    frame = audio_format.frame_bytes
+    pcm, fmt_bytes = 1, 16
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        riff_size,
+        b"WAVE",
+        b"fmt ",
+        fmt_bytes,
+        pcm,
+        audio_format.channels,
+        audio_format.rate,
+        audio_format.rate * frame,
+        frame,
+        8 * SAMPLE_BYTES,
+        b"data",
+        size,
+    )

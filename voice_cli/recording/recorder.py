@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from typing import BinaryIO
 
 from voice_cli.audio import PcmChunk
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 from voice_cli.errors import FileError, Interrupted, UsageError
 from voice_cli.pcm.convert import Converter
 

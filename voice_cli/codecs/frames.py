@@ -1,13 +1,12 @@
 """A stream's bytes in frames of one size, as a telephone line wants them."""
 
-MULAW_SILENCE = 0xFF
-"""What µ-law has for 0."""
+from voice_cli.pcm.g711 import SILENCE
 
 
 class Frames:
     """Cuts across whatever pieces the bytes come in. Only the very last frame is filled up."""
 
-    def __init__(self, size: int = 160, *, fill: int | None = MULAW_SILENCE) -> None:
+    def __init__(self, size: int = 160, *, fill: int | None = SILENCE) -> None:
         """Take the bytes of a frame: 160 are 20 ms of µ-law; and what fills up the last (None: it is left short)."""
         self._size = size
         self._fill = b"" if fill is None else bytes([fill])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.pcm.convert import Converter
 
 SOURCES = (encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO44, material.STEREO48)
