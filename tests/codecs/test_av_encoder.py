@@ -11,7 +11,7 @@ from voice_cli.errors import UsageError
 def test_what_is_not_there_is_told():
     with pytest.raises(UsageError, match="no_such does not encode 24000 Hz mono"):
         AvEncoder("no_such", material.MONO24, "s16", {})
-    with pytest.raises(UsageError, match="mpeg4 is no audio codec"):
+    with pytest.raises(UsageError, match="mpeg4 is not an audio codec"):
         AvEncoder("mpeg4", material.MONO24, "s16", {})
 
 

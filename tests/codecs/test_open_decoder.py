@@ -169,7 +169,7 @@ def test_what_is_not_decoded_is_named(head, name):
 
 
 def test_nothing_known_at_all():
-    with pytest.raises(DecodeError, match="did not say"):
+    with pytest.raises(DecodeError, match="sent no content type"):
         found(SPEECH[10_000:], UNKNOWN, UNKNOWN)
 
 

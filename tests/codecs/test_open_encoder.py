@@ -57,7 +57,7 @@ def test_it_says_what_will_come(codec, source, rate, decodes_to, content_type):
         ("flac", MONO24, 96_001, "at 96001 Hz"),
         ("mp3", MONO24, 20_000, "no 20000 Hz"),
         ("aac", MONO24, 10_000, "no 10000 Hz"),
-        ("opus", MONO24, 24_000, "48000 Hz, not to 24000"),
+        ("opus", MONO24, 24_000, "48000 Hz, not 24000"),
         ("mulaw", MONO24, 16_000, "8000 Hz, not 16000"),
     ],
 )

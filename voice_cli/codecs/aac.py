@@ -1,4 +1,4 @@
-"""AAC in ADTS frames (ISO 13818-7): decoded by PyAV, cut into frames by us."""
+"""AAC in ADTS frames (ISO 13818-7 section 6.2, ISO 14496-3): coded by PyAV, framed here."""
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.av_codec import AvDecoder, AvEncoder, rate_of
@@ -9,17 +9,16 @@ from voice_cli.codecs.headers import ADTS_HEADER_BYTES, adts_header
 from voice_cli.errors import DecodeError
 
 _BIT_RATE = 64_000
-"""A second and a channel, nominally; about 75,000 come of it."""
-_OPTIONS = {
-    "aac_coder": "fast"
-}  # a fifth of the default's work, and 28 dB of signal to noise on speech where it has 21
+"""Bits a second and channel, nominal; about 75,000 in practice."""
+_OPTIONS = {"aac_coder": "fast"}
+"""A fifth of the default's work; 28 dB signal-to-noise ratio on speech, the default's is 21."""
 
 
 class AacDecoder(DeferredErrorDecoder):
-    """Gives what `ffmpeg -f s16le` gives of the whole file, each frame as soon as its last byte is here.
+    """Returns the samples of `ffmpeg -f s16le`, each frame as soon as its last byte has arrived.
 
-    The header's rate and channels are only half of HE-AAC's: the format is taken from what the codec gives.
-    A frame that it refuses is left out, and `flush` raises DecodeError for it (see `Faults`).
+    The format is the codec's: a header declares half of HE-AAC's rate and channels. A frame that the codec refuses is
+    skipped, and `flush` raises DecodeError (see `Faults`).
     """
 
     def __init__(self) -> None:
@@ -46,7 +45,7 @@ class AacDecoder(DeferredErrorDecoder):
 
 
 class AacEncoder(ConvertingEncoder):
-    """Each packet with its header. ADTS cannot tell of the encoder's delay: 1024 frames of silence come first."""
+    """Each packet with its header. ADTS cannot declare the encoder delay: 1024 frames of silence come first."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
         target = AudioFormat(rate_of("aac", source, rate), source.channels)
@@ -69,7 +68,7 @@ class AacEncoder(ConvertingEncoder):
 
 
 def _fixed_header(config: bytes) -> int:
-    """Make the 56 bits of a header without its frame's length from an AudioSpecificConfig (ISO 14496-3, 1.6.2.1)."""
+    """Return a header without its frame's length from an AudioSpecificConfig (ISO 14496-3 section 1.6.2.1)."""
     packed = int.from_bytes(config[:2])
     object_type, rate_index, channels = packed >> 11, packed >> 7 & 15, packed >> 3 & 15
     sync_mpeg4_no_crc = 0xFFF1

@@ -1,4 +1,8 @@
-"""PyAV's codecs, one whole packet in, s16le PCM out. Framing is ours: see `framer`, `flac` and `ogg`."""
+"""PyAV's codecs, between whole packets and s16le PCM. Framing is ours: see `framer`, `flac`, `aac` and `ogg`.
+
+libavformat would frame too, but its Ogg demuxer and muxer wait for whole pages (the first sound after 200 ms with
+pages of 100), and its muxers need a file-like object.
+"""
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -13,14 +17,13 @@ _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class AvDecoder:
-    """One of libavcodec's decoders, and libswresample's conversion of its samples.
+    """One of libavcodec's decoders, with libswresample's conversion to s16: the same samples as `ffmpeg -f s16le`.
 
-    The conversion is ffmpeg's own with no options, so that what comes out is to the sample what `ffmpeg -f
-    s16le` writes. The format is the frames' own, and follows them when it changes.
+    The format follows that of the frames.
     """
 
     def __init__(self, name: str, extradata: bytes | None = None) -> None:
-        """Make the decoder that libavcodec calls `name`; `extradata` is its codec's header, where it has one.
+        """Open the decoder that libavcodec calls `name`; `extradata` is the codec's header, if it has one.
 
         Raises:
             DecodeError: this build of PyAV has no such decoder.
@@ -31,20 +34,20 @@ class AvDecoder:
         except (FFmpegError, ValueError) as exc:
             raise DecodeError(f"PyAV has no decoder called {name}", hint="install av from PyPI") from exc
         if not isinstance(context, AudioCodecContext):
-            raise DecodeError(f"{name} is no audio codec")
+            raise DecodeError(f"{name} is not an audio codec")
         if extradata is not None:
             context.extradata = extradata
         context.thread_count = 1  # frame threads would hold frames back
         self._context = context
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
-        """Sample format, layout and rate of the frames that the resampler was made for."""
+        """Sample format, layout and rate that the resampler was made for."""
 
     def decode(self, packet: bytes) -> list[PcmChunk]:
         """Decode one whole packet.
 
         Raises:
-            DecodeError: the codec refuses it. The next one may be good.
+            DecodeError: the packet is corrupt. The next one may be good.
 
         """
         try:
@@ -68,7 +71,7 @@ class AvDecoder:
 
 
 class AvEncoder:
-    """One of libavcodec's encoders. It gathers PCM until it has a frame, so that its cut does not matter."""
+    """One of libavcodec's encoders. Buffers PCM until it has a frame."""
 
     def __init__(
         self,
@@ -78,16 +81,16 @@ class AvEncoder:
         options: dict[str, str],
         bit_rate: int | None = None,
     ) -> None:
-        """Make the encoder that libavcodec calls `name`, which takes samples as `sample_format`.
+        """Open the encoder that libavcodec calls `name`, which takes samples as `sample_format`.
 
         Raises:
-            UsageError: this build of PyAV has no such encoder, or it does not take this.
+            UsageError: PyAV has no such encoder, or it does not have this format.
 
         """
         try:
             context = av.CodecContext.create(name, "w")
             if not isinstance(context, AudioCodecContext):
-                raise UsageError(f"{name} is no audio codec")
+                raise UsageError(f"{name} is not an audio codec")
             context.sample_rate = audio_format.rate
             context.layout = _LAYOUTS[audio_format.channels]
             context.format = av.AudioFormat(sample_format)
@@ -99,7 +102,7 @@ class AvEncoder:
         except (FFmpegError, ValueError) as exc:
             raise UsageError(f"{name} does not encode {audio_format}: {exc}") from exc
         self.header = context.extradata or b""
-        """What a decoder has to know of the stream, in the codec's own form."""
+        """The decoder's configuration, in the codec's own form."""
         self.frame_size = context.frame_size
         """PCM frames a packet."""
         self._context = context
@@ -107,7 +110,7 @@ class AvEncoder:
         self._empty = True
 
     def encode(self, pcm: bytes) -> list[bytes]:
-        """Take whole frames; give the packets that they complete."""
+        """Encode whole frames and return the packets that are complete."""
         if not pcm:
             return []
         self._empty = False
@@ -117,24 +120,24 @@ class AvEncoder:
         return [bytes(packet) for packet in self._context.encode(frame)]
 
     def flush(self) -> list[bytes]:
-        """Give the packets of all that is still in it, the last one filled up with silence if the codec needs that.
+        """Return the remaining packets, the last one padded with silence if the codec needs that.
 
-        Where nothing was encoded, it is one frame of silence: a decoder takes a stream without a packet for a failure.
+        If nothing was encoded, encode one frame of silence: decoders reject a stream without packets.
         """
         packets = self.encode(bytes(self._format.frame_bytes)) if self._empty else []
         return packets + [bytes(packet) for packet in self._context.encode(None) if packet.size]
 
 
 def rates(name: str) -> list[int]:
-    """Give the rates that an encoder of libavcodec has, in hertz; an empty list: it takes any."""
+    """Return the rates of an encoder of libavcodec, in hertz; an empty list: any."""
     return sorted(av.Codec(name, "w").audio_rates or [])
 
 
 def rate_of(name: str, source: AudioFormat, asked: int | None) -> int:
-    """Give the rate to encode at: what is asked for, or the nearest to the source's.
+    """Return the rate to encode at: `asked`, or the nearest to the source's.
 
     Raises:
-        UsageError: the codec does not have what is asked for.
+        UsageError: the codec does not have the rate asked for.
 
     """
     known = rates(name)

@@ -8,15 +8,15 @@ from voice_cli.errors import DecodeError
 
 
 class Decoder(ABC):
-    """One stream of one codec. Used by one thread; does no I/O.
+    """Decodes one stream of one codec. Used by one thread; does no I/O.
 
-    Fed any cut of a stream, one byte at a time included, it gives the same samples as fed the whole: what is
-    incomplete is carried. A codec library's errors are wrapped here, `from exc`, as `DecodeError`.
+    The samples do not depend on how the stream is cut: incomplete data is buffered. A codec library's errors are raised
+    as `DecodeError`, `from exc`.
     """
 
     @abstractmethod
     def decode(self, data: bytes) -> list[PcmChunk]:
-        """Take the next bytes of the stream and give every frame that is now certain.
+        """Decode the next bytes of the stream and return every frame that is complete.
 
         The format may change from one chunk to the next (chained streams, a second header).
 
@@ -27,22 +27,21 @@ class Decoder(ABC):
 
     @abstractmethod
     def flush(self) -> list[PcmChunk]:
-        """Say that the stream is over, once, and give what is left in the codec.
+        """End the stream and return what is left in the codec. Called once.
 
-        Whatever is whole was given before: a caller that gets the error has all the samples there are.
+        Complete frames were returned before: a caller that gets the error has all the samples.
 
         Raises:
-            TruncatedAudio: the stream stopped inside a frame, page or header that promised more; says what.
+            TruncatedAudio: the stream stopped inside a frame, page or header.
             DecodeError: there was no audio in it.
 
         """
 
 
 class DeferredErrorDecoder(Decoder):
-    """Gives what a call decoded before its bytes went bad, and fails on the call after it.
+    """Returns what a call decoded before an error, and raises the error on the next call.
 
-    So what is heard of a stream that goes bad is the same whatever its cut. Subclasses fill in `_feed` and
-    `_end`.
+    So the samples before an error do not depend on how the stream is cut. Subclasses implement `_feed` and `_end`.
     """
 
     def __init__(self) -> None:
@@ -67,39 +66,39 @@ class DeferredErrorDecoder(Decoder):
 
     @abstractmethod
     def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        """Take the next bytes and append what they give to `chunks`; what is there when it raises is good."""
+        """Decode the next bytes and append to `chunks`, which is returned even if this raises."""
 
     @abstractmethod
     def _end(self) -> list[PcmChunk]:
-        """Do what `flush` does."""
+        """Implement `flush`."""
 
 
 class Encoder(ABC):
-    """Makes one stream, which is valid from its first byte on and at every place where its sender may stop.
+    """Encodes one stream, which is valid after every call. Used by one thread at a time.
 
-    How the PCM is cut makes no difference to the bytes, put together. One thread at a time.
+    The bytes do not depend on how the PCM is cut.
     """
 
     source: AudioFormat
-    """What `encode` is given."""
+    """The format of the input."""
     encoding: Encoding
-    """What comes out: the codec, and the format that it decodes to."""
+    """The codec, and the format that the stream decodes to."""
     content_type: str
     """The media type to announce."""
 
     @abstractmethod
     def encode(self, pcm: bytes) -> bytes:
-        """Take whole frames of the source; give what is certain so far, the stream's head with it. May be empty."""
+        """Encode whole frames of the source and return the bytes that are complete, perhaps none."""
 
     @abstractmethod
     def finish(self) -> bytes:
-        """Give the rest, whatever the format wants at its end; nothing may be encoded after it."""
+        """End the stream and return the rest of its bytes. Called once."""
 
 
 class ConvertingEncoder(Encoder):
-    """Gives the stream's head with the first call, and subclasses PCM of the format that they want.
+    """Converts the source and prepends the stream's head to the first bytes.
 
-    Subclasses set `_head` where they have one, and fill in `_encoded` and `_end`.
+    Subclasses set `_head` if they have one, and implement `_encoded` and `_end`.
     """
 
     def __init__(self, source: AudioFormat, encoding: Encoding, wanted: AudioFormat) -> None:
@@ -133,8 +132,8 @@ class ConvertingEncoder(Encoder):
 
     @abstractmethod
     def _encoded(self, pcm: bytes) -> bytes:
-        """Take whole frames, perhaps none; give what is certain."""
+        """Encode whole frames, perhaps none, and return the bytes that are complete."""
 
     def _end(self) -> bytes:
-        """Give what is left."""
+        """Return what is left in the codec."""
         return b""

@@ -16,32 +16,32 @@ from voice_cli.codecs.trim import Trim
 from voice_cli.errors import DecodeError, TruncatedAudio
 
 _DECODER_DELAY = 528 + 1
-"""Samples by which every MP3 decoder is late: the number that LAME's authors measured, and everybody uses."""
+"""Delay of every MP3 decoder in samples, as measured by LAME's authors."""
 
 _CODECS = {2: "mp2", 3: "mp3float"}
-"""libavcodec's decoder of each layer: the ones that ffmpeg takes, since the others round otherwise."""
+"""libavcodec's decoder of each layer: ffmpeg's defaults. The others round differently."""
 
 _BIT_RATES = (96_000, 160_000)
-"""Bits a second, mono and stereo. At 64,000 the noise of this quick LAME is above a simple masking threshold in 23 % of
-speech's time and bands, at 96,000 in 7 %, for as little work."""
+"""Bits a second, mono and stereo. LAME's noise at this speed is above a simple masking threshold in 7 % of the time and
+bands of speech; at 64,000 in 23 %, for the same work."""
 _NARROW_BIT_RATES = (48_000, 64_000)
-"""Of MPEG-2.5, whose most is 64."""
+"""Of MPEG-2.5, whose maximum is 64."""
 _NARROW_HERTZ = 12_000
 _OPTIONS = {
-    "reservoir": "0",  # a frame may leave at once, and decodes without those before it
+    "reservoir": "0",  # a frame is sent at once, and decodes without the ones before it
     "compression_level": "7",  # LAME's -q: half the work of its default
 }
 
 
 class InfoTag(NamedTuple):
-    """What the Xing, Info or VBRI frame at the head of an MP3 says of it."""
+    """What the Xing, Info or VBRI frame at the head of an MP3 declares."""
 
     frames: int
-    """MP3 frames that follow it; 0: not known."""
+    """MP3 frames after it; 0: unknown."""
     delay: int | None = None
-    """Samples that the encoder put before the sound; None: it does not say."""
+    """Encoder delay in samples; None: not declared."""
     padding: int = 0
-    """Samples that it put behind the sound."""
+    """Samples of silence at the end."""
 
 
 class FrameDecoder(Protocol):
@@ -52,7 +52,7 @@ class FrameDecoder(Protocol):
 
 
 def load() -> None:
-    """Load the library that frames will be decoded with."""
+    """Load the library that decodes frames."""
     if mpg123.library() is None:
         import voice_cli.codecs.av_codec  # noqa: F401
 
@@ -71,16 +71,17 @@ def open_av_decoder(layer: int) -> FrameDecoder:
 
 
 class Mp3Decoder(DeferredErrorDecoder):
-    """Gives what `ffmpeg -f s16le` gives of the whole file, each frame as soon as its last byte is here.
+    """Returns the samples of `ffmpeg -f s16le`, each frame as soon as its last byte has arrived.
 
-    A stream may be several MP3s joined, as of a server that encodes sentence by sentence: a second Info
-    frame is dropped as the first one is, and its delay and padding hold from there on, which leaves no gap
-    at the join. (ffmpeg plays both as silence.) A frame that the codec refuses is left out, and `flush`
-    raises DecodeError for it (see `Faults`).
+    With libmpg123 a sample may differ by 1. It mutes frames after a cut whose bit reservoir is missing.
+
+    A stream may be several MP3s joined, as from a server that encodes sentence by sentence: a second Info frame is
+    dropped too, and its delay and padding are applied from there on, so that there is no gap. (ffmpeg plays silence.)
+    A frame that the codec refuses is skipped, and `flush` raises DecodeError (see `Faults`).
     """
 
     def __init__(self, open_codec: Callable[[int], FrameDecoder] | None = None) -> None:
-        """Take what opens the decoder of a layer's frames; None: the best one here."""
+        """`open_codec` opens the decoder of a layer's frames; None: `open_frame_decoder`."""
         super().__init__()
         self._open_codec = open_codec or open_frame_decoder
         self._faults = Faults("MP3")
@@ -134,23 +135,23 @@ class Mp3Decoder(DeferredErrorDecoder):
             return
         start = tag.delay + _DECODER_DELAY
         total = tag.frames * samples
-        # The sound's last sample leaves the decoder late too: by so much less is there to take away at the
-        # end. What comes after all the frames that the tag speaks of is not its business.
+        # The decoder delay also shifts the end, so there is less padding to remove. Frames after those that the tag
+        # counts are kept.
         self._trim = Trim(start, total - max(tag.padding - _DECODER_DELAY, 0), total) if total else Trim(start)
 
     def _missing(self) -> int:
-        """MP3 frames that the tag promised and that did not come."""
+        """Return how many of the MP3 frames that the tag declares did not arrive."""
         if self._tag is None:
             return 0
-        # Some encoders, LAME and libavformat not among them, count the tag's own frame.
+        # Some encoders (not LAME or libavformat) count the tag's own frame.
         tolerated = 1 if self._tag.delay is None else 0
         return max(0, self._tag.frames - self._frames - tolerated)
 
 
 def info_tag(header: FrameHeader, frame: bytes) -> InfoTag | None:
-    """Read the Xing, Info or VBRI tag of an MP3 frame; None: it has none, or one that says nothing.
+    """Read the Xing, Info or VBRI tag of an MP3 frame; None: it has none, or an empty one.
 
-    Source: Gabriel Bouvigne's "MP3 Info Tag rev 1", and libavformat's mp3dec.c, which is whom to agree with.
+    Source: Gabriel Bouvigne's "MP3 Info Tag rev 1" and libavformat's mp3dec.c, which decides where they differ.
     """
     version, layer, _ = header.key
     if layer != 3:
@@ -187,11 +188,11 @@ def _xing(frame: bytes, at: int) -> InfoTag | None:
 
 
 class Mp3Encoder(ConvertingEncoder):
-    """Constant bit rate, by LAME: who reckons time from bytes, as players do that are given no length, is right.
+    """LAME at a constant bit rate, so that players compute the right time from bytes.
 
-    No Xing frame: it would have to tell a number of frames that is not known, and players show the duration that it
-    makes. No ID3 tag: nothing is to be said. So nothing tells of the encoder's delay either: the speech is preceded by
-    1105 frames of silence (LAME's 576, and 529 of every decoder) and followed by less than two MP3 frames of it.
+    No ID3 tag and no Xing frame, which declares a number of frames that is not known yet. So the delay is not declared
+    either: 1105 frames of silence come before the speech (576 of LAME, 529 of every decoder) and less than two MP3
+    frames after it.
     """
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:

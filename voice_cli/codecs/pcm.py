@@ -6,7 +6,7 @@ from voice_cli.errors import TruncatedAudio
 
 
 class PcmDecoder(Decoder):
-    """Cuts the stream at whole frames: HTTP chunks end where they like."""
+    """Cuts the stream at whole frames: HTTP chunks may end anywhere."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format

@@ -1,9 +1,9 @@
-"""The sample types that WAV may hold, to s16le. To the bit what ffmpeg makes of them."""
+"""The sample types of WAV to s16le, with the same results as ffmpeg."""
 
 from collections.abc import Callable
 
 Converter = Callable[[bytes], bytes]
-"""Whole samples, little-endian, to as many in s16le."""
+"""Converts whole samples, little-endian, to s16le."""
 
 
 def s16(data: bytes) -> bytes:
@@ -17,7 +17,7 @@ def u8(data: bytes) -> bytes:
 
 
 def s24(data: bytes) -> bytes:
-    """Keep the upper 16 bits: cut off, not rounded, as libswresample does."""
+    """Keep the upper 16 bits; truncated, as libswresample does."""
     out = bytearray(len(data) // 3 * 2)
     out[0::2] = data[1::3]
     out[1::2] = data[2::3]
@@ -25,7 +25,7 @@ def s24(data: bytes) -> bytes:
 
 
 def s32(data: bytes) -> bytes:
-    """Keep the upper 16 bits: cut off, not rounded, as libswresample does."""
+    """Keep the upper 16 bits; truncated, as libswresample does."""
     out = bytearray(len(data) // 2)
     out[0::2] = data[2::4]
     out[1::2] = data[3::4]
@@ -33,9 +33,9 @@ def s32(data: bytes) -> bytes:
 
 
 def floats(dtype: str) -> Converter:
-    """Give the converter of IEEE floats (±1 is full scale), rounded half to even and clipped.
+    """Return the converter of IEEE floats (±1 is full scale), rounded half to even and clipped.
 
-    `dtype` is numpy's name of the type. Imports numpy, which nothing else here needs.
+    `dtype` is numpy's name of the type. Imports numpy.
     """
     import numpy as np
 

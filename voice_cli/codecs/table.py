@@ -31,7 +31,7 @@ class Codec(NamedTuple):
     first_bytes: tuple[bytes, ...] = ()
     """Any of which a stream begins with, and no stream of another codec does."""
     muxer: str | None = None
-    """ffmpeg's name of the file format."""
+    """ffmpeg's name of the file format, for files of a codec without an encoder."""
 
     def load_class(self, name: str) -> type:
         """Import the module and return its class `name`."""
@@ -49,7 +49,6 @@ BUILT_IN = {
             encoder="PcmEncoder",
             media_types=("audio/pcm", "audio/x-pcm", "audio/raw", "audio/l16"),
             suffixes=(".pcm", ".raw"),
-            muxer="s16le",
         ),
         Codec(
             "wav",
@@ -59,7 +58,6 @@ BUILT_IN = {
             media_types=("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
             suffixes=(".wav", ".wave"),
             first_bytes=(b"RIFF", b"RF64"),
-            muxer="wav",
         ),
         Codec(
             "opus",
@@ -70,7 +68,6 @@ BUILT_IN = {
             parameters="codecs=opus",
             suffixes=(".opus", ".ogg"),
             first_bytes=(b"OggS",),
-            muxer="opus",
         ),
         Codec(
             "mp3",
@@ -80,7 +77,6 @@ BUILT_IN = {
             media_types=("audio/mpeg", "audio/mp3", "audio/x-mp3"),
             suffixes=(".mp3",),
             first_bytes=(b"ID3",),
-            muxer="mp3",
         ),
         Codec(
             "aac",
@@ -89,7 +85,6 @@ BUILT_IN = {
             encoder="AacEncoder",
             media_types=("audio/aac", "audio/aacp", "audio/x-aac"),
             suffixes=(".aac",),
-            muxer="adts",
         ),
         Codec(
             "flac",
@@ -99,7 +94,6 @@ BUILT_IN = {
             media_types=("audio/flac", "audio/x-flac"),
             suffixes=(".flac",),
             first_bytes=(b"fLaC",),
-            muxer="flac",
         ),
         Codec(
             "mulaw",
