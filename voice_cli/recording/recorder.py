@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import BinaryIO
 
 from voice_cli.audio import AudioFormat, PcmChunk
@@ -42,6 +43,9 @@ class Recorder(ABC):
 
     saved: str | None = None
     """The file's name, after `close`; None: nothing was kept."""
+
+    def preload(self, codec: str) -> None:
+        """Import what saving a stream of `codec` needs, ahead of its first frame. Any thread."""
 
     @abstractmethod
     def begin(self, codec: str) -> None:
@@ -231,6 +235,11 @@ class FileRecorder(Recorder):
             raise FileError(f"there is no folder {folder}", hint="make it first")
         if not os.access(folder, os.W_OK):
             raise FileError(f"the folder {folder} cannot be written to")
+
+    def preload(self, codec: str) -> None:
+        if self._codec is not None and self._muxer is None and not self._is_kept(codec):
+            with suppress(UsageError):  # raised by the stream that needs the encoder
+                open_encoder(self._codec.name, AudioFormat(24_000, 1))
 
     def begin(self, codec: str) -> None:
         if self._file is not None:
