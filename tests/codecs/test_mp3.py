@@ -52,7 +52,7 @@ def frames(data: bytes) -> list[bytes]:
 
 
 def bare(data: bytes) -> bytes:
-    """Take off the ID3 tag that libavformat writes."""
+    """Remove the ID3 tag that libavformat writes."""
     return b"".join(frames(data))
 
 

@@ -25,7 +25,7 @@ ID3 = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
 
 
 def found(data: bytes, announced: Encoding | None = None, expected: Encoding = PCM, step: int = 1):
-    """Give the codec found, and the bytes that it took, feeding `step` more bytes at a time."""
+    """Return the codec found, and the bytes that it took, feeding `step` more bytes at a time."""
     for end in [*range(step, len(data), step), len(data)]:
         opened = open_decoder(announced, expected, data[:end], final=end == len(data))
         if opened is not None:
@@ -62,7 +62,7 @@ def test_bare_aac_frames_under_another_name():
 def test_pcm_is_told_by_two_bytes(announced):
     assert found(SPEECH[SPEECH.index(b"\x01") :], announced)[1] <= 2
     assert found(b"\x05\x00\x07\x00", PCM) == ("pcm", 1)
-    assert found(b"\xff\xff\x00\x00" * 10, PCM) == ("pcm", 4)  # -1: a sync word of a layer that nobody uses
+    assert found(b"\xff\xff\x00\x00" * 10, PCM) == ("pcm", 4)  # -1: a sync word of a layer that is not used
     assert found(b"\xff\x7f\x00\x00" * 10, PCM) == ("pcm", 2)
     assert found(bytes(100), PCM) == ("pcm", 1)
     assert found(bytes(100), None) == ("pcm", 8)

@@ -16,7 +16,7 @@ OPUS = Encoding("opus", material.MONO48)
 
 
 def pages_of(data):
-    """Give each page with its packets."""
+    """Return each page with its packets."""
     demuxer, pages = OggDemuxer(), []
     demuxer.receive(data)
     while (event := demuxer.next_event()) is not None:

@@ -90,7 +90,7 @@ def test_entry_points_are_not_read_for_a_codec_that_is_built_in(plain):
     assert plain == []
 
 
-def test_a_codec_that_nobody_has():
+def test_an_unknown_codec():
     with pytest.raises(DecodeError, match="the server sent speex, which voice does not decode"):
         open_decoder(Encoding("speex"), Encoding(None), bytes([1, 2, 3, 200]), final=True)
     with pytest.raises(UsageError, match="there is no codec 'speex'"):

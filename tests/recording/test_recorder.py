@@ -457,7 +457,7 @@ def test_a_second_stream_goes_on_in_the_same_file(tmp_path):
 
 
 def on(disk, path, monkeypatch):
-    """Give a recorder whose file is on that disk."""
+    """Return a recorder whose file is on that disk."""
     path.with_name("a.partial.wav").touch()
     monkeypatch.setattr(module, "open", lambda *_args, **_options: disk, raising=False)
     return FileRecorder(str(path))
