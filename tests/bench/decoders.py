@@ -1,6 +1,6 @@
 """How fast each codec is decoded, and how little of a stream gives the first sound.
 
-    python tests/bench/decoders.py [--seconds 30] [--rounds 5] [--chunk 4096]
+    python tests/bench/decoders.py [--seconds 30] [--rounds 5] [--chunk 4096] [--pyav]
 
 *× real time* is seconds of audio decoded in a second, the median of the rounds, fed as a network gives it: in pieces of
 4 kB. *To the first PCM* are the bytes of the stream that have to be there, fed one by one, and the time that opening
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import material
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.codecs import mpg123
 from voice_cli.codecs.base import Decoder
 
 STREAMS = {
@@ -62,7 +63,7 @@ def decode(codec: str, data: bytes, chunk: int) -> float:
 
 
 def to_first_pcm(codec: str, data: bytes) -> tuple[int, float]:
-    """Give the bytes before the first PCM, and the seconds that they take to decode when they are there at once."""
+    """Return the bytes before the first PCM, and the seconds that they take to decode when they are there at once."""
     decoder, head = None, b""
     for count in range(1, len(data) + 1):
         if decoder is None:
@@ -88,7 +89,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chunk", type=int, default=4096)
+    parser.add_argument("--pyav", action="store_true", help="decode MP3 with PyAV though there is libmpg123")
     options = parser.parse_args()
+    if options.pyav:
+        mpg123.library = lambda: None
     print(f"{options.seconds:g} s of speech-like sound, in pieces of {options.chunk} bytes\n")
     print("| codec | format | bytes a second | × real time | bytes to the first PCM | ms of stream | ms to decode it |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")

@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import encoding
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.codecs import open_decoder
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_decoder, open_encoder
 
 
 def encode(codec: str, source: AudioFormat, pieces: list[bytes]) -> tuple[float, int]:
@@ -30,7 +29,7 @@ def encode(codec: str, source: AudioFormat, pieces: list[bytes]) -> tuple[float,
 
 
 def decodable(announced: Encoding, sent: bytes) -> int:
-    """Give the frames that a part of a stream decodes to."""
+    """Return the frames that a part of a stream decodes to."""
     if announced.codec == "mulaw":
         return len(sent)
     found = open_decoder(None, announced, sent, final=True)
@@ -40,7 +39,7 @@ def decodable(announced: Encoding, sent: bytes) -> int:
 
 
 def delays(codec: str, source: AudioFormat) -> tuple[int, int, int]:
-    """Give the milliseconds of speech before the first byte, the first frames, and the first of speech."""
+    """Return the milliseconds of speech before the first byte, the first frames, and the first of speech."""
     encoder, sent, found = open_encoder(codec, source), b"", [0, 0, 0]
     step = source.frames(0.001) * source.frame_bytes
     pcm = encoding.voice(source, 1.0)

@@ -15,7 +15,7 @@ from support.ws import WsServer
 from support.ws_chatterbox import DocumentServer, FlushingServer, pcm_of
 from support.ws_omni import OmniServer
 from support.ws_vibevoice import PAGES, DemoServer, query_of
-from voice_cli.codecs.wav_header import HEADER_BYTES
+from voice_cli.codecs.wav import HEADER_BYTES
 
 TEXT = "Well, hello there, my dear Ann. Dr. Smith is in his room! "
 CLAUSE = "Well, hello there,"

@@ -1,22 +1,26 @@
 """What every compressed codec owes: the whole file's samples, however it is cut, and an honest end."""
 
-from functools import cache
+from functools import cache, partial
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support import material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs import opus
-from voice_cli.codecs.adts import AacDecoder
+from voice_cli.codecs import mpg123, opus
+from voice_cli.codecs.aac import AacDecoder
 from voice_cli.codecs.flac import FlacDecoder
-from voice_cli.codecs.mpeg import Mp3Decoder
+from voice_cli.codecs.mp3 import Mp3Decoder, open_av_decoder
 from voice_cli.codecs.opus import OpusDecoder
 from voice_cli.errors import DecodeError, TruncatedAudio
 
-DECODERS = {"mp3": Mp3Decoder, "aac": AacDecoder, "flac": FlacDecoder, "opus": OpusDecoder}
+MPG123 = mpg123.library()
+DECODERS = {"mp3": partial(Mp3Decoder, open_av_decoder), "aac": AacDecoder, "flac": FlacDecoder, "opus": OpusDecoder}
 MUXERS = {"mp3": "mp3", "aac": "aac", "flac": "flac", "opus": "ogg"}
+if MPG123 is not None:
+    DECODERS["mp3 by mpg123"] = partial(Mp3Decoder, lambda _: mpg123.Mpg123Decoder(MPG123))
 STREAMS = [
     (codec, audio_format, seekable)
     for codec in DECODERS
@@ -36,21 +40,34 @@ def _one_libopus(monkeypatch):
     monkeypatch.setattr(opus, "_opuslib", lambda: None)
 
 
+def encoded(codec: str, *args: object, **options: object) -> bytes:
+    return material.encoded(codec.partition(" ")[0], *args, **options)
+
+
 @cache
 def whole(codec: str, audio_format: AudioFormat, seekable: bool) -> tuple[AudioFormat, bytes]:
-    data = material.encoded(codec, audio_format, seekable=seekable)
+    data = encoded(codec, audio_format, seekable=seekable)
+    if codec == "mp3 by mpg123":
+        # Its rounding differs from libavcodec's in the last bit; of one stream it is always the same.
+        wanted_format, wanted = whole("mp3", audio_format, seekable)
+        [(heard_format, heard)] = material.joined(material.run(DECODERS[codec](), [data]))
+        assert heard_format == wanted_format
+        assert len(heard) == len(wanted)
+        difference = np.frombuffer(heard, "<i2").astype(int) - np.frombuffer(wanted, "<i2")
+        assert np.abs(difference).max() <= 1
+        return heard_format, heard
     return material.reference(data, MUXERS[codec], decoder="libopus" if codec == "opus" else None)
 
 
 @streams
 def test_equals_a_whole_file_decode(codec, audio_format, seekable):
-    data = material.encoded(codec, audio_format, seekable=seekable)
+    data = encoded(codec, audio_format, seekable=seekable)
     assert material.joined(material.run(DECODERS[codec](), [data])) == [whole(codec, audio_format, seekable)]
 
 
 @streams
 def test_byte_by_byte(codec, audio_format, seekable):
-    data = material.encoded(codec, audio_format, seekable=seekable)
+    data = encoded(codec, audio_format, seekable=seekable)
     chunks = material.run(DECODERS[codec](), material.every(1, data))
     assert material.joined(chunks) == [whole(codec, audio_format, seekable)]
 
@@ -58,7 +75,7 @@ def test_byte_by_byte(codec, audio_format, seekable):
 @pytest.mark.parametrize("size", [3, 127, 1021, 4096])
 @pytest.mark.parametrize("codec", DECODERS)
 def test_even_cuts(codec, size):
-    data = material.encoded(codec, material.STEREO48)
+    data = encoded(codec, material.STEREO48)
     chunks = material.run(DECODERS[codec](), material.every(size, data))
     assert material.joined(chunks) == [whole(codec, material.STEREO48, True)]
 
@@ -67,12 +84,12 @@ def test_even_cuts(codec, size):
 @few
 @given(sizes=st.lists(st.integers(1, 700), max_size=100))
 def test_any_cut(codec, sizes):
-    data = material.encoded(codec, material.MONO24)
+    data = encoded(codec, material.MONO24)
     chunks = material.run(DECODERS[codec](), material.cut(data, sizes))
     assert material.joined(chunks) == [whole(codec, material.MONO24, True)]
 
 
-@pytest.mark.parametrize("codec", ["mp3", "flac", "opus"])
+@pytest.mark.parametrize("codec", [codec for codec in DECODERS if codec != "aac"])
 def test_nothing_is_missing_at_head_or_tail(codec):
     # AAC in ADTS cannot say how much its encoder put around the sound, and ends in silence.
     _, pcm = whole(codec, material.STEREO48, True)
@@ -83,7 +100,7 @@ def test_nothing_is_missing_at_head_or_tail(codec):
 
 @streams
 def test_every_cut_end_gives_all_whole_frames_and_says_that_it_is_cut(codec, audio_format, seekable):
-    data = material.encoded(codec, audio_format, seekable=seekable)
+    data = encoded(codec, audio_format, seekable=seekable)
     make = DECODERS[codec]
     decoder, total, given_at = make(), 0, [0]
     for byte in material.every(1, data):
@@ -102,14 +119,14 @@ def test_every_cut_end_gives_all_whole_frames_and_says_that_it_is_cut(codec, aud
         except (TruncatedAudio, DecodeError):
             continue
         complete += 1
-    if codec in ("opus", "flac") or (codec == "mp3" and seekable):
+    if codec in ("opus", "flac") or (codec.startswith("mp3") and seekable):
         # A FLAC stream without a total, like one of bare MP3 or AAC frames, may end after any frame.
         assert complete == 0 or (codec == "flac" and not seekable)
 
 
 @pytest.mark.parametrize("codec", DECODERS)
 def test_a_cut_inside_a_frame_is_truncation(codec):
-    data = material.encoded(codec, material.MONO24)
+    data = encoded(codec, material.MONO24)
     decoder = DECODERS[codec]()
     decoder.decode(data[: len(data) * 2 // 3])
     with pytest.raises(TruncatedAudio, match="stopped"):
@@ -119,7 +136,7 @@ def test_a_cut_inside_a_frame_is_truncation(codec):
 @pytest.mark.parametrize("codec", DECODERS)
 def test_sound_comes_all_along_and_not_at_the_end(codec):
     # voice-mode: "the first 32 KB play, then silence until the download ends".
-    data = material.encoded(codec, material.STEREO44 if codec != "opus" else material.STEREO48, 2.0)
+    data = encoded(codec, material.STEREO44 if codec != "opus" else material.STEREO48, 2.0)
     decoder, quiet = DECODERS[codec](), 0
     for piece in material.every(64, data):
         quiet = 0 if decoder.decode(piece) else quiet + len(piece)
@@ -142,7 +159,7 @@ def test_garbage_is_a_decode_error(codec, data):
 @few
 @given(st.data())
 def test_damage_anywhere_is_no_other_exception_and_no_endless_loop(codec, data):
-    stream = bytearray(material.encoded(codec, material.MONO24))
+    stream = bytearray(encoded(codec, material.MONO24))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(stream) - 1))
         stream[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
@@ -161,7 +178,7 @@ def test_damage_anywhere_is_no_other_exception_and_no_endless_loop(codec, data):
     assert [(f, len(pcm)) for f, pcm in outcomes[0]] == [(f, len(pcm)) for f, pcm in outcomes[1]]
 
 
-@pytest.mark.parametrize("codec", ["mp3", "aac", "flac", "opus"])
+@pytest.mark.parametrize("codec", DECODERS)
 def test_nothing_but_noise_is_given_up(codec):
     noise = b"\x55\xaa\xff" * 50_000
     with pytest.raises(DecodeError):
@@ -170,7 +187,7 @@ def test_nothing_but_noise_is_given_up(codec):
 
 @pytest.mark.parametrize("codec", DECODERS)
 def test_what_came_before_the_failure_is_given_in_one_call_too(codec):
-    data = material.encoded(codec, material.MONO24)
+    data = encoded(codec, material.MONO24)
     decoder = DECODERS[codec]()
     chunks = decoder.decode(data + b"\x55\xaa" * 100_000)
     assert material.joined(chunks) == [whole(codec, material.MONO24, True)]

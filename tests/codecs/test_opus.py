@@ -224,7 +224,7 @@ def test_other_codecs_in_ogg_are_named(codec, name):
         OpusDecoder().decode(data)
 
 
-def test_what_nobody_knows_is_named():
+def test_an_unknown_codec_is_named():
     data = ogg_page([8], b"whatever", bos=True) + ogg_page([6], b"theora", serial=8, bos=True) + ogg_page([1], b"x")
     with pytest.raises(DecodeError, match="sent an unknown codec and an unknown codec in Ogg"):
         OpusDecoder().decode(data)

@@ -189,7 +189,7 @@ def test_half_a_frame_behind_unsized_data_is_truncation():
         (wav(PCM, bits=12), "12-bit PCM"),
         (wav(PCM, AudioFormat(0, 1)), "0 Hz"),
         (wav(PCM, AudioFormat(8000, 0)), "0 channels"),
-        (b"RIFF\0\0\0\0WAVE" + chunk(b"data", PCM), "nothing about its format"),
+        (b"RIFF\0\0\0\0WAVE" + chunk(b"data", PCM), "no format"),
         (b"RIFF\0\0\0\0WAVE" + chunk(b"fmt ", b"short"), "5 bytes"),
         (b"RIFF\0\0\0\0WAVEfmt \xff\xff\0\0", "65535 bytes"),
     ],

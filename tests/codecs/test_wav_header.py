@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.wav import WavDecoder
-from voice_cli.codecs.wav_header import HEADER_BYTES, UNKNOWN_SIZE, wav_header
+from voice_cli.codecs.wav import HEADER_BYTES, UNKNOWN_SIZE, WavDecoder, wav_header
 
 
 @given(st.integers(1, 192_000), st.integers(1, 8), st.integers(0, 400))

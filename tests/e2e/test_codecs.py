@@ -7,7 +7,7 @@ from support import material
 from support.server import Answer
 from support.sound import SINKS, holes
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 
 pytestmark = pytest.mark.e2e
 

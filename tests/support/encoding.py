@@ -8,9 +8,8 @@ import numpy as np
 
 from support import material
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.codecs import open_decoder
-from voice_cli.codecs.encoders import Encoder, open_encoder
-from voice_cli.codecs.samples import g711, mu_law_table
+from voice_cli.codecs import Encoder, open_decoder, open_encoder
+from voice_cli.pcm import g711
 
 ALL = ("pcm", "wav", "mp3", "opus", "aac", "flac", "mulaw")
 LOSSY = ("mp3", "opus", "aac", "mulaw")
@@ -57,7 +56,7 @@ def encoded(codec: str, source: AudioFormat, pcm: bytes, *, rate: int | None = N
 def decoded(encoding: Encoding, data: bytes, *, truncated: bool = False) -> bytes:
     """Decode with our own decoders, and see that the format is what the encoder said."""
     if encoding.codec == "mulaw":
-        return g711(mu_law_table())(data)
+        return g711.decode(data)
     found = open_decoder(None, encoding, data, final=True)
     assert found is not None
     codec, decoder = found

@@ -12,7 +12,7 @@ from typing import Any
 
 from support.ws import Client
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 
 RATE = 24_000
 FRAME = 160

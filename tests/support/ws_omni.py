@@ -7,7 +7,7 @@ from typing import Any
 from support.ws import Client
 from support.ws_chatterbox import LETTER_FRAMES, RATE, pcm_of
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 
 
 class OmniServer:

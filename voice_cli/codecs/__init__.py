@@ -1,77 +1,94 @@
-"""From the bytes of one stream, in whatever codec and cut, to s16le PCM.
+"""Between the bytes of one stream, in whatever codec and cut, and s16le PCM, in both directions.
 
-A codec's module is imported when a stream of that codec is met, so that nobody waits for a library that the
-stream does not need.
+A codec's module is imported when a stream of that codec is opened, so that no stream waits for a library that it does
+not need.
 """
 
 from importlib import import_module
 from typing import cast
 
-from voice_cli.audio import Encoding
-from voice_cli.codecs.base import Decoder
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.codecs import table
+from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.codecs.sniff import sniff
+from voice_cli.errors import DecodeError, Hint, UsageError
 
-__all__ = ["Decoder", "open_decoder", "preload"]
+__all__ = ["Decoder", "Encoder", "open_decoder", "open_encoder", "preload"]
 
-_DECODERS = {
-    "pcm": ("pcm", "PcmDecoder"),
-    "wav": ("wav", "WavDecoder"),
-    "opus": ("opus", "OpusDecoder"),
-    "mp3": ("mpeg", "Mp3Decoder"),
-    "aac": ("adts", "AacDecoder"),
-    "flac": ("flac", "FlacDecoder"),
-}
-"""Codec → its module here, and the class in it."""
+_MIN_HERTZ, _MAX_HERTZ = 4_000, 96_000
+"""Rates to encode at: no codec here has higher ones, and a rate costs the server work and memory."""
 
 
 def open_decoder(
     announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool
 ) -> tuple[str, Decoder] | None:
-    """Tell from the announcement and the first bytes what a stream is, and give (codec, decoder).
+    """Return (codec, decoder) for a stream, judged by its announcement and its first bytes.
 
-    None means that `head` is too short to tell: call again with more of the stream, from its start. It
-    never is None once `final`, and for PCM hardly ever is with two bytes. `head` is not consumed: give it
-    to `decode`.
+    None means that `head` is too short to tell: call again with more of the stream, from its start. It is never None
+    if `final`, and with two bytes of PCM hardly ever. `head` is not consumed: pass it to `decode`.
 
     Args:
-        announced: what the backend says that the stream is, or None.
+        announced: what the backend calls the stream, or None.
         expected: what was asked for.
-        head: the stream from its first byte on, as far as it is here.
+        head: the stream from its first byte on, as far as it has arrived.
         final: nothing will follow `head`.
 
     Raises:
-        ServerError: it is a text, such as a page or an error, where sound was due.
-        DecodeError: it is of a kind that is not decoded here, or of none at all.
+        ServerError: it is text, such as a page or an error, instead of audio.
+        DecodeError: it is audio that is not decoded here, or its kind is unknown.
 
     """
-    codec = sniff(announced, expected, head, final=final)
-    if codec is None:
+    name = sniff(announced, expected, head, final=final)
+    if name is None:
         return None
-    if codec != "pcm":
-        return codec, cast("Decoder", _class(codec)())
-    # Only who speaks of PCM knows its format: that of an asked-for MP3 says nothing about this stream.
-    told = [e.format for e in (announced, expected) if e is not None and e.codec in ("pcm", None)]
-    return codec, cast("Decoder", _class(codec)(next(filter(None, told), DEFAULT_PCM)))
+    codec = table.by_name(name)
+    if codec is None or codec.decoder is None:
+        raise DecodeError(f"the server sent {name}, which voice does not decode", hint=Hint("ask for another {format}"))
+    make = codec.load_class(codec.decoder)
+    if name != "pcm":
+        return name, cast("Decoder", make())
+    # Only an encoding that is PCM knows the format: that of an expected MP3 says nothing about this stream.
+    formats = [e.format for e in (announced, expected) if e is not None and e.codec in ("pcm", None)]
+    return name, cast("Decoder", make(next(filter(None, formats), DEFAULT_PCM)))
+
+
+def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) -> Encoder:
+    """Return the encoder of one stream.
+
+    Args:
+        codec: a name in the table, such as mp3, or an entry point's.
+        source: the format of the PCM: mono or stereo. The stream has as many channels, except that mulaw has one.
+        rate: hertz of the stream; None: the source's, or the nearest that the codec has. Opus is always 48000, and
+            mulaw 8000.
+
+    Raises:
+        UsageError: there is no such codec, or it has no such format.
+
+    """
+    found = table.by_name(codec)
+    if found is None or found.encoder is None:
+        known = ", ".join(name for name, one in table.BUILT_IN.items() if one.encoder)
+        raise UsageError(f"there is no codec {codec!r}", hint=f"the codecs: {known}")
+    if source.channels not in (1, 2):
+        raise UsageError(f"cannot encode {source.channels} channels")
+    if rate is not None and not _MIN_HERTZ <= rate <= _MAX_HERTZ:
+        raise UsageError(f"cannot encode at {rate} Hz", hint=f"ask for {_MIN_HERTZ} to {_MAX_HERTZ}")
+    return cast("Encoder", found.load_class(found.encoder)(source, rate))
 
 
 def preload(codec: str) -> None:
-    """Load what `codec` will need, while there is nothing else to do: the libraries, and their own start.
+    """Import what decoding `codec` needs, ahead of time. Any thread.
 
-    Never fails: a library that is missing is reported by the stream that needs it. Any thread.
+    A missing library is not reported here but by the stream that needs it.
 
     Raises:
         ValueError: there is no such codec.
 
     """
-    if codec not in _DECODERS:
+    found = table.by_name(codec)
+    if found is None:
         raise ValueError(f"no such codec: {codec}")
-    module, _ = _DECODERS[codec]
-    load = getattr(import_module(f"{__name__}.{module}"), "load", None)
+    load = getattr(import_module(found.module), "load", None)
     if load is not None:
         load()
-
-
-def _class(codec: str) -> type:
-    module, name = _DECODERS[codec]
-    return cast("type", getattr(import_module(f"{__name__}.{module}"), name))

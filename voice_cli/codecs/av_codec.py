@@ -1,4 +1,8 @@
-"""PyAV's codecs, one whole packet in, s16le PCM out. Framing is ours: see `framer`, `flac` and `ogg`."""
+"""PyAV's codecs, between whole packets and s16le PCM. Framing is ours: see `framer`, `flac`, `aac` and `ogg`.
+
+libavformat would frame too, but its Ogg demuxer and muxer wait for whole pages (the first sound after 200 ms with
+pages of 100), and its muxers need a file-like object.
+"""
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -7,18 +11,19 @@ from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
 from voice_cli.audio import SAMPLE_BYTES, AudioFormat, PcmChunk
-from voice_cli.errors import DecodeError
+from voice_cli.errors import DecodeError, UsageError
+
+_LAYOUTS = {1: "mono", 2: "stereo"}
 
 
-class AvCodec:
-    """One of libavcodec's decoders, and libswresample's conversion of its samples.
+class AvDecoder:
+    """One of libavcodec's decoders, with libswresample's conversion to s16: the same samples as `ffmpeg -f s16le`.
 
-    The conversion is ffmpeg's own with no options, so that what comes out is to the sample what `ffmpeg -f
-    s16le` writes. The format is the frames' own, and follows them when it changes.
+    The format follows that of the frames.
     """
 
     def __init__(self, name: str, extradata: bytes | None = None) -> None:
-        """Make the decoder that libavcodec calls `name`; `extradata` is its codec's header, where it has one.
+        """Open the decoder that libavcodec calls `name`; `extradata` is the codec's header, if it has one.
 
         Raises:
             DecodeError: this build of PyAV has no such decoder.
@@ -29,20 +34,20 @@ class AvCodec:
         except (FFmpegError, ValueError) as exc:
             raise DecodeError(f"PyAV has no decoder called {name}", hint="install av from PyPI") from exc
         if not isinstance(context, AudioCodecContext):
-            raise DecodeError(f"{name} is no audio codec")
+            raise DecodeError(f"{name} is not an audio codec")
         if extradata is not None:
             context.extradata = extradata
         context.thread_count = 1  # frame threads would hold frames back
         self._context = context
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
-        """Sample format, layout and rate of the frames that the resampler was made for."""
+        """Sample format, layout and rate that the resampler was made for."""
 
     def decode(self, packet: bytes) -> list[PcmChunk]:
         """Decode one whole packet.
 
         Raises:
-            DecodeError: the codec refuses it. The next one may be good.
+            DecodeError: the packet is corrupt. The next one may be good.
 
         """
         try:
@@ -63,3 +68,81 @@ class AvCodec:
             if size:
                 chunks.append(PcmChunk(audio_format, bytes(out.planes[0])[:size]))  # planes end in padding
         return chunks
+
+
+class AvEncoder:
+    """One of libavcodec's encoders. Buffers PCM until it has a frame."""
+
+    def __init__(
+        self,
+        name: str,
+        audio_format: AudioFormat,
+        sample_format: str,
+        options: dict[str, str],
+        bit_rate: int | None = None,
+    ) -> None:
+        """Open the encoder that libavcodec calls `name`, which takes samples as `sample_format`.
+
+        Raises:
+            UsageError: PyAV has no such encoder, or it does not have this format.
+
+        """
+        try:
+            context = av.CodecContext.create(name, "w")
+            if not isinstance(context, AudioCodecContext):
+                raise UsageError(f"{name} is not an audio codec")
+            context.sample_rate = audio_format.rate
+            context.layout = _LAYOUTS[audio_format.channels]
+            context.format = av.AudioFormat(sample_format)
+            if bit_rate is not None:
+                context.bit_rate = bit_rate
+            context.options = options
+            context.thread_count = 1
+            context.open()
+        except (FFmpegError, ValueError) as exc:
+            raise UsageError(f"{name} does not encode {audio_format}: {exc}") from exc
+        self.header = context.extradata or b""
+        """The decoder's configuration, in the codec's own form."""
+        self.frame_size = context.frame_size
+        """PCM frames a packet."""
+        self._context = context
+        self._format = audio_format
+        self._empty = True
+
+    def encode(self, pcm: bytes) -> list[bytes]:
+        """Encode whole frames and return the packets that are complete."""
+        if not pcm:
+            return []
+        self._empty = False
+        frame = av.AudioFrame("s16", _LAYOUTS[self._format.channels], len(pcm) // self._format.frame_bytes)
+        frame.sample_rate = self._format.rate
+        frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
+        return [bytes(packet) for packet in self._context.encode(frame)]
+
+    def flush(self) -> list[bytes]:
+        """Return the remaining packets, the last one padded with silence if the codec needs that.
+
+        If nothing was encoded, encode one frame of silence: decoders reject a stream without packets.
+        """
+        packets = self.encode(bytes(self._format.frame_bytes)) if self._empty else []
+        return packets + [bytes(packet) for packet in self._context.encode(None) if packet.size]
+
+
+def rates(name: str) -> list[int]:
+    """Return the rates of an encoder of libavcodec, in hertz; an empty list: any."""
+    return sorted(av.Codec(name, "w").audio_rates or [])
+
+
+def rate_of(name: str, source: AudioFormat, asked: int | None) -> int:
+    """Return the rate to encode at: `asked`, or the nearest to the source's.
+
+    Raises:
+        UsageError: the codec does not have the rate asked for.
+
+    """
+    known = rates(name)
+    if asked is None:
+        return min(known, key=lambda rate: (abs(rate - source.rate), -rate))
+    if asked not in known:
+        raise UsageError(f"{name} has no {asked} Hz", hint=f"it has {', '.join(map(str, known))}")
+    return asked

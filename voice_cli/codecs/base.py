@@ -1,20 +1,22 @@
-"""The decoders' seam: bytes in any cut, PCM out."""
+"""The interfaces of decoders and encoders, and what their implementations share."""
 
 from abc import ABC, abstractmethod
 
-from voice_cli.audio import PcmChunk
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.codecs.media_types import content_type_of
+from voice_cli.errors import DecodeError
 
 
 class Decoder(ABC):
-    """One stream of one codec. Used by one thread; does no I/O.
+    """Decodes one stream of one codec. Used by one thread; does no I/O.
 
-    Fed any cut of a stream, one byte at a time included, it gives the same samples as fed the whole: what is
-    incomplete is carried. A codec library's errors are wrapped here, `from exc`, as `DecodeError`.
+    The samples do not depend on how the stream is cut: incomplete data is buffered. A codec library's errors are raised
+    as `DecodeError`, `from exc`.
     """
 
     @abstractmethod
     def decode(self, data: bytes) -> list[PcmChunk]:
-        """Take the next bytes of the stream and give every frame that is now certain.
+        """Decode the next bytes of the stream and return every frame that is complete.
 
         The format may change from one chunk to the next (chained streams, a second header).
 
@@ -25,12 +27,113 @@ class Decoder(ABC):
 
     @abstractmethod
     def flush(self) -> list[PcmChunk]:
-        """Say that the stream is over, once, and give what is left in the codec.
+        """End the stream and return what is left in the codec. Called once.
 
-        Whatever is whole was given before: a caller that gets the error has all the samples there are.
+        Complete frames were returned before: a caller that gets the error has all the samples.
 
         Raises:
-            TruncatedAudio: the stream stopped inside a frame, page or header that promised more; says what.
+            TruncatedAudio: the stream stopped inside a frame, page or header.
             DecodeError: there was no audio in it.
 
         """
+
+
+class DeferredErrorDecoder(Decoder):
+    """Returns what a call decoded before an error, and raises the error on the next call.
+
+    So the samples before an error do not depend on how the stream is cut. Subclasses implement `_feed` and `_end`.
+    """
+
+    def __init__(self) -> None:
+        self._failure: DecodeError | None = None
+
+    def decode(self, data: bytes) -> list[PcmChunk]:
+        if self._failure is not None:
+            raise self._failure
+        chunks: list[PcmChunk] = []
+        try:
+            self._feed(data, chunks)
+        except DecodeError as exc:
+            self._failure = exc
+            if not chunks:
+                raise
+        return chunks
+
+    def flush(self) -> list[PcmChunk]:
+        if self._failure is not None:
+            raise self._failure
+        return self._end()
+
+    @abstractmethod
+    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
+        """Decode the next bytes and append to `chunks`, which is returned even if this raises."""
+
+    @abstractmethod
+    def _end(self) -> list[PcmChunk]:
+        """Implement `flush`."""
+
+
+class Encoder(ABC):
+    """Encodes one stream, which is valid after every call. Used by one thread at a time.
+
+    The bytes do not depend on how the PCM is cut.
+    """
+
+    source: AudioFormat
+    """The format of the input."""
+    encoding: Encoding
+    """The codec, and the format that the stream decodes to."""
+    content_type: str
+    """The media type to announce."""
+
+    @abstractmethod
+    def encode(self, pcm: bytes) -> bytes:
+        """Encode whole frames of the source and return the bytes that are complete, perhaps none."""
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """End the stream and return the rest of its bytes. Called once."""
+
+
+class ConvertingEncoder(Encoder):
+    """Converts the source and prepends the stream's head to the first bytes.
+
+    Subclasses set `_head` if they have one, and implement `_encoded` and `_end`.
+    """
+
+    def __init__(self, source: AudioFormat, encoding: Encoding, wanted: AudioFormat) -> None:
+        """Set the format of the input, the encoding of the output and the format that `_encoded` wants."""
+        self.source = source
+        self.encoding = encoding
+        self.content_type = content_type_of(encoding)
+        self._wanted = wanted
+        from voice_cli.pcm.convert import Converter  # decoders do not need it
+
+        self._converter = Converter(source, wanted)
+        self._head = b""
+        self._finished = False
+
+    def encode(self, pcm: bytes) -> bytes:
+        if self._finished:
+            raise RuntimeError("this stream is finished")
+        if len(pcm) % self.source.frame_bytes:
+            raise ValueError(f"{len(pcm)} bytes are no whole frames of {self.source}")
+        return self._begun() + self._encoded(self._converter.convert(pcm))
+
+    def finish(self) -> bytes:
+        if self._finished:
+            raise RuntimeError("this stream is finished")
+        self._finished = True
+        return self._begun() + self._encoded(self._converter.flush()) + self._end()
+
+    def _begun(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
+
+    @abstractmethod
+    def _encoded(self, pcm: bytes) -> bytes:
+        """Encode whole frames, perhaps none, and return the bytes that are complete."""
+
+    def _end(self) -> bytes:
+        """Return what is left in the codec."""
+        return b""

@@ -1,20 +1,18 @@
-"""What a decoder does with a frame that its codec refuses."""
+"""Frames that a codec refuses: counted, skipped, and reported at the end."""
 
 from voice_cli.errors import DecodeError
 
 _MOST_IN_A_ROW = 16
-"""Refused frames, with no good one between them, after which the stream is given up: a third of a second of
-MP3."""
+"""Refused frames in a row after which decoding fails: a third of a second of MP3."""
 _MOST_GARBAGE = 1 << 16
-"""Bytes without a frame after which the stream is given up, as libavformat does."""
+"""Bytes without a frame after which decoding fails, as in libavformat."""
 
 
 class Faults:
-    """Counts what had to be left out of one stream.
+    """Counts what was skipped of one stream.
 
-    A bad frame does not end a stream: what follows is decoded and heard. But speech with a hole in it is not
-    complete, so `check`, called by the decoder's `flush`, says so when all the rest has been given. A
-    stream of nothing but bad frames is given up at once.
+    A bad frame does not end a stream: what follows is decoded. But the speech is then not complete, so `check`, called
+    by the decoder's `flush`, raises when everything else has been returned. Many bad frames in a row raise at once.
     """
 
     def __init__(self, codec: str) -> None:
@@ -27,7 +25,7 @@ class Faults:
 
     @property
     def good(self) -> int:
-        """Frames that decoded."""
+        """Frames that were decoded."""
         return self._good
 
     def frame_decoded(self) -> None:
@@ -36,7 +34,7 @@ class Faults:
         self._garbage_row = 0
 
     def frame_refused(self, cause: Exception | None = None) -> None:
-        """Count a frame that is left out.
+        """Count a frame that is skipped.
 
         Raises:
             DecodeError: too many in a row.
@@ -60,15 +58,15 @@ class Faults:
             raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are not {self._codec}")
 
     def check(self, *, empty: bool = False) -> None:
-        """Say what was left out of a stream that is over; `empty`: it may have had no frames.
+        """Check a stream at its end; `empty`: it may have no frames.
 
         Raises:
-            DecodeError: something was, or there was nothing else.
+            DecodeError: something was skipped, or there was no frame.
 
         """
         if not self._good and not empty:
-            raise DecodeError(f"there is no {self._codec} frame in what the server sent")
+            raise DecodeError(f"the server sent no {self._codec} frame")
         if self._frames or self._garbage:
             parts = [f"{self._frames} corrupt frames" if self._frames else ""]
             parts += [f"{self._garbage} bytes that are no frame" if self._garbage else ""]
-            raise DecodeError(f"left out of the {self._codec} stream: {', '.join(filter(None, parts))}")
+            raise DecodeError(f"skipped in the {self._codec} stream: {', '.join(filter(None, parts))}")

@@ -1,16 +1,16 @@
-"""FLAC (RFC 9639): metadata read and frames found by us, decoded by PyAV.
+"""FLAC (RFC 9639): coded by PyAV, framed here.
 
-A frame does not say its length. libavcodec's parser gathers ten headers before it gives the first frame, a
-second of speech; here a frame is over when its checksum comes out and it decodes: at its last byte, and
-neither the next header nor the end is waited for. That costs 2 ms of CPU a second of speech.
+A frame header has no length. libavcodec's parser buffers ten headers before it returns the first frame, a second of
+speech. Here a frame ends where its checksum matches and it decodes, so it is returned at its last byte. That costs 2 ms
+of CPU a second of speech.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voice_cli.audio import PcmChunk
-from voice_cli.codecs.av_codec import AvCodec
-from voice_cli.codecs.failing import DeferredErrorDecoder
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.codecs.av_codec import AvDecoder, AvEncoder
+from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
 from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.headers import id3v2_length
 from voice_cli.errors import DecodeError, TruncatedAudio
@@ -18,25 +18,31 @@ from voice_cli.errors import DecodeError, TruncatedAudio
 _MARKER = b"fLaC"
 _STREAMINFO_BYTES = 34
 _HEADER_BYTES = 16
-"""Of the longest frame header: 4, a number of 7, block size of 2, rate of 2, and a checksum."""
+"""Of the longest frame header: 4, a number of 7, block size of 2, rate of 2, checksum of 1."""
 _LEAST_FRAME_BYTES = 8
 """A header of 5, a subframe of 1 and a checksum of 2."""
 _FRAME_MARGIN_BYTES = 64
 _ID3V1_BYTES = 128
 
+_LAST_BLOCK = 0x80
+_BLOCK_SIZES = (192, 576, 1152, 2304, 4608)
+"""PCM frames a FLAC frame. libavcodec's default is 105 ms, and its parser, which many players use, buffers ten headers
+before it returns the first frame; blocks of 24 ms cost 1 % more bytes."""
+_LEAST_SECONDS = 0.02
+
 _Step = Callable[[list[PcmChunk]], bool]
-"""One step of a state: True says that another may follow, False that more bytes are needed."""
+"""One step of a state; returns False if more bytes are needed."""
 
 
 class StreamInfo(NamedTuple):
-    """The metadata block that every stream begins with (RFC 9639 section 8.2)."""
+    """The first metadata block (RFC 9639 section 8.2)."""
 
     rate: int
     channels: int
     bits: int
-    """A sample."""
+    """Per sample."""
     frames: int
-    """PCM frames in the stream; 0: not known when it was written."""
+    """PCM frames in the stream; 0: unknown."""
     raw: bytes
 
     @classmethod
@@ -52,10 +58,10 @@ class StreamInfo(NamedTuple):
 
 
 class FlacDecoder(DeferredErrorDecoder):
-    """Gives what `ffmpeg -f s16le` gives of the whole file. 24 bits and more are cut to 16, as it does.
+    """Returns the samples of `ffmpeg -f s16le`; more than 16 bits are truncated to 16.
 
-    Several streams may follow each other. A frame that the codec refuses is left out, and `flush` raises
-    DecodeError for it (see `Faults`).
+    Several streams may follow each other. A frame that the codec refuses is skipped, and `flush` raises DecodeError
+    (see `Faults`).
     """
 
     def __init__(self) -> None:
@@ -63,22 +69,22 @@ class FlacDecoder(DeferredErrorDecoder):
         self._buffer = bytearray()
         self._state: _Step = self._marker
         self._skip = 0
-        """Bytes of a block that is passed over, still to come."""
+        """Bytes to skip that have not arrived."""
         self._faults = Faults("FLAC")
         self._info: StreamInfo | None = None
-        self._codec: AvCodec | None = None
+        self._codec: AvDecoder | None = None
         self._last_block = False
         self._position = 0
-        """PCM frames of this stream that have come."""
+        """PCM frames of this stream returned so far."""
         self._block_size = 0
-        """PCM frames of the frame at the buffer's start; 0: its header has not come."""
+        """PCM frames of the frame at the buffer's start; 0: its header is not read."""
         self._lost = False
-        """What came before the buffer's start was no frame."""
+        """The bytes before the buffer's start were no frame."""
         self._longest = 0
-        """Bytes that it can have at most."""
+        """Maximum bytes of that frame."""
         self._crc = 0
         self._crc_bytes = 0
-        """Bytes of the buffer that `_crc` is of."""
+        """Bytes of the buffer that `_crc` covers."""
 
     def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
         self._buffer += data
@@ -90,7 +96,7 @@ class FlacDecoder(DeferredErrorDecoder):
             raise TruncatedAudio("the FLAC stream stopped before its first frame")
         total = self._info.frames
         if not self._buffer:
-            self._faults.check(empty=True)  # what is missing was corrupt, not cut off
+            self._faults.check(empty=True)  # missing samples were then corrupt, not cut off
         if self._position < total:
             raise TruncatedAudio(f"the FLAC stream stopped {total - self._position} of {total} samples before its end")
         if self._buffer:
@@ -109,7 +115,7 @@ class FlacDecoder(DeferredErrorDecoder):
             self._skip = id3v2_length(self._buffer)
             return True
         if not self._buffer.startswith(_MARKER):
-            raise DecodeError("what the server sent is no FLAC stream")
+            raise DecodeError("the server sent no FLAC stream")
         del self._buffer[:4]
         self._info = None
         self._last_block = False
@@ -139,9 +145,9 @@ class FlacDecoder(DeferredErrorDecoder):
 
     def _begin(self, info: StreamInfo) -> None:
         if not info.rate:
-            raise DecodeError("the FLAC stream says that its rate is 0 Hz")
+            raise DecodeError("the FLAC stream declares a rate of 0 Hz")
         self._info = info
-        self._codec = AvCodec("flac", extradata=info.raw)
+        self._codec = AvDecoder("flac", extradata=info.raw)
         self._position = 0
         self._block_size = 0
 
@@ -158,7 +164,7 @@ class FlacDecoder(DeferredErrorDecoder):
         return self._end_at_checksum(chunks) or self._give_up()
 
     def _pass_tag(self) -> bool:
-        """Pass over padding or a tag, or go on to the next stream; False: there is nothing of these."""
+        """Skip padding or a tag, or go to the next stream; return False if there is none of these."""
         buffer = self._buffer
         if buffer.startswith((_MARKER, b"ID3")):
             self._state = self._marker
@@ -171,20 +177,20 @@ class FlacDecoder(DeferredErrorDecoder):
         return True
 
     def _begin_frame(self) -> bool:
-        """Read the header at the buffer's start; False: there is none, or not all of it."""
+        """Read the header at the buffer's start; return False if it is missing or incomplete."""
         info, block_size = self._info, frame_block_size(self._buffer, 0)
         if info is None or block_size is None:
             return False
         self._block_size = block_size
-        # If nothing could be compressed; a side channel has a bit more a sample.
+        # Uncompressed; a side channel has one more bit a sample.
         self._longest = block_size * info.channels * (info.bits + 1) // 8 + _FRAME_MARGIN_BYTES
         self._crc = self._crc_bytes = 0
         return True
 
     def _end_at_checksum(self, chunks: list[PcmChunk]) -> bool:
-        """End the frame where its CRC-16 comes out, if the codec agrees.
+        """End the frame where its CRC-16 matches and it decodes.
 
-        By chance it comes out once in 64 KiB. That does no harm: a frame that is cut does not decode.
+        The CRC matches by chance once in 64 KiB, but a cut frame does not decode.
         """
         buffer, crc, table = self._buffer, self._crc, _CRC16
         at = self._crc_bytes
@@ -205,7 +211,7 @@ class FlacDecoder(DeferredErrorDecoder):
         return False
 
     def _decoded(self, size: int) -> list[PcmChunk] | None:
-        """Decode the first `size` bytes of the buffer; None: they are not one whole frame."""
+        """Decode the first `size` bytes of the buffer; return None if they are not one whole frame."""
         if self._codec is None:
             raise RuntimeError("no STREAMINFO")
         try:
@@ -215,14 +221,14 @@ class FlacDecoder(DeferredErrorDecoder):
         return decoded if sum(chunk.frames for chunk in decoded) == self._block_size else None
 
     def _give_up(self) -> bool:
-        """Leave out a frame that is longer than one can be: its checksum never came out."""
+        """Skip a frame whose checksum did not match within its maximum length."""
         if self._crc_bytes < self._longest:
             return False
         self._faults.frame_refused()
         return self._resync()
 
     def _resync(self) -> bool:
-        """Pass over what is no frame, up to the next header: tags and markers in it are no better."""
+        """Skip to the next frame header, past tags and markers too."""
         self._lost = True
         buffer = self._buffer
         at = buffer.find(0xFF, 1)
@@ -235,7 +241,7 @@ class FlacDecoder(DeferredErrorDecoder):
         return bool(buffer)
 
     def _pass_skipped(self) -> bool:
-        """Pass over the bytes to skip that are here; tell whether it was all of them."""
+        """Skip bytes in the buffer; return whether all of `_skip` are skipped."""
         passed = min(self._skip, len(self._buffer))
         del self._buffer[:passed]
         self._skip -= passed
@@ -243,9 +249,9 @@ class FlacDecoder(DeferredErrorDecoder):
 
 
 def frame_block_size(data: bytes | bytearray, at: int) -> int | None:
-    """Give the PCM frames of the frame whose header is at `at`; None: there is none, or not all of it.
+    """Return the PCM frames of the frame whose header is at `at`; None: it is missing or incomplete.
 
-    Source: RFC 9639 section 9.1. Every header has a CRC-8, so that what looks like one nearly always is.
+    Source: RFC 9639 section 9.1. The header's CRC-8 rejects nearly all false matches.
     """
     head = bytes(data[at : at + _HEADER_BYTES])
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
@@ -253,8 +259,7 @@ def frame_block_size(data: bytes | bytearray, at: int) -> int | None:
     block_code, rate_code = head[2] >> 4, head[2] & 15
     if block_code == 0 or rate_code == 15 or head[3] >> 4 > 10 or head[3] & 1 or head[3] >> 1 & 7 == 3:
         return None
-    # The frame's number is coded as UTF-8 is, in up to 7 bytes: the leading ones of the first are their
-    # count.
+    # The frame's number is coded like UTF-8 in up to 7 bytes, counted by the leading ones of the first.
     ones = 8 - (head[4] ^ 0xFF).bit_length()
     uncommon = 4 + max(1, ones)
     end = uncommon + {6: 1, 7: 2}.get(block_code, 0) + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
@@ -267,7 +272,7 @@ def frame_block_size(data: bytes | bytearray, at: int) -> int | None:
 
 
 def _block_size(code: int, uncommon: bytes) -> int:
-    """PCM frames in a frame (section 9.1.1)."""
+    """Return the PCM frames in a frame (section 9.1.1)."""
     if code == 1:
         return 192
     if code <= 5:
@@ -278,7 +283,7 @@ def _block_size(code: int, uncommon: bytes) -> int:
 
 
 def _may_begin(rest: bytes | bytearray) -> bool:
-    """Tell whether a frame, a tag or another stream may begin with `rest`, which is all there is."""
+    """Return whether a frame, a tag or another stream may begin with `rest`, the whole buffer."""
     if len(rest) >= _HEADER_BYTES:
         return False
     if rest[:1] == b"\xff":
@@ -287,7 +292,7 @@ def _may_begin(rest: bytes | bytearray) -> bool:
 
 
 def _crc_table(polynomial: int, bits: int) -> list[int]:
-    """Give the CRC of each byte, most significant bit first (section 9.1.8 and 9.3)."""
+    """Return the CRC of each byte, most significant bit first (sections 9.1.8 and 9.3)."""
     table = []
     for byte in range(256):
         crc = byte << (bits - 8)
@@ -299,3 +304,21 @@ def _crc_table(polynomial: int, bits: int) -> list[int]:
 
 _CRC8 = _crc_table(0x07, 8)
 _CRC16 = _crc_table(0x8005, 16)
+
+
+class FlacEncoder(ConvertingEncoder):
+    """Only STREAMINFO comes before the frames; its number of samples is 0: unknown. Takes 7 MB a stream."""
+
+    def __init__(self, source: AudioFormat, rate: int | None) -> None:
+        target = AudioFormat(rate or source.rate, source.channels)
+        super().__init__(source, Encoding("flac", target), target)
+        size = next((size for size in _BLOCK_SIZES if size >= target.frames(_LEAST_SECONDS)), _BLOCK_SIZES[-1])
+        self._codec = AvEncoder("flac", target, "s16", {"frame_size": str(size)})
+        info = self._codec.header
+        self._head = _MARKER + bytes([_LAST_BLOCK]) + len(info).to_bytes(3) + info
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return b"".join(self._codec.encode(pcm))
+
+    def _end(self) -> bytes:
+        return b"".join(self._codec.flush())

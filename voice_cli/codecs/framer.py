@@ -1,7 +1,7 @@
-"""Frames out of a stream that is nothing but frames, each with a sync word and its length in its header.
+"""Cuts a stream of bare frames, each with a sync word and its length in its header.
 
-libavcodec's parsers do this too, but say at the end neither that a frame was cut nor by how much. No I/O:
-h11's way, "need more data" is a return value.
+libavcodec's parsers do the same, but do not report a cut frame at the end. No I/O: "need more data" is a return value,
+as in h11.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from voice_cli.codecs.headers import FrameHeader, id3v2_length
 from voice_cli.errors import TruncatedAudio
 
 _TAGS = {b"ID3": 10, b"TAG": 3, b"APETAGEX": 32}
-"""What may stand before, between and behind frames, by its first bytes; the bytes that tell its length."""
+"""Tags before, between and after frames: first bytes, and how many bytes hold the length."""
 _ID3V1_BYTES = 128
 
 
 class Framer:
-    """Cuts MPEG audio or ADTS into frames; tags (ID3v2, ID3v1, APE) and zero padding are passed over.
+    """Cuts MPEG audio or ADTS into frames; tags (ID3v2, ID3v1, APE) and zero padding are skipped.
 
-    A frame that begins where the one before it ended, or where the stream begins, is taken at its word: it
-    is given the moment its last byte is there. After anything else (garbage, or a header of another stream
-    joined to this one) two headers in a row must agree, since by chance a sync word stands in every few KiB.
+    A frame at the start of the stream, or right after another one, is returned when its last byte arrives. After
+    garbage, or at a header that differs from the ones before, two headers in a row must agree: a sync word occurs by
+    chance every few KiB.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Framer:
         self._faults = faults
         self._buffer = bytearray()
         self._skip = 0
-        """Bytes of a tag that are still to come."""
+        """Bytes of a tag that have not arrived."""
         self._key: tuple[int, ...] | None = None
         self._lost = False
 
@@ -42,10 +42,10 @@ class Framer:
         self._buffer += data
 
     def next_frame(self) -> tuple[FrameHeader, bytes] | None:
-        """Give the next whole frame with its header; None: more data is needed.
+        """Return the next whole frame with its header; None: more data is needed.
 
         Raises:
-            DecodeError: too much of this is not frames.
+            DecodeError: too many bytes are not frames.
 
         """
         buffer = self._buffer
@@ -72,7 +72,7 @@ class Framer:
                         return header, frame
                 self._pass_garbage()
             elif self._lost:
-                self._pass_garbage()  # what looks like a tag in garbage is garbage
+                self._pass_garbage()
             elif buffer[0] == 0:
                 padding = 1
                 while padding < len(buffer) and not buffer[padding]:
@@ -87,10 +87,10 @@ class Framer:
                     self._pass_garbage()
 
     def close(self) -> None:
-        """Say that nothing follows.
+        """End the stream.
 
         Raises:
-            TruncatedAudio: it stopped inside a frame, or in a tag before the first one.
+            TruncatedAudio: the stream stopped inside a frame, or in a tag before the first one.
 
         """
         if self._skip and not self._faults.good:
@@ -106,14 +106,14 @@ class Framer:
                 missing = header.length - len(rest)
                 raise TruncatedAudio(f"the stream stopped {missing} bytes before the end of a frame")
         if not self._lost and rest[0] != 0xFF and self._tag_length() is None:
-            # The start of a tag. Behind the last frame nothing is missed with it.
+            # The start of a tag: no audio is lost if it is the one at the end.
             if self._faults.good:
                 return
             raise TruncatedAudio("the stream stopped inside the head of its ID3 tag")
         self._faults.garbage(len(rest))
 
     def _agrees(self, header: FrameHeader) -> bool | None:
-        """Tell whether to believe the header at the buffer's start; None: more data is needed to tell."""
+        """Return whether the header at the buffer's start can be trusted; None: more data is needed."""
         if not self._lost and self._key in (None, header.key):
             return True
         if len(self._buffer) < header.length + self._header_bytes:
@@ -122,7 +122,7 @@ class Framer:
         return second is not None and second.key == header.key
 
     def _pass_garbage(self) -> None:
-        """Drop what is no frame, up to where one might begin."""
+        """Skip to where a frame may begin."""
         self._lost = True
         sync = self._buffer.find(0xFF, 1)
         passed = len(self._buffer) if sync < 0 else sync
@@ -130,7 +130,7 @@ class Framer:
         self._faults.garbage(passed)
 
     def _tag_length(self) -> int | None:
-        """Bytes of the tag at the buffer's start; 0: there is none; None: more data is needed to tell."""
+        """Return the size of the tag at the buffer's start; 0: there is none; None: more data is needed."""
         head = bytes(self._buffer[:32])
         for magic, needed in _TAGS.items():
             if head.startswith(magic[: len(head)]):
@@ -145,8 +145,7 @@ class Framer:
             return id3v2_length(head)
         if magic == b"TAG":
             return _ID3V1_BYTES
-        # APEv2: the size is that of the items and the footer; bit 29 of the flags says that this is the
-        # header.
+        # APEv2: the size covers the items and the footer; bit 29 of the flags marks the header.
         size = int.from_bytes(head[12:16], "little")
         is_header = int.from_bytes(head[20:24], "little") >> 29 & 1
         return 32 + size if is_header else 32

@@ -1,22 +1,22 @@
-"""Frame headers of the two codecs whose frames stand in a row with nothing around them: MPEG audio and ADTS.
+"""Frame headers of MPEG audio and ADTS, whose streams are bare frames.
 
-Apart from their decoders because the sniffer reads them too, long before a codec library is wanted.
+Not in the decoders' modules because the sniffer reads them too, before a codec library is loaded.
 """
 
 from typing import NamedTuple
 
 
 class FrameHeader(NamedTuple):
-    """What a frame says of itself."""
+    """What a frame header declares."""
 
     length: int
-    """Bytes, the header included."""
+    """In bytes, the header included."""
     samples: int
-    """Frames of PCM (samples a channel) that it decodes to, before any spectral band replication."""
+    """PCM frames that it decodes to, before any spectral band replication."""
     rate: int
     """Hertz."""
     key: tuple[int, ...]
-    """What every frame of one stream has in common."""
+    """Equal for all frames of one stream."""
 
 
 MPEG_HEADER_BYTES = 4
@@ -36,11 +36,10 @@ _ADTS_HERTZ = (
 
 
 def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
-    """Read the MPEG audio frame header at `at`, where `MPEG_HEADER_BYTES` must stand. None: there is none.
+    """Read the MPEG audio frame header at `at`, where `MPEG_HEADER_BYTES` must be available. None: there is none.
 
-    Layers II and III of MPEG-1, 2 and 2.5 (ISO 11172-3 section 2.4.1.3, ISO 13818-3). Layer I is left out:
-    nobody speaks in it, and -1 in PCM (FF FF) looks like it. So is the free format, which does not say its
-    length.
+    Layers II and III of MPEG-1, 2 and 2.5 (ISO 11172-3 section 2.4.1.3, ISO 13818-3). Layer I is not read: speech
+    servers do not use it, and -1 in PCM (FF FF) looks like it. Nor is the free format, which has no length.
     """
     if data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return None
@@ -61,7 +60,7 @@ def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
 
 
 def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
-    """Read the ADTS frame header at `at`, where `ADTS_HEADER_BYTES` must stand (ISO 13818-7 section 6.2)."""
+    """Read the ADTS frame header at `at`, where `ADTS_HEADER_BYTES` must be available (ISO 13818-7 section 6.2)."""
     if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     rate_index = data[at + 2] >> 2 & 15
@@ -80,7 +79,7 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
 
 
 def id3v2_length(data: bytes | bytearray) -> int:
-    """Bytes of the ID3v2 tag whose first ten are at the start of `data` (id3.org, ID3v2.4 structure, 3.1)."""
+    """Return the size of the ID3v2 tag whose first ten bytes begin `data` (ID3v2.4 structure, section 3.1)."""
     length = 0
     for byte in data[6:10]:
         length = length << 7 | byte & 0x7F

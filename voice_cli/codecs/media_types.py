@@ -1,44 +1,14 @@
-"""Content types of sound ↔ `Encoding`.
+"""Content-Type headers to and from `Encoding` (RFC 9110 section 8.3, RFC 7845 section 9, RFC 2586).
 
-RFC 9110 section 8.3, RFC 7845 section 9, RFC 2586, and what servers send. Written by hand: `email.message`,
-which parses the same, takes longer to import than a server takes to answer.
+Parsed by hand: `email.message` takes longer to import than a server takes to answer.
 """
 
 from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.codecs import table
 
 DEFAULT_PCM = AudioFormat(rate=24_000, channels=1)
-"""The format of raw PCM about which nothing is said: what OpenAI's `response_format: pcm` gives."""
+"""The format of raw PCM if none is declared: that of OpenAI's `response_format: pcm`."""
 
-_CODECS = {
-    "audio/pcm": "pcm",
-    "audio/x-pcm": "pcm",
-    "audio/raw": "pcm",
-    "audio/l16": "pcm",
-    "audio/wav": "wav",
-    "audio/x-wav": "wav",
-    "audio/wave": "wav",
-    "audio/vnd.wave": "wav",
-    "audio/mpeg": "mp3",
-    "audio/mp3": "mp3",
-    "audio/x-mp3": "mp3",
-    "audio/ogg": "opus",
-    "application/ogg": "opus",
-    "audio/opus": "opus",
-    "audio/aac": "aac",
-    "audio/aacp": "aac",
-    "audio/x-aac": "aac",
-    "audio/flac": "flac",
-    "audio/x-flac": "flac",
-}
-_TYPES = {
-    "pcm": "audio/pcm",
-    "wav": "audio/wav",
-    "opus": "audio/ogg; codecs=opus",
-    "mp3": "audio/mpeg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    None: "application/octet-stream",
-}
 _MOST_HERTZ = 768_000
 _MOST_CHANNELS = 255
 
@@ -46,12 +16,12 @@ _MOST_CHANNELS = 255
 def encoding_of(content_type: str | None) -> Encoding:
     """Read a Content-Type header.
 
-    Raw PCM has a format only where a parameter names its rate or its channels, the other one being that of
-    `DEFAULT_PCM`; where none does, the format is None, and what was asked for holds. audio/L16 is
-    little-endian here: RFC 2586 says big-endian, and the speech servers that send it do not.
+    Raw PCM has a format only if a parameter names its rate or its channels; the other one is that of `DEFAULT_PCM`.
+    audio/L16 is little-endian here: RFC 2586 says big-endian, but speech servers send little-endian.
     """
     essence, parameters = _parse(content_type or "")
-    codec = _CODECS.get(essence)
+    found = table.by_media_type(essence)
+    codec = found.name if found is not None else None
     if codec == "opus" and not _is_opus(parameters.get("codecs", "opus")):
         codec = None
     if codec != "pcm":
@@ -65,10 +35,13 @@ def encoding_of(content_type: str | None) -> Encoding:
 
 def content_type_of(encoding: Encoding) -> str:
     """Write a Content-Type header."""
-    essence = _TYPES[encoding.codec]
+    codec = table.by_name(encoding.codec) if encoding.codec is not None else None
+    if codec is None or not codec.media_types:
+        return "application/octet-stream"
+    parameters = codec.parameters
     if encoding.codec == "pcm" and encoding.format is not None:
-        return f"{essence}; rate={encoding.format.rate}; channels={encoding.format.channels}"
-    return essence
+        parameters = f"rate={encoding.format.rate}; channels={encoding.format.channels}"
+    return "; ".join(filter(None, (codec.media_types[0], parameters)))
 
 
 def _is_opus(codecs: str) -> bool:
@@ -76,7 +49,7 @@ def _is_opus(codecs: str) -> bool:
 
 
 def _number(text: str | None, most: int) -> int | None:
-    """Read a parameter that must be a number from 1 to `most`; what is not is as if it were not there."""
+    """Read a number from 1 to `most`; None: it is not one."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 9:
         return None
     number = int(text)
@@ -84,7 +57,7 @@ def _number(text: str | None, most: int) -> int | None:
 
 
 def _parse(content_type: str) -> tuple[str, dict[str, str]]:
-    """Part a header into its essence and its parameters, names in lower case, values unquoted."""
+    """Split a header into its essence and its parameters, names in lower case, values unquoted."""
     essence, _, rest = content_type.partition(";")
     parameters: dict[str, str] = {}
     while rest:
@@ -100,7 +73,7 @@ def _parse(content_type: str) -> tuple[str, dict[str, str]]:
 
 
 def _until(text: str, stops: str) -> tuple[str, str, str]:
-    """Part `text` at the first of the characters `stops`: before it, it, after it."""
+    """Split `text` at the first of the characters `stops`: before it, it, after it."""
     for index, character in enumerate(text):
         if character in stops:
             return text[:index], character, text[index + 1 :]
@@ -108,7 +81,7 @@ def _until(text: str, stops: str) -> tuple[str, str, str]:
 
 
 def _quoted(text: str) -> tuple[str, str]:
-    """Read the quoted string at the start of `text` (RFC 9110 section 5.6.4): its value, and what follows."""
+    """Read the quoted string at the start of `text` (RFC 9110 section 5.6.4); return its value and the rest."""
     value: list[str] = []
     escaped = False
     for index, character in enumerate(text[1:], start=1):

@@ -1,11 +1,12 @@
-"""Ogg's pages to packets (RFC 3533), at the lacing values: a packet is given when its last segment is here.
+"""Ogg (RFC 3533): pages to packets and packets to pages.
 
-A page is a second of speech or more in many a server's stream; who waits for its end, as libavformat does,
-waits that long. The page's header comes first and names every packet's length, so nothing needs to wait. It
-also means that the page's checksum is not looked at: it could only be known when all of the page has been
-heard. TCP and TLS have their own. No I/O: h11's way, "need more data" is a return value.
+A page may hold a second of speech or more; libavformat waits for its end. Its header lists the length of every packet,
+so the demuxer returns each packet when its last segment has arrived. The page's checksum is therefore not checked: TCP
+and TLS have their own. No I/O: "need more data" is a return value, as in h11.
 """
 
+import struct
+import zlib
 from collections import deque
 from typing import NamedTuple
 
@@ -15,55 +16,60 @@ _CAPTURE = b"OggS"
 _HEADER_BYTES = 27
 _NO_GRANULE = (1 << 64) - 1
 _MOST_GARBAGE = 1 << 17
-"""Bytes without a page after which the stream is given up: two of the longest pages."""
+"""Bytes without a page after which demuxing fails: two of the longest pages."""
 _MOST_PACKET = 1 << 24
-"""Bytes of the longest packet: no audio packet comes near, comments with a picture do."""
+"""Bytes of the longest packet, comments with a picture included."""
+
+_HEADER = struct.Struct("<4sBBqIIIB")
+_CRC_AT = 22
+_FIRST, _LAST = 2, 4
+_MOST_SEGMENTS = 255
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits reversed."""
 
 
 class Page(NamedTuple):
-    """A page's header has been read; its packets follow."""
+    """A page's header; its packets follow as events."""
 
     serial: int
     """Of the logical stream."""
     granule: int | None
-    """The position at the end of the last packet that ends on this page, in the codec's units; None: none
-    ends."""
+    """Position at the end of the last packet that ends on this page, in the codec's units; None: none ends."""
     first: bool
-    """It begins the logical stream (BOS)."""
+    """Beginning of the logical stream (BOS)."""
     last: bool
-    """It ends the logical stream (EOS)."""
+    """End of the logical stream (EOS)."""
     packets: int
-    """Packets that end on it."""
+    """Packets that end on this page."""
 
 
 class Packet(NamedTuple):
     """One whole packet."""
 
     page: Page
-    """The page that it ends on."""
+    """The page on which it ends."""
     data: bytes
     closes: bool
-    """It is the last one that ends on its page."""
+    """Whether it is the last one that ends on its page."""
 
 
 class OggDemuxer:
-    """SinkSource it with `receive`, then call `next_event` until it gives None.
+    """Pass data to `receive`, then call `next_event` until it returns None.
 
-    Any number of logical streams, chained and grouped; which one to follow is the caller's choice.
+    Any number of logical streams, chained and grouped; the caller chooses among them.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._partial: dict[int, bytearray] = {}
-        """By serial, the start of a packet that goes on on that stream's next page."""
+        """By serial: the start of a packet that continues on that stream's next page."""
         self._page: Page | None = None
         self._runs: deque[tuple[int, bool]] = deque()
-        """Of the page that is being read: bytes of the next part of a packet, and whether the packet ends
-        with it."""
+        """Of the current page: size of each part of a packet, and whether the packet ends with it."""
         self._packets = 0
-        """Of the page that is being read: packets that are still to end."""
+        """Packets of the current page that have not ended."""
         self._orphan = False
-        """The page begins with the rest of a packet whose start never came."""
+        """The page begins with the rest of a packet whose start is missing."""
         self._started = False
         self._garbage = 0
 
@@ -71,10 +77,10 @@ class OggDemuxer:
         self._buffer += data
 
     def next_event(self) -> Page | Packet | None:
-        """Give the next page header or packet; None: more data is needed.
+        """Return the next page header or packet; None: more data is needed.
 
         Raises:
-            DecodeError: this is no Ogg stream, or no longer one.
+            DecodeError: the data is not Ogg.
 
         """
         while True:
@@ -90,7 +96,7 @@ class OggDemuxer:
 
     @property
     def missing(self) -> int:
-        """Bytes to the end of the page that has begun, as far as its header tells; 0: between two pages."""
+        """Bytes missing at the end of the current page, as far as its header tells; 0: between two pages."""
         if self._runs:
             return sum(size for size, _ in self._runs) - len(self._buffer)
         if not self._buffer or not _CAPTURE.startswith(bytes(self._buffer[:4])):
@@ -100,7 +106,7 @@ class OggDemuxer:
         return max(1, _HEADER_BYTES + self._buffer[26] - len(self._buffer))
 
     def unfinished(self, serial: int) -> bool:
-        """Tell whether a packet of this stream has begun and not ended."""
+        """Return whether a packet of this stream has begun and not ended."""
         return bool(self._partial.get(serial))
 
     def _read_header(self) -> Page | None:
@@ -111,7 +117,7 @@ class OggDemuxer:
         if len(buffer) < _HEADER_BYTES + segments:
             return None
         if buffer[4]:
-            raise DecodeError(f"Ogg of version {buffer[4]} is not known")
+            raise DecodeError(f"unknown Ogg version {buffer[4]}")
         flags = buffer[5]
         granule = int.from_bytes(buffer[6:14], "little")
         serial = int.from_bytes(buffer[14:18], "little")
@@ -128,8 +134,7 @@ class OggDemuxer:
         self._garbage = 0
         self._page = page
         self._packets = page.packets
-        # RFC 3533 section 6: the continued flag tells whether the first segment belongs to the packet
-        # before it.
+        # RFC 3533 section 6: the first segment continues the packet of the page before.
         continued = bool(flags & 1)
         if not continued or page.first:
             self._partial.pop(serial, None)
@@ -147,9 +152,9 @@ class OggDemuxer:
             self._runs.append((size, False))
 
     def _take(self, size: int, *, ends: bool) -> Packet | None:
-        """Take a packet, or a part of one, off the buffer; give the packet if that was its end."""
+        """Remove a packet, or a part of one, from the buffer; return the packet if it is complete."""
         page = self._page
-        if page is None:  # there are no runs without a page
+        if page is None:
             raise RuntimeError("no page")
         data = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
@@ -168,14 +173,14 @@ class OggDemuxer:
         return Packet(page, data, closes=self._packets == 0)
 
     def _synced(self) -> bool:
-        """Bring a page's capture pattern to the start of the buffer; False: more data is needed."""
+        """Move a page's capture pattern to the start of the buffer; return False if more data is needed."""
         buffer = self._buffer
         if buffer.startswith(_CAPTURE):
             return True
         if _CAPTURE.startswith(bytes(buffer[:4])):
             return False
         if not self._started:
-            raise DecodeError("what the server sent is no Ogg stream")
+            raise DecodeError("the server sent no Ogg stream")
         at = buffer.find(_CAPTURE)
         if at < 0:
             at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(_CAPTURE[:n]))
@@ -184,3 +189,43 @@ class OggDemuxer:
         if self._garbage > _MOST_GARBAGE:
             raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
         return self._synced() if buffer else False
+
+
+class OggWriter:
+    """Writes the pages of one logical stream."""
+
+    def __init__(self, serial: int) -> None:
+        """Set the stream's number, 32 bits, unique in a file."""
+        self._serial = serial
+        self._pages = 0
+
+    def page(self, packets: list[bytes], granule: int, *, last: bool = False) -> bytes:
+        """Return a page of whole packets.
+
+        Args:
+            packets: all of them end on the page.
+            granule: the position at the end of the last one, in the codec's units.
+            last: the stream ends with this page.
+
+        Raises:
+            ValueError: the packets do not fit.
+
+        """
+        lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+        if len(lacing) > _MOST_SEGMENTS:
+            raise ValueError(f"{sum(map(len, packets))} bytes do not fit on a page")
+        flags = (0 if self._pages else _FIRST) | (_LAST if last else 0)
+        head = _HEADER.pack(b"OggS", 0, flags, granule, self._serial, self._pages, 0, len(lacing))
+        self._pages += 1
+        page = bytearray().join((head, lacing, *packets))
+        page[_CRC_AT : _CRC_AT + 4] = _crc(page)
+        return bytes(page)
+
+
+def _crc(page: bytearray) -> bytes:
+    """Return a page's checksum: zlib's polynomial, most significant bit first, not inverted.
+
+    Computed by zlib, in C, with all bits mirrored before and after.
+    """
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_MIRRORED)

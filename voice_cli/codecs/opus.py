@@ -1,27 +1,39 @@
-"""Opus in Ogg (RFC 7845): packets by libopus, through opuslib, or PyAV where the system has no libopus.
+"""Opus in Ogg (RFC 7845): decoded by opuslib, or PyAV if the system has no libopus; encoded by PyAV.
 
-opuslib is lighter by 35 ms and 30 MB; PyAV's wheel brings a libopus of its own. Both give each packet's
-full length.
+opuslib saves 35 ms and 30 MB; PyAV's wheel contains a libopus.
 """
 
 import ctypes
+import struct
 import warnings
 from collections.abc import Callable
 from functools import cache
+from random import getrandbits
 from typing import Any, NamedTuple
 
-from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.codecs.failing import DeferredErrorDecoder
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
 from voice_cli.codecs.faults import Faults
-from voice_cli.codecs.ogg import OggDemuxer, Packet, Page
+from voice_cli.codecs.ogg import OggDemuxer, OggWriter, Packet, Page
 from voice_cli.codecs.trim import Trim
-from voice_cli.errors import DecodeError, TruncatedAudio
+from voice_cli.errors import DecodeError, TruncatedAudio, UsageError
 
 RATE = 48_000
-"""Hertz: granule positions and pre-skip count at this rate, whatever the encoder was given (RFC 7845,
-section 4)."""
+"""Hertz of the decoded stream, of granule positions and of the pre-skip (RFC 7845 section 4)."""
 _MOST_SAMPLES = 5760
 """Samples a channel of the longest packet: 120 ms."""
+
+_MOST_PACKETS = 5
+"""On a page: 100 ms."""
+_BIT_RATES = (48_000, 80_000)
+"""Bits a second, mono and stereo. RFC 7587 section 3.1.1 recommends 28 to 40 kbit/s for fullband speech; with a
+little more, CELT alone is as good, at a third of the work of the speech modes."""
+_OPTIONS = {
+    "application": "lowdelay",  # CELT alone, and 4 ms less delay
+    "vbr": "constrained",  # otherwise speech takes half as much again
+    "compression_level": "5",
+    "frame_duration": "20",
+}
 
 _OTHER_CODECS = {
     b"\x01vorbis": "Vorbis",
@@ -32,7 +44,7 @@ _OTHER_CODECS = {
 }
 
 PacketDecoder = Callable[[bytes, int], list[PcmChunk]]
-"""One packet and its length in samples a channel, to PCM. Raises DecodeError: the codec refuses it."""
+"""Decodes a packet of so many samples a channel. Raises DecodeError if it is corrupt."""
 
 
 class OpusHead(NamedTuple):
@@ -42,7 +54,7 @@ class OpusHead(NamedTuple):
     pre_skip: int
     """Samples a channel, at 48 kHz, to drop at the start."""
     gain: int
-    """To apply to the output, in 1/256 dB."""
+    """Gain of the output in 1/256 dB."""
     family: int
     """Channel mapping: 0 mono and stereo, 1 Vorbis's orders up to 7.1."""
     raw: bytes
@@ -52,13 +64,13 @@ class OpusHead(NamedTuple):
         """Read the header.
 
         Raises:
-            DecodeError: it is broken, or of a version that is not known.
+            DecodeError: it is corrupt, or its version is unknown.
 
         """
         if len(packet) < 19:
             raise DecodeError("the Opus stream's header is cut")
         if packet[8] >> 4:
-            raise DecodeError(f"Opus in Ogg of version {packet[8]} is not known")
+            raise DecodeError(f"unknown version {packet[8]} of Opus in Ogg")
         head = cls(
             channels=packet[9],
             pre_skip=int.from_bytes(packet[10:12], "little"),
@@ -67,18 +79,17 @@ class OpusHead(NamedTuple):
             raw=packet,
         )
         if not head.channels or (head.family == 0 and head.channels > 2):
-            raise DecodeError(f"an Opus stream of {head.channels} channels in family {head.family} is none")
+            raise DecodeError(f"{head.channels} channels are not valid in Opus mapping family {head.family}")
         if head.family and len(packet) < 21 + head.channels:
             raise DecodeError("the Opus stream's header is cut")
         return head
 
 
 class OpusDecoder(DeferredErrorDecoder):
-    """Follows the first Opus stream; gives each packet's PCM as soon as the packet is whole.
+    """Decodes the first Opus stream, each packet as soon as it is complete.
 
-    Pre-skip and end-trim are applied, wherever the granule positions begin. A new chain link (a new head)
-    starts a new decoder. A packet that the codec refuses is left out, and `flush` raises DecodeError for it
-    (see `Faults`).
+    Pre-skip and end trimming are applied; granule positions may begin anywhere. A new chain link (a new head) starts a
+    new decoder. A packet that the codec refuses is skipped, and `flush` raises DecodeError (see `Faults`).
     """
 
     def __init__(self) -> None:
@@ -86,20 +97,19 @@ class OpusDecoder(DeferredErrorDecoder):
         self._demuxer = OggDemuxer()
         self._faults = Faults("Opus")
         self._serial: int | None = None
-        """Of the stream that is followed; None: its head has not come."""
+        """Of the decoded stream; None: its head has not arrived."""
         self._others: list[str] = []
-        """What else the chain link holds."""
+        """Other codecs in the chain link."""
         self._in_data = False
-        """A page has come that is not the first of its stream: heads that follow are another link's."""
+        """A page after the first ones has arrived: later heads belong to another link."""
         self._ended = False
         self._decode_packet: PacketDecoder | None = None
         self._trim = Trim()
         self._headers_left = 0
         self._first_granule: int | None = None
-        """The granule position at which the stream's first sample stands; None: its first page is not
-        over."""
+        """Granule position of the stream's first sample; None: its first page is not complete."""
         self._page_samples = 0
-        """Samples of the packets that ended on this page so far."""
+        """Samples of the packets that ended on the current page."""
 
     def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
         self._demuxer.receive(data)
@@ -116,10 +126,10 @@ class OpusDecoder(DeferredErrorDecoder):
         if missing:
             raise TruncatedAudio(f"the Ogg stream stopped {missing} bytes before the end of a page")
         if self._serial is None:
-            raise DecodeError("there is no Opus stream in what the server sent")
+            raise DecodeError("the server sent no Opus stream")
         if not self._ended or self._demuxer.unfinished(self._serial):
             raise TruncatedAudio("the Opus stream stopped before its last page")
-        self._faults.check(empty=True)  # headers, an end, and nothing to say: complete
+        self._faults.check(empty=True)  # a complete stream may be empty
         return []
 
     def _page(self, page: Page) -> None:
@@ -138,8 +148,7 @@ class OpusDecoder(DeferredErrorDecoder):
         self._trim.end = None
         self._ended = page.last
         if page.last and page.granule is not None:
-            # Only packets of this page may be cut: a muxer that writes any number there must not take them
-            # all.
+            # Trim only this page's packets, whatever position a muxer wrote.
             end = page.granule - (self._first_granule or 0)
             self._trim.end = end if end >= self._trim.position else None
 
@@ -176,8 +185,8 @@ class OpusDecoder(DeferredErrorDecoder):
                 self._faults.frame_decoded()
                 chunks = [kept for chunk in decoded for kept in self._trim.keep(chunk)]
         if packet.closes and self._first_granule is None and packet.page.granule is not None:
-            # RFC 7845 section 4.3: a stream cut out of a longer one does not begin at 0. Less than the page
-            # holds, on the other hand, it can only be where the page is the last, and trimmed.
+            # RFC 7845 section 4.3: a part of a longer stream does not begin at 0. The position is below the page's
+            # samples only if the page is the last one, and trimmed.
             self._first_granule = max(0, packet.page.granule - self._page_samples)
         return chunks
 
@@ -186,7 +195,7 @@ class OpusDecoder(DeferredErrorDecoder):
 
 
 def packet_samples(packet: bytes) -> int | None:
-    """Samples a channel at 48 kHz that an Opus packet holds (RFC 6716 section 3.1); None: it is no packet."""
+    """Return the samples a channel, at 48 kHz, of a packet (RFC 6716 section 3.1); None: it is not valid."""
     if not packet:
         return None
     config, count_code = packet[0] >> 3, packet[0] & 3
@@ -202,29 +211,29 @@ def packet_samples(packet: bytes) -> int | None:
 
 
 def load() -> None:
-    """Load the library that packets will be decoded with."""
+    """Load the library that decodes packets."""
     if _opuslib() is None:
         import voice_cli.codecs.av_codec  # noqa: F401
 
 
 @cache
 def _opuslib() -> Any:
-    """Import opuslib; None: it, or the system's libopus, is not there."""
+    """Import opuslib; return None if it, or the system's libopus, is missing."""
     try:
         with warnings.catch_warnings():
-            # Its code compares with `is not 0`: a SyntaxWarning on stderr, each time that it is compiled.
+            # It compares with `is not 0`: a SyntaxWarning each time that it is compiled.
             warnings.simplefilter("ignore")
             import opuslib
-    except Exception:  # a bare one is what it raises where there is no libopus
+    except Exception:  # it raises a bare one without libopus
         return None
     return opuslib
 
 
 def _packet_decoder(head: OpusHead) -> PacketDecoder:
-    """Give what decodes a stream's packets.
+    """Return the decoder of a stream's packets.
 
-    opuslib knows neither more channels than two nor, on every platform, how to pass libopus the gain (a
-    variadic function, which it calls as if it were not): PyAV does both.
+    PyAV's if there are more than two channels, or a gain: opuslib has only stereo, and calls the variadic function that
+    sets the gain in a way that some platforms do not support.
     """
     opuslib = _opuslib()
     if opuslib is None or head.family or head.gain:
@@ -237,9 +246,8 @@ def _by_opuslib(head: OpusHead, opuslib: Any) -> PacketDecoder:
     try:
         decoder = opuslib.Decoder(RATE, head.channels)
     except opuslib.OpusError as exc:
-        raise DecodeError(f"libopus does not start: {exc}") from exc
-    # opuslib's own `decode` makes a list of every sample on its way to bytes, which doubles what decoding
-    # costs.
+        raise DecodeError(f"cannot open libopus: {exc}") from exc
+    # opuslib's own `decode` makes a list of all samples, which doubles the cost.
     api = opuslib.api.decoder
     pcm = (ctypes.c_int16 * (_MOST_SAMPLES * head.channels))()
     pointer = ctypes.cast(pcm, ctypes.POINTER(ctypes.c_int16))
@@ -254,12 +262,84 @@ def _by_opuslib(head: OpusHead, opuslib: Any) -> PacketDecoder:
 
 
 def _by_av(head: OpusHead) -> PacketDecoder:
-    from voice_cli.codecs.av_codec import AvCodec
+    from voice_cli.codecs.av_codec import AvDecoder
 
-    # libopus by name: libavcodec's own decoder holds samples back. Without pre-skip: that is `Trim`'s.
-    codec = AvCodec("libopus", extradata=head.raw[:10] + b"\0\0" + head.raw[12:])
+    # libopus by name: libavcodec's own decoder delays samples. Without pre-skip: `Trim` applies it.
+    codec = AvDecoder("libopus", extradata=head.raw[:10] + b"\0\0" + head.raw[12:])
 
     def decode(packet: bytes, _: int) -> list[PcmChunk]:
         return codec.decode(packet)
 
     return decode
+
+
+class OpusEncoder(ConvertingEncoder):
+    """Packets of 20 ms. The first page of audio holds one, the next two, then four, then five.
+
+    So the first packet is sent at once, playback does not underrun if speech is generated at twice real time, and page
+    headers take a tenth of the bytes, not a fifth.
+
+    The delay is declared (pre-skip), and the last page's granule position is the end of the speech, so that a stream
+    decodes to as many frames as were encoded.
+    """
+
+    def __init__(self, source: AudioFormat, rate: int | None) -> None:
+        """Open the encoder; the source may have any rate.
+
+        Raises:
+            UsageError: `rate` is another than 48000.
+
+        """
+        if rate not in (None, RATE):
+            raise UsageError(f"Opus is {RATE} Hz, not {rate}")
+        from voice_cli.codecs.av_codec import AvEncoder, rates
+
+        known = rates("libopus")
+        inner = AudioFormat(next((rate for rate in known if rate >= source.rate), known[-1]), source.channels)
+        super().__init__(source, Encoding("opus", AudioFormat(RATE, source.channels)), inner)
+        self._codec = AvEncoder("libopus", inner, "s16", _OPTIONS, _BIT_RATES[inner.channels - 1])
+        self._pre_skip = int.from_bytes(self._codec.header[10:12], "little")
+        self._scale = RATE // inner.rate
+        """Granules per frame."""
+        self._frames = 0
+        """PCM frames encoded so far."""
+        self._packets: list[bytes] = []
+        """Of the current page."""
+        self._page_packets = 1
+        """Packets that the current page will have."""
+        self._granule = 0
+        """Position at the end of the last packet."""
+        self._ogg = OggWriter(getrandbits(32))
+        self._head = self._ogg.page([self._codec.header], 0) + self._ogg.page([_tags()], 0)
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        self._frames += len(pcm) // self._wanted.frame_bytes
+        return self._paged(self._codec.encode(pcm))
+
+    def _end(self) -> bytes:
+        # Silence flushes the encoder. It is never empty, because of the delay, so there is a last packet to trim.
+        end = self._pre_skip + self._frames * self._scale
+        packet = self._codec.frame_size
+        packets = -(-end // (packet * self._scale))
+        padding = packets * packet - self._frames
+        *others, last = self._codec.encode(bytes(padding * self._wanted.frame_bytes))
+        pages = self._paged(others)
+        self._packets.append(last)
+        return pages + self._ogg.page(self._packets, end, last=True)
+
+    def _paged(self, packets: list[bytes]) -> bytes:
+        pages = b""
+        for packet in packets:
+            self._packets.append(packet)
+            self._granule += self._codec.frame_size * self._scale
+            if len(self._packets) == self._page_packets:
+                pages += self._ogg.page(self._packets, self._granule)
+                self._packets = []
+                self._page_packets = min(2 * self._page_packets, _MOST_PACKETS)
+        return pages
+
+
+def _tags() -> bytes:
+    """Return the comment header (RFC 7845 section 5.2), without comments."""
+    vendor = b"voice-cli"
+    return b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)

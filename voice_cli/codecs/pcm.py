@@ -1,12 +1,12 @@
 """Raw PCM: s16le, interleaved, no header."""
 
-from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.codecs.base import Decoder
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.codecs.base import ConvertingEncoder, Decoder
 from voice_cli.errors import TruncatedAudio
 
 
 class PcmDecoder(Decoder):
-    """Cuts the stream at whole frames: HTTP chunks end where they like."""
+    """Cuts the stream at whole frames: HTTP chunks may end anywhere."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
@@ -29,3 +29,14 @@ class PcmDecoder(Decoder):
 
 def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count} bytes"
+
+
+class PcmEncoder(ConvertingEncoder):
+    """s16le, interleaved, no header."""
+
+    def __init__(self, source: AudioFormat, rate: int | None) -> None:
+        target = AudioFormat(rate or source.rate, source.channels)
+        super().__init__(source, Encoding("pcm", target), target)
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return pcm

@@ -1,9 +1,9 @@
-"""The sample types that WAV may hold, to s16le. To the bit what ffmpeg makes of them."""
+"""The sample types of WAV to s16le, with the same results as ffmpeg."""
 
 from collections.abc import Callable
 
 Converter = Callable[[bytes], bytes]
-"""Whole samples, little-endian, to as many in s16le."""
+"""Converts whole samples, little-endian, to s16le."""
 
 
 def s16(data: bytes) -> bytes:
@@ -17,7 +17,7 @@ def u8(data: bytes) -> bytes:
 
 
 def s24(data: bytes) -> bytes:
-    """Keep the upper 16 bits: cut off, not rounded, as libswresample does."""
+    """Keep the upper 16 bits; truncated, as libswresample does."""
     out = bytearray(len(data) // 3 * 2)
     out[0::2] = data[1::3]
     out[1::2] = data[2::3]
@@ -25,7 +25,7 @@ def s24(data: bytes) -> bytes:
 
 
 def s32(data: bytes) -> bytes:
-    """Keep the upper 16 bits: cut off, not rounded, as libswresample does."""
+    """Keep the upper 16 bits; truncated, as libswresample does."""
     out = bytearray(len(data) // 2)
     out[0::2] = data[2::4]
     out[1::2] = data[3::4]
@@ -33,9 +33,9 @@ def s32(data: bytes) -> bytes:
 
 
 def floats(dtype: str) -> Converter:
-    """Give the converter of IEEE floats (±1 is full scale), rounded half to even and clipped.
+    """Return the converter of IEEE floats (±1 is full scale), rounded half to even and clipped.
 
-    `dtype` is numpy's name of the type. Imports numpy, which nothing else here needs.
+    `dtype` is numpy's name of the type. Imports numpy.
     """
     import numpy as np
 
@@ -45,43 +45,6 @@ def floats(dtype: str) -> Converter:
         return whole.clip(-32768, 32767).astype("<i2").tobytes()
 
     return convert
-
-
-def g711(table: list[int]) -> Converter:
-    """Give the converter of G.711, by the samples that the 256 codes stand for."""
-    low = bytes(sample & 0xFF for sample in table)
-    high = bytes(sample >> 8 & 0xFF for sample in table)
-
-    def convert(data: bytes) -> bytes:
-        out = bytearray(2 * len(data))
-        out[0::2] = data.translate(low)
-        out[1::2] = data.translate(high)
-        return bytes(out)
-
-    return convert
-
-
-def mu_law_table() -> list[int]:
-    """Give what each µ-law code stands for (ITU-T G.711, table 2), scaled to 16 bits."""
-    table = []
-    for code in range(256):
-        inverted = ~code & 0xFF
-        magnitude = ((((inverted & 0x0F) << 3) + 0x84) << (inverted >> 4 & 7)) - 0x84
-        table.append(-magnitude if inverted & 0x80 else magnitude)
-    return table
-
-
-def a_law_table() -> list[int]:
-    """Give what each A-law code stands for (ITU-T G.711, table 1), scaled to 16 bits."""
-    table = []
-    for code in range(256):
-        toggled = code ^ 0x55
-        exponent = toggled >> 4 & 7
-        magnitude = ((toggled & 0x0F) << 4) + 8
-        if exponent:
-            magnitude = (magnitude + 0x100) << (exponent - 1)
-        table.append(magnitude if toggled & 0x80 else -magnitude)
-    return table
 
 
 _OFFSET_BINARY = bytes(code ^ 0x80 for code in range(256))

@@ -1,11 +1,11 @@
-"""What a stream is, by what was announced and by its first bytes.
+"""Finds a stream's codec from its announced type and its first bytes.
 
-Servers lie about types: MP3 under audio/pcm plays as noise, an error page as a click. Bytes that can hardly
-be anything else win over the announcement; where bytes prove nothing (raw PCM can begin with anything), it
-counts.
+Servers announce wrong types: MP3 as audio/pcm plays as noise, an error page as a click. Bytes that are unlikely in any
+other codec override the announcement; otherwise (raw PCM may begin with anything) it counts.
 """
 
 from voice_cli.audio import Encoding
+from voice_cli.codecs import table
 from voice_cli.codecs.headers import (
     ADTS_HEADER_BYTES,
     MPEG_HEADER_BYTES,
@@ -13,15 +13,9 @@ from voice_cli.codecs.headers import (
     id3v2_length,
     mpeg_header,
 )
-from voice_cli.errors import DecodeError, ServerError, one_line
+from voice_cli.errors import DecodeError, Hint, ServerError, one_line
 
-_MAGIC = {
-    b"RIFF": "wav",
-    b"RF64": "wav",
-    b"OggS": "opus",
-    b"fLaC": "flac",
-    b"ID3": "mp3",
-}
+_FIRST_BYTES = {first: codec.name for codec in table.BUILT_IN.values() for first in codec.first_bytes}
 _UNDECODED = {
     b"\x1a\x45\xdf\xa3": "WebM",
     b"RIFX": "big-endian WAV",
@@ -31,12 +25,13 @@ _UNDECODED = {
     b"caff": "Core Audio Format",
     b"wvPk": "WavPack",
 }
+_HINT = Hint("ask for another {format}")
 _TEXT_BYTES = 64
-"""So many printable bytes in a row are a text: by chance, of random PCM, one stream in 10²⁷ begins so."""
+"""So many printable bytes in a row are text: of random PCM, one stream in 10²⁷ begins with them."""
 _LINE_BYTES = 240
-"""The longest first line to wait for, and to quote."""
+"""The longest first line to wait for and quote."""
 _TAG_BYTES = 4096
-"""The longest ID3 tag to look behind."""
+"""The longest ID3 tag to wait for."""
 
 
 class _MoreBytes(Exception):  # noqa: N818  not an error: the head is too short to tell
@@ -44,14 +39,14 @@ class _MoreBytes(Exception):  # noqa: N818  not an error: the head is too short 
 
 
 def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool) -> str | None:
-    """Name the codec (one of `CODECS`) of the stream that begins with `head`; None: more bytes are needed.
+    """Return the name of the codec of the stream that begins with `head`; None: more bytes are needed.
 
-    However a stream is cut, the answer is the same; at most some 8 KiB are asked for, and of PCM two bytes
-    unless they look like the start of something else.
+    The result does not depend on how the stream is cut. At most some 8 KiB are needed; two bytes of PCM are enough,
+    unless they look like the start of another format.
 
     Raises:
-        ServerError: `head` is a text. Quotes its first line.
-        DecodeError: it is a kind of sound that is not decoded here, or nothing says what it is.
+        ServerError: `head` is text. The message quotes its first line.
+        DecodeError: it is audio that is not decoded here, or its kind is unknown.
 
     """
     said = announced.codec if announced is not None else None
@@ -62,7 +57,7 @@ def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final:
 
 
 def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> str:
-    for magic, codec in _MAGIC.items():
+    for magic, codec in _FIRST_BYTES.items():
         if _begins(head, magic, final=final):
             return _behind_id3(said, head, final=final) if magic == b"ID3" else codec
     for magic, name in _UNDECODED.items():
@@ -70,7 +65,7 @@ def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> 
             raise _undecoded(name)
     claim = said or asked
     if said is None and head[:2] == b"\0\0"[: len(head)]:
-        # Silence begins so as well: worth a wait only where nobody said that it is PCM.
+        # Silence begins so too: wait only if PCM is not announced.
         if len(head) < 8 and not final:
             raise _MoreBytes
         if head[4:8] == b"ftyp":
@@ -79,10 +74,14 @@ def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> 
     synced = _synced(head, 0, sure=claim not in ("mp3", "aac"), final=final)
     if synced is not None:
         return synced
+    if claim not in table.BUILT_IN:
+        for added in table.added():
+            if any(_begins(head, first, final=final) for first in added.first_bytes):
+                return added.name
     if claim is None:
-        raise DecodeError("the server did not say what it sent, and the bytes do not tell", hint=_hint())
+        raise DecodeError("the server sent no content type and the format is not recognised", hint=_HINT)
     if asked == "pcm":
-        # A server that always writes the same Content-Type: of all codecs, only PCM has no mark of its own.
+        # A server that always sends the same Content-Type: only PCM has no first bytes of its own.
         return "pcm"
     return claim
 
@@ -94,7 +93,7 @@ def _begins(head: bytes, magic: bytes, *, final: bool) -> bool:
 
 
 def _behind_id3(said: str | None, head: bytes, *, final: bool) -> str:
-    """Tell what an ID3 tag is the head of: nearly always MP3, by HTTP live streaming's rules AAC."""
+    """Return the codec after an ID3 tag: nearly always MP3; AAC in HTTP live streaming."""
     if said in ("mp3", "aac", "flac"):
         return said
     if len(head) < 10:
@@ -112,7 +111,7 @@ def _behind_id3(said: str | None, head: bytes, *, final: bool) -> str:
 
 
 def _synced(head: bytes, at: int, *, sure: bool, final: bool) -> str | None:
-    """Tell whether an MPEG audio or ADTS frame begins at `at`; `sure` wants to see a second one follow it."""
+    """Return the codec if an MPEG audio or ADTS frame begins at `at`; `sure`: and another one follows it."""
     start = head[at : at + 2]
     if start[:1] != b"\xff":
         return None
@@ -148,16 +147,16 @@ def _refuse_text(head: bytes, *, final: bool) -> None:
     if len(run) < _TEXT_BYTES and not final:
         raise _MoreBytes
     if len(run) < 4 and not run.isascii():
-        return  # one character, or a part of one, that two samples are as likely to look like
+        return  # may as well be two samples
     line, newline, _ = head.lstrip().partition(b"\n")
     if not newline and len(head) < _LINE_BYTES and not final:
         raise _MoreBytes
     quoted = one_line(line.decode(errors="replace"))
-    raise ServerError(f"the server sent a text where sound was due: {quoted}")
+    raise ServerError(f"the server sent text instead of audio: {quoted}")
 
 
 def _printable(run: bytes) -> bool:
-    """Tell whether `run` is UTF-8 text; it may end in the middle of a character."""
+    """Return whether `run` is UTF-8 text; it may end inside a character."""
     try:
         text = run.decode()
     except UnicodeDecodeError as exc:
@@ -168,8 +167,4 @@ def _printable(run: bytes) -> bool:
 
 
 def _undecoded(name: str) -> DecodeError:
-    return DecodeError(f"the server sent {name}, which voice does not decode", hint=_hint())
-
-
-def _hint() -> str:
-    return "ask for another format with --format"
+    return DecodeError(f"the server sent {name}, which voice does not decode", hint=_HINT)

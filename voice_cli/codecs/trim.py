@@ -1,13 +1,12 @@
-"""What an encoder put before and behind the sound, and says that it did, left out again."""
+"""Trims declared encoder delay and padding."""
 
 from voice_cli.audio import PcmChunk
 
 
 class Trim:
-    """Keeps the frames of one stream, counted from its first decoded one as 0, that are sound.
+    """Keeps frames `start` ≤ n < `end` of one stream, and all from `resume` on, counted from its first decoded one.
 
-    Those are `start` ≤ frame < `end`, and all from `resume` on. None: without end; nothing resumes. `end`
-    may be set later, before the frames that it takes away are given to `keep`.
+    None: no end; no resumption. `end` may be set later, before the frames after it are passed to `keep`.
     """
 
     def __init__(self, start: int = 0, end: int | None = None, resume: int | None = None) -> None:
@@ -15,14 +14,14 @@ class Trim:
         self.end = end
         self.resume = resume
         self.position = 0
-        """The frame that comes next."""
+        """Number of the next frame."""
 
     def skip(self, frames: int) -> None:
-        """Count frames that could not be decoded: those after them keep their places."""
+        """Count frames that could not be decoded, so that later ones keep their numbers."""
         self.position += frames
 
     def keep(self, chunk: PcmChunk) -> list[PcmChunk]:
-        """Give what is sound of the next frames: none, one or two chunks."""
+        """Return the frames to keep of the next ones: none, one or two chunks."""
         first, last = self.position, self.position + chunk.frames
         self.position = last
         if first >= self.start and (self.end is None or last <= self.end):

@@ -1,51 +1,57 @@
-"""WAV as it streams: RIFF chunks (Microsoft, "Multimedia Programming Interface and Data Specifications 1.0").
+"""WAV: RIFF chunks (Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991).
 
-A server that does not know yet how long the speech is cannot write true sizes, and one that encodes piece
-by piece may write a header for each. Neither may be heard.
+A streaming server does not know the size of the data, and may write a header for each piece of it. Headers must not be
+played as audio.
 """
 
+import struct
 from collections.abc import Callable
 
-from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import samples
-from voice_cli.codecs.failing import DeferredErrorDecoder
-from voice_cli.errors import DecodeError, TruncatedAudio
+from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
+from voice_cli.errors import DecodeError, Hint, TruncatedAudio
+from voice_cli.pcm import g711
+
+HEADER_BYTES = 44
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""The size to declare if it is unknown: ffmpeg, mpv, browsers and we read to the end."""
 
 _RIFF_BYTES = 12
 _CHUNK_BYTES = 8
 _UNKNOWN_SIZE = 0x7FFF_0000
-"""Sizes of the data from here on mean "until the end": 0x7FFFFFFF, 0xFFFFFFFF, and what is left of those
-when a writer has taken the headers off. So does 0. (What is really that long is 12 hours of 24 kHz mono.)"""
+"""Data sizes from here on mean "until the end": 0x7FFFFFFF, 0xFFFFFFFF, and those less the headers. So does 0. (True
+sizes this large are 12 hours of 24 kHz mono.)"""
 _FMT_BYTES = 1024
-"""The longest `fmt ` chunk that is one."""
+"""The longest `fmt ` chunk that is read."""
 _EXTENSIBLE = 0xFFFE
 _FORMAT_NAMES = {0x0002: "ADPCM", 0x0011: "IMA ADPCM", 0x0031: "GSM 6.10", 0x0055: "MP3", 0x00FF: "AAC"}
 
 _Step = Callable[[list[PcmChunk]], bool]
-"""One step of a state: True says that another may follow, False that more bytes are needed."""
+"""One step of a state; returns False if more bytes are needed."""
 
 
 class WavDecoder(DeferredErrorDecoder):
-    """Plays what is in `data` chunks, and nothing else.
+    """Decodes the contents of `data` chunks.
 
-    The data may be of known size, after which other chunks are passed over and another header may follow, or
-    "until the end", in which a whole new header is looked for all the same. PCM of 8, 16, 24 and 32 bits,
-    floats of 32 and 64, A-law and µ-law, also by WAVE_FORMAT_EXTENSIBLE.
+    After data of known size, other chunks are skipped and another header may follow. Data "until the end" is searched
+    for a whole new header. PCM of 8, 16, 24 and 32 bits, floats of 32 and 64, A-law and µ-law, also by
+    WAVE_FORMAT_EXTENSIBLE.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._buffer = bytearray()
         self._skip = 0
-        """Bytes of a chunk that is passed over, still to come."""
+        """Bytes to skip that have not arrived."""
         self._left: int | None = None
-        """Bytes of the data chunk still to come; None: it goes on until the end."""
+        """Bytes of the data chunk that have not arrived; None: until the end."""
         self._state: _Step = self._header
         self._odd = False
-        """The data chunk's size is odd: a padding byte should follow."""
+        """The data chunk's size is odd: a padding byte may follow."""
         self._format: AudioFormat | None = None
         self._block_bytes = 0
-        """Bytes of one frame as it is in the file."""
+        """Bytes of one frame in the file."""
         self._convert: samples.Converter = samples.s16
         self._seen_data = False
 
@@ -67,7 +73,7 @@ class WavDecoder(DeferredErrorDecoder):
         return []
 
     def _flush_unsized(self) -> list[PcmChunk]:
-        # What was held back in case a header began there is sound after all.
+        # The buffer holds what may have been the start of a header.
         chunks: list[PcmChunk] = []
         self._play(len(self._buffer), chunks)
         if self._buffer:
@@ -79,7 +85,7 @@ class WavDecoder(DeferredErrorDecoder):
         if len(self._buffer) < _RIFF_BYTES:
             return False
         if not self._buffer.startswith((b"RIFF", b"RF64")) or self._buffer[8:12] != b"WAVE":
-            raise DecodeError("what the server sent is no WAV file")
+            raise DecodeError("the server sent no WAV file")
         del self._buffer[:_RIFF_BYTES]
         self._format = None
         self._seen_data = False
@@ -89,7 +95,7 @@ class WavDecoder(DeferredErrorDecoder):
     def _chunk(self, _: list[PcmChunk]) -> bool:
         buffer = self._buffer
         if self._odd and buffer:
-            # Some writers forget the padding; no chunk's name begins with what it should be.
+            # Some writers omit the padding, a zero; no chunk's name begins with it.
             if not buffer[0]:
                 del buffer[0]
             self._odd = False
@@ -107,14 +113,14 @@ class WavDecoder(DeferredErrorDecoder):
             return self._junk()
         if name == b"data":
             if self._format is None:
-                raise DecodeError("the WAV file says nothing about its format before its data")
+                raise DecodeError("the WAV file has no format before its data")
             self._left = None if size == 0 or size >= _UNKNOWN_SIZE else size
             self._odd = bool(size & 1) and self._left is not None
             self._seen_data = True
             self._state = self._data
         elif name == b"fmt ":
             if size > _FMT_BYTES:
-                raise DecodeError(f"a WAV format of {size} bytes is none")
+                raise DecodeError(f"a WAV format of {size} bytes is not valid")
             if len(buffer) < _CHUNK_BYTES + size:
                 return False
             self._read_format(bytes(buffer[_CHUNK_BYTES : _CHUNK_BYTES + size]))
@@ -127,9 +133,9 @@ class WavDecoder(DeferredErrorDecoder):
         return True
 
     def _junk(self) -> bool:
-        """Pass over zeros where a chunk should begin; anything else may be speech that would be lost."""
+        """Skip zeros between chunks; raise for other bytes, which may be audio."""
         if not self._seen_data or self._buffer.strip(b"\0"):
-            raise DecodeError("the WAV file has bytes in it that belong to no chunk")
+            raise DecodeError("the WAV file has bytes that belong to no chunk")
         self._buffer.clear()
         return False
 
@@ -138,7 +144,7 @@ class WavDecoder(DeferredErrorDecoder):
             return self._unsized(chunks)
         size = min(self._left, len(self._buffer))
         if size == self._left and size < self._block_bytes:
-            del self._buffer[:size]  # a size that is no number of frames: the rest of it is none
+            del self._buffer[:size]  # an incomplete frame
             played = size
         else:
             played = self._play(size, chunks)
@@ -149,7 +155,7 @@ class WavDecoder(DeferredErrorDecoder):
         return True
 
     def _unsized(self, chunks: list[PcmChunk]) -> bool:
-        """Play up to where a header begins, or might begin in the last bytes that are here."""
+        """Decode up to where a header begins, or may begin in the last bytes."""
         buffer = self._buffer
         at = buffer.find(b"RIFF")
         while at >= 0:
@@ -167,7 +173,7 @@ class WavDecoder(DeferredErrorDecoder):
         return False
 
     def _play(self, size: int, chunks: list[PcmChunk]) -> int:
-        """Convert the whole frames in the next `size` bytes; give the number of bytes taken."""
+        """Convert the whole frames in the next `size` bytes; return the number of bytes used."""
         size -= size % self._block_bytes
         if size and self._format is not None:
             raw = bytes(memoryview(self._buffer)[:size])
@@ -178,13 +184,13 @@ class WavDecoder(DeferredErrorDecoder):
     def _read_format(self, fmt: bytes) -> None:
         """Read a `fmt ` chunk: WAVEFORMATEX, or -EXTENSIBLE, whose GUID begins with the plain tag."""
         if len(fmt) < 16:
-            raise DecodeError(f"a WAV format of {len(fmt)} bytes is none")
+            raise DecodeError(f"a WAV format of {len(fmt)} bytes is not valid")
         tag, channels, rate = (int.from_bytes(fmt[a:b], "little") for a, b in ((0, 2), (2, 4), (4, 8)))
         bits = int.from_bytes(fmt[14:16], "little")
         if tag == _EXTENSIBLE and len(fmt) >= 26:
             tag = int.from_bytes(fmt[24:26], "little")
         if not channels or not rate:
-            raise DecodeError(f"a WAV file of {channels} channels at {rate} Hz is none")
+            raise DecodeError(f"{channels} channels at {rate} Hz are not a valid WAV format")
         self._convert = _converter(tag, bits)
         self._format = AudioFormat(rate, channels)
         self._block_bytes = channels * bits // 8
@@ -205,8 +211,47 @@ def _converter(tag: int, bits: int) -> samples.Converter:
         case 3, 64:
             return samples.floats("<f8")
         case 6, 8:
-            return samples.g711(samples.a_law_table())
+            return g711.decode_a_law
         case 7, 8:
-            return samples.g711(samples.mu_law_table())
+            return g711.decode
     name = _FORMAT_NAMES.get(tag, {1: "PCM", 3: "floats"}.get(tag, f"format 0x{tag:04X}"))
-    raise DecodeError(f"a WAV file of {bits}-bit {name} is not decoded here", hint="ask for --format pcm")
+    raise DecodeError(f"a WAV file of {bits}-bit {name} is not supported", hint=Hint("ask for PCM as the {format}"))
+
+
+class WavEncoder(ConvertingEncoder):
+    """A header that declares no length, then s16le."""
+
+    def __init__(self, source: AudioFormat, rate: int | None) -> None:
+        target = AudioFormat(rate or source.rate, source.channels)
+        super().__init__(source, Encoding("wav", target), target)
+        self._head = wav_header(target, None)
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return pcm
+
+
+def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:
+    """Return the 44 bytes of a header; `data_bytes` None: unknown."""
+    if data_bytes is None:
+        riff_size = size = UNKNOWN_SIZE
+    else:
+        size = min(data_bytes, UNKNOWN_SIZE - HEADER_BYTES)
+        riff_size = size + HEADER_BYTES - 8
+    frame = audio_format.frame_bytes
+    pcm, fmt_bytes = 1, 16
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        riff_size,
+        b"WAVE",
+        b"fmt ",
+        fmt_bytes,
+        pcm,
+        audio_format.channels,
+        audio_format.rate,
+        audio_format.rate * frame,
+        frame,
+        8 * SAMPLE_BYTES,
+        b"data",
+        size,
+    )

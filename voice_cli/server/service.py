@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from voice_cli.audio import CODECS, AudioFormat
 from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
 from voice_cli.server.live_text import LiveText

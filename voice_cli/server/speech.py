@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
-from voice_cli.codecs.encoders import open_encoder
-from voice_cli.codecs.encoders.base import Encoder
+from voice_cli.codecs import open_encoder
+from voice_cli.codecs.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line

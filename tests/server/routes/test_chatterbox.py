@@ -12,7 +12,7 @@ from support.sessions import half_close, hear, hear_all, hear_until, leave_rudel
 from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.local.chatterbox_presets import PRESETS
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 from voice_cli.server.settings import Server, ServerSettings
 
 WHOLE, STREAM = "/ws/synthesize", "/ws/synthesize-stream"

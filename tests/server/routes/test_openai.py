@@ -20,7 +20,7 @@ from support.threads import WAIT
 from voice_cli.audio import CODECS, AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest
 from voice_cli.backends.remote.http import HttpBackend
-from voice_cli.codecs.encoders import opus
+from voice_cli.codecs import opus
 from voice_cli.codecs.media_types import encoding_of
 from voice_cli.errors import EngineError, RateLimitError, ServerError, TruncatedAudio, UsageError
 

@@ -14,7 +14,7 @@ from support.browser import contrast, find_browser, rgb
 from support.speech_app import MadeEngine, SpeechApp, sound_of
 from voice_cli.audio import CODECS, AudioFormat
 from voice_cli.backends.base import Voice
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 from voice_cli.errors import EngineError, UsageError
 from voice_cli.server.routes.page import page_content, policy_of
 

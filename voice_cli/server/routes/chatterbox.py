@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
-from voice_cli.codecs.encoders.frames import Frames
+from voice_cli.codecs.frames import Frames
 from voice_cli.protocol import chatterbox as wire
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.live_text import LiveText

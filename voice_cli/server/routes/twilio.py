@@ -27,7 +27,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.websockets import WebSocket
 
-from voice_cli.codecs.encoders.frames import Frames
+from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems

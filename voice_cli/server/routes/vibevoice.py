@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.websockets import WebSocket
 
-from voice_cli.codecs.encoders.frames import Frames
+from voice_cli.codecs.frames import Frames
 from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.server.errors import Problem, problem_of

@@ -7,7 +7,7 @@ import pytest
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import adts
+from voice_cli.codecs import aac
 from voice_cli.codecs.headers import adts_header
 
 RATES = (7350, 8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 96_000)
@@ -36,7 +36,7 @@ def test_to_the_byte_what_libavformat_writes(source):
     with av.open(sink, "w", format="adts") as container:
         stream = container.add_stream("aac", rate=source.rate, options={"aac_coder": "fast"})
         stream.layout = "mono" if source.channels == 1 else "stereo"
-        stream.bit_rate = adts._BIT_RATE * source.channels
+        stream.bit_rate = aac._BIT_RATE * source.channels
         frame = av.AudioFrame("s16", stream.layout, source.frames(0.5))
         frame.sample_rate = source.rate
         frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))

@@ -7,7 +7,7 @@ import pytest
 
 from support import encoding, material
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.errors import UsageError
 
 MONO24 = material.MONO24
@@ -57,7 +57,7 @@ def test_it_says_what_will_come(codec, source, rate, decodes_to, content_type):
         ("flac", MONO24, 96_001, "at 96001 Hz"),
         ("mp3", MONO24, 20_000, "no 20000 Hz"),
         ("aac", MONO24, 10_000, "no 10000 Hz"),
-        ("opus", MONO24, 24_000, "48000 Hz, not to 24000"),
+        ("opus", MONO24, 24_000, "48000 Hz, not 24000"),
         ("mulaw", MONO24, 16_000, "8000 Hz, not 16000"),
     ],
 )
@@ -70,7 +70,7 @@ def test_what_cannot_be_is_told_in_a_line(codec, source, rate, said):
 def test_a_hint_names_what_there_is():
     with pytest.raises(UsageError) as told:
         open_encoder("ogg", MONO24)
-    assert told.value.hint == "the codecs: pcm, wav, mp3, opus, aac, flac, mulaw"
+    assert told.value.hint == "the codecs: pcm, wav, opus, mp3, aac, flac, mulaw"
     with pytest.raises(UsageError) as told:
         open_encoder("mp3", MONO24, rate=20_000)
     assert told.value.hint == "it has 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000"
@@ -80,7 +80,7 @@ def test_pcm_and_wav_as_they_come_wait_for_no_library():
     program = (
         "import sys\n"
         "from voice_cli.audio import AudioFormat\n"
-        "from voice_cli.codecs.encoders import open_encoder\n"
+        "from voice_cli.codecs import open_encoder\n"
         "for codec in ('pcm', 'wav'):\n"
         "    open_encoder(codec, AudioFormat(24000, 1)).encode(b'xx')\n"
         "assert not {'av', 'numpy'} & set(sys.modules)\n"

@@ -2,8 +2,8 @@
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import open_encoder
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs import open_encoder
+from voice_cli.codecs.wav import wav_header
 
 PCM = encoding.voice(material.STEREO48, 0.1)
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import material
-from voice_cli.codecs.encoders.ogg import OggWriter
-from voice_cli.codecs.ogg import OggDemuxer, Packet
+from voice_cli.codecs.ogg import OggDemuxer, OggWriter, Packet
 
 packets = st.lists(st.binary(max_size=800), max_size=12)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.codecs.encoders import open_encoder, opus
+from voice_cli.codecs import open_encoder, opus
 from voice_cli.codecs.ogg import OggDemuxer, Packet, Page
 from voice_cli.codecs.opus import OpusHead, packet_samples
 
@@ -16,7 +16,7 @@ OPUS = Encoding("opus", material.MONO48)
 
 
 def pages_of(data):
-    """Give each page with its packets."""
+    """Return each page with its packets."""
     demuxer, pages = OggDemuxer(), []
     demuxer.receive(data)
     while (event := demuxer.next_event()) is not None:

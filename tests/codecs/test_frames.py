@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_cli.codecs.encoders.frames import Frames
+from voice_cli.codecs.frames import Frames
 
 
 @given(data=st.binary(max_size=1000), cuts=st.lists(st.integers(0, 200), max_size=30), size=st.integers(1, 170))

@@ -3,7 +3,7 @@
 import pytest
 
 from support import material
-from voice_cli.codecs.adts import AacDecoder
+from voice_cli.codecs.aac import AacDecoder
 from voice_cli.codecs.headers import adts_header
 from voice_cli.errors import DecodeError, TruncatedAudio
 

@@ -4,20 +4,20 @@ import pytest
 
 from support import material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders.av_codec import AvCodec, rate_of, rates
+from voice_cli.codecs.av_codec import AvEncoder, rate_of, rates
 from voice_cli.errors import UsageError
 
 
 def test_what_is_not_there_is_told():
     with pytest.raises(UsageError, match="no_such does not encode 24000 Hz mono"):
-        AvCodec("no_such", material.MONO24, "s16", {})
-    with pytest.raises(UsageError, match="mpeg4 is no audio codec"):
-        AvCodec("mpeg4", material.MONO24, "s16", {})
+        AvEncoder("no_such", material.MONO24, "s16", {})
+    with pytest.raises(UsageError, match="mpeg4 is not an audio codec"):
+        AvEncoder("mpeg4", material.MONO24, "s16", {})
 
 
 def test_what_it_does_not_take_is_told():
     with pytest.raises(UsageError, match="libopus does not encode 44100 Hz mono"):
-        AvCodec("libopus", material.MONO44, "s16", {})
+        AvEncoder("libopus", material.MONO44, "s16", {})
 
 
 def test_the_nearest_rate():
@@ -32,7 +32,7 @@ def test_a_codec_that_takes_any_rate_has_no_list():
 
 
 def test_packets_come_when_their_frames_are_there():
-    codec = AvCodec("libopus", material.MONO24, "s16", {})
+    codec = AvEncoder("libopus", material.MONO24, "s16", {})
     assert codec.frame_size == 480
     assert codec.encode(bytes(2 * 479)) == []
     assert len(codec.encode(bytes(2))) == 1

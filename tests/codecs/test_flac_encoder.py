@@ -4,7 +4,7 @@ import pytest
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.codecs.flac import StreamInfo, frame_block_size
 
 HEAD_BYTES = 42

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voice_cli.codecs.encoders import opus
+from voice_cli.codecs import opus
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.pcm.convert import Converter
 
 SOURCES = (encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO44, material.STEREO48)
@@ -23,12 +23,12 @@ FILTER_SECONDS = 0.01
 
 
 def codec_frame(codec: str, rate: int) -> int:
-    """Give the PCM frames of a frame of MP3 or AAC."""
+    """Return the PCM frames of a frame of MP3 or AAC."""
     return 1024 if codec == "aac" else 576 if rate <= 24_000 else 1152
 
 
 def late(codec: str, source: AudioFormat) -> float:
-    """Give the seconds by which what has been given may be behind what has come."""
+    """Return the seconds by which what has been given may be behind what has come."""
     rate = open_encoder(codec, source).encoding.format.rate
     held = {"flac": 0.04, "opus": 0.12}.get(codec, 0.0)
     if codec in encoding.LEAD:
@@ -42,14 +42,14 @@ def whole(codec: str, source: AudioFormat, seconds: float = 0.6):
 
 
 def wanted(codec: str, source: AudioFormat, pcm: bytes) -> bytes:
-    """Give the source in the format that the stream decodes to."""
+    """Return the source in the format that the stream decodes to."""
     target = open_encoder(codec, source).encoding.format
     converter = Converter(source, target)
     return converter.convert(pcm) + converter.flush()
 
 
 def frames_of(codec: str, source: AudioFormat, frames: int) -> range:
-    """Give how many frames a stream may decode to, where that many go in."""
+    """Return how many frames a stream may decode to, where that many go in."""
     rate = open_encoder(codec, source).encoding.format.rate
     due = round(frames * rate / source.rate)
     if codec == "opus":

@@ -7,9 +7,9 @@ import pytest
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat
-from voice_cli.codecs.encoders import open_encoder
+from voice_cli.codecs import open_encoder
 from voice_cli.codecs.headers import mpeg_header
-from voice_cli.codecs.mpeg import info_tag
+from voice_cli.codecs.mp3 import info_tag
 
 RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 

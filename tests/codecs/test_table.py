@@ -1,0 +1,115 @@
+"""The table of codecs: built in, or added by entry points."""
+
+import importlib.metadata
+import subprocess
+import sys
+import types
+
+import pytest
+
+from support import material
+from voice_cli.audio import Encoding, PcmChunk
+from voice_cli.codecs import open_decoder, open_encoder, preload, table
+from voice_cli.codecs.base import ConvertingEncoder, Decoder
+from voice_cli.codecs.media_types import content_type_of, encoding_of
+from voice_cli.errors import DecodeError, UsageError
+from voice_cli.recording.recorder import FileRecorder
+
+
+class PlainDecoder(Decoder):
+    def decode(self, data):
+        return [PcmChunk(material.MONO24, data)]
+
+    def flush(self):
+        return []
+
+
+class PlainEncoder(ConvertingEncoder):
+    def __init__(self, source, rate):
+        super().__init__(source, Encoding("plain", source), source)
+        self._head = b"PLAIN"
+
+    def _encoded(self, pcm):
+        return pcm
+
+
+PLAIN = table.Codec(
+    "plain",
+    "a_package.plain",
+    decoder="PlainDecoder",
+    encoder="PlainEncoder",
+    media_types=("audio/plain",),
+    suffixes=(".pln",),
+    first_bytes=(b"PLAIN",),
+)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Install a package with a codec."""
+    module = types.ModuleType("a_package.plain")
+    module.PlainDecoder, module.PlainEncoder = PlainDecoder, PlainEncoder
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    point = types.SimpleNamespace(name="plain", load=lambda: PLAIN)
+    asked = []
+
+    def entry_points(*, group):
+        asked.append(group)
+        return [point]
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    table.added.cache_clear()
+    yield asked
+    table.added.cache_clear()
+
+
+def test_an_added_codec_is_found_by_all_its_marks(plain, tmp_path):
+    assert encoding_of("audio/plain") == Encoding("plain")
+    assert content_type_of(Encoding("plain")) == "audio/plain"
+    for announced, expected in ((Encoding("plain"), Encoding("pcm")), (None, Encoding(None))):
+        name, decoder = open_decoder(announced, expected, b"PLAIN\x80\x81", final=True)
+        assert name == "plain"
+        assert isinstance(decoder, PlainDecoder)
+    assert open_encoder("plain", material.MONO24).encode(b"\1\2") == b"PLAIN\1\2"
+    preload("plain")
+    recorder = FileRecorder(str(tmp_path / "a.pln"))
+    recorder.check("mp3")
+    recorder.begin("mp3")
+    recorder.write_pcm(PcmChunk(material.MONO24, b"\3\4"))
+    recorder.close(complete=True)
+    assert (tmp_path / "a.pln").read_bytes() == b"PLAIN\3\4"
+    assert plain == ["voice_cli.codecs"]  # looked up once
+
+
+def test_entry_points_are_not_read_for_a_codec_that_is_built_in(plain):
+    for codec in table.BUILT_IN.values():
+        assert encoding_of(codec.media_types[0]).codec == codec.name
+        assert table.by_name(codec.name) is codec
+        assert all(table.by_suffix(suffix) is codec for suffix in codec.suffixes)
+    assert encoding_of("text/html").codec is None
+    assert plain == []
+
+
+def test_an_unknown_codec():
+    with pytest.raises(DecodeError, match="the server sent speex, which voice does not decode"):
+        open_decoder(Encoding("speex"), Encoding(None), bytes([1, 2, 3, 200]), final=True)
+    with pytest.raises(UsageError, match="there is no codec 'speex'"):
+        open_encoder("speex", material.MONO24)
+    with pytest.raises(ValueError, match="no such codec"):
+        preload("speex")
+
+
+def test_raw_mu_law_is_decoded():
+    name, decoder = open_decoder(encoding_of("audio/basic"), Encoding("mulaw"), b"\xff\x80", final=True)
+    assert name == "mulaw"
+    assert decoder.decode(b"\xff\x80") == [PcmChunk(decoder.decode(b"\xff")[0].format, b"\0\0\x7c\x7d")]
+    assert decoder.flush() == []
+
+
+def test_mp3_by_libmpg123_loads_no_pyav():
+    code = (
+        "import sys, voice_cli.codecs as c; from voice_cli.codecs import mpg123; c.preload('mp3')\n"
+        "print('av' in sys.modules, mpg123.library() is None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout in ("False False\n", "True True\n")
