@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from support.threads import WAIT, in_thread
-from voice_cli.cli.incoming import PIECE_BYTES, WAITING_PIECES, Incoming
+from voice_cli.cli.incoming import PIECE_BYTES, WAITING_CHARACTERS, Incoming
 
 NEVER = 3600.0
 
@@ -44,11 +44,11 @@ def text_of(pipe, data):
     return "".join(incoming)
 
 
-def wait_for_pieces(incoming, count):
-    """Wait until so many pieces of text wait in their turn."""
+def wait_for_text(incoming, characters):
+    """Wait until so much text waits in the queue."""
     queue = incoming._pieces
-    with queue.not_empty:
-        assert queue.not_empty.wait_for(lambda: queue._qsize() >= count, WAIT)
+    with queue._changed:
+        assert queue._changed.wait_for(lambda: queue._held >= characters, WAIT)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_fast_writer_has_to_wait(pipe):
         pipe.end()
 
     writing = in_thread(write)
-    wait_for_pieces(incoming, WAITING_PIECES)
+    wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
     assert not ended.wait(0.2), "800 KB are more than pipe and queue hold"  # of what does not happen there is no event
-    assert sent[0] <= (WAITING_PIECES + 2) * PIECE_BYTES + 65536
+    assert sent[0] <= WAITING_CHARACTERS + 2 * PIECE_BYTES + 65536
     assert sum(len(piece) for piece in incoming) == 200 * PIECE_BYTES
     assert writing() is None
 
@@ -142,7 +142,7 @@ def test_stop_gives_what_waits_and_no_more(pipe):
     pipe.write(b"one")
     assert next(pieces) == "one"
     pipe.write(b"two")
-    wait_for_pieces(incoming, 1)
+    wait_for_text(incoming, 1)
     incoming.stop()
     incoming.stop()
     assert list(pieces) == ["two"]
@@ -152,11 +152,11 @@ def test_stop_gives_what_waits_and_no_more(pipe):
 
 def test_stop_while_the_writer_is_held_back(pipe):
     incoming = Incoming(pipe.out, NEVER)
-    writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_PIECES * PIECE_BYTES))
-    wait_for_pieces(incoming, WAITING_PIECES)
+    writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_CHARACTERS))
+    wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
     incoming.stop()
     given = in_thread(lambda: list(incoming))()
-    assert 0 < sum(map(len, given)) <= (WAITING_PIECES + 2) * PIECE_BYTES
+    assert 0 < sum(map(len, given)) <= WAITING_CHARACTERS + 2 * PIECE_BYTES
     os.close(pipe.out)
     assert isinstance(writing(), BrokenPipeError)
 

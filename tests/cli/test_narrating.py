@@ -48,14 +48,22 @@ def told(backend, tmp_path):
         narration.cancel()
 
 
+def progress(narration):
+    """Return the progress at the start and after each utterance."""
+    seen = [0]
+    for utterance in narration:
+        utterance.stream.cancel()
+        utterance.end = 1.0
+        seen.append(narration.progress())
+    return [*seen[:-1], narration.progress()]
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MARKDOWN), max_size=12).map("".join))
 def test_what_is_done_of_a_file_goes_from_nothing_to_all_of_it(told, text):
     text = f"Said. {text}"
     narration = told(text)
-    for stream in narration:
-        stream.cancel()
-    done = [narration.done(count) for count in range(len(narration.lines) + 1)]
+    done = progress(narration)
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, len(text))
 
@@ -64,16 +72,14 @@ def test_what_is_done_grows_as_the_text_does(told):
     """However much of it is passed over: it is the source's characters that count, not the spoken ones."""
     text = "".join(f"Sentence {number}. ![](https://example.org/{'x' * 200})\n\n" for number in range(50))
     narration = told(text)
-    for stream in narration:
-        stream.cancel()
-    lines = len(narration.lines)
-    for count in range(lines + 1):
-        assert narration.done(count) == pytest.approx(len(text) * count / lines, abs=3 * PIECE)
+    done = progress(narration)
+    for count, characters in enumerate(done):
+        assert characters == pytest.approx(len(text) * count / (len(done) - 1), abs=3 * PIECE)
 
 
 def test_the_beginning_of_a_book_is_asked_for_before_its_end_was_read(told):
     narration = told("A sentence of the book, and not its last. " * 5000)
-    assert 0 < narration.done(1) <= 2 * PIECE
+    assert 0 < narration.utterances[0].line.end <= 2 * PIECE
 
 
 @pytest.mark.parametrize("text", [" ", "```\ncode\n```\n"])

@@ -15,6 +15,7 @@ from voice_cli.cli.status import StatusLine
 from voice_cli.errors import ServerError
 from voice_cli.playback.player import Player
 from voice_cli.script.line import Line
+from voice_cli.speech.assembly import Speech
 from voice_cli.speech.narration import Narration
 
 
@@ -73,6 +74,7 @@ class Voice:
     """A backend whose every stream is the test's."""
 
     name = "voice"
+    max_requests = None
 
     def __init__(self, streams):
         self._streams = iter(streams)
@@ -85,13 +87,11 @@ def test_the_bar_is_at_the_end_of_the_text_when_all_was_made(screen):
     streams = [FakeStream(numbered(800)) for _ in range(2)]
     second_is_read = threading.Event()
     streams[1].on_wait = second_is_read.set
-    taken = iter([300, 600])
     narration = Narration(
         Voice(streams),
-        [Line("One. ", "One."), Line("Two.", "Two.")],
+        [Line("One. ", "One.", end=300), Line("Two.", "Two.", end=600)],
         lambda line: SpeechRequest(line.spoken),
         total=1000,
-        taken=lambda: next(taken),
         lookahead=2,
     )
     narration.start(first=True)
@@ -103,7 +103,7 @@ def test_the_bar_is_at_the_end_of_the_text_when_all_was_made(screen):
             return bar._live.tasks[0].completed
 
         assert done() == 0
-        played = in_thread(lambda: player.play(narration))
+        played = in_thread(lambda: player.play(Speech(narration)))
         streams[0].end()
         happened(second_is_read)
         assert done() == 300

@@ -12,10 +12,10 @@ from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins, silence
 from voice_cli.pcm.levels import AUDIBLE
-from voice_cli.playback.course import Between
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
+from voice_cli.playback.state import Between
 
 STEREO = AudioFormat(8000, 2)
 ONSET = MONO.frames(ONSET_SECONDS)

@@ -20,10 +20,11 @@ from voice_cli.errors import (
     ServerError,
     TruncatedAudio,
 )
-from voice_cli.playback.course import State
 from voice_cli.playback.player import DEAD_SECONDS, Outcome, Player
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
+from voice_cli.playback.state import State
 from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.assembly import Speech
 
 SECOND = 16_000
 """Bytes of a second of MONO."""
@@ -721,7 +722,7 @@ def test_a_fault_in_the_callers_own_code_comes_back_to_the_caller_and_leaves_not
     stream = FakeStream()
     sink = SteppedSink()
     player = Player(sink, clock=lambda: sink.now)
-    assert isinstance(in_thread(lambda: player.play([stream], on_tick=on_tick))(), ZeroDivisionError)
+    assert isinstance(in_thread(lambda: player.play(Speech.of([stream]), on_tick=on_tick))(), ZeroDivisionError)
     assert stream.cancelled
     assert sink.closed.is_set()
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from voice_cli.errors import ConfigError
 from voice_cli.script.markdown import SpokenMarkdown
-from voice_cli.script.reading import Flush, Reading, lines_of
+from voice_cli.script.pauses import Flush
+from voice_cli.script.reading import Reading, lines_of
 from voice_cli.script.splitter import Boundary
 
 PIECES = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.loops import run
 from support.threads import in_thread
-from voice_cli.script.reading import Flush
+from voice_cli.script.pauses import Flush
 from voice_cli.server.live_text import LiveText
 
 LONG = 60.0
@@ -39,13 +39,14 @@ def test_a_silence_after_text_is_told_once():
     async def main():
         text = LiveText(100, 0.01)
         waits = []
-        wait_for = text._changed.wait_for
+        changed = text._queue._changed
+        wait_for = changed.wait_for
 
         def noted(is_so, timeout):
             waits.append(timeout)
             return wait_for(is_so, timeout)
 
-        text._changed.wait_for = noted
+        changed.wait_for = noted
         pieces = iter(text)
         text.feed("a")
         text.feed("b")

@@ -16,7 +16,7 @@ from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.backends.local.espeak import EspeakBackend
-from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, ServerError, UsageError
+from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, TruncatedAudio, UsageError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins
 from voice_cli.server.live_text import LiveText
@@ -376,10 +376,10 @@ def test_an_engine_that_fails_at_its_second_utterance_gives_the_first():
     assert report.outcome == "truncated"
 
 
-def test_half_a_frame_is_the_engines_fault():
+def test_half_a_frame_is_truncated_audio():
     _, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [b"\1\2\3"]))
-    assert isinstance(error, ServerError)
-    assert report.outcome in ("failed", "truncated")
+    assert isinstance(error, TruncatedAudio)
+    assert report.outcome == "truncated"
 
 
 class Nameless(Backend):
@@ -482,7 +482,7 @@ def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
             async with service.speak(SpeechOrder("Long.", "test")) as speech:
                 events, _ = await events_of(service, SpeechOrder("Short.", "test"))
                 assert sound_in(events) == sound_of("Short.")
-                waiting = speech._channel._held
+                waiting = speech._queue._held
                 sound = b""
                 while more := await speech.take():
                     sound += sound_in(more)

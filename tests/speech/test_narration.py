@@ -108,9 +108,9 @@ def test_each_line_is_asked_for_once_and_given_in_its_order():
     told = narration(backend, lines("one ", "two ", "three"))
     told.start(first=True)
     given = list(told)
-    assert given == backend.streams
+    assert [one.stream for one in given] == backend.streams
     assert backend.asked == ["one", "two", "three"]
-    assert [line.text for line in told.lines] == ["one ", "two ", "three"]
+    assert [one.line.text for one in told.utterances] == ["one ", "two ", "three"]
     assert told.unspoken() == ""
 
 
@@ -134,7 +134,7 @@ def test_a_text_that_has_yet_to_come_does_not_hold_up_the_caller():
     streams = iter(told)
     following = in_thread(lambda: next(streams))
     source.give(*lines("late"))
-    assert following() is backend.streams[0]
+    assert following().stream is backend.streams[0]
     source.end()
     assert list(streams) == []
     assert not told.waits_for_text
@@ -185,43 +185,66 @@ def test_an_endless_text_costs_no_more_than_what_is_read():
         next(streams)
 
 
-class TestDone:
-    """How much of the text so many lines come from, whatever was passed over between them."""
+class TestProgress:
+    """How much of the text has ended, whatever was passed over between its lines."""
 
-    def told(self, source, *, total=100, **options):
-        taken = iter([30, 30, 80])
-        told = narration(FakeBackend(), source, total=total, taken=lambda: next(taken), lookahead=3, **options)
+    def told(self, source, *, total=100):
+        told = narration(FakeBackend(), source, total=total, lookahead=3)
         told.start(first=True)
         return told
 
-    def test_up_to_the_end_of_each_line_and_with_the_last_all(self):
-        source = Source(*lines("one ", "two ", "three"), end=False)
+    @staticmethod
+    def source(**options):
+        ends = (30, 30, 80)
+        return Source(*(line._replace(end=end) for line, end in zip(lines("one ", "two ", "three"), ends, strict=True)))
+
+    def test_up_to_the_end_of_each_utterance_and_all_with_the_last(self):
+        source = Source(*list(self.source()), end=False)
         told = self.told(source)
         told._backend.wait_for(3)
-        assert [told.done(count) for count in range(4)] == [0, 30, 30, 80], "there may be more lines"
+        seen = [told.progress()]
+        for utterance in told.utterances:
+            utterance.end = 1.0
+            seen.append(told.progress())
+        assert seen == [0, 30, 30, 80], "there may be more lines"
         source.end()
         assert len(list(told)) == 3
-        assert [told.done(count) for count in range(4)] == [0, 30, 30, 100]
+        assert told.progress() == 100
 
-    def test_what_was_given_up_is_not_done(self):
-        source = Source(*lines("one ", "two ", "three"), end=False)
+    def test_what_was_cancelled_is_not_complete(self):
+        source = Source(*list(self.source()), end=False)
         told = self.told(source)
         told._backend.wait_for(3)
         told.cancel()
         source.end()
         told.unspoken()
-        assert told.done(3) == 80
+        for utterance in told.utterances:
+            utterance.end = 1.0
+        assert told.progress() == 80
 
-    def test_nor_what_failed(self):
-        source = Source(*lines("one "), end=False)
+    def test_what_failed_is_not_complete(self):
+        source = Source(lines("one ")[0]._replace(end=30), end=False)
         source.end(UsageError("the text is no text"))
         told = self.told(source)
         with pytest.raises(UsageError):
             list(told)
-        assert told.done(1) == 30
+        told.utterances[0].end = 1.0
+        assert told.progress() == 30
 
-    def test_a_text_whose_length_nobody_knows(self):
-        assert self.told(lines("one"), total=None).done(1) is None
+    def test_a_text_of_unknown_length_has_no_progress(self):
+        assert self.told(lines("one"), total=None).progress() is None
+
+
+def test_a_backend_that_takes_one_request_is_asked_for_the_next_when_the_last_was_read():
+    backend, source = FakeBackend(), Source(*lines("one", "two", "three"), end=True)
+    backend.max_requests = 1
+    told = narration(backend, source, lookahead=4)
+    told.start(first=True)
+    asked = []
+    for utterance in told:
+        asked.append(list(backend.asked))
+        assert utterance.stream is backend.streams[-1]
+    assert asked == [["one"], ["one", "two"], ["one", "two", "three"]]
 
 
 def test_cancel_while_the_text_is_waited_for():
@@ -256,7 +279,7 @@ def test_cancel_while_a_line_is_being_asked_for():
     told.cancel()
     gate.set()
     assert told.unspoken() == "two three", "of the first there is a stream"
-    assert [line.text for line in told.lines] == ["one "]
+    assert [one.line.text for one in told.utterances] == ["one "]
     assert backend.streams[0].cancelled
 
 
@@ -268,7 +291,7 @@ def test_what_came_and_was_not_asked_for_is_told():
     next(streams)
     backend.wait_for(2)
     told.cancel()
-    assert "".join(line.text for line in told.lines) + told.unspoken() == "one two three four "
+    assert "".join(one.line.text for one in told.utterances) + told.unspoken() == "one two three four "
 
 
 def test_a_text_that_fails_while_the_rest_is_told():
@@ -277,7 +300,7 @@ def test_a_text_that_fails_while_the_rest_is_told():
     told = narration(FakeBackend(), source)
     told.start(first=True)
     told.cancel()
-    assert "".join(line.text for line in told.lines) + told.unspoken() == "one two three "
+    assert "".join(one.line.text for one in told.utterances) + told.unspoken() == "one two three "
 
 
 def test_a_source_that_does_not_stop_is_left_behind():
@@ -296,7 +319,7 @@ def test_a_request_that_fails_is_told_after_the_streams_that_did_not(fails_at):
     told = narration(backend, lines("one", "two", "three"), lookahead=3)
     told.start(first=True)
     streams = iter(told)
-    assert [next(streams) for _ in range(fails_at)] == backend.streams
+    assert [next(streams).stream for _ in range(fails_at)] == backend.streams
     with pytest.raises(NetworkError, match="gone"):
         next(streams)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.backends.local.espeak import WordEvent
-from voice_cli.playback.course import Section
 from voice_cli.script.line import Line
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.spoken import CUE_CHARS, Word, begun, cues, said, subtitles, words_of
 
 
@@ -20,7 +20,19 @@ def line(text):
 
 def section(start, end, *words, lead=0.0):
     """Give the section of a stream that tells its words: (place in the spoken text, length, seconds in the stream)."""
-    return Section(start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words]))
+    return start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words])
+
+
+def utterance(line, section):
+    """Put a line and its place together."""
+    start, end, lead, stream = section
+    made = Utterance(line, stream)
+    made.start, made.end, made.lead = start, end, lead
+    return made
+
+
+def utterances(lines, sections):
+    return [utterance(*both) for both in zip(lines, sections, strict=False)]
 
 
 def silent(start, end):
@@ -36,7 +48,7 @@ SECTIONS = [section(0.0, 1.2, (0, 3, 0.0), (4, 3, 0.4), (8, 3, 0.7)), section(1.
 
 
 def test_a_word_has_the_mark_behind_it_and_the_space_before_it():
-    assert words_of(HELLO, HELLO_SECTION) == [
+    assert words_of(utterance(HELLO, HELLO_SECTION)) == [
         Word("Hello", 1.0, 1.4),
         Word(" there,", 1.4, 1.9),
         Word(" you.", 1.9, 2.5),
@@ -44,13 +56,15 @@ def test_a_word_has_the_mark_behind_it_and_the_space_before_it():
 
 
 def test_silence_that_was_left_out_at_the_head_moves_the_words():
-    assert words_of(line("Hi"), section(3.0, 3.5, (0, 2, 0.25), lead=0.2)) == [Word("Hi", pytest.approx(3.05), 3.5)]
-    assert words_of(line("Hi"), section(3.0, 3.5, (0, 2, 0.1), lead=0.2)) == [Word("Hi", 3.0, 3.5)]
+    assert words_of(utterance(line("Hi"), section(3.0, 3.5, (0, 2, 0.25), lead=0.2))) == [
+        Word("Hi", pytest.approx(3.05), 3.5)
+    ]
+    assert words_of(utterance(line("Hi"), section(3.0, 3.5, (0, 2, 0.1), lead=0.2))) == [Word("Hi", 3.0, 3.5)]
 
 
 def test_a_number_is_one_word_that_lasts_as_long_as_all_of_its_own():
     told = section(0.0, 3.0, (0, 2, 0.0), (3, 4, 0.2), (3, 4, 0.8), (3, 4, 1.3), (8, 3, 2.0))
-    assert words_of(line("In 1999 and"), told) == [
+    assert words_of(utterance(line("In 1999 and"), told)) == [
         Word("In", 0.0, 0.2),
         Word(" 1999", 0.2, 2.0),
         Word(" and", 2.0, 3.0),
@@ -58,7 +72,9 @@ def test_a_number_is_one_word_that_lasts_as_long_as_all_of_its_own():
 
 
 def test_white_space_that_is_not_spoken_is_reported():
-    told = words_of(Line("\n  Hello \n there. ", "Hello there."), section(0.0, 1.0, (0, 5, 0.0), (6, 5, 0.4)))
+    told = words_of(
+        utterance(Line("\n  Hello \n there. ", "Hello there."), section(0.0, 1.0, (0, 5, 0.0), (6, 5, 0.4)))
+    )
     assert [word.text for word in told] == ["\n  Hello", " \n there. "]
 
 
@@ -72,7 +88,7 @@ def test_white_space_that_is_not_spoken_is_reported():
     ],
 )
 def test_what_is_not_known_is_not_told(given, told):
-    assert words_of(given, told) is None
+    assert words_of(utterance(given, told)) is None
 
 
 @given(
@@ -82,7 +98,7 @@ def test_what_is_not_known_is_not_told(given, told):
 def test_the_words_are_the_text_wherever_they_are_said_to_be(text, places):
     spoken = " ".join(text.split())
     told = section(0.0, 9.0, *((start, length, at / 10) for at, (start, length) in enumerate(places)))
-    words = words_of(Line(text, spoken), told)
+    words = words_of(utterance(Line(text, spoken), told))
     if words is not None:
         assert "".join(word.text for word in words) == text
         assert all(word.start <= word.end for word in words)
@@ -102,7 +118,7 @@ def test_the_words_are_the_text_wherever_they_are_said_to_be(text, places):
     ],
 )
 def test_said_is_what_was_heard_to_its_end(heard, text):
-    assert said(LINES, SECTIONS, heard) == text
+    assert said(utterances(LINES, SECTIONS), heard) == text
 
 
 @pytest.mark.parametrize(
@@ -110,37 +126,37 @@ def test_said_is_what_was_heard_to_its_end(heard, text):
     [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")],
 )
 def test_begun_is_what_a_listener_follows(heard, text):
-    assert begun(LINES, SECTIONS, heard) == text
+    assert begun(utterances(LINES, SECTIONS), heard) == text
 
 
 def test_an_utterance_without_words_is_said_when_it_is_over_and_shown_when_it_begins():
     sections = [silent(0.0, 1.0), silent(1.3, 2.0)]
-    assert said(LINES, sections, 0.99) == ""
-    assert said(LINES, sections, 1.0) == "One and two. "
-    assert begun(LINES, sections, 0.1) == "One and two. "
-    assert begun(LINES, sections, 1.3) == "One and two. Three."
+    assert said(utterances(LINES, sections), 0.99) == ""
+    assert said(utterances(LINES, sections), 1.0) == "One and two. "
+    assert begun(utterances(LINES, sections), 0.1) == "One and two. "
+    assert begun(utterances(LINES, sections), 1.3) == "One and two. Three."
 
 
 def test_an_utterance_that_broke_off_was_not_said():
-    assert said(LINES, [silent(0.0, 1.0), silent(1.3, None)], 9.0) == "One and two. "
-    assert said(LINES, [silent(0.0, None)], 9.0) == ""
-    assert said([line("a"), *LINES], [silent(0.0, 1.0)], 9.0) == "a"
+    assert said(utterances(LINES, [silent(0.0, 1.0), silent(1.3, None)]), 9.0) == "One and two. "
+    assert said(utterances(LINES, [silent(0.0, None)]), 9.0) == ""
+    assert said(utterances([line("a"), *LINES], [silent(0.0, 1.0)]), 9.0) == "a"
 
 
 def test_cues_are_of_a_length_that_is_read_and_end_where_it_was_stopped():
     long = line("word and " * 40)
-    found = list(cues([long, LINES[0]], [silent(0.5, 12.5), silent(13.0, 14.0)], 13.5))
+    found = list(cues(utterances([long, LINES[0]], [silent(0.5, 12.5), silent(13.0, 14.0)]), 13.5))
     assert all(len(cue.text) <= CUE_CHARS for cue in found)
     assert " ".join(cue.text for cue in found) == " ".join((long.text + LINES[0].text).split())
     assert found[0].start == 0.5
     assert found[-1].end == 13.5
     assert all(one.end <= two.start + 1e-9 for one, two in pairwise(found))
-    assert list(cues([long], [silent(0.5, 12.5)], 0.0)) == []
+    assert list(cues(utterances([long], [silent(0.5, 12.5)]), 0.0)) == []
 
 
 def test_cues_of_known_words_have_their_times():
-    assert list(cues([HELLO], [HELLO_SECTION], 9.0)) == [Word("Hello there, you.", 1.0, 2.5)]
-    assert list(cues([HELLO], [HELLO_SECTION], 1.5)) == [Word("Hello there,", 1.0, 1.5)]
+    assert list(cues(utterances([HELLO], [HELLO_SECTION]), 9.0)) == [Word("Hello there, you.", 1.0, 2.5)]
+    assert list(cues(utterances([HELLO], [HELLO_SECTION]), 1.5)) == [Word("Hello there,", 1.0, 1.5)]
 
 
 def test_subrip():
@@ -163,7 +179,7 @@ def test_any_text_is_one_block_a_cue(found):
     for _, start, length in found:
         sections.append(silent(at + start, at + start + length))
         at += start + length
-    made = list(cues(lines, sections, 1e9))
+    made = list(cues(utterances(lines, sections), 1e9))
     blocks = [block for block in subtitles(iter(made), vtt=True).split("\n\n")[1:] if block]
     assert len(blocks) == len(made)
     for block in blocks:

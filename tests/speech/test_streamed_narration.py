@@ -110,14 +110,14 @@ def line(text):
     return Line(text, text.strip())
 
 
-def dictation(backend, lines, **options):
+def streamed(backend, lines, **options):
     told = StreamedNarration(backend, lines, lambda one: SpeechRequest(one.spoken, voice="ann"), **options)
     told.start(first=False)
     return told
 
 
 def texts(told):
-    return [one.text for one in told.lines]
+    return [one.line.text for one in told.utterances]
 
 
 def test_the_conversation_begins_before_there_is_text(backend):
@@ -127,7 +127,7 @@ def test_the_conversation_begins_before_there_is_text(backend):
         waits.wait(WAIT)
         yield from ()
 
-    told = dictation(backend, lines(), lookahead=3)
+    told = streamed(backend, lines(), lookahead=3)
     assert backend.request == SpeechRequest("", voice="ann")
     assert backend.ahead == 3
     assert told.waits_for_text
@@ -135,22 +135,22 @@ def test_the_conversation_begins_before_there_is_text(backend):
 
 
 def test_each_line_is_said_and_the_end_is_told(backend, conversation):
-    told = dictation(backend, [line("One. "), line("Two. ")])
+    told = streamed(backend, [line("One. "), line("Two. ")])
     happened(conversation.finished)
     assert conversation.said == ["One.", "Two."]
     assert not told.waits_for_text
     streams = [conversation.give(1), conversation.give(1)]
     conversation.end()
-    assert list(told) == streams
+    assert [one.stream for one in told] == streams
     assert texts(told) == ["One. ", "Two. "]
     assert told.unspoken() == ""
     assert not told.is_one
     assert told.total is None
-    assert told.done(2) is None
+    assert told.progress() is None
 
 
 def test_a_line_is_there_before_its_stream_is_given(backend, conversation):
-    told = dictation(backend, [line("One. "), line("Two. ")])
+    told = streamed(backend, [line("One. "), line("Two. ")])
     conversation.wait_for(2)
     conversation.give(1)
     conversation.end()
@@ -159,30 +159,30 @@ def test_a_line_is_there_before_its_stream_is_given(backend, conversation):
 
 
 def test_what_is_spoken_as_one_is_one_line(backend, conversation):
-    told = dictation(backend, [line("One. "), line("Two. "), line("Three. ")])
+    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
     conversation.wait_for(3)
     conversation.give(2)
     conversation.give(1)
     conversation.end()
     assert len(list(told)) == 2
-    assert told.lines == [Line("One. Two. ", "One. Two."), Line("Three. ", "Three.")]
+    assert [one.line for one in told.utterances] == [Line("One. Two. ", "One. Two."), Line("Three. ", "Three.")]
 
 
 def test_a_stream_that_has_grown_and_one_that_is_what_is_left(backend, conversation):
-    told = dictation(backend, [line("One. "), line("Two. "), line("Three. ")])
+    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
     conversation.wait_for(3)
     growing = conversation.give(1)
     conversation.give(1)
     conversation.give(0)
     conversation.end()
-    for stream in told:
-        if stream is growing:
+    for utterance in told:
+        if utterance.stream is growing:
             growing.pieces = 2
     assert texts(told) == ["One. Two. ", "Three. ", ""]
 
 
 def test_what_made_no_sound_goes_with_the_last_line(backend, conversation):
-    told = dictation(backend, [line("One. "), line("… ")])
+    told = streamed(backend, [line("One. "), line("… ")])
     happened(conversation.finished)
     conversation.give(1)
     conversation.end()
@@ -195,18 +195,18 @@ def test_a_text_that_fails_does_so_after_what_was_said_of_it(backend, conversati
         yield line("One. ")
         raise UsageError("no more")
 
-    told = dictation(backend, lines())
+    told = streamed(backend, lines())
     happened(conversation.finished)
     stream = conversation.give(1)
     conversation.end()
     given = iter(told)
-    assert next(given) is stream
+    assert next(given).stream is stream
     with pytest.raises(UsageError, match="no more"):
         next(given)
 
 
 def test_a_backend_that_fails(backend, conversation):
-    told = dictation(backend, [line("One. "), line("Two. ")])
+    told = streamed(backend, [line("One. "), line("Two. ")])
     conversation.wait_for(2)
     conversation.give(1)
     conversation.end(NetworkError("gone"))
@@ -221,7 +221,7 @@ def test_a_backend_that_fails(backend, conversation):
 
 def test_what_nobody_hears_any_more_is_not_said_but_accounted_for(backend, conversation):
     conversation.is_deaf = True
-    told = dictation(backend, [line("One. "), line("Two. "), line("Three. ")])
+    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
     happened(conversation.finished)
     told.cancel()
     assert told.unspoken() == "One. Two. Three. "
@@ -239,7 +239,7 @@ def test_cancel_ends_it_and_what_was_under_way_is_unspoken(backend, conversation
         stopped.wait(WAIT)
         yield line("Three. ")
 
-    told = dictation(backend, lines(), stop=stopped.set)
+    told = streamed(backend, lines(), stop=stopped.set)
     happened(waits)
     conversation.give(1)
     given = iter(told)

@@ -14,10 +14,11 @@ from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Interrupted
-from voice_cli.playback.course import State
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
+from voice_cli.playback.state import State
+from voice_cli.speech.assembly import Speech
 
 MONO = AudioFormat(8000, 1)
 PCM = Encoding("pcm", MONO)
@@ -160,7 +161,7 @@ class Rig:
         self._watch()
         for stream in self.streams:
             stream.on_wait = self._notify
-        self._join = in_thread(lambda: self.player.play(streams, on_tick=on_tick))
+        self._join = in_thread(lambda: self.player.play(Speech.of(streams), on_tick=on_tick))
 
     def __enter__(self) -> "Rig":
         return self
@@ -181,8 +182,8 @@ class Rig:
             finally:
                 self._blocked = False
 
-        def watched_run(streams: Iterable[SpeechStream]) -> None:
-            run(streams)
+        def watched_run() -> None:
+            run()
             self._over = True
             self._notify()
 

@@ -141,6 +141,8 @@ class Backend(ABC):
     name: str
     supports_streaming_text: bool = False
     """`open_text_stream` can be called."""
+    max_requests: int | None = None
+    """How many requests it takes at once; None: any number."""
 
     @property
     def where(self) -> str:

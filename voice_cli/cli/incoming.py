@@ -1,65 +1,48 @@
-"""Text that comes through a pipe, as it comes."""
+"""Text that arrives through a pipe."""
 
 import codecs
-import contextlib
 import os
-import queue
 import threading
 from collections.abc import Iterator
 
+from voice_cli.queues import BoundedQueue
+from voice_cli.script.pauses import Piece, cost_of_piece, pieces_and_pauses
+
 PIECE_BYTES = 4096
-WAITING_PIECES = 16
-"""How much text may wait to be spoken before its writer has to."""
+WAITING_CHARACTERS = 16 * PIECE_BYTES
+"""How much text may wait to be spoken before its writer is held back."""
 
 
 class Incoming:
-    """Iterate over it for pieces of text; None: nothing came for `flush_after` seconds.
+    """Iterate over it for pieces of text, and None when none arrived for `flush_after` seconds.
 
-    A thread of its own reads, since a read cannot be given up; it ends with the process. What is no UTF-8 becomes
+    A thread reads, since a read cannot be cancelled; it ends with the process. Bytes that are not UTF-8 become
     replacement characters.
     """
 
     def __init__(self, descriptor: int, flush_after: float) -> None:
         self._descriptor = descriptor
         self._flush_after = flush_after
-        self._pieces: queue.Queue[str | None] = queue.Queue(WAITING_PIECES)
-        self._stopped = threading.Event()
+        self._pieces: BoundedQueue[Piece] = BoundedQueue(WAITING_CHARACTERS, cost_of_piece)
         threading.Thread(target=self._read, name="voice-text", daemon=True).start()
 
-    def __iter__(self) -> Iterator[str | None]:
-        flushed = True
-        while True:
-            try:
-                piece = self._pieces.get(timeout=None if flushed else self._flush_after)
-            except queue.Empty:
-                flushed = True
-                yield None
-                continue
-            if piece is None:
-                return
-            flushed = False
-            yield piece
-            if self._stopped.is_set() and self._pieces.empty():
-                return
+    def __iter__(self) -> Iterator[Piece | None]:
+        return pieces_and_pauses(self._pieces, self._flush_after)
 
     def stop(self) -> None:
-        """Let the iteration end after what waits now. Any thread."""
-        self._stopped.set()
-        with contextlib.suppress(queue.Full):
-            self._pieces.put_nowait(None)
+        """End the iteration after what waits now. Any thread."""
+        self._pieces.close()
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         try:
             while data := os.read(self._descriptor, PIECE_BYTES):
                 text = decoder.decode(data)
-                if self._stopped.is_set():
+                if text and not self._pieces.put(text):
                     return
-                if text:
-                    self._pieces.put(text)
             rest = decoder.decode(b"", final=True)
             if rest:
                 self._pieces.put(rest)
         except OSError:
-            rest = ""
-        self._pieces.put(None)
+            pass
+        self._pieces.close()

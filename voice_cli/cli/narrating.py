@@ -14,6 +14,7 @@ from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
+    from voice_cli.script.pauses import Piece
 
 DEFAULT_CODEC = "pcm"
 
@@ -49,14 +50,12 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
         narration.start(first=False)
         return narration
     line = single_line(text, options, settings)
-    pieces = _Pieces(text)
     narration = Narration(
         backend,
-        [line] if line is not None else _read(pieces, options, settings),
+        [line] if line is not None else _read(pieces_of(text), options, settings),
         request,
         lookahead=lookahead,
         total=len(text),
-        taken=lambda: pieces.taken,
         is_one=line is not None,
     )
     narration.start(first=True)
@@ -93,22 +92,13 @@ def read_text(options: SayOptions) -> str | None:
     return text
 
 
-class _Pieces:
-    """A text that is there, in pieces: who hears the beginning of a book does not wait until all of it was read."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self.taken = 0
-        """Characters of the pieces that were given."""
-
-    def __iter__(self) -> Iterator[str]:
-        while piece := self._text[self.taken : self.taken + PIECE]:
-            self.taken += len(piece)
-            yield piece
+def pieces_of(text: str) -> Iterator[str]:
+    """Yield the text in pieces, so that the first line of a book does not wait until all of it was read."""
+    return (text[at : at + PIECE] for at in range(0, len(text), PIECE))
 
 
 def _read(
-    pieces: Iterable[str | None], options: SayOptions, settings: Settings, *, gathers: bool = True
+    pieces: "Iterable[Piece | None]", options: SayOptions, settings: Settings, *, gathers: bool = True
 ) -> Iterator[Line]:
     """Read the text; the reader is loaded when the first line is asked for."""
     from voice_cli.script.reading import Reading, lines_of

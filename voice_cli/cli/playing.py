@@ -7,7 +7,6 @@ from voice_cli.cli import interrupts
 from voice_cli.cli.console import is_watched
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
-from voice_cli.playback.course import Between
 from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.prebuffer import Prebuffer
@@ -15,6 +14,7 @@ from voice_cli.playback.pump import TICK
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline
 from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.assembly import Speech
 from voice_cli.speech.narration import Narration
 
 SHOW_TICK = 0.03
@@ -30,59 +30,52 @@ def play(
     started: float,
 ) -> PlaybackResult:
     """Play what comes, and record it. `started`: when the process did, on `time.monotonic`."""
-    machine = settings.defaults
+    defaults = settings.defaults
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
         from voice_cli.cli.trace import traced_timeline
 
         timeline = traced_timeline()
     timeline.mark("process_start", started)
-    learned = Learned(machine.device, backend.where)
+    learned = Learned(defaults.device, backend.where)
     player = Player(
-        None if options.no_play else DeviceSink(_device(machine.device), latency=learned.latency),
+        None if options.no_play else DeviceSink(_device(defaults.device), latency=learned.latency),
         recorder=recorder,
         prebuffer=Prebuffer(
-            None if machine.prebuffer == "auto" else float(machine.prebuffer) / 1000, learned.head_start
+            None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000, learned.head_start
         ),
-        volume=machine.volume,
+        volume=defaults.volume,
         timeline=timeline,
         sink_optional=recorder is not None,
-        between=None if narration.is_one else _between(narration, machine.pause),
         expected=backend.expected(settings.profile.format or "pcm").format,
         tick=SHOW_TICK if options.show else TICK,
     )
     interrupts.stop_with(player.cancel)
-    result = _play(player, narration, backend, options)
-    if not options.no_play and machine.prebuffer == "auto":
+    speech = Speech(narration, pause=None if narration.is_one else defaults.pause)
+    result = _play(player, speech, narration, backend, options)
+    if not options.no_play and defaults.prebuffer == "auto":
         learned.note(result.metrics)
     return result
 
 
-def _play(player: Player, narration: Narration, backend: Backend, options: SayOptions) -> PlaybackResult:
+def _play(
+    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions
+) -> PlaybackResult:
     if options.show:
-        from voice_cli.cli.status import LiveText
+        from voice_cli.cli.status import TextDisplay
 
-        live = LiveText(narration)
-        result = player.play(narration, on_tick=live.update)
-        live.finish(result)
+        display = TextDisplay()
+        result = player.play(speech, on_tick=display.update)
+        display.finish(result)
         return result
     if is_watched() and not (options.quiet or options.debug):
         from voice_cli.cli.status import StatusLine
 
         with StatusLine(backend.name, narration, makes_file=options.no_play and not narration.is_one) as status:
-            result = player.play(narration, on_tick=status.update)
+            result = player.play(speech, on_tick=status.update)
             status.finish(player)
             return result
-    return player.play(narration)
-
-
-def _between(narration: Narration, pause: float) -> Between:
-    """Tell the player of the narration's joins; `pause` in seconds."""
-    return Between(
-        pause_after=lambda index: narration.lines[index].pause * pause,
-        waits_for_text=lambda: narration.waits_for_text,
-        cancel=narration.cancel,
-    )
+    return player.play(speech)
 
 
 def _device(text: str | None) -> int | str | None:

@@ -77,8 +77,8 @@ def report(ending: Ending) -> None:
     if result is not None and not options.quiet:
         for note in notes_of(result):
             note_to_person(note)
-    if options.subtitles is not None and result is not None and ending.narration is not None:
-        _write_subtitles(options.subtitles, ending.narration, result)
+    if options.subtitles is not None and result is not None:
+        _write_subtitles(options.subtitles, result)
     if options.json:
         put_out(as_json(ending.settings, result, ending.error, ending.saved, _spoken(ending)))
     if ending.noise is not None:
@@ -87,8 +87,8 @@ def report(ending: Ending) -> None:
         print_report(ending.settings, result)
 
 
-def _write_subtitles(path: str, narration: Narration, result: PlaybackResult) -> None:
-    text = subtitles(cues(narration.lines, result.sections, result.heard), vtt=path.lower().endswith(".vtt"))
+def _write_subtitles(path: str, result: PlaybackResult) -> None:
+    text = subtitles(cues(result.utterances, result.heard), vtt=path.lower().endswith(".vtt"))
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -98,7 +98,7 @@ def _write_subtitles(path: str, narration: Narration, result: PlaybackResult) ->
 
 def notes_of(result: PlaybackResult) -> list[str]:
     """Give what the backend has to say of this speech besides its sound: each note once, however many streams."""
-    return list(dict.fromkeys(note for section in result.sections for note in section.stream.notes))
+    return list(dict.fromkeys(note for utterance in result.utterances for note in utterance.stream.notes))
 
 
 def _spoken(ending: Ending) -> dict[str, Any]:
@@ -107,25 +107,28 @@ def _spoken(ending: Ending) -> dict[str, Any]:
     if narration is None or result is None:
         return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
     unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()  # the lines are all there after it
-    lines = narration.lines
-    spoken = said(lines, result.sections, result.heard)
-    rest = "".join(line.text for line in lines)[len(spoken) :] + unasked
-    words = [words_of(line, section) for line, section in zip(lines, result.sections, strict=False)]
+    spoken = said(result.utterances, result.heard)
+    rest = "".join(utterance.line.text for utterance in narration.utterances)[len(spoken) :] + unasked
+    words = [words_of(utterance) for utterance in result.utterances]
     return {
         "text_spoken": spoken.strip(),
         "text_remaining": rest.strip(),
         "words": [
             {"word": word.text.strip(), "start_ms": _ms(word.start), "end_ms": _ms(word.end)}
-            for of_line in words
-            for word in of_line or ()
+            for of_utterance in words
+            for word in of_utterance or ()
             if word.end <= result.heard
         ]
         if any(words)
         else None,
         "utterances": [
-            {"text": line.text.strip(), "start_ms": _ms(section.start), "end_ms": _ms(section.end)}
-            for line, section in zip(lines, result.sections, strict=False)
-            if line.text
+            {
+                "text": utterance.line.text.strip(),
+                "start_ms": _ms(utterance.start),
+                "end_ms": _ms(utterance.end),
+            }
+            for utterance in result.utterances
+            if utterance.line.text
         ],
     }
 

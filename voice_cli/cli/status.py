@@ -6,8 +6,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from voice_cli.playback.course import State
 from voice_cli.playback.player import PlaybackResult, Player
+from voice_cli.playback.state import State
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import begun, said
 
@@ -49,7 +49,7 @@ class StatusLine:
         if self._task is None:
             self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
         else:
-            done = self._narration.done(sum(section.end is not None for section in player.sections))
+            done = self._narration.progress()
             made = player.timeline.audio_seconds
             self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
 
@@ -87,15 +87,14 @@ class StatusLine:
             self._live.stop()
 
 
-class LiveText:
+class TextDisplay:
     """`--show`: prints the text on standard output as it is heard."""
 
-    def __init__(self, narration: Narration) -> None:
-        self._narration = narration
+    def __init__(self) -> None:
         self._over = 0
-        """Lines that were heard to their end, and are not looked at again."""
+        """Utterances that were heard to their end."""
         self._shown = 0
-        """Characters of the lines after them that were printed."""
+        """Characters of the utterances after them that were printed."""
         self._begun = False
         self._gone = False
 
@@ -106,19 +105,19 @@ class LiveText:
             KeyboardInterrupt: nobody reads it any more.
 
         """
-        lines, sections, heard = self._narration.lines[self._over :], player.sections[self._over :], player.heard
-        self._print(begun(lines, sections, heard))
-        for line, section in zip(lines, sections, strict=False):
-            if section.end is None or section.end > heard:
+        utterances, heard = player.utterances[self._over :], player.heard
+        self._print(begun(utterances, heard))
+        for utterance in utterances:
+            if utterance.end is None or utterance.end > heard:
                 break
             self._over += 1
-            self._shown -= len(line.text)
+            self._shown -= len(utterance.line.text)
         if self._gone:
             raise KeyboardInterrupt
 
     def finish(self, result: PlaybackResult) -> None:
         """Print what is left of what was heard, and end the line."""
-        self._print(said(self._narration.lines[self._over :], result.sections[self._over :], result.heard))
+        self._print(said(result.utterances[self._over :], result.heard))
         if self._begun:
             self._write("\n")
 

@@ -7,21 +7,22 @@ then waits for the end; the pump's; and the sink's own, which pulls from the fee
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat
-from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
-from voice_cli.playback.course import Between, Section, State
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
 from voice_cli.playback.pump import TICK, Pump
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.state import State
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline
 from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.assembly import Speech
+from voice_cli.speech.events import Utterance
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may keep the interpreter while the audio thread waits for it; Python's own is 5 ms, which is
@@ -55,9 +56,9 @@ class PlaybackResult(NamedTuple):
     codec: str | None
     """What was really sent, whatever was announced."""
     format: AudioFormat | None
-    """Of the first stream's frames."""
-    sections: tuple[Section, ...]
-    """Where the streams stand in the audio that was made."""
+    """Of the speech."""
+    utterances: tuple[Utterance, ...]
+    """Those that have audio, in order."""
     heard: float
     """Seconds of it that left the device; without one, that were made."""
     device_error: DeviceError | None
@@ -68,9 +69,8 @@ class Player:
     """Plays once: `play` returns when the last frame was heard, or it is certain that no more will be.
 
     `sink` None: nothing is heard and everything else happens, as fast as the backend is. `sink_optional`: a device
-    that does not open is told in the result, and no failure. `between`: the streams are one speech, and joined
-    as it says. `expected`: a format at which to open the sink before there is a stream. `tick`: seconds between two
-    calls of `on_tick`.
+    that does not open is told in the result, and no failure. `expected`: a format at which to open the sink before a
+    request is under way. `tick`: seconds between two calls of `on_tick`.
     """
 
     def __init__(
@@ -82,7 +82,6 @@ class Player:
         volume: float = 1.0,
         timeline: Timeline | None = None,
         sink_optional: bool = False,
-        between: Between | None = None,
         expected: AudioFormat | None = None,
         tick: float = TICK,
         clock: Callable[[], float] = time.monotonic,
@@ -102,7 +101,6 @@ class Player:
             recorder=recorder,
             prebuffer=prebuffer or Prebuffer(),
             volume=volume,
-            between=between,
             expected=expected,
             clock=clock,
         )
@@ -125,24 +123,25 @@ class Player:
         feed = self._pump.feed
         if feed is not None:
             return feed.heard(self._clock())
-        return self._pump.made if self._sink is None else 0.0
+        speech = self._pump.speech
+        return speech.seconds if self._sink is None and speech is not None else 0.0
 
     @property
-    def sections(self) -> Sequence[Section]:
-        """Of the streams that have begun to sound, in order."""
-        return self._pump.sections
+    def utterances(self) -> Sequence[Utterance]:
+        """Those that have audio, in order."""
+        return self._pump.speech.utterances if self._pump.speech is not None else ()
 
-    def play(
-        self, streams: Iterable[SpeechStream], *, on_tick: Callable[["Player"], None] | None = None
-    ) -> PlaybackResult:
-        """Play the streams one after the other through one device stream, and report.
+    def play(self, speech: Speech, *, on_tick: Callable[["Player"], None] | None = None) -> PlaybackResult:
+        """Play the speech through one device stream, and report.
 
-        The first stream's request should be under way. `on_tick` is called every `tick` seconds or oftener. Raises
-        nothing for what goes wrong in the streams, the sink or the recorder: the result says it. A KeyboardInterrupt
-        ends it as `cancel` does.
+        The first request should be under way. `on_tick` is called at least every `tick` seconds. Raises nothing for
+        what goes wrong in the speech, the sink or the recorder: the result says it. A KeyboardInterrupt ends it as
+        `cancel` does.
         """
+        interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL)
-        thread = threading.Thread(target=self._pump.run, args=(streams,), name="voice-pump", daemon=True)
+        self._pump.speech = speech
+        thread = threading.Thread(target=self._pump.run, name="voice-pump", daemon=True)
         try:
             thread.start()
             self._open_sink()
@@ -167,6 +166,7 @@ class Player:
                 self._pump.cancel()
             if thread.ident is not None:  # it was started before the interrupt came
                 thread.join(CANCEL_SECONDS)
+            sys.setswitchinterval(interval)
         return self._result()
 
     def cancel(self) -> None:
@@ -261,8 +261,8 @@ class Player:
             metrics=timeline.metrics(feed),
             timestamps=timeline.timestamps,
             codec=pump.codec,
-            format=pump.format,
-            sections=tuple(pump.sections),
+            format=pump.speech.format if pump.speech is not None else None,
+            utterances=tuple(self.utterances),
             heard=self.heard,
             device_error=self._device_error,
         )

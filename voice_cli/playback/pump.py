@@ -1,42 +1,53 @@
-"""The pump: the one thread that reads streams, decodes, records, converts, fills the ring and opens the gate.
+"""The pump: the one thread that consumes the speech, records it, converts it for the device and fills the ring.
 
-It never touches a device. It says which format it wants one at (`wanted_format`), and whoever holds the device answers
-with a feed, or with None if there is nothing to hear (`attach`). The first wish is a guess made before any byte has
-come, so that the device opens while the server thinks; a wrong guess is corrected as long as nothing was written, and
-after that, what differs is converted.
+It never touches a device. It says which format it wants one at (`wanted_format`), and the thread that holds the device
+answers with a `SinkSource`, or with None if nothing is to be played (`attach`). The first wish is a guess made before
+any byte has arrived, so that the device opens while the server thinks. A wrong guess is corrected as long as nothing
+was written; after that, the speech is converted to the device's format.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from voice_cli import codecs
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
-from voice_cli.codecs.base import Decoder
-from voice_cli.errors import FileError, Interrupted, ServerError, VoiceError
+from voice_cli.errors import FileError, Interrupted
 from voice_cli.pcm.convert import Converter, amplify
-from voice_cli.pcm.joins import Joins
 from voice_cli.pcm.levels import first_audible
-from voice_cli.playback.course import Between, Section, State
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
+from voice_cli.playback.state import State
 from voice_cli.playback.timeline import Timeline
 from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.events import (
+    Audio,
+    Decoded,
+    EncodedData,
+    SpeechEvent,
+    TextAwaited,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+
+if TYPE_CHECKING:
+    from voice_cli.speech.assembly import Speech
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
-"""What nearly every speech model gives: the guess for a codec that says its format only when it comes."""
+"""What nearly every speech model makes: the guess for a codec that tells its format only in its data."""
 
 TICK = 0.1
-"""Seconds between two looks at what has no event."""
+"""Seconds between two checks of what has no event."""
 
 KEPT_CHUNKS = 4096
-"""Chunks on their way through the ring that are told apart; beyond that, neighbours are counted as one."""
+"""Chunks on their way through the ring that are counted one by one; beyond that, neighbours are counted as one."""
 
 
 class Pump:
-    """Pumps once. `run` is the pump's thread; the rest may be called by any other."""
+    """Plays one speech. `run` is the pump's thread; the rest may be called by any other."""
 
     def __init__(
         self,
@@ -45,93 +56,85 @@ class Pump:
         recorder: Recorder | None,
         prebuffer: Prebuffer,
         volume: float,
-        between: Between | None = None,
         expected: AudioFormat | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.WAITING
+        self.speech: Speech | None = None
+        """What is played: set before `run`."""
         self.error: BaseException | None = None
         """Why the speech is not complete; read it when the pump is done."""
         self.codec: str | None = None
-        """What the first stream really is."""
-        self.format: AudioFormat | None = None
-        """Of the first frames."""
+        """Of the first utterance's data, whatever was announced."""
         self.feed: SinkSource | None = None
         self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
-        self.made = 0.0
-        """Seconds of audio that were made, as they are heard and saved."""
-        self.sections: list[Section] = []
-        """Of the streams that have begun to sound, in order."""
+        self.written = 0
+        """Bytes, at the feed's format."""
 
         self._timeline = timeline
         self._recorder = recorder
         self._prebuffer = prebuffer
-        self._gap: float | None = None
-        """The longest wait for a chunk, seconds, while sound was gathered; None: there were no two yet."""
         self._volume = volume
         self._clock = clock
+        self._gap: float | None = None
+        """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks came."""
+        self._waiting_since: float | None = None
         self._changed = threading.Condition()
         self._news = threading.Event()
         self._attached_for: AudioFormat | None = None
         self._latency = 0.0
-        self._deaf = False
+        self._is_silent = False
+        """There is no device."""
         self._cancelled = False
-        self._between = between
-        self._joins = Joins(self._rested) if between is not None else None
-        self._begun = False
-        """The current stream has sounded."""
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
+        self._received = 0
+        """Chunks of the backend's whose audio is being written."""
         self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, how many)
-        self.written = 0
-        """Bytes, at the feed's format."""
 
     # For the thread that holds the device.
 
     def wait(self, timeout: float) -> None:
-        """Wait until something has changed since the last time that is worth a look, or so many seconds."""
+        """Wait until something changed since the last call, or for `timeout` seconds."""
         self._news.wait(timeout)
         self._news.clear()
 
     @property
     def wants_device(self) -> bool:
-        """A device is wanted at `wanted_format`, and not attached yet."""
-        return not self._deaf and self.wanted_format != self._attached_for
+        """Whether a device is wanted at `wanted_format`, and not attached yet."""
+        return not self._is_silent and self.wanted_format != self._attached_for
 
     @property
     def expected_codec(self) -> str | None:
-        """What was asked for, once a stream is under way."""
+        """What was asked for, once a request is under way."""
         return self._stream.expected.codec if self._stream is not None else None
 
     def attach(self, feed: SinkSource | None, wanted: AudioFormat, latency: float = 0.0) -> None:
-        """Answer a wish: the feed of a started device (its latency in seconds), or None: there is no device at all."""
+        """Answer a wish: the source of an opened device (its latency in seconds), or None if there is no device."""
         with self._changed:
             self.feed = feed
             self._latency = latency
-            self._deaf = feed is None
+            self._is_silent = feed is None
             self._attached_for = wanted
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Give up the request; `run` returns soon."""
+        """Cancel the speech; `run` returns soon."""
         with self._changed:
             self._cancelled = True
-            stream = self._stream
             self._changed.notify_all()
         self._news.set()
-        if self._between is not None:
-            self._between.cancel()
-        if stream is not None:
-            stream.cancel()
+        if self.speech is not None:
+            self.speech.cancel()
 
     @property
     def cancelled(self) -> bool:
         return self._cancelled
 
     def count_played(self) -> int | None:
-        """Count the chunks whose every frame the device has taken; None if nothing was to be heard."""
+        """Return how many chunks the device has taken whole; None if there is no device."""
         feed = self.feed
         if feed is None:
             return self._timeline.chunks_played
@@ -142,22 +145,19 @@ class Pump:
 
     # The pump's thread.
 
-    def run(self, streams: Iterable[SpeechStream]) -> None:
-        """Pump the streams, one after the other. Raises nothing: `error` says what went wrong."""
+    def run(self) -> None:
+        """Consume the speech. Raises nothing: `error` says what went wrong."""
+        if self.speech is None:
+            raise RuntimeError("run() without a speech")
         try:
-            upcoming = iter(streams)
-            index = 0
-            while (stream := self._next(upcoming)) is not None:
-                self._expect(stream)
-                self._begin(index)
-                self._pump(stream)
-                self._end()
-                index += 1
-        except BaseException as exc:  # it is the other thread that reports
+            with closing(iter(self.speech)) as events:  # type: ignore[type-var]  # a generator
+                for event in events:
+                    self._handle(event)
+        except BaseException as exc:  # the other thread reports it
             self._fail(exc)
         try:
-            if self._joins is not None and not self._cancelled:
-                self._emit(self._joins.finish())
+            self._note_stream()
+            self._count_written()
             if self.feed is not None and self._converter is not None and not self._cancelled:
                 self._write(self.feed, amplify(self._converter.flush(), self._volume))
         except BaseException as exc:
@@ -169,144 +169,75 @@ class Pump:
             self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
 
-    def _next(self, upcoming: Iterator[SpeechStream]) -> SpeechStream | None:
-        """Get the next stream. While its text has not come, what there is is heard, and a dry ring is at rest."""
-        if self.feed is not None and self._between is not None and self._between.waits_for_text():
+    def _handle(self, event: SpeechEvent) -> None:
+        if self.feed is not None and not isinstance(event, TextAwaited):
+            self.feed.rest(expected=False)
+        if isinstance(event, UtteranceStarted):
+            self._expect(event.utterance.stream)
+        elif isinstance(event, EncodedData):
+            self._receive(event)
+        elif isinstance(event, Decoded):
+            self._account(event.chunk)
+        elif isinstance(event, Audio):
+            self._take(event.chunk)
+        elif isinstance(event, UtteranceEnded):
+            self._note_stream()
+        elif isinstance(event, TextAwaited):
+            self._await_text()
+        if self._waiting_since is not None or isinstance(event, EncodedData):
+            self._waiting_since = self._clock()
+
+    def _await_text(self) -> None:
+        """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
+        if self.feed is not None:
             self.feed.rest(expected=True)
             if self.feed.buffered:
                 self._open_gate(self.feed)
-        stream = next(upcoming, None)
-        if self.feed is not None:
-            self.feed.rest(expected=False)
-        return stream
-
-    def _rested(self) -> float:
-        """Seconds for which the device has had nothing, because no text was there."""
-        return (self.feed.rested if self.feed is not None else None) or 0.0
-
-    def _begin(self, index: int) -> None:
-        self._begun = False
-        if self._joins is not None and self._between is not None:
-            gap = None
-            if index:
-                gap = self._between.pause_after(index - 1)
-            self._joins.begin(gap)
-
-    def _end(self) -> None:
-        if self._begun:
-            self.sections[-1] = self.sections[-1]._replace(end=self.made)
-        elif self._stream is not None:  # silence from end to end
-            self._begun = True
-            self.sections.append(Section(self.made, self.made, 0.0, self._stream))
-
-    def _fail(self, exc: BaseException) -> None:
-        self.error = self.error or exc
-        if isinstance(exc, Interrupted):
-            self._cancelled = True
 
     def _expect(self, stream: SpeechStream) -> None:
-        """Have the device opened while nothing has come yet."""
+        """Have the device opened while nothing has arrived yet."""
         with self._changed:
             self._stop_if_cancelled()
             self._stream = stream
+            self._waiting_since = None
             if self.wanted_format is None:
                 self.wanted_format = stream.expected.format or LIKELY_FORMAT
         self._news.set()
 
-    def _stop_if_cancelled(self) -> None:
-        if self._cancelled:
-            raise Interrupted("interrupted")
-
-    def _pump(self, stream: SpeechStream) -> None:
+    def _receive(self, event: EncodedData) -> None:
         timeline = self._timeline
-        decoder: Decoder | None = None
-        head, held = b"", 0
-        waiting_since: float | None = None
-        try:
-            for data in stream:
-                if waiting_since is not None and (self.feed is None or not self.feed.is_open):
-                    self._gap = max(self._gap or 0.0, self._clock() - waiting_since)
-                if self.state is State.WAITING:
-                    timeline.mark("first_byte", stream.timestamps.get("first_byte"))
-                    self.state = State.BUFFERING
-                timeline.chunks_received += 1
-                timeline.bytes_received += len(data)
-                if decoder is not None:
-                    self._take(decoder, data)
-                else:
-                    head, held = head + data, held + 1
-                    decoder = self._open_decoder(stream, head, final=False)
-                    if decoder is not None:
-                        self._take(decoder, head, held)
-                waiting_since = self._clock()
-        except VoiceError as exc:
-            if decoder is not None and not isinstance(exc, Interrupted):
-                self._flush_broken(decoder)
-            raise
-        finally:
-            for moment, at in stream.timestamps.items():
-                timeline.mark(moment, at)
-            timeline.timestamps["last_byte"] = stream.timestamps.setdefault("last_byte", self._clock())
-        if decoder is None and head:
-            decoder = self._open_decoder(stream, head, final=True)
-            if decoder is not None:
-                self._take(decoder, head, held)
-        if decoder is None:
-            raise ServerError("the answer is empty: there is no audio in it", hint="does it know this model and voice?")
-        self._deliver(decoder.flush())
+        self._count_written()
+        if self._waiting_since is not None and (self.feed is None or not self.feed.is_open):
+            self._gap = max(self._gap or 0.0, self._clock() - self._waiting_since)
+        if self.state is State.WAITING:
+            timeline.mark("first_byte", event.utterance.stream.timestamps.get("first_byte"))
+            self.state = State.BUFFERING
+        timeline.chunks_received += event.chunks
+        timeline.bytes_received += len(event.data)
+        self._received = event.chunks
+        self.codec = self.codec or event.codec
+        self._record(lambda recorder: recorder.begin(event.codec))
+        self._record(lambda recorder: recorder.write_encoded(event.data))
+        if self.speech is not None:
+            self.speech.silent_seconds = (self.feed.rested if self.feed is not None else None) or 0.0
 
-    def _open_decoder(self, stream: SpeechStream, head: bytes, *, final: bool) -> Decoder | None:
-        found = codecs.open_decoder(stream.announced, stream.expected, head, final=final)
-        if found is None:
-            return None
-        codec, decoder = found
-        self.codec = self.codec or codec
-        self._record(lambda recorder: recorder.begin(codec))
-        return decoder
+    def _note_stream(self) -> None:
+        """Copy the timestamps of the stream that is over."""
+        if self._stream is not None:
+            timestamps, timeline = self._stream.timestamps, self._timeline
+            for name, at in timestamps.items():
+                timeline.mark(name, at)
+            timeline.timestamps["last_byte"] = timestamps.setdefault("last_byte", self._clock())
 
-    def _take(self, decoder: Decoder, data: bytes, count: int = 1) -> None:
-        """Handle the bytes that came, in that many chunks."""
-        self._record(lambda recorder: recorder.write_encoded(data))
-        self._deliver(decoder.decode(data))
+    def _count_written(self) -> None:
+        """Note where in the ring the last chunks of the backend's end."""
+        count, self._received = self._received, 0
+        if not count:
+            return
         if self._chunks and (self._chunks[-1][0] == self.written or len(self._chunks) >= KEPT_CHUNKS):
             count += self._chunks.pop()[1]
         self._chunks.append((self.written, count))
         self.count_played()
-
-    def _flush_broken(self, decoder: Decoder) -> None:
-        """Get what is left of a stream that is known to have broken off; that it did is no news."""
-        try:
-            self._deliver(decoder.flush())
-        except VoiceError:
-            return
-
-    def _record(self, action: Callable[[Recorder], None]) -> None:
-        """Record; a file that cannot be written ends the recording, and not the playback."""
-        if self._recorder is not None:
-            try:
-                action(self._recorder)
-            except FileError as exc:
-                self.error = exc
-                self._recorder = None
-
-    def _deliver(self, chunks: list[PcmChunk]) -> None:
-        for chunk in chunks:
-            if chunk.data:
-                self._account(chunk)
-                self._emit([chunk] if self._joins is None else self._joins.push(chunk))
-
-    def _emit(self, chunks: list[PcmChunk]) -> None:
-        """Let frames be heard and saved."""
-        if chunks and not self._begun and self._stream is not None:
-            self._begun = True
-            lead, pause = (self._joins.lead, self._joins.pause) if self._joins is not None else (0.0, 0.0)
-            self.sections.append(Section(self.made + pause, None, lead, self._stream))
-        for chunk in chunks:
-            self._record(lambda recorder, chunk=chunk: recorder.write_pcm(chunk))  # type: ignore[misc]
-            feed = self._feed_for(chunk.format)
-            self.made += chunk.seconds
-            if feed is not None:
-                self._write(feed, self._fit(feed, chunk))
 
     def _account(self, chunk: PcmChunk) -> None:
         timeline = self._timeline
@@ -319,7 +250,35 @@ class Pump:
         timeline.audio_seconds += chunk.seconds
         if timeline.arrivals is not None:
             timeline.arrivals.append((self._clock(), timeline.audio_seconds))
-        self.format = self.format or chunk.format
+
+    def _take(self, chunk: PcmChunk) -> None:
+        """Record the frames and write them to the ring."""
+        if not chunk.data:
+            return
+        self._record(lambda recorder: recorder.write_pcm(chunk))
+        feed = self._feed_for(chunk.format)
+        if feed is not None:
+            if self._converter is None or self._converter.target != feed.format:
+                self._converter = Converter(chunk.format, feed.format)
+            self._write(feed, amplify(self._converter.convert(chunk.data), self._volume))
+
+    def _fail(self, exc: BaseException) -> None:
+        self.error = self.error or exc
+        if isinstance(exc, Interrupted):
+            self._cancelled = True
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise Interrupted("interrupted")
+
+    def _record(self, action: Callable[[Recorder], None]) -> None:
+        """Record; a file that cannot be written ends the recording, and not the playback."""
+        if self._recorder is not None:
+            try:
+                action(self._recorder)
+            except FileError as exc:
+                self.error = exc
+                self._recorder = None
 
     def _feed_for(self, audio_format: AudioFormat) -> SinkSource | None:
         """Wait for the device, at this format if nothing was written at another one."""
@@ -331,14 +290,6 @@ class Pump:
                 self._changed.wait(TICK)
             self._stop_if_cancelled()
             return self.feed
-
-    def _fit(self, feed: SinkSource, chunk: PcmChunk) -> bytes:
-        rest = b""
-        if self._converter is None or self._converter.source != chunk.format:
-            if self._converter is not None:
-                rest = self._converter.flush()
-            self._converter = Converter(chunk.format, feed.format)
-        return amplify(rest + self._converter.convert(chunk.data), self._volume)
 
     def _write(self, feed: SinkSource, data: bytes) -> None:
         timeline = self._timeline

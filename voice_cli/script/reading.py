@@ -4,11 +4,11 @@ import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from voice_cli.script.dialogue import Dialogue
 from voice_cli.script.line import Line
 from voice_cli.script.markdown import Mode, SpokenMarkdown
+from voice_cli.script.pauses import Flush
 from voice_cli.script.pronounce import Pronunciations
 from voice_cli.script.splitter import Boundary, Splitter, Utterance
 
@@ -16,12 +16,6 @@ _SENTENCE_END = re.compile(r"""[.!?…。！？｡．।॥؟۔։።]["'”’»
 
 _MOST_SILENT = 4096
 """Characters without a word that are kept: whoever sends nothing else takes no memory."""
-
-
-class Flush(NamedTuple):
-    """A piece of a text after which a sentence is certain to end."""
-
-    text: str = ""
 
 
 class Reading:

@@ -1,15 +1,15 @@
-"""One stream of speech on its way to a client: a thread makes it, the event loop takes it.
+"""One stream of speech on its way to a client: a thread makes it, the event loop sends it.
 
 ::
 
-    text ─▶ lines ─▶ narration ─▶ joins ─▶ encoder ─▶ channel ─▶ event loop ─▶ client
-            └──────────── the stream's own thread ───────────┘
+    text ─▶ lines ─▶ Narration ─▶ Speech ─▶ encoder ─▶ queue ─▶ event loop ─▶ client
+            └──────────── the stream's own thread ────────────┘
 
-Nothing of it runs on the event loop but `take`. The channel is bounded, so a client that takes nothing holds back its
-own stream, and nobody else's: the engine's hand-off holds more than any utterance is.
+Only `take` runs on the event loop. The queue is bounded: a client that reads slowly holds back its own stream and no
+other, because an engine's queue holds more than any utterance.
 """
 
-import itertools
+import contextlib
 import logging
 import threading
 import time
@@ -21,15 +21,16 @@ from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.codecs.encoders import open_encoder
 from voice_cli.codecs.encoders.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
-from voice_cli.pcm.convert import Converter
-from voice_cli.pcm.joins import Joins
+from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line
-from voice_cli.script.reading import Flush, Reading
+from voice_cli.script.pauses import Flush
+from voice_cli.script.reading import Reading, lines_of
 from voice_cli.script.splitter import Boundary
-from voice_cli.server.channel import Channel
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
+from voice_cli.speech import assembly
+from voice_cli.speech.events import Audio, Decoded, EncodedData, Utterance, UtteranceEnded
 from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
@@ -119,17 +120,15 @@ class Speech:
         self._backend = backend
         self._voices = voices
         self._settings = settings
-        self._channel = Channel(AHEAD_BYTES)
+        self._queue: BoundedQueue[Event] = BoundedQueue(AHEAD_BYTES, _cost)
         self._lock = threading.Lock()
         self._narration: Narration | None = None
         self._cancelled = False
         self._is_over = False
         self._voice: str | None = None
-        self._ends: list[int] = []
-        """Of each line: code points of the text up to its end."""
         self._encoder: Encoder | None = None
-        self._converter: Converter | None = None
-        self._format: AudioFormat | None = None
+        self._began_at: float | None = None
+        """Seconds of audio before the utterance that is sent; None between two."""
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="voice-stream", daemon=True).start()
@@ -144,7 +143,7 @@ class Speech:
             Interrupted: `cancel` was called.
 
         """
-        items = await self._channel.take()
+        items = await self._queue.take()
         self._is_over = not items
         return items
 
@@ -163,25 +162,25 @@ class Speech:
             self.order.text.end()
         if narration is not None:
             narration.cancel()
-        self._channel.cancel()
+        self._queue.cancel()
 
     # All below runs on the stream's own thread.
 
     def _run(self) -> None:
         try:
             self._speak()
-            self._channel.close()
+            self._queue.close()
         except Interrupted as exc:
-            self._channel.fail(exc)
+            self._queue.fail(exc)
         except VoiceError as exc:
             self.report.fail(exc)
-            self._channel.fail(exc)
+            self._queue.fail(exc)
         except BaseException as exc:
             log.exception("the server failed: %s", type(exc).__name__)
             failure = DecodeError(f"the server failed: {type(exc).__name__}")
             failure.__cause__ = exc
             self.report.fail(failure)
-            self._channel.fail(failure)
+            self._queue.fail(failure)
         finally:
             if self._narration is not None:
                 self._narration.cancel()
@@ -190,27 +189,28 @@ class Speech:
         order, report = self.order, self.report
         self._voice = self._voices.ready(order.voice) if order.voice is not None else self._settings.voice
         report.mark("voice")
-        narration = Narration(
-            self._backend,
-            self._lines(order.text),
-            self._request,
-            lookahead=self._settings.lookahead,
-        )
+        narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=self._settings.lookahead)
         with self._lock:
             self._narration = narration
             if self._cancelled:
                 raise Interrupted("the speech was cancelled")
         narration.start(first=isinstance(order.text, str))
-        joins = Joins()
-        pause: float | None = None
-        for index, stream in enumerate(narration):
-            line = narration.lines[index]
-            joins.begin(None if order.separate else pause)
-            pause = line.pause * self._settings.pause
-            self._utter(index, line, stream, joins)
+        speech = assembly.Speech(narration, pause=None if order.separate else self._settings.pause, allow_empty=True)
+        number, utterance = 0, None
+        with contextlib.closing(iter(speech)) as events:  # type: ignore[type-var]  # a generator
+            for event in events:
+                if isinstance(event, EncodedData):
+                    utterance = event.utterance
+                    self._check_format(utterance.stream)
+                elif isinstance(event, Decoded) and self._began_at is None and utterance is not None:
+                    self._begin(number, utterance, speech.format or event.chunk.format)
+                elif isinstance(event, Audio):
+                    self._sound(event.chunk)
+                elif isinstance(event, UtteranceEnded):
+                    self._end(number, event.utterance)
+                    number += 1
         if not report.utterances:
-            self._explain_silence(narration.lines)
-        self._sound(joins.finish())
+            self._explain_silence(utterance.line for utterance in narration.utterances)
         self._finish()
 
     def _explain_silence(self, lines: Iterable[Line]) -> None:
@@ -226,21 +226,11 @@ class Speech:
         if isinstance(text, str):
             line = None if self._settings.pronounce or self.order.every else plain_line(text)
             if line is not None:
-                self._ends.append(len(text))
-                yield line
-                return
+                return iter([line])
             pieces = [text]
         mode = self.order.markdown or self._settings.markdown
         reading = Reading(markdown=cast("Mode", mode), pronounce=self._settings.pronounce, every=self.order.every)
-        taken = end = 0
-        for piece in itertools.chain(pieces, [Flush()]):
-            taken += len(piece.text if isinstance(piece, Flush) else piece or "")
-            lines = reading.read(piece)
-            for line in lines:
-                is_all = isinstance(piece, Flush) and line is lines[-1]
-                end = taken if is_all else min(end + len(line.text), taken)
-                self._ends.append(end)
-                yield line
+        return lines_of(pieces, reading)
 
     def _request(self, line: Line) -> SpeechRequest:
         order, report = self.order, self.report
@@ -259,62 +249,42 @@ class Speech:
             due=due,
         )
 
-    def _utter(self, index: int, line: Line, stream: SpeechStream, joins: Joins) -> None:
-        """Send one utterance."""
-        frames = 0
-        audio_format: AudioFormat | None = None
-        for data in stream:
-            if audio_format is None:
-                audio_format = self._format_of(stream)
-                encoder = self._open(audio_format)
-                self.report.began_utterance(stream.timestamps)
-                at = self.report.audio_seconds
-                self._put(Began(index, line, encoder.encoding, encoder.content_type, at))
-            frames += len(data) // audio_format.frame_bytes
-            self._sound(joins.push(PcmChunk(audio_format, data)))
-        if audio_format is None:
-            return
-        seconds = audio_format.seconds(frames)
-        self.report.ended_utterance(stream.timestamps, seconds)
-        self.notes.extend(note for note in stream.notes if note not in self.notes)
-        if self.order.separate:
-            self._sound(joins.finish())
-            self._finish()
-        words = tuple(word_times(line, stream, joins.lead - joins.pause, seconds))
-        self._put(Ended(index, line, seconds, words, self.report.audio_seconds, self._ends[index]))
-
-    def _format_of(self, stream: SpeechStream) -> AudioFormat:
-        audio_format = (stream.announced or stream.expected).format
-        if audio_format is None:
+    @staticmethod
+    def _check_format(stream: SpeechStream) -> None:
+        encoding = stream.announced or stream.expected
+        if encoding.codec == "pcm" and encoding.format is None:
             raise DecodeError("the engine does not say what its sound is")
-        return audio_format
 
-    def _open(self, source: AudioFormat) -> Encoder:
-        """Give the encoder, made for the first utterance's format; those of another are converted to it."""
+    def _begin(self, number: int, utterance: Utterance, source: AudioFormat) -> None:
+        """Announce an utterance; open the encoder if this is the first of the stream."""
         if self._encoder is None:
-            self._format = source
             self._encoder = open_encoder(self.order.codec, source, rate=self.order.rate)
-        if self._converter is not None and self._converter.source != source:
-            self._give(self._encoder.encode(self._converter.flush()))
-            self._converter = None
-        if self._converter is None and source != self._format:
-            self._converter = Converter(source, cast("AudioFormat", self._format))
-        return self._encoder
+        self._began_at = self.report.audio_seconds
+        self.report.began_utterance(utterance.stream.timestamps)
+        encoder = self._encoder
+        self._put(Began(number, utterance.line, encoder.encoding, encoder.content_type, self._began_at))
 
-    def _sound(self, chunks: list[PcmChunk]) -> None:
-        if not chunks or self._encoder is None:
+    def _end(self, number: int, utterance: Utterance) -> None:
+        if self._began_at is None:  # it had no audio
             return
-        pcm = b"".join(chunk.data for chunk in chunks)
-        self.report.audio_seconds += sum(chunk.seconds for chunk in chunks)
-        self._give(self._encoder.encode(pcm if self._converter is None else self._converter.convert(pcm)))
+        seconds = utterance.decoded_seconds
+        self.report.ended_utterance(utterance.stream.timestamps, seconds)
+        self.notes.extend(note for note in utterance.stream.notes if note not in self.notes)
+        if self.order.separate:
+            self._finish()
+        words = tuple(word_times(utterance, self._began_at))
+        self._began_at = None
+        self._put(Ended(number, utterance.line, seconds, words, self.report.audio_seconds, utterance.line.end))
+
+    def _sound(self, chunk: PcmChunk) -> None:
+        if self._encoder is not None:
+            self.report.audio_seconds += chunk.seconds
+            self._give(self._encoder.encode(chunk.data))
 
     def _finish(self) -> None:
-        if self._encoder is None:
-            return
-        if self._converter is not None:
-            self._give(self._encoder.encode(self._converter.flush()))
-        self._give(self._encoder.finish())
-        self._encoder = self._converter = None
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            self._give(encoder.finish())
 
     def _give(self, data: bytes) -> None:
         if data:
@@ -323,17 +293,23 @@ class Speech:
             self._put(data)
 
     def _put(self, event: Event) -> None:
-        if not self._channel.put(event, len(event) if isinstance(event, bytes) else 0):
+        if not self._queue.put(event):
             raise Interrupted("the speech was cancelled")
 
 
-def word_times(line: Line, stream: SpeechStream, lead: float, seconds: float) -> Iterator[WordTime]:
-    """Give the words as they are spoken; `lead`: seconds of the stream's beginning that were left out."""
+def _cost(event: Event) -> int:
+    return len(event) if isinstance(event, bytes) else 0
+
+
+def word_times(utterance: Utterance, began_at: float) -> Iterator[WordTime]:
+    """Yield the words as they are spoken; `began_at`: the position from which their times count."""
+    line = utterance.line
+    begin = (utterance.start or 0.0) - utterance.lead - began_at
     pieces: list[tuple[str, float]] = []
-    for event in tuple(stream.words):
+    for event in tuple(utterance.stream.words):
         text = line.spoken[event.text_start : event.text_start + event.text_length]
         if text:
-            pieces.append((text, max(0.0, event.seconds - lead)))
+            pieces.append((text, max(0.0, begin + event.seconds)))
     for index, (text, start) in enumerate(pieces):
-        end = pieces[index + 1][1] if index + 1 < len(pieces) else seconds - lead
+        end = pieces[index + 1][1] if index + 1 < len(pieces) else begin + utterance.decoded_seconds
         yield WordTime(text, start, max(start, end))

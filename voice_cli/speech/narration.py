@@ -1,27 +1,72 @@
-"""Text that may still be arriving, as streams of speech: what comes next is asked for while this is heard.
+"""Requests for the lines of a text, which may still be arriving: the next ones are sent while one is heard.
 
 ::
 
-    text source ─▶ reading (script) ─▶ lines ─▶ backend.synthesize ─▶ streams ─▶ player
-    ▲ the line after the next waits until a stream was read to its end
+    text source ─▶ reading (script) ─▶ lines ─▶ backend.synthesize ─▶ utterances ─▶ Speech
 
-The first line's request leaves on the thread that calls `start`, if the text is there; all else is asked for by a
-thread of the narration's own. `lookahead` bounds how many requests are under way besides the one that is read, so a
-text without end costs no more memory than a short one, and whoever writes it is held back.
+The first line's request is sent on the thread that calls `start`, if its text is there; a thread of the narration's own
+sends the others. The look-ahead bounds how many requests are under way besides the one that is read, so a text without
+end needs no more memory than a short one, and its writer is held back.
 """
 
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.script.line import Line
+from voice_cli.speech.events import Utterance
 
 
-class Narration:
-    """The streams of a text, one a line, in order; iterate over it once, on the player's pump."""
+class UtteranceSource(ABC):
+    """Where a speech gets its utterances from. One thread iterates, once; the rest may be called by any thread."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Utterance]:
+        """Yield the utterances in order, each with a request under way; wait for text that has not arrived.
+
+        Raises:
+            Interrupted: `cancel` was called.
+            VoiceError: the text, or a request, failed: after the utterances that did not.
+
+        """
+
+    @property
+    @abstractmethod
+    def waits_for_text(self) -> bool:
+        """Whether nothing is under way and the text has not ended."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Cancel all requests. Any number of times."""
+
+
+class GivenStreams(UtteranceSource):
+    """Streams that the caller has, one after the other, without text."""
+
+    def __init__(self, streams: Iterable[SpeechStream]) -> None:
+        self._streams = streams
+        self._current: SpeechStream | None = None
+
+    def __iter__(self) -> Iterator[Utterance]:
+        for stream in self._streams:
+            self._current = stream
+            yield Utterance(Line("", ""), stream)
+
+    @property
+    def waits_for_text(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        if self._current is not None:
+            self._current.cancel()
+
+
+class Narration(UtteranceSource):
+    """The utterances of a text, one a line."""
 
     def __init__(
         self,
@@ -31,42 +76,46 @@ class Narration:
         *,
         lookahead: int = 1,
         total: int | None = None,
-        taken: Callable[[], int] = lambda: 0,
         is_one: bool = False,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        """Take the lines, which may come as slowly as they like, and how a line is asked for.
+        """Take the lines, which may arrive at any pace, and the function that makes a line's request.
 
-        `total`: characters of the whole text, if it is known. `taken`: how many of them the lines that were given
-        come from. `is_one`: there is one line. `stop`: lets `lines` end after what has come.
+        Args:
+            backend: asked for each line. One that takes a limited number of requests at once bounds the look-ahead.
+            lines: the lines of the text.
+            make_request: makes the request of a line.
+            lookahead: requests under way besides the one that is read.
+            total: code points of the whole text, if known.
+            is_one: there is exactly one line.
+            stop: makes `lines` end after what has arrived.
+
         """
         self.total = total
-        self._taken = taken
         self.is_one = is_one
+        self.utterances: list[Utterance] = []
+        """Those that were asked for, in order."""
         self._stop = stop
         self._thread: threading.Thread | None = None
         self._backend = backend
         self._lines = iter(lines)
         self._make_request = make_request
-        self._lookahead = lookahead
+        most = backend.max_requests
+        self._lookahead = lookahead if most is None else min(lookahead, most - 1)
         self._changed = threading.Condition()
-        self._streams: deque[SpeechStream] = deque()
-        self._reading: SpeechStream | None = None
+        self._waiting: deque[Utterance] = deque()
+        self._reading: Utterance | None = None
         self._ended = False
         self._cancelled = False
         self._error: BaseException | None = None
-        self._late: list[Line] = []
-        """Those that came when it was cancelled already."""
-        self.lines: list[Line] = []
-        """Those that were asked for, in the order of the streams."""
-        self._ends: list[int] = []
-        """Of each of them: characters of the text that were taken by its end."""
+        self._unasked: list[Line] = []
+        """Lines that arrived after `cancel`."""
 
     def start(self, *, first: bool) -> None:
-        """Ask for the first line now, if `first` (its text is there), and for the others behind the caller's back.
+        """Send the first line's request if `first` (its text is there), and the others on another thread.
 
         Raises:
-            BackendError: as `Backend.synthesize`, for the first.
+            BackendError: as `Backend.synthesize`, for the first line.
 
         """
         if first:
@@ -78,61 +127,53 @@ class Narration:
         self._thread = threading.Thread(target=self._run, name="voice-narration", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[SpeechStream]:
-        """Give the streams; wait for the text where there is none.
-
-        Raises:
-            Interrupted: `cancel` was called.
-            VoiceError: the text, or a request, failed: after the streams that did not.
-
-        """
+    def __iter__(self) -> Iterator[Utterance]:
         while True:
             with self._changed:
                 self._reading = None
-                while not (self._streams or self._ended or self._cancelled):
+                self._changed.notify_all()
+                while not (self._waiting or self._ended or self._cancelled):
                     self._changed.wait()
                 if self._cancelled:
                     raise Interrupted("interrupted")
-                if not self._streams:
+                if not self._waiting:
                     if self._error is not None:
                         raise self._error
                     return
-                self._reading = stream = self._streams.popleft()
+                self._reading = utterance = self._waiting.popleft()
                 self._changed.notify_all()
-            yield stream
+            yield utterance
 
     @property
     def waits_for_text(self) -> bool:
-        """Nothing more was asked for yet, and the text is not over: a silence is its writer's."""
         with self._changed:
-            return not (self._streams or self._ended)
+            return not (self._waiting or self._ended)
 
-    def done(self, count: int) -> int | None:
-        """Give the characters of the text that so many lines come from; None: its length is not known."""
+    def progress(self) -> int | None:
+        """Return the code points of the text whose utterances have ended; None if the text's length is not known."""
         with self._changed:
-            all_came = self._ended and self._error is None and not self._cancelled
-            if self.total is None or (all_came and count == len(self.lines)):
-                return self.total
-            return self._ends[count - 1] if count else 0
+            complete = self._ended and self._error is None and not self._cancelled
+        if self.total is None or (complete and all(each.end is not None for each in self.utterances)):
+            return self.total
+        return max((each.line.end for each in self.utterances if each.end is not None), default=0)
 
     def cancel(self) -> None:
-        """Give up what was asked for. Any thread."""
         with self._changed:
             self._cancelled = True
-            streams = [*self._streams, *([self._reading] if self._reading is not None else [])]
+            utterances = [*self._waiting, *([self._reading] if self._reading is not None else [])]
             self._changed.notify_all()
-        for stream in streams:
-            stream.cancel()
+        for utterance in utterances:
+            utterance.stream.cancel()
 
     def unspoken(self, patience: float = 1.0) -> str:
-        """Give, after `cancel`, the text that came and was not asked for."""
+        """Return, after `cancel`, the text that arrived and was not asked for."""
         if self._stop is not None:
             self._stop()
         if self._thread is not None:
             self._thread.join(patience)
             if self._thread.is_alive():
                 return ""
-        lines = self._late
+        lines = self._unasked
         with contextlib.suppress(VoiceError):
             lines += self._lines
         return "".join(line.text for line in lines)
@@ -141,10 +182,10 @@ class Narration:
         try:
             for line in self._lines:
                 if not self._wait_for_turn():
-                    self._late.append(line)
+                    self._unasked.append(line)
                     return
                 self._ask(line)
-        except BaseException as exc:  # it is the pump that raises it
+        except BaseException as exc:  # the reader raises it
             self._error = exc
         finally:
             with self._changed:
@@ -153,17 +194,21 @@ class Narration:
 
     def _wait_for_turn(self) -> bool:
         with self._changed:
-            while len(self._streams) >= self._lookahead and not self._cancelled:
+            while self._is_busy() and not self._cancelled:
                 self._changed.wait()
             return not self._cancelled
 
+    def _is_busy(self) -> bool:
+        if self._lookahead == 0:
+            return bool(self._waiting) or self._reading is not None
+        return len(self._waiting) >= self._lookahead
+
     def _ask(self, line: Line) -> None:
-        stream = self._backend.synthesize(self._make_request(line))
+        utterance = Utterance(line, self._backend.synthesize(self._make_request(line)))
         with self._changed:
-            self.lines.append(line)
-            self._ends.append(self._taken())
-            self._streams.append(stream)
+            self.utterances.append(utterance)
+            self._waiting.append(utterance)
             cancelled = self._cancelled
             self._changed.notify_all()
         if cancelled:
-            stream.cancel()
+            utterance.stream.cancel()

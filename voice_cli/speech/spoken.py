@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from voice_cli.playback.course import Section
 from voice_cli.script.line import Line
+from voice_cli.speech.events import Utterance
 
 CUE_CHARS = 80
 """A subtitle's length: two lines of a screen."""
@@ -20,14 +20,14 @@ class Word(NamedTuple):
     end: float
 
 
-def words_of(line: Line, section: Section) -> list[Word] | None:
-    """Give the line's words; None: the backend does not tell, or speaks other words than the text's."""
-    events = section.stream.words
-    if not events or line.spoken.split() != line.text.split():
+def words_of(utterance: Utterance) -> list[Word] | None:
+    """Return the line's words; None if the backend tells no times, or speaks other words than the text's."""
+    line, events = utterance.line, tuple(utterance.stream.words)
+    if not events or utterance.start is None or line.spoken.split() != line.text.split():
         return None
     ends = _ends(line, [event.text_start + event.text_length for event in events])
-    starts = [section.start + max(0.0, event.seconds - section.lead) for event in events]
-    finish = section.end if section.end is not None else math.inf  # it broke off: the last word was not said
+    starts = [utterance.start + max(0.0, event.seconds - utterance.lead) for event in events]
+    finish = utterance.end if utterance.end is not None else math.inf  # it broke off: the last word was not said
     words = []
     at = 0
     for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
@@ -59,36 +59,38 @@ def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
     return ends
 
 
-def said(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> str:
-    """Give the text that was heard up to so many seconds. What was heard in part is not said, but for its words."""
+def said(utterances: Sequence[Utterance], heard: float) -> str:
+    """Return the text that was heard in the first `heard` seconds; of an utterance heard in part, its whole words."""
     parts = []
-    for line, section in zip(lines, sections, strict=False):
-        if section.end is not None and section.end <= heard + 0.001:
-            parts.append(line.text)
+    for utterance in utterances:
+        if utterance.end is not None and utterance.end <= heard + 0.001:
+            parts.append(utterance.line.text)
             continue
-        parts.extend(word.text for word in words_of(line, section) or () if word.end <= heard)
+        parts.extend(word.text for word in words_of(utterance) or () if word.end <= heard)
         break
     return "".join(parts)
 
 
-def begun(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> str:
-    """Give the text that has begun to be heard: what a listener follows with the eyes."""
+def begun(utterances: Sequence[Utterance], heard: float) -> str:
+    """Return the text that has begun to be heard."""
     parts = []
-    for line, section in zip(lines, sections, strict=False):
-        if section.start > heard:
+    for utterance in utterances:
+        if utterance.start is None or utterance.start > heard:
             break
-        words = words_of(line, section)
-        parts.append(line.text if words is None else "".join(word.text for word in words if word.start <= heard))
+        words = words_of(utterance)
+        parts.append(
+            utterance.line.text if words is None else "".join(word.text for word in words if word.start <= heard)
+        )
     return "".join(parts)
 
 
-def cues(lines: Sequence[Line], sections: Sequence[Section], heard: float) -> Iterator[Word]:
-    """Give subtitles of readable length for what was heard."""
-    for line, section in zip(lines, sections, strict=False):
-        end = min(section.end if section.end is not None else heard, heard)
-        if section.start >= heard:
+def cues(utterances: Sequence[Utterance], heard: float) -> Iterator[Word]:
+    """Yield subtitles of readable length for what was heard."""
+    for utterance in utterances:
+        end = min(utterance.end if utterance.end is not None else heard, heard)
+        if utterance.start is None or utterance.start >= heard:
             return
-        words = words_of(line, section) or _evenly(line, section.start, end)
+        words = words_of(utterance) or _evenly(utterance.line, utterance.start, end)
         cue: Word | None = None
         for word in words:
             if word.start >= heard:

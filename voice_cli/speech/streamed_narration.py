@@ -1,25 +1,25 @@
-"""Text that is still arriving, for a backend that takes it so: one conversation, in the place of a request a line.
+"""Text that is still arriving, for a backend that supports streaming text: one text stream instead of a request a line.
 
 ::
 
-    text source ─▶ reading (script) ─▶ lines ─▶ conversation.say ─▶ … ─▶ streams ─▶ player
+    text source ─▶ reading (script) ─▶ lines ─▶ text_stream.say ─▶ … ─▶ utterances ─▶ Speech
 
-It is a narration to everybody else: the streams of its lines, in order, and an account of what was asked for. What the
-backend speaks as one stream is one line here, of however many it was made.
+What the backend speaks as one stream is one utterance, however many lines were sent for it.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from voice_cli.backends.base import Backend, PieceStream, SpeechRequest
+from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.script.line import Line
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
 
-NOTHING_YET = Line("", "")
+NO_LINE = Line("", "")
 
 
 class StreamedNarration(Narration):
-    """The streams of a conversation; iterate over it once, on the player's pump."""
+    """The utterances of one text stream."""
 
     def __init__(
         self,
@@ -30,62 +30,64 @@ class StreamedNarration(Narration):
         lookahead: int = 1,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        """Take the lines and how they are said, and begin the conversation: it connects while the text is awaited.
+        """Open the text stream, so that it connects while the text is awaited.
 
         Raises:
             BackendError: as `Backend.open_text_stream`.
 
         """
         super().__init__(backend, lines, make_request, lookahead=lookahead, stop=stop)
-        self._conversation = backend.open_text_stream(make_request(NOTHING_YET), ahead=lookahead)
-        self._said: deque[Line] = deque()
-        """Those of which no stream has begun."""
-        self._is_heard = True
+        self._text_stream = backend.open_text_stream(make_request(NO_LINE), ahead=lookahead)
+        self._sent: deque[Line] = deque()
+        """Lines of which no stream has begun."""
+        self._is_open = True
 
-    def __iter__(self) -> Iterator[PieceStream]:
-        for stream in self._conversation:
+    def __iter__(self) -> Iterator[Utterance]:
+        for stream in self._text_stream:
             lines = self._take(stream.pieces)
-            self.lines.append(_as_one(lines))
-            yield stream
+            utterance = Utterance(_joined(lines), stream)
+            self.utterances.append(utterance)
+            yield utterance
             lines += self._take(stream.pieces - len(lines))  # it may have grown
-            self.lines[-1] = _as_one(lines)
-        if self.lines:  # what is left made no sound, and all is over
-            self.lines[-1] = _as_one([self.lines[-1], *self._take(len(self._said))])
+            utterance.line = _joined(lines)
+        if self.utterances:  # the lines that are left made no sound
+            last = self.utterances[-1]
+            last.line = _joined([last.line, *self._take(len(self._sent))])
         if self._error is not None:
             raise self._error
 
     def _take(self, count: int) -> list[Line]:
         with self._changed:
-            return [self._said.popleft() for _ in range(min(count, len(self._said)))]
+            return [self._sent.popleft() for _ in range(min(count, len(self._sent)))]
 
     @property
     def waits_for_text(self) -> bool:
-        return self._conversation.waits_for_text
+        return self._text_stream.waits_for_text
 
     def cancel(self) -> None:
         super().cancel()
-        self._conversation.cancel()
+        self._text_stream.cancel()
 
     def unspoken(self, patience: float = 1.0) -> str:
         rest = super().unspoken(patience)
         with self._changed:
-            return "".join(line.text for line in self._said) + rest
+            return "".join(line.text for line in self._sent) + rest
 
     def _run(self) -> None:
         super()._run()
-        self._conversation.finish()
+        self._text_stream.finish()
 
     def _wait_for_turn(self) -> bool:
-        return self._is_heard and not self._cancelled
+        return self._is_open and not self._cancelled
 
     def _ask(self, line: Line) -> None:
         with self._changed:
-            self._said.append(line)
-        self._is_heard = self._conversation.say(line.spoken)
+            self._sent.append(line)
+        self._is_open = self._text_stream.say(line.spoken)
 
 
-def _as_one(lines: list[Line]) -> Line:
+def _joined(lines: list[Line]) -> Line:
     if not lines:
-        return NOTHING_YET
+        return NO_LINE
     text, spoken = "".join(line.text for line in lines), " ".join(line.spoken for line in lines)
     return lines[-1]._replace(text=text, spoken=spoken.strip())

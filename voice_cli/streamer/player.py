@@ -29,6 +29,7 @@ from voice_cli.errors import EngineError, Interrupted
 from voice_cli.pcm.samples import sample_number, to_pcm
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sinks.base import Sink
+from voice_cli.speech.assembly import Speech
 from voice_cli.streamer.sync import AudioStreamer
 
 RATE = 24_000
@@ -137,7 +138,7 @@ def stream_to_player(
         thread = threading.Thread(target=_generate, args=(source, streamer), name="voice-generate", daemon=True)
         thread.start()
     try:
-        result = Player(sink).play([stream], on_tick=on_tick)
+        result = Player(sink).play(Speech.of([stream]), on_tick=on_tick)
     finally:
         streamer.cancel()
         if thread is not None:

@@ -1,4 +1,4 @@
-"""The bridge from the thread that makes a stream to the event loop that sends it."""
+"""The bounded queue: between threads, and between a thread and an event loop. Events step the threads."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from support.loops import run
 from support.threads import WAIT, in_thread
 from voice_cli.errors import EngineError, Interrupted
-from voice_cli.server.channel import Channel
+from voice_cli.queues import BoundedQueue
+
+
+class Channel(BoundedQueue):
+    """A queue of items that each bring their size."""
+
+    def __init__(self, capacity):
+        super().__init__(capacity, lambda item: item[1])
+
+    def put(self, item, size=0):
+        return super().put((item, size))
+
+    async def take(self):
+        return [item for item, _ in await super().take()]
 
 
 class Waits:

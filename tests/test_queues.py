@@ -1,4 +1,4 @@
-"""The bridge between an engine's thread and a stream's reader. Events step the threads; nothing sleeps."""
+"""The bounded queue between two threads. Events step the threads; nothing sleeps."""
 
 import gc
 import threading
@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_cli.backends.handoff import Handoff
 from voice_cli.errors import EngineError, Interrupted
+from voice_cli.queues import BoundedQueue
 
 WAIT = 10.0
 """Seconds after which a step that should have come has not."""
 
 
 class Waits:
-    """A handoff that tells when one of its sides has begun to wait."""
+    """A queue that tells when one of its sides has begun to wait."""
 
     def __init__(self, capacity):
-        self.handoff = Handoff(capacity)
+        self.queue = BoundedQueue(capacity)
         self.begun = threading.Semaphore(0)
-        condition = self.handoff._changed
+        condition = self.queue._changed
         wait = condition.wait
 
         def announced(timeout=None):
@@ -54,27 +54,27 @@ def in_thread(work):
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 200))
 def test_everything_comes_in_order(chunks, capacity):
-    handoff = Handoff(capacity)
+    queue = BoundedQueue(capacity)
 
     def produce():
-        taken = [handoff.put(chunk) for chunk in chunks]
-        handoff.close()
+        taken = [queue.put(chunk) for chunk in chunks]
+        queue.close()
         return taken
 
     taken = in_thread(produce)
-    assert list(handoff) == [chunk for chunk in chunks if chunk]
+    assert list(queue) == chunks
     assert all(taken())
 
 
 def test_put_waits_while_it_is_full():
     waits = Waits(200)
-    handoff = waits.handoff
-    assert handoff.put(b"a" * 100)
-    second = in_thread(lambda: handoff.put(b"b" * 100))
+    queue = waits.queue
+    assert queue.put(b"a" * 100)
+    second = in_thread(lambda: queue.put(b"b" * 100))
     assert waits.begun.acquire(timeout=WAIT)
-    assert next(handoff) == b"a" * 100
+    assert next(queue) == b"a" * 100
     assert second() is True
-    assert next(handoff) == b"b" * 100
+    assert next(queue) == b"b" * 100
 
 
 def test_tiny_chunks_are_bounded_too():
@@ -83,116 +83,127 @@ def test_tiny_chunks_are_bounded_too():
 
     def produce():
         nonlocal count
-        while waits.handoff.put(b"x"):
+        while waits.queue.put(b"x"):
             count += 1
 
     done = in_thread(produce)
     assert waits.begun.acquire(timeout=WAIT)
     assert count == 100
-    waits.handoff.cancel()
+    waits.queue.cancel()
     done()
 
 
 def test_a_chunk_larger_than_the_capacity_goes_in_alone():
-    handoff = Handoff(10)
-    assert handoff.put(b"x" * 1000)
-    handoff.close()
-    assert list(handoff) == [b"x" * 1000]
+    queue = BoundedQueue(10)
+    assert queue.put(b"x" * 1000)
+    queue.close()
+    assert list(queue) == [b"x" * 1000]
 
 
 def test_the_reader_waits_for_a_chunk_and_for_the_end():
     waits = Waits(100)
-    read = in_thread(lambda: list(waits.handoff))
+    read = in_thread(lambda: list(waits.queue))
     assert waits.begun.acquire(timeout=WAIT)
-    waits.handoff.put(b"one")
+    waits.queue.put(b"one")
     assert waits.begun.acquire(timeout=WAIT)
-    waits.handoff.close()
+    waits.queue.close()
     assert read() == [b"one"]
 
 
 def test_an_error_comes_after_what_was_put_before_it():
-    handoff = Handoff(1000)
-    handoff.put(b"one")
-    handoff.put(b"two")
+    queue = BoundedQueue(1000)
+    queue.put(b"one")
+    queue.put(b"two")
     failure = EngineError("broken")
-    handoff.fail(failure)
-    assert [next(handoff), next(handoff)] == [b"one", b"two"]
+    queue.fail(failure)
+    assert [next(queue), next(queue)] == [b"one", b"two"]
     for _ in range(2):
         with pytest.raises(EngineError) as caught:
-            next(handoff)
+            next(queue)
         assert caught.value is failure
 
 
 def test_the_first_end_counts():
-    handoff = Handoff(1000)
-    handoff.close()
-    handoff.fail(EngineError("late"))
-    assert list(handoff) == []
-    assert list(handoff) == []
+    queue = BoundedQueue(1000)
+    queue.close()
+    queue.fail(EngineError("late"))
+    assert list(queue) == []
+    assert list(queue) == []
 
 
-def test_put_after_the_end_is_a_mistake():
-    handoff = Handoff(1000)
-    handoff.close()
-    with pytest.raises(RuntimeError):
-        handoff.put(b"late")
+def test_put_after_the_end_is_refused():
+    queue = BoundedQueue(1000)
+    queue.close()
+    assert queue.put(b"late") is False
+    assert queue.put_nowait(b"late") is False
+    assert list(queue) == []
+
+
+def test_an_item_that_waits_for_room_is_added_when_the_queue_is_closed():
+    waits = Waits(100)
+    waits.queue.put(b"a" * 90)
+    blocked = in_thread(lambda: waits.queue.put(b"b" * 90))
+    assert waits.begun.acquire(timeout=WAIT)
+    waits.queue.close()
+    assert blocked() is True
+    assert list(waits.queue) == [b"a" * 90, b"b" * 90]
 
 
 def test_cancel_wakes_a_waiting_writer():
     waits = Waits(100)
-    waits.handoff.put(b"a" * 90)
-    blocked = in_thread(lambda: waits.handoff.put(b"b" * 90))
+    waits.queue.put(b"a" * 90)
+    blocked = in_thread(lambda: waits.queue.put(b"b" * 90))
     assert waits.begun.acquire(timeout=WAIT)
-    waits.handoff.cancel()
+    waits.queue.cancel()
     assert blocked() is False
-    assert waits.handoff.cancelled
-    assert waits.handoff.put(b"more") is False
+    assert waits.queue.cancelled
+    assert waits.queue.put(b"more") is False
 
 
 def test_cancel_wakes_a_waiting_reader():
     waits = Waits(100)
-    reading = in_thread(lambda: next(waits.handoff))
+    reading = in_thread(lambda: next(waits.queue))
     assert waits.begun.acquire(timeout=WAIT)
-    waits.handoff.cancel()
+    waits.queue.cancel()
     assert isinstance(reading(), Interrupted)
 
 
 def test_cancel_drops_what_waits():
-    handoff = Handoff(1000)
-    handoff.put(b"unheard")
-    handoff.close()
-    handoff.cancel()
+    queue = BoundedQueue(1000)
+    queue.put(b"unheard")
+    queue.close()
+    queue.cancel()
     for _ in range(2):
-        handoff.cancel()
+        queue.cancel()
         with pytest.raises(Interrupted):
-            next(handoff)
+            next(queue)
 
 
 def test_cancel_after_the_end_changes_nothing():
-    handoff = Handoff(1000)
-    handoff.put(b"heard")
-    handoff.close()
-    assert list(handoff) == [b"heard"]
-    handoff.cancel()
-    assert not handoff.cancelled
-    assert list(handoff) == []
+    queue = BoundedQueue(1000)
+    queue.put(b"heard")
+    queue.close()
+    assert list(queue) == [b"heard"]
+    queue.cancel()
+    assert not queue.cancelled
+    assert list(queue) == []
 
 
 def test_cancel_may_come_from_the_garbage_collector_while_the_lock_is_held():
-    handoff = Handoff(1000)
+    queue = BoundedQueue(1000)
 
     class Dying:
         def __del__(self):
-            handoff.cancel()
+            queue.cancel()
 
     cycle = Dying()
     cycle.self = cycle
     del cycle
-    with handoff._changed:
+    with queue._changed:
         gc.collect()
-    assert handoff.put(b"x") is False
+    assert queue.put(b"x") is False
 
 
 def test_a_capacity_of_nothing_is_a_mistake():
     with pytest.raises(ValueError):
-        Handoff(0)
+        BoundedQueue(0)

@@ -1,0 +1,206 @@
+"""The one bounded queue, with an end for threads and an end for an event loop.
+
+A queue ends in one of: closed, failed, cancelled. What comes first counts, and what was put before the end is taken
+before it shows. `asyncio` is imported by `room` and `take` alone.
+"""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from voice_cli.errors import Interrupted
+
+Item = TypeVar("Item")
+
+ITEM_COST = 64
+"""Bytes that an item costs besides its content (CPython's object and its place in the deque), so that a queue of empty
+or one-byte items is bounded, too."""
+
+
+def cost_of(item: Any) -> int:
+    """Return what an item counts for: its length, if it has one."""
+    return ITEM_COST + (len(item) if hasattr(item, "__len__") else 0)
+
+
+class BoundedQueue(Generic[Item]):
+    """A queue between one producer and one consumer, each a thread or a task of an event loop.
+
+    The producer calls `put` (a thread) or `put_nowait` and `room` (a task), then `close` or `fail`. The consumer
+    iterates or calls `get` (a thread), or awaits `take` (a task). `cancel` may be called by any thread, and in the
+    middle of any of these: a stream cancels wherever it is garbage collected, so the lock is reentrant.
+    """
+
+    def __init__(self, capacity: int, cost: Callable[[Item], int] = cost_of) -> None:
+        """Hold items of about `capacity` in all; `cost` says how much of it an item takes."""
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, not {capacity}")
+        self._capacity = capacity
+        self._cost = cost
+        self._items: deque[Item] = deque()
+        self._held = 0
+        self._ended = False
+        self._cancelled = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._waiters: list[tuple[Any, Any]] = []
+        """Event loops and futures of the tasks that wait."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether items are refused because `cancel` was called. Any thread."""
+        return self._cancelled
+
+    @property
+    def has_room(self) -> bool:
+        """Whether less than the capacity is held, or the queue has ended. Any thread."""
+        return self._held < self._capacity or self._ended or self._cancelled
+
+    def put(self, item: Item) -> bool:
+        """Add an item; wait first while the queue is full.
+
+        An item larger than the capacity is added once the queue is empty; one that waits when the queue is closed is
+        added at once. Returns False if the queue had ended or was cancelled: produce no more.
+        """
+        cost = self._cost(item)
+        with self._changed:
+            if self._ended:
+                return False
+            while self._items and self._held + cost > self._capacity and not (self._cancelled or self._ended):
+                self._changed.wait()
+            return self._add(item)
+
+    def put_nowait(self, item: Item) -> bool:
+        """Add an item, however full the queue is. Any thread."""
+        with self._changed:
+            return not self._ended and self._add(item)
+
+    def _add(self, item: Item) -> bool:
+        if self._cancelled:
+            return False
+        self._items.append(item)
+        self._held += self._cost(item)
+        self._notify()
+        return True
+
+    async def room(self) -> None:
+        """Wait until `has_room`. For a task."""
+        while True:
+            with self._changed:
+                if self.has_room:
+                    return
+                waiter = self._new_waiter()
+            await waiter
+
+    def close(self) -> None:
+        """End the queue: no more items follow. Any thread."""
+        self._end(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the queue with an error, raised after the last item. Any thread."""
+        self._end(error)
+
+    def cancel(self) -> None:
+        """Drop all items; producers get False and consumers Interrupted. Any thread, any number of times.
+
+        Nothing changes once the last item of an ended queue was taken.
+        """
+        with self._changed:
+            if self._ended and not self._items:
+                return
+            self._cancelled = True
+            self._items.clear()
+            self._held = 0
+            self._notify()
+
+    def __iter__(self) -> "BoundedQueue[Item]":
+        return self
+
+    def __next__(self) -> Item:
+        """Return the next item; wait while there is none.
+
+        Raises:
+            StopIteration: the queue was closed, and all items were taken.
+            Interrupted: it was cancelled.
+            BaseException: the error that it failed with.
+
+        """
+        return self.get()
+
+    def get(self, timeout: float | None = None) -> Item:
+        """Return the next item, as iteration does.
+
+        Raises:
+            TimeoutError: none arrived in `timeout` seconds.
+
+        """
+        with self._changed:
+            if not self._changed.wait_for(self._is_ready, timeout):
+                raise TimeoutError
+            if not self._items or self._cancelled:
+                self._raise_end()
+                raise StopIteration
+            item = self._items.popleft()
+            self._held -= self._cost(item)
+            self._notify()
+            return item
+
+    async def take(self) -> list[Item]:
+        """Return all items; wait while there are none. An empty list: the queue was closed. For a task.
+
+        Raises:
+            Interrupted: it was cancelled.
+            BaseException: the error that it failed with.
+
+        """
+        while True:
+            with self._changed:
+                if self._is_ready():
+                    if self._cancelled or not self._items:
+                        self._raise_end()
+                    items = list(self._items)
+                    self._items.clear()
+                    self._held = 0
+                    self._notify()
+                    return items
+                waiter = self._new_waiter()
+            await waiter
+
+    def _is_ready(self) -> bool:
+        return bool(self._items) or self._ended or self._cancelled
+
+    def _raise_end(self) -> None:
+        if self._cancelled:
+            raise Interrupted("the speech was cancelled")
+        if self._error is not None:
+            raise self._error
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._changed:
+            if not (self._ended or self._cancelled):
+                self._ended = True
+                self._error = error
+                self._notify()
+
+    def _new_waiter(self) -> Any:
+        """Return a future of the running event loop that the next change settles. The lock is held."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiters.append((loop, waiter))
+        return waiter
+
+    def _notify(self) -> None:
+        """Wake all threads and tasks that wait. The lock is held."""
+        self._changed.notify_all()
+        waiters, self._waiters = self._waiters, []
+        for loop, waiter in waiters:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_settle, waiter)
+
+
+def _settle(waiter: Any) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,193 @@
+"""The assembly: utterances to PCM of one format, as one stream of events.
+
+It decodes each utterance's stream, trims and joins the utterances, converts to the format of the first frames, and
+keeps the positions. The generator runs on the consumer's thread; only `cancel` may be called by another.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from voice_cli import codecs
+from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.backends.base import SpeechStream
+from voice_cli.codecs.base import Decoder
+from voice_cli.errors import Interrupted, ServerError, VoiceError
+from voice_cli.pcm.convert import Converter
+from voice_cli.pcm.joins import Joins
+from voice_cli.speech.events import (
+    Audio,
+    Decoded,
+    EncodedData,
+    SpeechEvent,
+    TextAwaited,
+    Utterance,
+    UtteranceEnded,
+    UtteranceStarted,
+    Words,
+)
+from voice_cli.speech.narration import GivenStreams, UtteranceSource
+
+
+class Speech:
+    """The events of one speech; iterate over it once."""
+
+    def __init__(self, source: UtteranceSource, *, pause: float | None = None, allow_empty: bool = False) -> None:
+        """Take where the utterances come from.
+
+        Args:
+            source: the utterances.
+            pause: seconds of silence between two sentences, in place of the silence at the ends of the utterances;
+                None: do not trim or join.
+            allow_empty: accept utterances without a single byte; otherwise they are a ServerError.
+
+        """
+        self.source = source
+        self.utterances: list[Utterance] = []
+        """Those that have audio, or have ended, in order. Any thread may read it."""
+        self.seconds = 0.0
+        """Audio that was yielded."""
+        self.format: AudioFormat | None = None
+        """Of all `Audio`: that of the first frames."""
+        self.silent_seconds = 0.0
+        """Silence that was heard while text was awaited: the next pause is shorter by it. The consumer sets it."""
+        self._pause = pause
+        self._allow_empty = allow_empty
+        self._joins = Joins(lambda: self.silent_seconds) if pause is not None else None
+        self._converter: Converter | None = None
+
+    @classmethod
+    def of(cls, streams: Iterable[SpeechStream], *, pause: float | None = None) -> "Speech":
+        """Return the speech of streams that the caller has."""
+        return cls(GivenStreams(streams), pause=pause)
+
+    def cancel(self) -> None:
+        """Cancel all requests; the iteration raises Interrupted. Any thread, any number of times."""
+        self.source.cancel()
+
+    def __iter__(self) -> Iterator[SpeechEvent]:
+        """Yield the events.
+
+        What was decoded is yielded before an error is raised.
+
+        Raises:
+            BackendError: no audio came, and why.
+            TruncatedAudio: audio came, and the stream stopped before its end.
+            Interrupted: `cancel` was called.
+
+        """
+        error: Exception | None = None
+        try:
+            yield from self._utter_all()
+        except Interrupted:
+            raise
+        except Exception as exc:
+            error = exc
+        utterance = self.utterances[-1] if self.utterances else None
+        if self._joins is not None and utterance is not None:
+            yield from self._emit(utterance, self._joins.finish())
+        yield from self._flush_converter()
+        if error is not None:
+            raise error
+
+    def _utter_all(self) -> Iterator[SpeechEvent]:
+        gap: float | None = None
+        utterances = iter(self.source)
+        while True:
+            if self.source.waits_for_text:
+                yield TextAwaited()
+            utterance = next(utterances, None)
+            if utterance is None:
+                return
+            if self._joins is not None:
+                self._joins.begin(gap)
+            yield UtteranceStarted(utterance)
+            yield from self._utter(utterance)
+            if self._joins is None:
+                yield from self._flush_converter()
+            self._begin(utterance)
+            utterance.end = self.seconds
+            yield UtteranceEnded(utterance)
+            gap = utterance.line.pause * (self._pause or 0.0)
+
+    def _utter(self, utterance: Utterance) -> Iterator[SpeechEvent]:
+        stream = utterance.stream
+        decoder: Decoder | None = None
+        codec, head, chunks, words = "", b"", 0, 0
+        try:
+            for data in stream:
+                if decoder is None:
+                    head, chunks = head + data, chunks + 1
+                    found = codecs.open_decoder(stream.announced, stream.expected, head, final=False)
+                    if found is None:
+                        continue
+                    codec, decoder = found
+                    yield EncodedData(utterance, codec, head, chunks)
+                    yield from self._decoded(utterance, decoder.decode(head))
+                else:
+                    yield EncodedData(utterance, codec, data, 1)
+                    yield from self._decoded(utterance, decoder.decode(data))
+                if len(stream.words) > words:
+                    new = tuple(stream.words[words:])
+                    words += len(new)
+                    yield Words(utterance, new)
+        except VoiceError as exc:
+            if decoder is not None and not isinstance(exc, Interrupted):
+                yield from self._decoded(utterance, _flushed(decoder))
+            raise
+        if decoder is None and head:
+            found = codecs.open_decoder(stream.announced, stream.expected, head, final=True)
+            if found is not None:
+                codec, decoder = found
+                yield EncodedData(utterance, codec, head, chunks)
+                yield from self._decoded(utterance, decoder.decode(head))
+        if decoder is not None:
+            yield from self._decoded(utterance, decoder.flush())
+        elif not self._allow_empty:
+            raise ServerError("the answer is empty: it has no audio", hint="check the model and the voice")
+
+    def _decoded(self, utterance: Utterance, chunks: list[PcmChunk]) -> Iterator[SpeechEvent]:
+        for chunk in chunks:
+            if chunk.data:
+                utterance.count(chunk)
+                yield Decoded(chunk)
+                yield from self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
+
+    def _emit(self, utterance: Utterance, chunks: list[PcmChunk]) -> Iterator[SpeechEvent]:
+        if chunks:
+            self._begin(utterance)
+        for chunk in chunks:
+            self.seconds += chunk.seconds
+            yield Audio(self._converted(chunk))
+
+    def _flush_converter(self) -> Iterator[SpeechEvent]:
+        converter, self._converter = self._converter, None
+        if converter is not None and self.format is not None:
+            yield Audio(PcmChunk(self.format, converter.flush()))
+
+    def _begin(self, utterance: Utterance) -> None:
+        """Note where the utterance begins, if that is not known yet."""
+        if utterance.start is None:
+            pause = 0.0
+            if self._joins is not None:
+                utterance.lead, pause = self._joins.lead, self._joins.pause
+            utterance.start = self.seconds + pause
+            self.utterances.append(utterance)
+
+    def _converted(self, chunk: PcmChunk) -> PcmChunk:
+        if self.format is None:
+            self.format = chunk.format
+        if self._converter is None and chunk.format == self.format:
+            return chunk
+        rest = b""
+        if self._converter is None or self._converter.source != chunk.format:
+            if self._converter is not None:
+                rest = self._converter.flush()
+            self._converter = Converter(chunk.format, self.format)
+        return PcmChunk(self.format, rest + self._converter.convert(chunk.data))
+
+
+def _flushed(decoder: Decoder) -> list[PcmChunk]:
+    """Return what is left of a stream that is already known to be broken."""
+    try:
+        return decoder.flush()
+    except VoiceError:
+        return []
