@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +65,22 @@ def test_every_frame_is_heard_once_in_order(sink):
     assert result.metrics.underruns == 0
 
 
+@pytest.mark.parametrize("of_caller", [False, True])
+def test_ttfa_is_the_time_from_the_call_to_the_first_audible_frame(sink, of_caller):
+    before = time.monotonic()
+    source = generator([chunks(1)[0] * 0, *chunks(3)])
+    if of_caller:
+        source, generate = AudioStreamer(1), source
+        generate(source)
+        source.end()
+    result = stream_to_player(source, sink=sink)
+    began, audible = result.timestamps["process_start"], result.timestamps["first_audible"]
+    assert before <= began <= result.timestamps["request_sent"]
+    assert result.metrics.ttfa_ms == pytest.approx(1000 * (audible - began), abs=0.01)
+    assert result.metrics.leading_silence_ms == 20.0
+    assert 20.0 <= result.metrics.ttfa_ms <= 1000 * (time.monotonic() - before)
+
+
 def test_another_rate(sink):
     stream_to_player(generator(chunks(4)), sink=sink, rate=16000)
     assert sink.opened == [AudioFormat(16000, 1)]
@@ -121,7 +138,7 @@ class TestErrors:
             stream_to_player(generator([], error=ValueError("no such voice")), sink=sink)
 
     def test_no_sound_at_all(self, sink):
-        with pytest.raises(EngineError, match="no sound"):
+        with pytest.raises(EngineError, match="no audio"):
             stream_to_player(generator([]), sink=sink)
 
     def test_two_channels(self, sink):

@@ -1,7 +1,7 @@
-"""From a generating thread to the ear, in one call.
+"""Play what a generating thread puts into a streamer, in one call.
 
-The streamers' documentation plays each chunk by itself (`sd.play`, `sd.wait`), which is heard as a gap a chunk. Here
-the chunks go through our player: one device stream, a ring buffer, a pause and no loss where the model is too slow::
+VibeVoice's documentation plays each chunk by itself (`sd.play`, `sd.wait`), with a gap after each. Here the chunks
+share one device stream and a ring buffer; if the model is too slow, playback pauses and loses nothing::
 
     from voice_cli.streamer import stream_to_player
 
@@ -29,6 +29,7 @@ from voice_cli.errors import EngineError, Interrupted
 from voice_cli.pcm.samples import sample_number, to_pcm
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.timeline import Timeline
 from voice_cli.speech.assembly import Speech
 from voice_cli.streamer.sync import AudioStreamer
 
@@ -36,31 +37,26 @@ RATE = 24_000
 """Hertz: VibeVoice's."""
 
 MAX_CHUNKS = 64
-"""Chunks that wait for the player before the generator does: some 8 s of VibeVoice's, besides what the player holds."""
+"""Chunks buffered before `put` blocks: some 8 s of VibeVoice's audio."""
 
 
 class GeneratorStream(SpeechStream):
-    """One sample of a streamer, as the player takes speech. Cancelled, it calls the generation off."""
+    """One sample of a streamer as a `SpeechStream`. `cancel` cancels the generation."""
 
     def __init__(self, streamer: AudioStreamer, *, sample_idx: int = 0, rate: int = RATE) -> None:
-        """Take the rate in hertz of the chunks, which have one channel.
-
-        Raises:
-            SampleIndexError: there is no such sample in the batch.
-
-        """
+        """Raise SampleIndexError if the batch has no such sample. `rate`: hertz; the chunks have one channel."""
         self.expected = self.announced = Encoding("pcm", AudioFormat(rate, 1))
         self.timestamps = {"request_sent": time.monotonic()}
         self._streamer = streamer
         self._sample_idx = sample_number(sample_idx, streamer.batch_size)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give each chunk as PCM.
+        """Yield each chunk as s16le PCM.
 
         Raises:
-            EngineError: the generation ended without one.
-            Interrupted: it was called off.
-            Exception: it failed with this, or a chunk is no mono sound.
+            EngineError: the generation ended without audio.
+            Interrupted: it was cancelled.
+            Exception: the generation's own; or a chunk is not mono audio.
 
         """
         for chunk in self._streamer.get_stream(self._sample_idx):
@@ -69,30 +65,30 @@ class GeneratorStream(SpeechStream):
                 self.timestamps.setdefault("first_byte", time.monotonic())
                 yield data
         if "first_byte" not in self.timestamps:
-            raise EngineError("the generation gave no sound")
+            raise EngineError("the generation produced no audio")
 
     def cancel(self) -> None:
         self._streamer.cancel()
 
 
 class PlayedStreamer(AudioStreamer):
-    """The streamer of `stream_to_player`: once nobody listens, `put` ends the generation, asked or not."""
+    """The streamer of `stream_to_player`. Its `put` also stops models that never call `stop_check_fn`."""
+
+    cancelled = False
 
     def put(self, audio_chunks: Any, sample_indices: Any) -> None:
-        """Hand over the next chunks: see `AudioStreamer.put`.
+        """Put the next chunks: see `AudioStreamer.put`.
 
         Raises:
-            Interrupted: the playback was called off: a model that looks at no `stop_check_fn` stops by this.
+            Interrupted: the playback was cancelled.
 
         """
         super().put(audio_chunks, sample_indices)
-        if self.called_off:
-            raise Interrupted("the playback was called off")
-
-    called_off = False
+        if self.cancelled:
+            raise Interrupted("the playback was cancelled")
 
     def cancel(self) -> None:
-        self.called_off = True
+        self.cancelled = True
         super().cancel()
 
 
@@ -105,28 +101,32 @@ def stream_to_player(
     sink: Sink | None = None,
     on_tick: Callable[[Player], None] | None = None,
 ) -> PlaybackResult:
-    """Play what is generated, as it is; return when the last frame was heard.
+    """Play chunks as they are generated; return after the last frame was played.
 
-    Ctrl-C, and whatever else ends the playback early, calls the generation off: `stop_check_fn` is true from then on,
-    and the streamer that a function is given also ends the generation at its next `put`. A function's thread is over
-    when this returns. The main thread calls it, if Ctrl-C is to reach it.
+    In the result, `metrics.ttfa_ms` is the time from this call to the first audible frame at the DAC.
+
+    If the playback ends early (Ctrl-C, an error), the generation is cancelled: `stop_check_fn` returns True, and `put`
+    raises Interrupted in a function's streamer. A function's thread has ended when this returns. Call it from the main
+    thread, since only that one receives Ctrl-C.
 
     Args:
-        source: a function that generates into the streamer that it is given, and is run in a thread; or a streamer that
-            a thread of the caller's generates into, within `generating()`.
-        sample_idx: which sample of the batch to play. The others' chunks are left to the caller's readers.
+        source: a function that generates into the streamer that it receives, and is run in a thread; or a streamer that
+            a thread of the caller fills, within `generating()`.
+        sample_idx: which sample of the batch to play. The caller may read the others.
         rate: hertz.
         device: an index, or a part of a name; None: the default one.
         sink: where to play instead of a device.
         on_tick: called about ten times a second with the player.
 
     Raises:
-        Exception: what the generation failed with, after all that came before was heard.
-        DeviceError: nothing can be heard.
+        Exception: the generation's own, after the chunks before it were played.
+        DeviceError: the output device cannot be opened, or failed.
         Interrupted: Ctrl-C, or `cancel` of the streamer.
         SampleIndexError: there is no such sample.
 
     """
+    timeline = Timeline()
+    timeline.mark("process_start", time.monotonic())
     if sink is None:
         from voice_cli.playback.sinks.device import DeviceSink
 
@@ -138,7 +138,7 @@ def stream_to_player(
         thread = threading.Thread(target=_generate, args=(source, streamer), name="voice-generate", daemon=True)
         thread.start()
     try:
-        result = Player(sink).play(Speech.of([stream]), on_tick=on_tick)
+        result = Player(sink, timeline=timeline).play(Speech.of([stream]), on_tick=on_tick)
     finally:
         streamer.cancel()
         if thread is not None:
@@ -149,7 +149,6 @@ def stream_to_player(
 
 
 def _generate(generate: Callable[[AudioStreamer], object], streamer: AudioStreamer) -> None:
-    """Run it in its thread: what it raises goes to the reader, and so to the caller."""
     try:
         with streamer.generating():
             generate(streamer)
