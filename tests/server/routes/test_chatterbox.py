@@ -8,6 +8,7 @@ import json
 import pytest
 
 from support.encoding import decoded, encoded
+from support.server import Answer, SpeechServer
 from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
 from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
 from voice_cli.audio import AudioFormat, Encoding
@@ -344,6 +345,22 @@ def test_the_voice_is_the_one_that_was_asked_for(say, app, engine):
 def test_preload_tells_which_voices_are_there(app):
     answer = app.request("POST", "/preload", ["alice", "nobody"])
     assert answer.json["preloaded"] == {"alice": True, "nobody": False}
+
+
+def test_preload_fetches_what_the_server_lacks(serve_app, tmp_path):
+    with SpeechServer(lambda request: Answer(b"voice", status=404 if "nobody" in request.path else 200)) as place:
+        app = serve_app(
+            MadeEngine(voices=[]),
+            engine="chatterbox",
+            voices_url=place.url.removesuffix("/v1") + "/{voice}.wav",
+            voices_cache=str(tmp_path),
+        )
+        answer = app.request("POST", "/preload", ["alice", "nobody"])
+        assert answer.json == {"preloaded": {"alice": True, "nobody": False}, "cache_stats": {"voices": 1}}
+        assert (tmp_path / "alice.wav").read_bytes() == b"voice"
+        assert len(place.requests) == 2
+        assert app.request("POST", "/preload", ["alice"]).json["preloaded"] == {"alice": True}
+        assert len(place.requests) == 2
 
 
 def test_warmup_lets_the_voice_say_a_word(app, engine):
