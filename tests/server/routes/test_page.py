@@ -450,9 +450,9 @@ def test_without_worklets_it_is_heard_too(tab, engine):
 
 TAKE_DOWN = """
 (() => {
-  const {fill} = SinkSource.prototype;
+  const {fill} = Feed.prototype;
   const taken = [];
-  SinkSource.prototype.fill = function (output, frame) {
+  Feed.prototype.fill = function (output, frame) {
     const more = fill.call(this, output, frame);
     taken.push(...output);
     return more;
@@ -667,7 +667,7 @@ def test_a_feed_gives_all_that_it_takes_in_its_order(window, parts, pushes, bloc
     got, told = window.get(
         f"""(() => {{
           const told = [];
-          const feed = new SinkSource({{rate: 24000, ringFrames: 512, startFrames: 100}}, one => told.push(one));
+          const feed = new Feed({{rate: 24000, ringFrames: 512, startFrames: 100}}, one => told.push(one));
           const [pushes, blocks, got] = [{pushes}, {blocks}, []];
           let [next, frame] = [1, 0];
           const fill = size => {{
