@@ -4,16 +4,24 @@ import json
 
 import pytest
 
-from voice_cli.errors import DecodeError, EngineError, NetworkError, ServerError, UsageError, VoiceError
-from voice_cli.server.errors import OrderError, Problem, problem_of
-from voice_cli.server.service import DrainingError, LateError, OverloadError
+from voice_cli.errors import DecodeError, EngineError, Hint, NetworkError, ServerError, UsageError, VoiceError
+from voice_cli.server.errors import (
+    DrainingError,
+    LateError,
+    OrderError,
+    OverloadError,
+    Problem,
+    VoiceNotFoundError,
+    problem_of,
+)
 
 
 @pytest.mark.parametrize(
     ("error", "status", "kind", "code", "retry"),
     [
         (OrderError("no", status=404, param="voice", code="gone"), 404, "invalid_request_error", "gone", None),
-        (UsageError("there is no such voice"), 400, "invalid_request_error", "voice_not_found", None),
+        (VoiceNotFoundError(), 400, "invalid_request_error", "voice_not_found", None),
+        (UsageError("this voice has one pace"), 400, "invalid_request_error", "invalid_value", None),
         (UsageError("the text is blank"), 400, "invalid_request_error", "invalid_value", None),
         (OverloadError("full"), 429, "rate_limit_error", "rate_limit_exceeded", 1),
         (LateError("late"), 503, "server_error", "late", 1),
@@ -40,6 +48,12 @@ def test_what_is_none_of_ours_is_told_without_its_words(error):
 def test_a_hint_goes_with_what_a_client_can_do_something_about():
     assert problem_of(UsageError("too fast", hint="0.5 to 4")).message == "too fast (0.5 to 4)"
     assert problem_of(EngineError("broken", hint="pip install /home/me/x")).message == "broken"
+
+
+def test_hints_are_put_in_neutral_words():
+    hint = Hint("choose one of {list_voices}, or leave {voice} out")
+    for error in (UsageError("no", hint=hint), OrderError("no", hint=hint)):
+        assert problem_of(error).message == "no (choose one of the list of voices, or leave the voice out)"
 
 
 def test_the_answer_is_of_openais_shape():

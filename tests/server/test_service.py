@@ -15,7 +15,8 @@ from support.speech_app import MadeEngine, sound_of
 from voice_cli.backends.base import Voice
 from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, EngineError, Interrupted, UsageError
-from voice_cli.server.service import DrainingError, LateError, OverloadError, Service, ended_by_us
+from voice_cli.server.errors import DrainingError, LateError, OverloadError
+from voice_cli.server.service import Service, ended_by_us
 from voice_cli.server.settings import Server, ServerSettings
 from voice_cli.server.speech import SpeechOrder
 

@@ -1,7 +1,7 @@
 """What every protocol looks at before it takes an order."""
 
 from voice_cli.backends.local.chatterbox_presets import PRESETS
-from voice_cli.server.errors import OrderError
+from voice_cli.server.errors import OrderError, VoiceNotFoundError
 from voice_cli.server.service import Service
 
 
@@ -42,4 +42,4 @@ async def check_voice(service: Service, voice: str | None, *, param: str = "voic
 
     """
     if voice is not None and not await service.has_voice(voice):
-        raise OrderError("there is no such voice", param=param, code="voice_not_found")
+        raise VoiceNotFoundError(param=param)

@@ -9,32 +9,14 @@ from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.codecs.encoders import open_encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
-from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
+from voice_cli.errors import UsageError, VoiceError
+from voice_cli.server.errors import DrainingError, LateError, OrderError, OverloadError, VoiceNotFoundError
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
 from voice_cli.server.speech import Event, Speech, SpeechOrder
 from voice_cli.server.voices import Voices
-
-
-class OverloadError(RateLimitError):
-    """As many streams as may be are under way: come again."""
-
-    retry_after = 1
-    """Seconds."""
-
-
-class LateError(ServerError):
-    """The engine did not come to it in time."""
-
-    kind = "late"
-
-
-class DrainingError(ServerError):
-    """The server is about to stop."""
-
-    kind = "draining"
 
 
 def ended_by_us(report: Report) -> VoiceError | None:
@@ -63,9 +45,9 @@ class Service:
         self.backend = backend
         self.metrics = Metrics(lambda: self.waiting)
         self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
-        """ChatterboxSession of every order that was taken."""
+        """Called with every order that was admitted."""
         self.on_end: Callable[[Report], None] = lambda _: None
-        """ChatterboxSession of every stream that ended."""
+        """Called with the report of every stream that ended."""
         self._streams: set[Speech] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -105,7 +87,7 @@ class Service:
         def look() -> bool:
             try:
                 self.voices.ready(voice)
-            except UsageError:
+            except VoiceNotFoundError:
                 return False
             if not self.voices.has(voice):
                 self._list_voices()
@@ -160,6 +142,7 @@ class Service:
         Raises:
             OverloadError: there are too many.
             DrainingError: the server is about to stop.
+            VoiceNotFoundError: the engine refused the order, and its list of voices lacks the order's.
 
         """
         self.admit()
@@ -172,6 +155,12 @@ class Service:
             self.on_begin(order)
             speech.start()
             yield speech
+        except OrderError:
+            raise
+        except UsageError as error:
+            if order.voice is not None and not self.voices.has(order.voice):
+                raise VoiceNotFoundError from error
+            raise
         finally:
             overlong.cancel()
             if not speech.is_over:

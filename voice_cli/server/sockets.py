@@ -15,10 +15,10 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_cli.errors import Interrupted, VoiceError
-from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
-from voice_cli.server.service import DrainingError, Service, ended_by_us
+from voice_cli.server.service import Service, ended_by_us
 from voice_cli.server.speech import Speech, SpeechOrder
 
 MOST_MESSAGE = 1 << 20

@@ -16,8 +16,9 @@ from urllib.parse import quote, urlsplit
 from voice_cli.backends import ENGINE_KEYS
 from voice_cli.backends.base import Voice
 from voice_cli.config import user_folder
-from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.errors import NetworkError, ServerError
 from voice_cli.protocol import openai
+from voice_cli.server.errors import OrderError, VoiceNotFoundError
 from voice_cli.server.settings import ServerSettings
 
 PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
@@ -74,7 +75,12 @@ class Voices:
 
         """
         if re.fullmatch(PATTERN, voice) is None:
-            raise UsageError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
+            raise OrderError(
+                "that is not a voice id",
+                param="voice",
+                code="voice_not_found",
+                hint="an id has letters, digits and any of + _ . -",
+            )
 
     def has(self, voice: str) -> bool:
         """Say whether the engine has it: by the last list of its voices."""
@@ -206,7 +212,7 @@ def download(url: str) -> bytes:
     finally:
         easy.close()
     if status in (403, 404, 410):
-        raise UsageError("there is no such voice")
+        raise VoiceNotFoundError
     if status != 200 or not body:
         raise ServerError(f"the place that has the voices answered {status}")
     return bytes(body)

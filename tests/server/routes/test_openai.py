@@ -176,6 +176,19 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
     with client_of(espeak) as client, pytest.raises(openai.BadRequestError) as caught:
         client.audio.speech.create(model="tts-1", voice="nobody", input="Hi.")
     assert caught.value.code == "voice_not_found"
+    assert "--" not in caught.value.response.text
+    assert "voice voices" not in caught.value.response.text
+
+
+def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_words(serve_app):
+    error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
+    app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
+    answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "voice_not_found")
+    assert "--" not in answer.body.decode()
+    assert "voice voices" not in answer.body.decode()
+    answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "alice"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_value")
 
 
 def test_a_wrong_key_is_the_sdks_authentication_error():
