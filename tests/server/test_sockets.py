@@ -61,7 +61,7 @@ def test_what_is_no_message_is_told_and_the_session_goes_on(app, message):
 def test_a_binary_message_is_told_and_the_session_goes_on(app):
     with app.connect(PATH) as websocket:
         websocket.send(bytes(1000))
-        assert hear(websocket) == {"error": "1000 bytes came where a JSON message is due", "code": "invalid_message"}
+        assert hear(websocket) == {"error": "expected a JSON message, got 1000 bytes of binary data", "code": "invalid_message"}
         tell(websocket, text("Hello."))
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
@@ -252,7 +252,7 @@ def test_a_stream_is_closed_when_the_server_goes():
         hear(websocket)
         closing = in_thread(app.close)
         ending = hear_all(websocket)
-        assert (ending.code, ending.reason) == (1001, "the server stops")
+        assert (ending.code, ending.reason) == (1001, "the server is shutting down")
         assert closing() is None
 
 

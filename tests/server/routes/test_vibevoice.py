@@ -192,7 +192,7 @@ def failure_of(ending):
 
 @pytest.mark.parametrize("voice", NO_IDS)
 def test_what_is_no_id_is_refused(voice, app, engine):
-    assert "no voice's id" in failure_of(say(app, "Hello.", voice=voice))
+    assert "not a voice id" in failure_of(say(app, "Hello.", voice=voice))
     assert engine.requests == []
 
 

@@ -22,7 +22,7 @@ from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import Session
+from voice_cli.server.sockets import SocketSession
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 from voice_cli.server.voices import PATTERN
 
@@ -173,8 +173,8 @@ async def synthesize_stream_socket(websocket: WebSocket) -> None:
     await ComingText(websocket, websocket.app.state.service).serve()
 
 
-class Pieces:
-    """Sound that goes out in the pieces it comes in."""
+class Uncut:
+    """Counterpart of `Frames` for codecs whose chunks are sent as they are."""
 
     def cut(self, data: bytes) -> list[bytes]:
         return [data]
@@ -183,8 +183,8 @@ class Pieces:
         return []
 
 
-def cutter(output_format: str) -> Frames | Pieces:
-    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Pieces()
+def cutter(output_format: str) -> Frames | Uncut:
+    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Uncut()
 
 
 def sample_rate(began: Began) -> int:
@@ -209,7 +209,7 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
     )
 
 
-class ChatterboxSession(Session):
+class ChatterboxSession(SocketSession):
     """What both sockets answer, each in a form of its own."""
 
     is_stream: bool
@@ -252,14 +252,13 @@ class ComingText(ChatterboxSession):
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
-        self._text: LiveText | None = None
         self._init: wire.Init | None = None
 
     async def on_message(self, content: Any) -> None:
         message = wire.parse_stream_request(content)
         if isinstance(message, wire.Init):
             check_order(self.service, voice=message.voice_id, preset=message.preset)
-            self._end_text()
+            self.end_text()
             self._init = None  # one that fails leaves no voice behind
             await check_voice(self.service, message.voice_id, param="voice_id")
             self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
@@ -267,10 +266,10 @@ class ComingText(ChatterboxSession):
         elif isinstance(message, wire.Text):
             await self._take(message)
         elif isinstance(message, wire.End):
-            self._begin_text().end()
-            self._text = None
+            self._begin_text()
+            self.end_text()
         else:
-            self._end_text()
+            self.end_text()
             self.cancel()
 
     async def _take(self, message: wire.Text) -> None:
@@ -286,8 +285,8 @@ class ComingText(ChatterboxSession):
         init = self._init
         if init is None:
             raise OrderError("no session was begun: send init first", code="no_session")
-        if self._text is None:
-            text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        if self.text is None:
+            text = self.new_text()
             order = SpeechOrder(
                 text,
                 "chatterbox",
@@ -297,17 +296,12 @@ class ComingText(ChatterboxSession):
                 preset=init.preset,
             )
             self.say(order)
-            self._text = text
-        return self._text
-
-    def _end_text(self) -> None:
-        if self._text is not None:
-            self._text.end()
-            self._text = None
+            self.text = text
+        return self.text
 
     async def on_over(self, order: SpeechOrder) -> None:
-        if order.text is self._text:  # it is over though its text is not: what still comes of it has no place to go
-            self._text = self._init = None
+        if order.text is self.text:  # it is over though its text is not: what still comes of it has no place to go
+            self.text = self._init = None
 
     async def deliver(self, speech: Speech) -> None:
         chunks = Chunks(self, speech)

@@ -18,7 +18,7 @@ from voice_cli.server.errors import OrderError, Problem
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import MOST_MESSAGE, Session
+from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
 
 router = APIRouter()
@@ -30,10 +30,10 @@ EVERY = {"none": None, "sentence": Boundary.SENTENCE, "clause": Boundary.CLAUSE}
 @router.websocket(wire.STREAM_PATH)
 async def stream_socket(websocket: WebSocket) -> None:
     """Say one utterance after another, each while its text is still coming if the client wants it split."""
-    await Utterances(websocket, websocket.app.state.service).serve()
+    await OmniSession(websocket, websocket.app.state.service).serve()
 
 
-class Utterance(NamedTuple):
+class OrderedUtterance(NamedTuple):
     """One that is said, or waits for it."""
 
     number: int
@@ -42,15 +42,15 @@ class Utterance(NamedTuple):
     """All of it, where it is said as one sentence."""
 
 
-class Utterances(Session):
+class OmniSession(SocketSession):
     """A session. An utterance that is to be split is ordered with its first text, another with its `input.done`."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
         self._config: wire.SessionConfig | None = None
         self._begun = 0
-        """Utterances that were ordered."""
-        self._waiting: deque[Utterance] = deque()
+        """OmniSession that were ordered."""
+        self._waiting: deque[OrderedUtterance] = deque()
         """Those that are not over; the first is being said."""
         self._sentences: Sentences | None = None
         """What is sent of the first."""
@@ -58,8 +58,6 @@ class Utterances(Session):
         """Text of the next, which is not ordered yet."""
         self._characters = 0
         """Of them."""
-        self._live: LiveText | None = None
-        """Text of the last one ordered, which is still coming."""
         self._failed: wire.SessionDone | None = None
         """What `input.done` is answered with: the utterance failed, and the rest of its text is not wanted."""
         self._closing = False
@@ -80,7 +78,7 @@ class Utterances(Session):
             await self._end_utterance(self._config)
 
     async def _configure(self, config: wire.SessionConfig) -> None:
-        if self._pieces or self._live is not None or self._failed is not None:
+        if self._pieces or self.text is not None or self._failed is not None:
             raise OrderError("an utterance has begun: send input.done before session.config", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
             raise OrderError("word_timestamps needs stream_audio, and pcm as response_format", param="word_timestamps")
@@ -97,20 +95,19 @@ class Utterances(Session):
             self._pieces.append(text)
             return
         check_order(self.service, text)
-        if self._live is None:
-            live = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        if self.text is None:
+            live = self.new_text()
             self._order(live, config)
-            self._live = live
-        self._live.feed(text)
-        await self._live.room()
+            self.text = live
+        self.text.feed(text)
+        await self.text.room()
 
     async def _end_utterance(self, config: wire.SessionConfig) -> None:
         if self._failed is not None:
             done, self._failed = self._failed, None
             await self.send(done.message())
-        elif self._live is not None:
-            self._live.end()
-            self._live = None
+        elif self.text is not None:
+            self.end_text()
         else:
             text = "".join(self._pieces)
             self._pieces.clear()
@@ -136,14 +133,12 @@ class Utterances(Session):
                 every=every,
             )
         )
-        self._waiting.append(Utterance(self._begun, config, whole.strip()))
+        self._waiting.append(OrderedUtterance(self._begun, config, whole.strip()))
         self._begun += 1
 
     async def _finish(self) -> None:
         self._closing = True
-        if self._live is not None:
-            self._live.end()
-            self._live = None
+        self.end_text()
         if not self.is_speaking:
             await self.close()
 
@@ -168,8 +163,8 @@ class Utterances(Session):
         if sentences is not None:
             await sentences.end(error=True)
         done = wire.SessionDone(number, 0 if sentences is None else sentences.count)
-        if order.text is self._live:
-            self._live, self._failed = None, done
+        if order.text is self.text:
+            self.text, self._failed = None, done
         else:
             await self.send(done.message())
 
@@ -183,7 +178,7 @@ class Utterances(Session):
 class Sentences:
     """The sound of one utterance, on its way to the client."""
 
-    def __init__(self, session: Utterances, utterance: Utterance, speech: Speech) -> None:
+    def __init__(self, session: OmniSession, utterance: OrderedUtterance, speech: Speech) -> None:
         self.count = 0
         """Sentences that were begun."""
         self.sent = 0

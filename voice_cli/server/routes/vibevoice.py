@@ -16,7 +16,7 @@ from voice_cli.protocol import vibevoice as wire
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.orders import check_order
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import Session
+from voice_cli.server.sockets import SocketSession
 from voice_cli.server.speech import Speech, SpeechOrder
 
 router = APIRouter(tags=["VibeVoice"])
@@ -43,7 +43,7 @@ async def stream_socket(websocket: WebSocket) -> None:
     await OneText(websocket, websocket.app.state.service).serve()
 
 
-class OneText(Session):
+class OneText(SocketSession):
     """`/stream`. Nothing that the client sends means anything."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
