@@ -1,7 +1,7 @@
-"""The Chatterbox document's endpoints, in front of any engine; see `protocol.chatterbox`.
+"""The Chatterbox document's endpoints, for any engine; see `protocol.chatterbox`.
 
-What differs from the document: text is split by our splitter; a session survives what it cannot read; µ-law frames are
-cut across chunks and utterances, and padded at the very end alone; WAV has one header a stream.
+Differences from the document: our splitter splits the text; a session survives invalid messages; µ-law frames run on
+across chunks and utterances, with padding only at the end; WAV has one header per stream.
 """
 
 import time
@@ -35,8 +35,6 @@ PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realti
 
 
 class Health(BaseModel):
-    """How the server is."""
-
     status: Literal["healthy", "draining"]
     model_loaded: bool
     device: str
@@ -49,7 +47,7 @@ class Health(BaseModel):
 
 @router.get("/health")
 async def health(request: Request) -> Health:
-    """Say whether it is up."""
+    """Return the server's state."""
     service: Service = request.app.state.service
     return Health(
         status="draining" if service.draining else "healthy",
@@ -64,8 +62,6 @@ async def health(request: Request) -> Health:
 
 
 class Preloaded(BaseModel):
-    """Which of the voices are there now."""
-
     preloaded: dict[str, bool]
     cache_stats: dict[str, int]
 
@@ -74,15 +70,13 @@ class Preloaded(BaseModel):
 async def preload(
     voice_ids: Annotated[list[VoiceName], Body(max_length=MOST_PRELOADED)], request: Request
 ) -> Preloaded:
-    """Fetch voices before they are asked for."""
+    """Fetch voices in advance."""
     service: Service = request.app.state.service
     found = {voice: await service.has_voice(voice) for voice in voice_ids}
     return Preloaded(preloaded=found, cache_stats={"voices": len(service.voices.cached())})
 
 
 class WarmedUp(BaseModel):
-    """A voice that can speak at once."""
-
     voice_id: str
     warmup_ms: float
     ready: Literal[True] = True
@@ -94,7 +88,7 @@ async def warmup(
     voice_id: Annotated[str, Query(pattern=f"^{PATTERN}$")],
     preset: Annotated[PresetName, Query()] = "realtime",
 ) -> WarmedUp:
-    """Let a voice say a word to nobody, so that the next one comes at once."""
+    """Synthesize and discard a word, so that the engine caches the voice."""
     service: Service = request.app.state.service
     began = time.monotonic()
     async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
@@ -104,8 +98,6 @@ async def warmup(
 
 
 class SynthesizeBody(BaseModel):
-    """What is to be said."""
-
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     text: Annotated[str, Field(min_length=1)]
@@ -116,10 +108,8 @@ class SynthesizeBody(BaseModel):
 
 
 class Synthesized(BaseModel):
-    """All of the sound at once."""
-
     audio: list[str] | str
-    """Base64; µ-law: a list of frames of 20 ms."""
+    """Base64; for µ-law a list of 20 ms frames."""
     duration_seconds: float
     sample_rate: int
     format: str
@@ -134,7 +124,7 @@ class Synthesized(BaseModel):
     responses={200: {"model": Synthesized}, **problems(400, 413, 429, 500, 502, 503)},
 )
 async def synthesize(body: SynthesizeBody, request: Request) -> Response:
-    """Say a text, and give it whole; the streams give it as it is made."""
+    """Synthesize a text and return all of its audio at once."""
     service: Service = request.app.state.service
     wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
     began = time.monotonic()
@@ -163,13 +153,13 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
 
 @router.websocket("/ws/synthesize")
 async def synthesize_socket(websocket: WebSocket) -> None:
-    """Say one text after another."""
+    """Synthesize one whole text after another."""
     await WholeTexts(websocket, websocket.app.state.service).serve()
 
 
 @router.websocket("/ws/synthesize-stream")
 async def synthesize_stream_socket(websocket: WebSocket) -> None:
-    """Say a text while it is still coming."""
+    """Synthesize a text while the client is still sending it."""
     await ComingText(websocket, websocket.app.state.service).serve()
 
 
@@ -192,10 +182,10 @@ def sample_rate(began: Began) -> int:
 
 
 def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
-    """Make an order of a text that is whole.
+    """Return the order for a whole text.
 
     Raises:
-        UsageError: it cannot be.
+        OrderError: a parameter is wrong.
 
     """
     check_order(service, wanted.text, voice=wanted.voice_id, preset=wanted.preset)
@@ -210,7 +200,7 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
 
 
 class ChatterboxSession(SocketSession):
-    """What both sockets answer, each in a form of its own."""
+    """The answers of both sockets, in two forms."""
 
     is_stream: bool
 
@@ -259,7 +249,7 @@ class ComingText(ChatterboxSession):
         if isinstance(message, wire.Init):
             check_order(self.service, voice=message.voice_id, preset=message.preset)
             self.end_text()
-            self._init = None  # one that fails leaves no voice behind
+            self._init = None  # a failed init keeps no voice
             await check_voice(self.service, message.voice_id, param="voice_id")
             self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
             await self.send(wire.Ready(message.voice_id, self._init.preset).message())
@@ -284,7 +274,7 @@ class ComingText(ChatterboxSession):
     def _begin_text(self) -> LiveText:
         init = self._init
         if init is None:
-            raise OrderError("no session was begun: send init first", code="no_session")
+            raise OrderError("no session was begun (send init first)", code="no_session")
         if self.text is None:
             text = self.new_text()
             order = SpeechOrder(
@@ -300,7 +290,7 @@ class ComingText(ChatterboxSession):
         return self.text
 
     async def on_over(self, order: SpeechOrder) -> None:
-        if order.text is self.text:  # it is over though its text is not: what still comes of it has no place to go
+        if order.text is self.text:  # it ended before its text: the rest has no order
             self.text = self._init = None
 
     async def deliver(self, speech: Speech) -> None:
@@ -320,7 +310,7 @@ class ComingText(ChatterboxSession):
 
 
 class Chunks:
-    """The sound of one order, as numbered messages."""
+    """Sends the audio of one order as numbered messages."""
 
     def __init__(self, session: ChatterboxSession, speech: Speech) -> None:
         self.sent = 0

@@ -1,8 +1,8 @@
-"""vLLM-omni's `/v1/audio/speech/stream`, in front of any engine; see `protocol.omni`.
+"""vLLM-omni's `/v1/audio/speech/stream`, for any engine; see `protocol.omni`.
 
-What differs from vLLM-omni's server: every format streams; text is split by our splitter; pcm is 24000 Hz, and says so;
-messages are read while sound is made, so that a client that leaves is seen, and an utterance may be sent while the one
-before is spoken; a session survives what it cannot read. `session.close` lets what was asked for be said, as there.
+Differences from vLLM-omni's server: every format streams; our splitter splits the text; pcm is 24000 Hz, and says so;
+messages are read during generation, so that a disconnect is noticed and the next utterance can be queued; a session
+survives invalid messages. As there, `session.close` lets queued utterances finish.
 """
 
 from collections import deque
@@ -24,42 +24,42 @@ from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, Wo
 router = APIRouter()
 
 EVERY = {"none": None, "sentence": Boundary.SENTENCE, "clause": Boundary.CLAUSE}
-"""What ends a sentence of the protocol's, by its `split_granularity`. None: the utterance alone."""
+"""`split_granularity` → the boundary that ends a sentence; None: an utterance is one sentence."""
 
 
 @router.websocket(wire.STREAM_PATH)
 async def stream_socket(websocket: WebSocket) -> None:
-    """Say one utterance after another, each while its text is still coming if the client wants it split."""
+    """Synthesize one utterance after another; those to be split start before their text is complete."""
     await OmniSession(websocket, websocket.app.state.service).serve()
 
 
 class OrderedUtterance(NamedTuple):
-    """One that is said, or waits for it."""
+    """An utterance that is being spoken or is queued."""
 
     number: int
     config: wire.SessionConfig
     text: str
-    """All of it, where it is said as one sentence."""
+    """The whole text if it is one sentence, else empty."""
 
 
 class OmniSession(SocketSession):
-    """A session. An utterance that is to be split is ordered with its first text, another with its `input.done`."""
+    """A session. An utterance to be split is ordered with its first text, any other with `input.done`."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
         self._config: wire.SessionConfig | None = None
         self._begun = 0
-        """OmniSession that were ordered."""
+        """Number of ordered utterances."""
         self._waiting: deque[OrderedUtterance] = deque()
-        """Those that are not over; the first is being said."""
+        """Ordered utterances that have not ended; the first is being spoken."""
         self._sentences: Sentences | None = None
-        """What is sent of the first."""
+        """The sender of the first."""
         self._pieces: list[str] = []
-        """Text of the next, which is not ordered yet."""
+        """Text of the next utterance, which is not ordered yet."""
         self._characters = 0
-        """Of them."""
+        """Of `_pieces`."""
         self._failed: wire.SessionDone | None = None
-        """What `input.done` is answered with: the utterance failed, and the rest of its text is not wanted."""
+        """The answer to the next `input.done`: the utterance failed, and the rest of its text is dropped."""
         self._closing = False
 
     async def on_message(self, content: Any) -> None:
@@ -71,7 +71,7 @@ class OmniSession(SocketSession):
         elif isinstance(message, wire.SessionConfig):
             await self._configure(message)
         elif self._config is None:
-            raise OrderError("no session was begun: send session.config first", code="no_session")
+            raise OrderError("no session was begun (send session.config first)", code="no_session")
         elif isinstance(message, wire.InputText):
             await self._take(message.text, self._config)
         else:
@@ -79,9 +79,9 @@ class OmniSession(SocketSession):
 
     async def _configure(self, config: wire.SessionConfig) -> None:
         if self._pieces or self.text is not None or self._failed is not None:
-            raise OrderError("an utterance has begun: send input.done before session.config", code="in_progress")
+            raise OrderError("an utterance has begun (send input.done before session.config)", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
-            raise OrderError("word_timestamps needs stream_audio, and pcm as response_format", param="word_timestamps")
+            raise OrderError("word_timestamps needs stream_audio and response_format pcm", param="word_timestamps")
         check_order(self.service, voice=config.voice)
         await check_voice(self.service, config.voice)
         self._config = config
@@ -116,7 +116,7 @@ class OmniSession(SocketSession):
 
     def _order(self, text: str | LiveText, config: wire.SessionConfig) -> None:
         whole = text if isinstance(text, str) else ""
-        if isinstance(text, str) and not text.strip():  # no fault, here: an utterance without sentences
+        if isinstance(text, str) and not text.strip():  # not an error here: an utterance without sentences
             text = LiveText(1, 0.0)
             text.end()
         every = EVERY[config.split_granularity]
@@ -155,7 +155,7 @@ class OmniSession(SocketSession):
         await self.send(wire.Failure(problem.message).message())
 
     async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:
-        """Say so, and end the sentence and the utterance as if they had been said: a client counts on both ends."""
+        """Send the error, then the ends of the sentence and the utterance, which clients wait for."""
         number = self._waiting[0].number
         sentences = self._sentences
         begun = sentences is not None and sentences.sent > 0
@@ -176,13 +176,13 @@ class OmniSession(SocketSession):
 
 
 class Sentences:
-    """The sound of one utterance, on its way to the client."""
+    """Sends the audio of one utterance."""
 
     def __init__(self, session: OmniSession, utterance: OrderedUtterance, speech: Speech) -> None:
         self.count = 0
-        """Sentences that were begun."""
+        """Number of begun sentences."""
         self.sent = 0
-        """Bytes of the sentence."""
+        """Sent bytes of the sentence."""
         self._session = session
         self._number = utterance.number
         self._config = utterance.config
@@ -190,14 +190,14 @@ class Sentences:
         self._speech = speech
         self._is_open = False
         self._at = 0.0
-        """Seconds of the sentence's sound before what is spoken now."""
+        """Seconds of the sentence's audio before the current utterance."""
         self._format = DEFAULT_PCM
         self._gathered = bytearray()
         self._chunks = 0
         self._words: list[WordTime] = []
 
     async def take(self, event: Event) -> None:
-        """Send what an event tells."""
+        """Send the messages for an event."""
         if isinstance(event, Began):
             self._at = event.at if self._config.split_granularity == "none" else 0.0
             if not self._is_open:
@@ -214,7 +214,7 @@ class Sentences:
                 await self._send_gathered()
 
     async def end(self, *, error: bool = False) -> None:
-        """End the sentence, if one was begun. `error`: before its end."""
+        """End the open sentence, if any. `error`: it is incomplete."""
         if not self._is_open:
             return
         self._is_open = False
@@ -244,7 +244,7 @@ class Sentences:
         await self._session.send(start.message())
 
     async def _send_gathered(self) -> None:
-        """Send it in messages that a client takes without being told to take larger ones."""
+        """Send gathered audio in messages no larger than clients accept by default."""
         gathered = bytes(self._gathered)
         self._gathered.clear()
         for at in range(0, len(gathered), MOST_MESSAGE):
@@ -275,7 +275,7 @@ class Sentences:
             self._speech.report.mark("sent")
 
     def _times(self) -> list[wire.WordTime] | None:
-        """Give the words' times, none later than the sound that was sent; None: the engine tells none."""
+        """Return the words' times, none after the end of the sent audio; None if the engine has none."""
         times: list[wire.WordTime] = []
         until = self._milliseconds(self.sent)
         for word in reversed(self._words):

@@ -1,12 +1,12 @@
-"""Calls by Twilio Media Streams: Twilio brings the call, an application says by HTTP what is spoken into it.
+"""Calls by Twilio Media Streams: Twilio connects the call, and an application adds text to it by HTTP.
 
 ::
 
-    <Connect><Stream url="wss://…/twilio">                      at most 500 characters a Parameter
+    <Connect><Stream url="wss://…/twilio">                      at most 500 characters per Parameter
       <Parameter name="api_key" value="…"/>                     if the server has keys
-      <Parameter name="text" value="Hello."/>                   what is said at once
+      <Parameter name="text" value="Hello."/>                   spoken at once
       <Parameter name="voice" value="…"/>                       also preset, speed
-      <Parameter name="interruptible" value="dtmf"/>            a key of the telephone stops what is being said
+      <Parameter name="interruptible" value="dtmf"/>            a telephone key stops the speech
     </Stream></Connect>
 
     POST /twilio/{stream_sid}/say     {"text", "voice", "flush"}
@@ -34,18 +34,14 @@ async def call_socket(websocket: WebSocket) -> None:
 
 
 class SayBody(BaseModel):
-    """What is to be said."""
-
     model_config = ConfigDict(extra="ignore")
 
     text: str
-    voice: Annotated[VoiceName | None, Field(description="Of this text and what goes on with it.")] = None
-    flush: Annotated[bool, Field(description="False: the text goes on in the next request.")] = True
+    voice: Annotated[VoiceName | None, Field(description="Voice of this text and of its continuation.")] = None
+    flush: Annotated[bool, Field(description="False: the next request continues the text.")] = True
 
 
 class Said(BaseModel):
-    """What was taken."""
-
     stream_sid: str
     characters: int
 
@@ -55,7 +51,7 @@ StreamSid = Annotated[str, Path(pattern=f"^{SID}$")]
 
 @router.post("/twilio/{stream_sid}/say", responses=problems(400, 404, 413, 429, 503))
 async def say(stream_sid: StreamSid, body: SayBody, request: Request) -> Said:
-    """Say a text into a call, after what is being said."""
+    """Add a text to a call, after those added before."""
     call = call_of(request, stream_sid)
     await call.add(body.text, body.voice, flush=body.flush)
     return Said(stream_sid=stream_sid, characters=len(body.text))
@@ -63,15 +59,15 @@ async def say(stream_sid: StreamSid, body: SayBody, request: Request) -> Said:
 
 @router.post("/twilio/{stream_sid}/clear", responses=problems(400, 404))
 async def clear(stream_sid: StreamSid, request: Request) -> Cleared:
-    """Stop at once what is being said into a call, and tell how much of it was heard."""
+    """Stop the speech of a call at once, and return how much of it was heard."""
     return await call_of(request, stream_sid).clear()
 
 
 def call_of(request: Request, stream_sid: str) -> Call:
-    """Find a call.
+    """Return an active call.
 
     Raises:
-        OrderError: there is none.
+        OrderError: there is no such call.
 
     """
     calls: dict[str, Call] = request.app.state.calls

@@ -26,41 +26,41 @@ from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSess
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 
 LEAD_SECONDS = 0.4
-"""How much Twilio has of what is not heard yet. It hides the network's jitter, some 100 ms on a bad day, and a pause of
-the engine; and it is the most that a `clear` has to throw away."""
+"""Audio that Twilio has buffered. It hides network jitter (up to 100 ms) and short pauses of the engine, and bounds
+what a `clear` discards."""
 STEP_SECONDS = 0.1
-"""Frames leave five at a time: to wake for each would be half the work of a call."""
+"""Frames leave five at a time, since one wake-up per frame would be half the work of a call."""
 TURN_SECONDS = 1.0
-"""After so long without sound, a text that was not flushed counts as over: its last frame leaves."""
+"""Idle time without audio after which an unflushed text is ended, so that its last frame leaves."""
 START_SECONDS = 10.0
-"""How long a connection may take to say which call it is, and with which key."""
+"""Timeout for the `start` message."""
 MOST_MARKS = 1_000
-"""Utterances of a turn that are remembered."""
+"""Utterances that are remembered for a `clear`."""
 
 SID = r"[A-Za-z0-9_\-]{1,64}"
 SPEEDS = (0.25, 4.0)
 
 
 class Cleared(BaseModel):
-    """What of it was heard."""
+    """How much of the speech was heard."""
 
     stream_sid: str
     heard: str
-    """The text of the utterances that were heard to their end."""
+    """Text of the utterances that were played completely."""
     heard_seconds: float
     cut: str
-    """The text of those that were begun."""
+    """Text of those that were played in part."""
 
 
 class Pacer:
-    """When a frame may leave, by what has left. Seconds of any clock that does not jump."""
+    """Computes when a frame may leave. Seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self._until = 0.0
-        """When all that was sent will have been heard."""
+        """When all sent frames will have been played."""
 
     def wait(self, now: float) -> float:
-        """Say how long the next frame has to wait."""
+        """Return the seconds until the next frame may leave."""
         ahead = self._until - now
         return ahead - (LEAD_SECONDS - STEP_SECONDS) if ahead + wire.FRAME_SECONDS > LEAD_SECONDS else 0.0
 
@@ -69,33 +69,33 @@ class Pacer:
         self._until = max(self._until, now) + wire.FRAME_SECONDS
 
     def clear(self) -> None:
-        """Forget what was sent: it is not played."""
+        """Forget the sent frames: Twilio discarded them."""
         self._until = 0.0
 
 
 class MarkedUtterance:
-    """What is between two marks."""
+    """An utterance that is followed by a mark."""
 
     def __init__(self, name: str, text: str, begin: int) -> None:
         self.name = name
-        """Its mark's."""
+        """Of its mark."""
         self.text = text
         self.begin = begin
-        """In bytes of what is said, like `end`."""
+        """Offset in bytes of the turn's audio, like `end`."""
         self.end: int | None = None
-        """None: there may be more of it."""
+        """None while it is being generated."""
         self.seconds = 0.0
 
 
 class Call(SocketSession):
-    """One stream of Twilio's. What is added to it while it speaks is said afterwards."""
+    """One Twilio stream. Added texts are queued."""
 
     def __init__(self, websocket: WebSocket, service: Service, calls: "dict[str, Call]") -> None:
-        """Take those that are under way, by their stream: it is one of them from its `start` to its end."""
+        """`calls`: the active calls by stream id; this one is among them from its `start` to its end."""
         super().__init__(websocket, service)
         self.patience = START_SECONDS
         self.stream_sid = ""
-        """Empty: it has not started."""
+        """Empty before the `start`."""
         self._calls = calls
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         self._voice: str | None = None
@@ -104,15 +104,15 @@ class Call(SocketSession):
         self._stops_at_key = False
         self._text_voice: str | None = None
         self._turn: Turn | None = None
-        """What is being sent."""
+        """The turn that is being sent."""
         self._turns = 0
-        """How often it was cleared."""
+        """Number of clears."""
         self._cleared = asyncio.Event()
         self._sending = asyncio.Lock()
         self._pacer = Pacer()
         self._marks = 0
         self._sent: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
-        """Those whose marks are on their way."""
+        """Utterances whose marks have not come back."""
         self._heard: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
 
     async def serve(self) -> None:
@@ -122,7 +122,7 @@ class Call(SocketSession):
             if self._calls.get(self.stream_sid) is self:
                 del self._calls[self.stream_sid]
 
-    # What Twilio sends.
+    # Messages from Twilio.
 
     async def on_message(self, content: Any) -> None:
         message = wire.parse(content)
@@ -138,7 +138,7 @@ class Call(SocketSession):
             await self.clear()
 
     async def on_problem(self, problem: Problem) -> None:
-        """Close what has not started. Later there is nobody to tell, and what cannot be read does not matter."""
+        """Close a connection that has not started. Later errors are ignored: Twilio reads no error messages."""
         if not self.stream_sid:
             await self.close(POLICY, problem.message)
 
@@ -148,13 +148,13 @@ class Call(SocketSession):
         given = start.parameters
         keys = self.service.settings.api_keys
         if keys and not is_key(given.get("api_key", ""), keys):
-            raise OrderError("the parameter api_key is missing, or wrong", status=401, code="invalid_api_key")
+            raise OrderError("the parameter api_key is missing or wrong", status=401, code="invalid_api_key")
         speed = number(given.get("speed"))
         text = given.get("text", "")
         check_order(self.service, text, voice=given.get("voice"), preset=given.get("preset"))
         await check_voice(self.service, given.get("voice"))
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
-            raise OrderError("that stream is here already, or that is no name of one", code="invalid_stream")
+            raise OrderError("the streamSid is invalid or in use", code="invalid_stream")
         self._voice, self._preset, self._speed = given.get("voice"), given.get("preset"), speed
         self._stops_at_key = given.get("interruptible") == "dtmf"
         self.stream_sid = start.stream_sid
@@ -166,7 +166,7 @@ class Call(SocketSession):
             await self._give_up(problem_of(error))
 
     def _came_back(self, name: str) -> None:
-        """Count an utterance, and those before it, as heard. A mark that was cleared is none of them any more."""
+        """Count an utterance and those before it as heard. Marks of cleared utterances are ignored."""
         if any(utterance.name == name for utterance in self._sent):
             while True:
                 utterance = self._sent.popleft()
@@ -174,14 +174,14 @@ class Call(SocketSession):
                 if utterance.name == name:
                     break
 
-    # What the application asks for.
+    # Requests of the application.
 
     async def add(self, text: str, voice: str | None, *, flush: bool) -> None:
-        """Say a text after what was added before.
+        """Queue a text.
 
         Raises:
-            OrderError: it cannot be, or too much is waiting.
-            OverloadError, DrainingError: the server has no room for it.
+            OrderError: a parameter is wrong, or too much text is queued.
+            OverloadError, DrainingError: the server does not admit it.
 
         """
         check_order(self.service, text, voice=voice)
@@ -196,13 +196,13 @@ class Call(SocketSession):
                 return
             coming = self._begin_text(voice)
         elif text and not coming.has_room:
-            raise OrderError("too much text is waiting already", status=429, code="rate_limit_exceeded")
+            raise OrderError("too much text is queued already (retry later)", status=429, code="rate_limit_exceeded")
         coming.feed(text)
         if flush:
             self.end_text()
 
     async def clear(self) -> Cleared:
-        """Stop what is being said, and throw away what was sent of it and not heard.
+        """Stop the speech, and discard what Twilio has buffered of it.
 
         Raises:
             OrderError: the call is over.
@@ -246,7 +246,7 @@ class Call(SocketSession):
         self.text, self._text_voice = text, voice
         return text
 
-    # What goes out.
+    # Messages to Twilio.
 
     async def deliver(self, speech: Speech) -> None:
         self._cleared.clear()
@@ -271,7 +271,7 @@ class Call(SocketSession):
         await self._give_up(problem)
 
     async def _give_up(self, problem: Problem) -> None:
-        """End the stream: the call goes on with what the TwiML has after it."""
+        """End the stream; the call continues with the next TwiML verb."""
         await self.close(FAILED if problem.retry_after is None else TRY_AGAIN, problem.message)
 
     async def on_over(self, order: SpeechOrder) -> None:
@@ -280,7 +280,7 @@ class Call(SocketSession):
             self.text = None
 
     def next_mark(self) -> str:
-        """Make a name that none of the call's marks had."""
+        """Return a new mark name."""
         self._marks += 1
         return f"voice-{self._marks}"
 
@@ -288,7 +288,7 @@ class Call(SocketSession):
         """Send a frame as soon as it is due.
 
         Raises:
-            Interrupted: what it belongs to was cleared.
+            Interrupted: its turn was cleared.
 
         """
         clock = asyncio.get_running_loop().time
@@ -308,7 +308,7 @@ class Call(SocketSession):
 
     @contextlib.asynccontextmanager
     async def _of(self, turn: int) -> AsyncIterator[None]:
-        """Let nothing of a turn leave after its clear, or while it is being sent."""
+        """Hold the sending lock, unless the turn was cleared."""
         async with self._sending:
             if turn != self._turns:
                 raise Interrupted("it was cleared")
@@ -316,7 +316,7 @@ class Call(SocketSession):
 
 
 class Turn:
-    """What one order sends: frames that run on across utterances, and after each utterance its mark."""
+    """Sends one order: frames that run on across utterances, and a mark after each utterance."""
 
     def __init__(self, call: Call, speech: Speech, number: int) -> None:
         self._call = call
@@ -324,14 +324,14 @@ class Turn:
         self._number = number
         self._frames = Frames(wire.FRAME_BYTES)
         self._made = 0
-        """Bytes of µ-law."""
+        """Generated bytes of µ-law."""
         self._left = 0
-        """Those that were sent."""
+        """Sent bytes."""
         self._utterances: deque[MarkedUtterance] = deque()
-        """Those whose marks were not sent yet."""
+        """Utterances whose marks were not sent yet."""
 
     async def take(self, event: Event) -> None:
-        """Send what an event tells, each part of it when it is due."""
+        """Send the messages for an event, each when it is due."""
         if isinstance(event, Began):
             self._utterances.append(MarkedUtterance(self._call.next_mark(), event.line.text, self._made))
         elif isinstance(event, Ended):
@@ -342,11 +342,11 @@ class Turn:
             await self._send(self._frames.cut(event))
 
     async def finish(self) -> None:
-        """Send the last frame, filled up, and the last mark."""
+        """Send the last frame, padded, and the last mark."""
         await self._send(self._frames.finish())
 
     def begun(self) -> list[MarkedUtterance]:
-        """Give the utterances of which something was sent, but not all."""
+        """Return the utterances that were sent in part."""
         return [utterance for utterance in self._utterances if utterance.begin < self._left]
 
     async def _send(self, frames: list[bytes]) -> None:
@@ -369,10 +369,10 @@ def text_of(utterances: Iterable[MarkedUtterance]) -> str:
 
 
 def number(text: str | None) -> float | None:
-    """Read a speed.
+    """Parse a speed.
 
     Raises:
-        OrderError: it is none.
+        OrderError: the speed is wrong.
 
     """
     if text is None:
