@@ -1,4 +1,4 @@
-"""What a client is told of an error: a status, OpenAI's shape, and nothing of what only the server should know."""
+"""What a client gets for an error: a status, OpenAI's shape, and no internal details."""
 
 import json
 
@@ -40,12 +40,12 @@ def test_an_error_has_a_status_and_a_code(error, status, kind, code, retry):
 
 
 @pytest.mark.parametrize("error", [KeyError("/etc/secret"), RuntimeError("sk-topsecret"), OSError(2, "no", "/home/me")])
-def test_what_is_none_of_ours_is_told_without_its_words(error):
+def test_the_message_of_a_foreign_error_is_left_out(error):
     problem = problem_of(error)
     assert (problem.status, problem.message, problem.code) == (500, "the server failed", "internal_error")
 
 
-def test_a_hint_goes_with_what_a_client_can_do_something_about():
+def test_hints_are_added_to_errors_that_clients_can_fix():
     assert problem_of(UsageError("too fast", hint="0.5 to 4")).message == "too fast (0.5 to 4)"
     assert problem_of(EngineError("broken", hint="pip install /home/me/x")).message == "broken"
 

@@ -74,7 +74,7 @@ def say_batch(app, text, **fields):
 
 
 def whole_pcm(app, text):
-    """Give what the engine makes of a text, joined, in one piece."""
+    """Return what the engine makes of a text, joined, in one piece."""
     return app.request("POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}).body
 
 
@@ -342,7 +342,7 @@ def test_the_voice_is_the_one_that_was_asked_for(say, app, engine):
     assert [request.voice for request in engine.requests] == ["bob"]
 
 
-def test_preload_tells_which_voices_are_there(app):
+def test_preload_reports_which_voices_exist(app):
     answer = app.request("POST", "/preload", ["alice", "nobody"])
     assert answer.json["preloaded"] == {"alice": True, "nobody": False}
 
@@ -381,7 +381,7 @@ def test_presets_reach_the_engine(preset, say, engine):
     assert {request.preset for request in engine.requests} == {preset}
 
 
-def test_presets_that_nobody_chose_are_the_documents(app, engine):
+def test_default_presets_are_the_documents(app, engine):
     say_whole(app, "Hello.")
     say_pieces(app, ["Hello."])
     say_batch(app, "Hello.")
@@ -528,7 +528,7 @@ def test_health_answers_while_speech_is_made(path, endless):
 
 @pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_the_generation_of_a_client_that_leaves_is_gone(path, leave, endless):
+def test_a_disconnect_stops_the_generation(path, leave, endless):
     app, engine = endless
     with app.connect(path) as websocket:
         begin(websocket, path)
@@ -540,7 +540,7 @@ def test_the_generation_of_a_client_that_leaves_is_gone(path, leave, endless):
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_a_client_that_takes_nothing_is_given_up(path, serve_app, no_lead):
+def test_a_stalled_client_is_dropped(path, serve_app, no_lead):
     engine = MadeEngine(
         lambda request: itertools.repeat(sound_of(request.text, 1.0)) if request.text != "Hi." else [bytes(9600)]
     )

@@ -81,7 +81,7 @@ RECORDER = """
 
 
 def made_of(pcm, piece_frames=1_201):
-    """Give the pieces of a speech."""
+    """Return the pieces of a speech."""
     return [pcm[at : at + 2 * piece_frames] for at in range(0, len(pcm), 2 * piece_frames)]
 
 
@@ -99,7 +99,7 @@ def window(browser):
 
 @pytest.fixture
 def tab(window):
-    """Give the window, with what it complains of held against the page."""
+    """Return the window, with what it complains of held against the page."""
     window.open("about:blank")  # the page of before may miss its server
     window.complaints.clear()
     window.seen_by(size=(1200, 900))
@@ -133,7 +133,7 @@ def state_is(text):
 
 
 def output_of(tab):
-    """Give what the output got, from the first to the last sample that is not silent."""
+    """Return what the output got, from the first to the last sample that is not silent."""
     samples = np.frombuffer(base64.b64decode(tab.get("recorded()")), "<i2")
     sounding = np.flatnonzero(samples)
     return samples[sounding[0] : sounding[-1] + 1] if len(sounding) else samples[:0]
@@ -176,7 +176,7 @@ def test_the_browser_runs_no_other_script(page):
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
 
 
-def test_it_loads_and_nobody_complains(page, app):
+def test_it_loads_without_complaints_of_the_browser(page, app):
     assert page.text("server-state") == "healthy"
     assert page.text("engine") == "made"
     assert page.text("device") == "cpu"
@@ -494,7 +494,7 @@ def test_the_device_is_open_before_speak_is_pressed_and_let_go_afterwards(page, 
 
 
 def offered(tab):
-    """Give the offered voices: (group, value, text)."""
+    """Return the offered voices: (group, value, text)."""
     return tab.get(
         "[...document.getElementById('voice').options].map(option => "
         "[option.parentElement.label ?? null, option.value, option.textContent])"

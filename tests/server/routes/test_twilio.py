@@ -127,7 +127,7 @@ def test_a_text_may_come_in_pieces(serve_app, call):
     ]
 
 
-def test_a_text_that_nobody_ends_is_said_to_its_last_frame(serve_app, call, monkeypatch):
+def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatch):
     monkeypatch.setattr(twilio_call, "TURN_SECONDS", 0.05)
     engine = MadeEngine()
     app = serve_app(engine, settings=ServerSettings(Server(), flush_after=0.05))
@@ -188,7 +188,7 @@ def test_sound_leaves_no_earlier_than_it_may(call, engine):
         assert number * FRAME <= at + LEAD_SECONDS + 0.001
 
 
-def test_little_is_to_be_thrown_away(call, app, engine):
+def test_little_is_buffered_ahead(call, app, engine):
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 0.5)))
     caller = call(text="Hello.")
     caller.wait_until(lambda: bool(caller.frames))
@@ -455,7 +455,7 @@ def test_two_calls_at_once(call, app):
 
 
 def refusal_of(app, message):
-    """Give the code with which a stream is refused that begins so."""
+    """Return the code with which a stream is refused that begins so."""
     with app.connect(PATH) as websocket:
         tell(websocket, {"event": "connected"}, message)
         return hear_all(websocket).code
