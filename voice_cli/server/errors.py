@@ -42,7 +42,7 @@ class OrderError(UsageError):
 class VoiceNotFoundError(OrderError):
     """The server has no voice with that id."""
 
-    def __init__(self, *, param: str | None = "voice") -> None:
+    def __init__(self, *, param: str | None = None) -> None:
         super().__init__(
             "there is no such voice", param=param, code="voice_not_found", hint=Hint("choose one of {list_voices}")
         )

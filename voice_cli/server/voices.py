@@ -76,7 +76,6 @@ class Voices:
         if re.fullmatch(PATTERN, voice) is None:
             raise OrderError(
                 "that is not a voice id",
-                param="voice",
                 code="voice_not_found",
                 hint="an id has letters, digits and any of + _ . -",
             )
