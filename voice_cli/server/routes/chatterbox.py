@@ -213,6 +213,21 @@ class ChatterboxSession(SocketSession):
     async def on_cancelled(self, order: SpeechOrder) -> None:
         await self.tell(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
 
+    async def deliver(self, speech: Speech) -> None:
+        chunks = Chunks(self, speech)
+        sentence = 0
+        async for events in self.service.events(speech):
+            for event in events:
+                if isinstance(event, Began):
+                    sentence = chunks.sent
+                await chunks.take(event)
+                if self.is_stream and isinstance(event, Ended):
+                    audio_ms = round(1000 * event.at, 1)
+                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
+                    await self.send(complete.message())
+        await chunks.finish()
+        await self.tell(chunks.complete())
+
 
 class WholeTexts(ChatterboxSession):
     """`/ws/synthesize`."""
@@ -225,14 +240,6 @@ class WholeTexts(ChatterboxSession):
             self.cancel()
         else:
             self.say(whole_order(self.service, message))
-
-    async def deliver(self, speech: Speech) -> None:
-        chunks = Chunks(self, speech)
-        async for events in self.service.events(speech):
-            for event in events:
-                await chunks.take(event)
-        await chunks.finish()
-        await self.tell(chunks.complete())
 
 
 class ComingText(ChatterboxSession):
@@ -292,21 +299,6 @@ class ComingText(ChatterboxSession):
     async def on_over(self, order: SpeechOrder) -> None:
         if order.text is self.text:  # it ended before its text: the rest has no order
             self.text = self._init = None
-
-    async def deliver(self, speech: Speech) -> None:
-        chunks = Chunks(self, speech)
-        sentence = 0
-        async for events in self.service.events(speech):
-            for event in events:
-                if isinstance(event, Began):
-                    sentence = chunks.sent
-                await chunks.take(event)
-                if isinstance(event, Ended):
-                    audio_ms = round(1000 * event.at, 1)
-                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
-                    await self.send(complete.message())
-        await chunks.finish()
-        await self.tell(chunks.complete())
 
 
 class Chunks:

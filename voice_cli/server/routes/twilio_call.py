@@ -233,16 +233,10 @@ class Call(SocketSession):
         if not self.is_speaking:
             self.service.admit()
         text = self.new_text()
-        self.say(
-            SpeechOrder(
-                text,
-                "twilio",
-                codec="mulaw",
-                voice=voice or self._voice,
-                speed=self._speed,
-                preset=self._preset,
-            )
+        order = SpeechOrder(
+            text, "twilio", codec="mulaw", voice=voice or self._voice, speed=self._speed, preset=self._preset
         )
+        self.say(order)
         self.text, self._text_voice = text, voice
         return text
 
