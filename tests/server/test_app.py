@@ -63,7 +63,7 @@ def test_it_runs_on_any_host():
     run(main)
 
 
-def test_it_is_told_by_the_config_file_where_nobody_says(monkeypatch, tmp_path):
+def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text("[server]\nmax_text = 5\n")
     cleaned(monkeypatch, VOICE_CONFIG=str(config))
@@ -91,7 +91,7 @@ def test_an_engine_that_does_not_load_keeps_it_from_opening():
     run(main)
 
 
-def test_to_give_up_its_opening_waits_for_nothing():
+def test_cancelling_startup_does_not_wait_for_the_engine():
     engine = MadeEngine()
     engine.hold()
     app = create_app(ServerSettings(Server()), engine)

@@ -227,7 +227,7 @@ def socket_listener(two, path, *messages):
     ],
     ids=["http", "chatterbox", "vibevoice"],
 )
-def test_a_client_that_leaves_stops_its_generation(two, leave):
+def test_a_disconnect_stops_the_generation(two, leave):
     count = len(two.streams)
     with leave(two):
         assert len(two.streams) == count

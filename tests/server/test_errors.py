@@ -1,13 +1,20 @@
-"""What a client is told of an error: a status, OpenAI's shape, and nothing of what only the server should know."""
+"""What a client gets for an error: a status, OpenAI's shape, and no internal details."""
 
 import json
 
 import pytest
 
 from voice_cli.backends.base import UnknownVoiceError
-from voice_cli.errors import DecodeError, EngineError, NetworkError, ServerError, UsageError, VoiceError
-from voice_cli.server.errors import OrderError, Problem, problem_of
-from voice_cli.server.service import DrainingError, LateError, OverloadError
+from voice_cli.errors import DecodeError, EngineError, Hint, NetworkError, ServerError, UsageError, VoiceError
+from voice_cli.server.errors import (
+    DrainingError,
+    LateError,
+    OrderError,
+    OverloadError,
+    Problem,
+    VoiceNotFoundError,
+    problem_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +22,7 @@ from voice_cli.server.service import DrainingError, LateError, OverloadError
     [
         (OrderError("no", status=404, param="voice", code="gone"), 404, "invalid_request_error", "gone", None),
         (UnknownVoiceError("there is none"), 400, "invalid_request_error", "voice_not_found", None),
+        (VoiceNotFoundError(), 400, "invalid_request_error", "voice_not_found", None),
         (UsageError("a voice takes no such speed"), 400, "invalid_request_error", "invalid_value", None),
         (UsageError("the text is blank"), 400, "invalid_request_error", "invalid_value", None),
         (OverloadError("full"), 429, "rate_limit_error", "rate_limit_exceeded", 1),
@@ -34,14 +42,20 @@ def test_an_error_has_a_status_and_a_code(error, status, kind, code, retry):
 
 
 @pytest.mark.parametrize("error", [KeyError("/etc/secret"), RuntimeError("sk-topsecret"), OSError(2, "no", "/home/me")])
-def test_what_is_none_of_ours_is_told_without_its_words(error):
+def test_the_message_of_a_foreign_error_is_left_out(error):
     problem = problem_of(error)
     assert (problem.status, problem.message, problem.code) == (500, "the server failed", "internal_error")
 
 
-def test_a_hint_goes_with_what_a_client_can_do_something_about():
+def test_hints_are_added_to_errors_that_clients_can_fix():
     assert problem_of(UsageError("too fast", hint="0.5 to 4")).message == "too fast (0.5 to 4)"
     assert problem_of(EngineError("broken", hint="pip install /home/me/x")).message == "broken"
+
+
+def test_hints_are_put_in_neutral_words():
+    hint = Hint("choose one of {list_voices}, or leave {voice} out")
+    for error in (UsageError("no", hint=hint), OrderError("no", hint=hint)):
+        assert problem_of(error).message == "no (choose one of the list of voices, or leave the voice out)"
 
 
 def test_the_answer_is_of_openais_shape():

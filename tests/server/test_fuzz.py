@@ -26,7 +26,7 @@ SEED = random.SystemRandom().getrandbits(64) if LONG else 6
 
 @contextlib.contextmanager
 def quiet_clients():
-    """Let the clients' own library say nothing of what they do."""
+    """Silence the clients' library."""
     logger = logging.getLogger("websockets.client")
     before, logger.disabled = logger.disabled, True
     hook, threading.excepthook = threading.excepthook, lambda _: None

@@ -38,7 +38,7 @@ def locked_app():
 
 @pytest.fixture(scope="module")
 def app_with():
-    """Give a server that lets the pages of some origins ask."""
+    """Return a server that lets the pages of some origins ask."""
     with ExitStack() as apps:
         yield cache(lambda cors: apps.enter_context(SpeechApp(MadeEngine(), cors=cors)))
 
@@ -80,7 +80,7 @@ def test_a_key_is_one_of_the_keys(given_key, keys):
         assert is_key(key, keys)
 
 
-def test_how_long_it_takes_tells_nothing_of_the_keys(monkeypatch):
+def test_keys_are_compared_in_constant_time(monkeypatch):
     """Each is compared, by what takes the same time wherever two differ, whether the first was the one or not."""
     compared = []
     compare = guard.hmac.compare_digest
@@ -140,7 +140,7 @@ def test_without_one_of_the_keys_it_is_closed(locked_app, headers, path):
     assert not any(key in answer.body.decode() for key in KEYS)
 
 
-def test_whether_it_is_up_may_be_asked_by_anyone(locked_app):
+def test_health_needs_no_key(locked_app):
     assert locked_app.request("GET", "/health").json["status"] == "healthy"
 
 
@@ -166,7 +166,7 @@ def test_the_name_in_a_host_header(host, name):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.:80", ""])
-def test_a_name_that_resolves_to_this_machine_is_no_name_of_it(open_app, host):
+def test_a_foreign_host_name_is_refused(open_app, host):
     """DNS rebinding: a page whose own name comes to mean this machine."""
     host = host.format(port=open_app.port)
     answer = open_app.request("GET", "/v1/models", Host=host)
@@ -183,11 +183,11 @@ def test_its_own_names_are_its_own(open_app, host):
     assert open_app.request("GET", "/v1/models", Host=host.format(port=open_app.port)).status == 200
 
 
-def test_whoever_has_the_key_may_use_any_name(locked_app):
+def test_with_a_key_any_host_name_is_accepted(locked_app):
     assert locked_app.request("GET", "/v1/models", key=KEYS[0], Host="voice.example.org").status == 200
 
 
-def test_where_others_are_let_in_on_purpose_any_name_will_do():
+def test_an_insecure_server_accepts_any_host_name():
     with SpeechApp(MadeEngine(), settings=ServerSettings(Server(), insecure=True)) as app:
         assert app.request("GET", "/v1/models", Host="voice.example.org").status == 200
 
@@ -361,7 +361,7 @@ def test_a_request_and_its_stream_are_a_line_each(open_app):
     assert set(stream["latency"]) == {"voice", "queued", "generated", "encoded", "sent", "total"}
 
 
-def test_whoever_is_refused_is_written_down_too(locked_app):
+def test_refused_requests_are_logged(locked_app):
     with access_log() as lines:
         locked_app.request("GET", "/v1/models")
         handshake(locked_app)
@@ -377,7 +377,7 @@ SECRET = st.text(st.sampled_from("ABCDFHJKLMQRUVWXYZ"), min_size=5, max_size=40)
 
 @settings(max_examples=40, deadline=None)
 @given(SECRET, SECRET, st.sampled_from(["right", "wrong"]), st.sampled_from(["speech", "broken", "invalid", "socket"]))
-def test_neither_text_nor_key_is_ever_written_down(locked_app, text, secret, key, how):
+def test_neither_text_nor_key_is_logged(locked_app, text, secret, key, how):
     given_key = KEYS[0] if key == "right" else secret
     seen = len(locked_app.reports)
     with access_log() as lines:

@@ -67,7 +67,7 @@ class Loads(MadeEngine):
         super().close()
 
 
-def test_what_keeps_an_engine_from_loading_is_raised_as_it_is():
+def test_an_engines_load_error_is_raised_unchanged():
     engine = Loads(EngineError("no model"))
     settings = ServerSettings(Server(port=0))
     with listen(settings.server) as listening:
@@ -92,7 +92,7 @@ def record(message, level=logging.ERROR, error=None):
     return logging.LogRecord("uvicorn.error", level, "here", 1, message, (), info)
 
 
-def test_faults_alone_are_told_each_in_a_line():
+def test_only_errors_are_logged_each_in_one_line():
     faults = _OurFaults(debug=False)
     assert not faults.filter(record("Started server process", logging.INFO))
     assert not faults.filter(record("ASGI callable returned without completing response."))
@@ -102,7 +102,7 @@ def test_faults_alone_are_told_each_in_a_line():
     assert logging.Formatter().format(fault) == "the server failed: ValueError"
 
 
-def test_who_debugs_sees_where():
+def test_debug_logs_tracebacks():
     faults = _OurFaults(debug=True)
     try:
         raise ValueError("where it is")

@@ -71,7 +71,7 @@ def streams_by_outcome(app):
 
 
 @pytest.mark.parametrize("protocol", ["http", "websocket"])
-def test_whoever_leaves_leaves_nothing(protocol, monkeypatch):
+def test_a_disconnect_frees_everything(protocol, monkeypatch):
     lot = random.Random(f"6 {protocol}")
     born = []
 

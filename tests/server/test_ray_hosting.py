@@ -29,7 +29,7 @@ def on_ray(test):
 
 
 @on_ray
-def test_it_lets_streams_finish_and_says_nothing_but_what_it_should(tmp_path):
+def test_streams_finish_at_shutdown_and_the_log_is_clean(tmp_path):
     with OnRay("--engine", "chatterbox", folder=tmp_path) as server:
         port = server.port
         folder = {
@@ -47,7 +47,7 @@ def test_it_lets_streams_finish_and_says_nothing_but_what_it_should(tmp_path):
 
 
 @on_ray
-def test_a_second_signal_waits_for_nobody(tmp_path):
+def test_a_second_signal_skips_the_drain(tmp_path):
     with OnRay("--engine", "chatterbox", folder=tmp_path) as server:
         with socket_to(server, "/ws/synthesize"):
             family = family_of(server.process.pid)

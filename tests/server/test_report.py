@@ -9,7 +9,7 @@ from voice_cli.server.report import STAGES, Report
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Let the time be what a test says."""
+    """Replace the clock by one that the test sets."""
 
     class Clock:
         now = 100.0
@@ -72,7 +72,7 @@ def test_the_engines_work_is_counted_where_it_came_through(clock):
         (DecodeError("strange"), 0, "failed", "decode"),
     ],
 )
-def test_how_it_failed_is_told_in_words_of_ours(error, sent, outcome, reason):
+def test_the_reason_of_a_failure_is_the_errors_kind(error, sent, outcome, reason):
     one = Report("test", "pcm")
     one.bytes = sent
     one.fail(error)

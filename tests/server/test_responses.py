@@ -58,7 +58,7 @@ def read_to_end(sock):
 
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
-def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(stream_format, no_lead):
+def test_a_stalled_client_is_dropped_and_its_buffer_was_small(stream_format, no_lead):
     engine = endless_engine()
     with SpeechApp(engine, stall_timeout=0.3) as app, asked(app, 4096, stream_format=stream_format) as sock:
         (report,) = app.wait_for_reports(1)
@@ -72,7 +72,7 @@ def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(stream_form
         assert app.request("POST", "/v1/audio/speech", {**SPEECH, "input": "Next."}).body == sound_of("Next.")
 
 
-def test_a_slow_client_holds_up_nobody_else():
+def test_a_slow_client_does_not_delay_others():
     """Its stream is longer than what waits for it, so its engine would wait, too, were it not for the hand-off."""
     long = sound_of("long", 40.0)
     engine = MadeEngine(lambda request: [long if request.text == "Hello." else sound_of(request.text)])
@@ -94,7 +94,7 @@ def read_chunked(sock):
     return data, reader.readline()
 
 
-def test_a_client_that_has_said_all_it_will_is_still_spoken_to():
+def test_a_half_closed_connection_gets_the_whole_response():
     """Half-closed: it sends nothing more, and reads on."""
     engine = MadeEngine()
     with SpeechApp(engine) as app, asked(app) as sock:
@@ -106,7 +106,7 @@ def test_a_client_that_has_said_all_it_will_is_still_spoken_to():
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
-def test_a_client_that_leaves_is_noticed_while_nothing_is_sent(how):
+def test_a_disconnect_is_noticed_while_nothing_is_sent(how):
     engine = MadeEngine()
     with SpeechApp(engine) as app:
         engine.hold()
@@ -134,7 +134,7 @@ def test_a_stream_that_lasts_too_long_breaks_off():
         assert [report.reason for report in app.reports] == ["overlong"] * 2
 
 
-def test_a_server_that_stops_lets_a_stream_finish_and_tells_the_next():
+def test_a_draining_server_finishes_streams_and_refuses_new_ones():
     engine = MadeEngine()
     app = SpeechApp(engine, drain_timeout=WAIT)
     with asked(app) as sock:
@@ -161,7 +161,7 @@ def draining_answer(app):
 
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
-def test_a_stream_that_does_not_finish_in_time_is_told(begun, stream_format):
+def test_a_stream_that_outlasts_the_drain_gets_an_error(begun, stream_format):
     engine = MadeEngine()
     app = SpeechApp(engine, drain_timeout=0.05)
     with asked(app, stream_format=stream_format) as sock:
@@ -186,7 +186,7 @@ def test_a_stream_that_does_not_finish_in_time_is_told(begun, stream_format):
 # On a host that is not ours.
 
 
-def test_a_listener_who_has_a_second_of_sound_in_hand_may_take_nothing_for_as_long():
+def test_the_stall_timeout_starts_after_the_buffered_audio_was_played():
     """What was sent lies in the systems' buffers: who plays it takes no more until it was heard."""
     outcomes = []
 
@@ -213,7 +213,7 @@ def test_a_listener_who_has_a_second_of_sound_in_hand_may_take_nothing_for_as_lo
     assert outcomes == [None]
 
 
-def test_without_the_hosts_help_a_stalled_connection_ends_as_it_will(no_lead):
+def test_a_host_without_abort_still_ends_a_stalled_stream(no_lead):
     """Any ASGI host: `send` that never comes back is given up, and the abort is asked for where there is one."""
     aborted = []
 
@@ -231,13 +231,13 @@ def test_without_the_hosts_help_a_stalled_connection_ends_as_it_will(no_lead):
     assert aborted == [1]
 
 
-def test_an_error_that_the_server_did_not_expect_is_told_without_its_words():
+def test_an_unexpected_error_is_reported_without_its_message():
     with SpeechApp(MadeEngine()) as app:
         app.service.speak = broken
         answer = app.request("POST", "/v1/audio/speech", SPEECH)
         assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
         assert b"secret" not in answer.body
-        wait_until(lambda: app.faults, "it is not told to whoever runs the server")
+        wait_until(lambda: app.faults, "the error is not logged")
         assert "a secret" in app.faults[0]
         app.faults.clear()
 
@@ -246,7 +246,7 @@ def broken(_order):
     raise RuntimeError("a secret")
 
 
-def test_an_engine_that_fails_at_once_is_told_before_the_body():
+def test_an_engine_error_before_the_first_sound_has_a_status():
     with SpeechApp(MadeEngine(lambda request: [EngineError("no")] * (request.text == "Hello."))) as app:
         for stream_format in ("audio", "sse"):
             answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "stream_format": stream_format})

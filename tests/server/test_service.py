@@ -15,7 +15,8 @@ from support.speech_app import MadeEngine, sound_of
 from voice_cli.backends.base import Voice
 from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, EngineError, Interrupted, UsageError
-from voice_cli.server.service import DrainingError, LateError, OverloadError, Service, ended_by_us
+from voice_cli.server.errors import DrainingError, LateError, OverloadError
+from voice_cli.server.service import Service, ended_by_us
 from voice_cli.server.settings import Server, ServerSettings
 from voice_cli.server.speech import SpeechOrder
 
@@ -56,7 +57,7 @@ def counted(service, name, **labels):
 # Who may come.
 
 
-def test_no_more_streams_than_may_be():
+def test_streams_over_the_admission_limit_are_refused():
     async def main():
         engine = MadeEngine()
         async with service_of(engine, max_streams=2) as service:
@@ -77,7 +78,7 @@ def test_no_more_streams_than_may_be():
     run(main)
 
 
-def test_one_that_waits_too_long_for_the_engine_is_told():
+def test_a_stream_over_the_queue_timeout_is_an_error():
     async def main():
         engine = MadeEngine()
         async with service_of(engine, queue_timeout=0.1) as service:
@@ -92,7 +93,7 @@ def test_one_that_waits_too_long_for_the_engine_is_told():
     run(main)
 
 
-def test_waiting_for_the_next_sound_is_no_waiting_in_the_queue():
+def test_the_queue_timeout_ends_with_the_first_sound():
     async def main():
         engine = MadeEngine()
         async with service_of(engine, queue_timeout=0.1) as service:
@@ -127,7 +128,7 @@ def test_a_stream_that_lasts_too_long_is_ended():
     run(main)
 
 
-def test_those_that_wait_are_told_from_those_that_are_spoken():
+def test_waiting_and_active_streams_are_counted_apart():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -144,7 +145,7 @@ def test_those_that_wait_are_told_from_those_that_are_spoken():
 # The end.
 
 
-def test_a_server_that_stops_finishes_what_is_under_way_and_takes_no_more():
+def test_drain_finishes_streams_and_refuses_new_ones():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -184,7 +185,7 @@ def test_a_stream_that_does_not_finish_in_time_is_ended():
     run(main)
 
 
-def test_to_drain_an_idle_service_takes_no_time():
+def test_draining_an_idle_service_returns_at_once():
     async def main():
         async with service_of(MadeEngine()) as service:
             await service.drain(1000)
@@ -192,7 +193,7 @@ def test_to_drain_an_idle_service_takes_no_time():
     run(main)
 
 
-def test_close_gives_up_what_is_under_way():
+def test_close_cancels_streams():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -265,7 +266,7 @@ def test_a_voice_that_was_added_since_is_found():
 # Nothing stays behind.
 
 
-def test_a_thousand_that_leave_at_random_moments_leave_nothing():
+def test_a_thousand_disconnects_at_random_times_free_everything():
     """Some in the queue, some in the middle of their sound, some at its end: by chance, but by the same each time."""
     chance = random.Random(6)
     clients = 1000

@@ -1,4 +1,4 @@
-"""What the server is told: which layer wins, what cannot be, and that nobody is let in by an oversight."""
+"""The server's settings: precedence of layers, invalid values, and safe defaults."""
 
 import pytest
 
@@ -181,7 +181,7 @@ def test_keys_come_from_a_variable():
 
 
 @pytest.mark.parametrize("value", [None, "", "  \n", "schlüssel", "sk\x00", "sk\udcff"])
-def test_a_key_that_nobody_could_send_is_no_key(value):
+def test_a_key_that_no_header_can_carry_is_refused(value):
     environment = {} if value is None else {"KEYS": value}
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"api_key_env": "KEYS"}, environment)
@@ -190,7 +190,7 @@ def test_a_key_that_nobody_could_send_is_no_key(value):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "voice.example.org", "127.0.0.2", ""])
-def test_to_let_others_in_takes_a_key_or_a_word(host):
+def test_a_public_address_needs_a_key_or_insecure(host):
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"host": host})
     assert "--insecure" in caught.value.hint
@@ -208,7 +208,7 @@ def test_origins_are_as_browsers_write_them():
     assert list(allowed_origins(Server(cors=" https://A.example/ ,,http://b:1"))) == ["https://a.example", "http://b:1"]
 
 
-def test_by_default_it_keeps_to_itself():
+def test_the_default_address_is_loopback():
     settings = settled()
     assert settings == ServerSettings(Server())
     assert (settings.server.host, settings.server.port, settings.server.engine) == ("127.0.0.1", 8880, "espeak")

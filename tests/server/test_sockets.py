@@ -1,4 +1,4 @@
-"""Sessions on WebSockets, whatever their protocol: limits, order, and that whoever leaves takes all of it along."""
+"""WebSocket sessions of every protocol: limits, order and disconnects."""
 
 import itertools
 import json
@@ -37,11 +37,11 @@ def app():
         yield app
 
 
-# What cannot be read.
+# Invalid messages.
 
 
 @pytest.mark.parametrize("message", ["", "{", "nul", '{"text": "a"', "[" * 100_000, '{"text": "a"}}'])
-def test_what_is_no_json_is_told_and_the_session_goes_on(app, message):
+def test_invalid_json_is_an_error_and_the_session_goes_on(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["code"] == "invalid_json"
@@ -50,7 +50,7 @@ def test_what_is_no_json_is_told_and_the_session_goes_on(app, message):
 
 
 @pytest.mark.parametrize("message", ["1", "null", "[]", '"text"', "{}", '{"text": 1}', '{"text": "a", "speed": "x"}'])
-def test_what_is_no_message_is_told_and_the_session_goes_on(app, message):
+def test_an_invalid_message_is_an_error_and_the_session_goes_on(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["error"]
@@ -58,10 +58,13 @@ def test_what_is_no_message_is_told_and_the_session_goes_on(app, message):
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
 
-def test_a_binary_message_is_told_and_the_session_goes_on(app):
+def test_a_binary_message_is_an_error_and_the_session_goes_on(app):
     with app.connect(PATH) as websocket:
         websocket.send(bytes(1000))
-        assert hear(websocket) == {"error": "1000 bytes came where a JSON message is due", "code": "invalid_message"}
+        assert hear(websocket) == {
+            "error": "expected a JSON message, got 1000 bytes of binary data",
+            "code": "invalid_message",
+        }
         tell(websocket, text("Hello."))
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
@@ -86,7 +89,7 @@ def test_a_message_that_is_too_large_ends_the_session(app):
         assert is_over(hear_until(websocket, is_over)[-1])
 
 
-def test_numbers_that_are_none_are_no_fault(app):
+def test_nan_and_infinity_are_no_server_errors(app):
     assert decoded('{"speed": NaN, "steps": Infinity}')
     with app.connect(PATH) as websocket:
         for number in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000):
@@ -108,7 +111,7 @@ def test_texts_are_said_one_after_the_other():
         assert [request.text for request in engine.requests] == [f"Number {number}." for number in range(5)]
 
 
-def test_no_more_texts_wait_than_may():
+def test_the_queue_of_texts_is_bounded():
     engine = MadeEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
@@ -122,7 +125,7 @@ def test_no_more_texts_wait_than_may():
             assert "error" not in hear_until(websocket, is_over)[-1]
 
 
-def test_cancel_drops_what_waits_and_the_session_goes_on():
+def test_cancel_drops_queued_texts_and_the_session_goes_on():
     engine = MadeEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
@@ -138,7 +141,7 @@ def test_cancel_drops_what_waits_and_the_session_goes_on():
         assert [report.reason for report in app.wait_for_reports(2)] == ["asked", ""]
 
 
-def test_with_nothing_to_cancel_nothing_is_told():
+def test_cancel_without_speech_sends_nothing():
     with SpeechApp(MadeEngine()) as app, app.connect(PATH) as websocket:
         tell(websocket, {"type": "cancel"}, {"type": "cancel"}, text("Hello."))
         assert hear(websocket)["chunk_index"] == 0
@@ -149,7 +152,7 @@ def test_with_nothing_to_cancel_nothing_is_told():
 
 @pytest.mark.parametrize("how", ["closes", "resets", "is half gone"])
 @pytest.mark.parametrize("path", [PATH, LIVE])
-def test_a_client_that_leaves_takes_its_generation_with_it(path, how):
+def test_a_disconnect_stops_the_generation(path, how):
     engine = MadeEngine()
     with SpeechApp(engine) as app:
         engine.hold()
@@ -174,7 +177,7 @@ def halfway(websocket):
     return lambda: half_close(websocket)
 
 
-def test_a_client_that_sent_more_than_is_held_is_missed_when_it_is_spoken_to():
+def test_a_disconnect_behind_unread_messages_is_noticed_on_send():
     """Its reader waits for room, so its end is not read; but nothing can be sent to it any more."""
     engine = MadeEngine()
     with SpeechApp(engine, max_text=100) as app:
@@ -191,7 +194,7 @@ def test_a_client_that_sent_more_than_is_held_is_missed_when_it_is_spoken_to():
         assert len(engine.requests) < 40
 
 
-def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(no_lead):
+def test_a_stalled_client_is_dropped_and_its_buffer_was_small(no_lead):
     engine = endless_engine()
     with SpeechApp(engine, stall_timeout=0.3) as app:
         sock = socket.socket()
@@ -211,14 +214,14 @@ def test_a_client_that_takes_nothing_is_given_up_and_has_cost_little(no_lead):
 # Limits of time, and the server's end.
 
 
-def test_a_session_that_says_nothing_is_closed():
+def test_an_idle_session_is_closed():
     with SpeechApp(MadeEngine(), max_seconds=0.2) as app:
         for path in (PATH, LIVE):
             with app.connect(path) as websocket:
                 assert hear_all(websocket).code == 1001
 
 
-def test_a_session_that_is_spoken_to_is_not_closed_for_saying_nothing():
+def test_a_session_with_active_speech_is_not_idle():
     engine = MadeEngine()
     with SpeechApp(engine, max_seconds=0.2) as app, app.connect(PATH) as websocket:
         settings = app.service.settings
@@ -233,7 +236,7 @@ def test_a_session_that_is_spoken_to_is_not_closed_for_saying_nothing():
         assert hear_until(websocket, is_over)[-1]["is_final"]
 
 
-def test_a_stream_that_lasts_too_long_is_told_and_the_session_goes_on():
+def test_a_stream_over_the_time_limit_is_an_error_and_the_session_goes_on():
     engine = endless_engine()
     with SpeechApp(engine, max_seconds=0.5) as app, app.connect(PATH) as websocket:
         tell(websocket, text("Endless."))
@@ -252,7 +255,7 @@ def test_a_stream_is_closed_when_the_server_goes():
         hear(websocket)
         closing = in_thread(app.close)
         ending = hear_all(websocket)
-        assert (ending.code, ending.reason) == (1001, "the server stops")
+        assert (ending.code, ending.reason) == (1001, "the server is shutting down")
         assert closing() is None
 
 
@@ -276,7 +279,7 @@ def test_a_stream_finishes_before_the_server_goes():
 # Too many.
 
 
-def test_one_too_many_is_told_on_its_socket():
+def test_the_admission_limit_is_an_error_message_on_the_socket():
     engine = MadeEngine()
     with SpeechApp(engine, max_streams=1) as app, app.connect(PATH) as one, app.connect(PATH) as other:
         engine.hold()

@@ -23,7 +23,7 @@ from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import STAGES
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.speech import Began, Ended, SpeechOrder
+from voice_cli.server.speech import CHARACTERS_A_SECOND, Began, Ended, SpeechOrder
 
 MONO = AudioFormat(24_000, 1)
 PAUSE = 0.3
@@ -199,6 +199,18 @@ def test_the_whole_order_reaches_the_engine():
         "Hi.", "bob", speed=1.5, instructions="calmly", options={"preset": "fast", "steps": 7, "cfg_scale": 2.5}
     )
     assert request._replace(due=None) == wanted
+
+
+def test_the_first_utterance_is_due_at_once_and_the_next_when_it_is_heard():
+    """The engine schedules by `due`: the order's beginning, then the time at which the text before was listened to."""
+    engine = MadeEngine()
+    _, speech = said(engine, SpeechOrder(THREE, "test"))
+    report, (first, *others) = speech.report, engine.requests
+    assert first.due == report.began
+    lengths = list(itertools.accumulate(len(text) for text in (SPOKEN[0], SPOKEN[1])))
+    for request, characters in zip(others, lengths, strict=True):
+        assert request.due is not None
+        assert request.due >= report.began + characters / CHARACTERS_A_SECOND
 
 
 def test_a_request_without_a_voice_has_the_servers():

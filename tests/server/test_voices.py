@@ -26,7 +26,7 @@ SAMPLE = b"RIFF" + bytes(range(256)) * 40
 
 @pytest.fixture
 def made(tmp_path):
-    """Make the voices of a server that fetches from another, with the folder of what it fetched."""
+    """Return a factory of `Voices` that fetch from a test server, with that server and the cache folder."""
     servers = []
 
     def make(respond=lambda _: Answer(SAMPLE), *, path="/voices/{voice}.wav", **fields):
@@ -94,7 +94,7 @@ def test_no_path_and_no_address_is_an_id(voice):
 
 
 @pytest.mark.parametrize("voice", ["alice", "en-us+f3", "+f3", "af_bella", "v1.2", "a..b", "A", "a" * 100, "007"])
-def test_names_that_engines_have_are_ids(voice):
+def test_the_engines_voice_names_are_ids(voice):
     Voices(settings_of()).check(voice)
 
 
@@ -285,7 +285,7 @@ def test_one_that_does_not_come_is_not_waited_for(made, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_a_disk_that_takes_nothing_is_told_without_its_name(made):
+def test_a_write_error_is_reported_without_the_path(made):
     voices, _, cache = made()
     cache.rmdir()
     cache.write_bytes(b"")

@@ -5,7 +5,7 @@ import pytest
 from support.player import FakeStream, numbered
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import WordEvent
-from voice_cli.codecs.wav_header import wav_header
+from voice_cli.codecs.wav import wav_header
 from voice_cli.errors import Interrupted, NetworkError, ServerError, TruncatedAudio
 from voice_cli.script.line import Line
 from voice_cli.speech.assembly import Speech

@@ -1,7 +1,6 @@
-"""Which of several servers a request had better go to: where its voice is known, or its call is.
+"""Routes a request to the replica that has its voice cached or its call open. Runs in Ray's proxies.
 
-Runs in front of them, in Ray's proxies. A voice is known by what an engine has computed of it; a request names it in
-its address, in its body, or not at all: a WebSocket's is in its messages, for which no proxy waits.
+The voice is read from the URL or the body; a WebSocket's messages come too late for routing.
 """
 
 import asyncio
@@ -17,21 +16,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voice_cli.server.voices import PATTERN
 
 HEADER = "serve_multiplexed_model_id"
-"""By which Ray Serve is told. One that a client sends itself is left as it is."""
+"""Ray Serve's routing header. One that a client sends is kept."""
 
 CALL = re.compile(r"/twilio/([A-Za-z0-9_\-]{1,64})/[a-z]+")
-"""What is asked of a call that is under way."""
+"""Paths of requests to an active call."""
 
 SPEAKING = frozenset({"/v1/audio/speech", "/synthesize"})
-"""Whose bodies name a voice."""
+"""Paths whose bodies name a voice."""
 
 PEEK_SECONDS = 1.0
 PEEK_BYTES = 256 << 10
-"""How long, and for how much of a body, a request is held up to see whose voice it wants."""
+"""Limits of what is read of a body to find its voice."""
 
 
 class Affinity:
-    """ASGI middleware that says in a header where a request had better go."""
+    """ASGI middleware that adds the routing header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,17 +48,17 @@ class Affinity:
 
 
 def middlewares() -> list[Middleware]:
-    """Give what Ray's proxies are to run: `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names this function."""
+    """Return the middlewares for Ray's proxies (`RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names this function)."""
     return [Middleware(Affinity)]
 
 
 def call_home(stream_sid: str) -> str:
-    """Give a call's name among the voices': none of theirs has a slash."""
+    """Return a call's routing key. Its slash keeps it apart from voice ids."""
     return f"call/{stream_sid}"
 
 
 def home_of(scope: Scope) -> str | None:
-    """Say what the address names."""
+    """Return the routing key in a request's URL."""
     call = CALL.fullmatch(scope["path"])
     if call is not None:
         return call_home(call[1])
@@ -68,7 +67,7 @@ def home_of(scope: Scope) -> str | None:
 
 
 def voice_in(body: bytes) -> str | None:
-    """Say which voice a body names: OpenAI's `voice`, a string or `{id}`, or the Chatterbox document's `voice_id`."""
+    """Return the voice in a body: OpenAI's `voice`, a string or `{id}`, or the Chatterbox document's `voice_id`."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -84,14 +83,14 @@ def as_voice(voice: Any) -> str | None:
 
 
 class Peek:
-    """A request's messages: read ahead, and given again."""
+    """Reads a request's body ahead, and replays its messages."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._read: list[Message] = []
 
     async def read(self) -> bytes:
-        """Give the body; of one that is too slow or too large, what came."""
+        """Return the body, or its beginning if it is too slow or too large."""
         data = b""
         try:
             async with asyncio.timeout(PEEK_SECONDS):
@@ -107,5 +106,5 @@ class Peek:
         return data
 
     async def receive(self) -> Message:
-        """Give the next message: those that were read first."""
+        """Return the next message, starting with those read ahead."""
         return self._read.pop() if self._read else await self._receive()

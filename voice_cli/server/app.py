@@ -1,4 +1,4 @@
-"""The server as an ASGI app, which any host of such apps can run."""
+"""The server as an ASGI app."""
 
 import asyncio
 import contextlib
@@ -31,14 +31,13 @@ def create_app(
     *,
     prepare: Callable[[FastAPI], None] | None = None,
 ) -> FastAPI:
-    """Make the app; its lifespan opens and closes the engine.
+    """Return the app; its lifespan opens and closes the engine.
 
-    `settings`: None: those of the config file and the environment. `backend`: the engine, if it was opened already.
-    `prepare`: called once the app's state is there (`service`, `calls`), before anybody asks for anything: where a host
-    listens to it.
+    `settings`: those of the config file and the environment by default. `backend`: an engine that is open already.
+    `prepare`: called once `app.state` has `service` and `calls`, before the first request.
 
     Raises:
-        ConfigError: the settings cannot be.
+        ConfigError: the settings are wrong.
 
     """
     if settings is None:
@@ -87,7 +86,7 @@ def create_app(
         loopback=server.host in LOOPBACK and not settings.insecure,
         max_body=4 * server.max_text + 65_536,
     )
-    if origins:  # outside of the guard: a page may read why it was refused
+    if origins:  # outside the guard, so that a page may read its errors
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
     if settings.api_keys:
         app.openapi = partial(_description_with_keys, app)  # type: ignore[method-assign]
@@ -95,7 +94,7 @@ def create_app(
 
 
 def _description_with_keys(app: FastAPI) -> dict[str, Any]:
-    """Describe the app, and that it wants a key."""
+    """Return the OpenAPI description with the API key added."""
     if app.openapi_schema is None:
         description = FastAPI.openapi(app)
         description["components"]["securitySchemes"] = {
@@ -112,11 +111,11 @@ def _description_with_keys(app: FastAPI) -> dict[str, Any]:
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
-    """Do it in a thread that nobody waits for once this is cancelled; the end of a loop waits for `to_thread`'s."""
+    """Run in a daemon thread, which does not delay the loop's end if cancelled; `to_thread` would."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
-    def tell(error: BaseException | None) -> None:
+    def finish(error: BaseException | None) -> None:
         if not done.done():
             done.set_result(None) if error is None else done.set_exception(error)
 
@@ -126,8 +125,8 @@ async def _in_thread(work: Callable[[], None]) -> None:
             work()
         except BaseException as exc:
             error = exc
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(finish, error)
 
     threading.Thread(target=run, name="voice-warm-up", daemon=True).start()
     await done
@@ -138,12 +137,12 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:
-    """Say what is wrong with a body, in OpenAI's shape; not what was in it."""
+    """Return a body's validation error in OpenAI's shape, without the body's values."""
     found = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
     place = ".".join(str(step) for step in found.get("loc", ())[1:])
-    message = str(found.get("msg", "the request cannot be read"))
+    message = str(found.get("msg", "the request is invalid"))
     if found.get("type") == "json_invalid":
-        place, message = "", "the request is no JSON"
+        place, message = "", "the request is not JSON"
     text = f"{place}: {message}" if place else message
     return Problem(400, text, "invalid_request_error", place or None, str(found.get("type") or "invalid")).response()
 
@@ -151,7 +150,7 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 async def _on_refused(_request: Request, error: Exception) -> Response:
     problem = cast("BodyRefused", error).problem
     answer = problem.response()
-    # What is too large is read past, or its sender would see a broken connection in place of the answer.
+    # A body that is too large is read to its end: else its sender sees a broken connection instead of the answer.
     if problem.status == HTTPStatus.REQUEST_TIMEOUT:
         answer.headers["connection"] = "close"
     return answer

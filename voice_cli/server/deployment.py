@@ -6,10 +6,9 @@
     client ─▶ a node's proxy ─┤
                               └─▶ replica: app ─▶ engine
 
-A replica is a process with all of it: the app costs next to nothing beside its engine, and between two processes each
-chunk would wait once more. Ray starts replicas by the requests that are under way, and the proxies choose among them:
-see `AffinityRouter`. Through Ray's own channel nothing holds back a slow client's stream: it is made as quickly as
-the engine can, and waits in the proxy's memory.
+A replica runs the app and the engine in one process, which saves a hop per chunk. Ray scales replicas by active
+requests, and the proxies route to them by `AffinityRouter`. Ray's channel has no back-pressure: a slow client's stream
+is generated at full speed and buffered in the proxy's memory.
 """
 
 import asyncio
@@ -36,47 +35,46 @@ from voice_cli.server.settings import Server, ServerSettings, keys_of_server, se
 from voice_cli.server.speech import SpeechOrder
 
 NAME = "Voice"
-"""The deployment's, by which a Serve config may set its options."""
+"""The deployment's name, for options in a Serve config."""
 
 AT_ONCE = {"espeak": 64, "piper": 8, "sherpa": 8}
 FEW = 4
-"""How many streams an engine makes at once with none of them late: a rough number, by which Ray adds replicas."""
+"""Concurrent streams per replica that an engine generates in real time (rough); Ray scales by it."""
 
 KEPT_VOICES = {"chatterbox": MOST_VOICES, "vibevoice": 1}
-"""How many voices an engine keeps that are dear to compute. For the others one replica is as good as another."""
+"""Expensive voices that an engine caches. Other engines need no affinity."""
 
 MOST_REPLICAS = 8
 UPSCALE_SECONDS = 5.0
-"""How long there must be too many streams before a replica is added: Ray's own 30 are many sentences."""
+"""How long a replica must be overloaded before another is added. Ray's default of 30 lasts many sentences."""
 
 ROOM = 16
-"""Requests of a replica besides its streams: silent sessions, questions of how it is, and orders that it refuses."""
+"""Requests per replica besides streams: idle sessions, health checks, and orders to refuse."""
 
 HEALTH_SECONDS = 2.0
-"""How often Ray looks whether a replica lives: with its own 10, one that died is missed for so long."""
+"""Interval of health checks: a dead replica stays unnoticed for so long (Ray's default is 10)."""
 STOP_CHECK_SECONDS = 0.2
 
 
-class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may not be here when types are checked
-    """Sends a request where its voice is known and there is room for it, a call's where the call is, and every other
-    one to the replica that has least to do.
+class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may be missing when types are checked
+    """Routes a call's requests to its replica, others to a replica with the voice cached, or else the least busy one.
 
-    All of it is by what the proxies have been told, which is a moment old.
+    It relies on the proxies' view, which lags a little.
     """
 
     def initialize_state(self, at_once: int = FEW) -> None:
-        """Take how many requests a replica has before a voice had better be computed once more, elsewhere."""
+        """`at_once`: the requests of a replica from which on its cached voices no longer attract more."""
         self._at_once = at_once
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """Give the replicas to try: the best, and then all."""
+        """Return the preferred replicas, then all."""
         home = ""
         if pending_request is not None:
             home = pending_request.metadata.multiplexed_model_id
-            pending_request.routing_context.should_backoff = True  # else Ray asks again without a pause
-        everyone = random.sample(candidate_replicas, len(candidate_replicas))  # of equals Ray takes the first
+            pending_request.routing_context.should_backoff = True  # else Ray retries without a pause
+        everyone = random.sample(candidate_replicas, len(candidate_replicas))  # Ray takes the first of equals
         at_home = [replica for replica in everyone if home and home in replica.multiplexed_model_ids]
         if not home.startswith(call_home("")):
             at_home = [replica for replica in at_home if self._load(replica) < self._at_once]
@@ -87,24 +85,24 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may not be her
 
 
 class Log(NamedTuple):
-    """Where replicas write, and what."""
+    """The log of the replicas."""
 
     path: str | None = None
-    """None: to standard error, and so into Ray's own logs."""
+    """None: standard error, which Ray logs."""
     requests: bool = True
-    """The access log, besides faults."""
+    """Whether to write the access log besides errors."""
     debug: bool = False
-    """Where the faults are."""
+    """Whether errors have tracebacks."""
 
 
 def build(args: Mapping[str, Any]) -> serve.Application:
-    """Make the application that a Serve config asks for.
+    """Return the application for a Serve config.
 
-    `args`: the keys of [server], `model` and `insecure`, over the config file and the environment where Ray builds it.
-    `host` says where Ray's proxies listen, if no others can reach them; `port` is theirs alone.
+    `args`: the keys of [server], `model` and `insecure`; they override the config file and the environment of the
+    process that builds it. `host` is where Ray's proxies listen, if that is a loopback address; `port` is ignored.
 
     Raises:
-        ConfigError: they cannot be; or there is no key, and `insecure` does not say that there need be none.
+        ConfigError: a value is wrong; or there is no key, and `insecure` is not set.
 
     """
     said = dict(args)
@@ -117,9 +115,9 @@ def build(args: Mapping[str, Any]) -> serve.Application:
 def application(
     settings: ServerSettings, *, most: int = MOST_REPLICAS, gpus: float = 0, log: Log | None = None
 ) -> serve.Application:
-    """Make the application. The keys stay out of it, since Ray keeps it: each replica has them from its environment.
+    """Return the application, without the API keys, since Ray stores it: replicas read them from their environment.
 
-    `most`: replicas, where it is not said how many there are. `gpus`: of them, what each replica has.
+    `most`: the limit of autoscaling. `gpus`: the GPUs, or part of one, per replica.
     """
     settings = settings._replace(api_keys=())
 
@@ -156,11 +154,10 @@ def application(
 
 
 def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
-    """Make the app of a replica, with its engine warm: one that does not load is told by its own words here, and by
-    none where the app's lifespan runs.
+    """Return the app of a replica, with the engine loaded here, since Ray hides errors of the app's lifespan.
 
     Raises:
-        ConfigError, BackendError: it cannot be.
+        ConfigError, BackendError: the engine does not load.
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -184,10 +181,10 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
 
 
 class VoiceAffinity:
-    """What a replica tells the proxies that it has: voices that its engine has computed, and calls."""
+    """Announces a replica's cached voices and active calls to the proxies."""
 
     def __init__(self, most: int) -> None:
-        """Tell of so many at most: of the latest."""
+        """`most`: how many of the latest names stay announced."""
 
         async def have(name: str) -> str:
             return name
@@ -196,19 +193,19 @@ class VoiceAffinity:
         self._telling: set[asyncio.Task[str]] = set()
 
     def take(self, name: str) -> None:
-        """Tell of one. The event loop's."""
+        """Announce a name. Event loop only."""
         task = asyncio.create_task(self._have(name))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
     def take_voice(self, order: SpeechOrder) -> None:
-        """Tell of the voice of an order that begins."""
+        """Announce the voice of an order."""
         if order.voice is not None:
             self.take(order.voice)
 
 
 class _Calls(dict[str, Any]):
-    """The calls that are under way, by their stream; each is told of."""
+    """Active calls by stream id; each is announced."""
 
     def __init__(self, home: VoiceAffinity) -> None:
         super().__init__()
@@ -220,7 +217,7 @@ class _Calls(dict[str, Any]):
 
 
 class _OfReplica(logging.Formatter):
-    """The access log's lines with the replica's name in them; faults as they are."""
+    """Adds the replica's name to lines of the access log."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

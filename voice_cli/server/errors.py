@@ -1,4 +1,16 @@
-"""What went wrong, as a status and a body of OpenAI's shape: `{"error": {message, type, param, code}}`."""
+"""The server's own errors, and OpenAI's shape of every error: `{"error": {message, type, param, code}}`.
+
+::
+
+    UsageError
+    └── OrderError             a request with a wrong parameter
+        └── VoiceNotFoundError
+    RateLimitError
+    └── OverloadError          the admission limit is reached
+    ServerError
+    ├── LateError              a stream ran into a time limit
+    └── DrainingError          the server is shutting down
+"""
 
 import json
 from typing import Any, NamedTuple
@@ -7,22 +19,57 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from voice_cli.backends.base import UnknownVoiceError
-from voice_cli.errors import EngineError, NetworkError, UsageError, VoiceError
-from voice_cli.server.service import DrainingError, LateError, OverloadError
+from voice_cli.errors import EngineError, Hint, NetworkError, RateLimitError, ServerError, UsageError, VoiceError
 
 
 class OrderError(UsageError):
-    """An order that cannot be, with what OpenAI's clients are told of it."""
+    """A request with a wrong parameter; `param` and `code` are those of OpenAI's errors."""
 
-    def __init__(self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        param: str | None = None,
+        code: str | None = "invalid_value",
+        hint: str | Hint | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.status = status
         self.param = param
         self.code = code
 
 
+class VoiceNotFoundError(OrderError):
+    """The server has no voice with that id."""
+
+    def __init__(self, *, param: str | None = None) -> None:
+        super().__init__(
+            "there is no such voice", param=param, code="voice_not_found", hint=Hint("choose one of {list_voices}")
+        )
+
+
+class OverloadError(RateLimitError):
+    """The admission limit is reached."""
+
+    retry_after = 1
+    """Seconds."""
+
+
+class LateError(ServerError):
+    """A stream ran into a time limit."""
+
+    kind = "late"
+
+
+class DrainingError(ServerError):
+    """The server is shutting down."""
+
+    kind = "draining"
+
+
 class Problem(NamedTuple):
-    """An answer instead of speech."""
+    """An error as a client gets it."""
 
     status: int
     message: str
@@ -43,16 +90,18 @@ class Problem(NamedTuple):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Say what a client is told of an error. What is none of ours is told without its words."""
+    """Return what a client gets for an error. Other packages' messages may hold secrets and are left out."""
     if isinstance(error, OrderError):
-        return Problem(error.status, error.message, "invalid_request_error", error.param, error.code)
+        return Problem(error.status, _with_hint(error), "invalid_request_error", error.param, error.code)
     if isinstance(error, UsageError):
         code = "voice_not_found" if isinstance(error, UnknownVoiceError) else "invalid_value"
-        return Problem(400, _told(error), "invalid_request_error", code=code)
+        return Problem(400, _with_hint(error), "invalid_request_error", code=code)
     if isinstance(error, OverloadError):
-        return Problem(429, _told(error), "rate_limit_error", code="rate_limit_exceeded", retry_after=error.retry_after)
+        return Problem(
+            429, _with_hint(error), "rate_limit_error", code="rate_limit_exceeded", retry_after=error.retry_after
+        )
     if isinstance(error, LateError | DrainingError):
-        return Problem(503, _told(error), "server_error", code=error.kind, retry_after=1)
+        return Problem(503, _with_hint(error), "server_error", code=error.kind, retry_after=1)
     if isinstance(error, NetworkError):
         return Problem(502, error.message, "server_error", code=error.kind)
     if isinstance(error, EngineError):
@@ -62,13 +111,11 @@ def problem_of(error: BaseException) -> Problem:
     return Problem(500, "the server failed", "server_error", code="internal_error")
 
 
-def _told(error: VoiceError) -> str:
+def _with_hint(error: VoiceError) -> str:
     return error.message + (f" ({error.hint})" if error.hint else "")
 
 
 class ErrorBody(BaseModel):
-    """What is wrong."""
-
     message: str
     type: str
     param: str | None
@@ -76,11 +123,9 @@ class ErrorBody(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """OpenAI's shape of an error."""
-
     error: ErrorBody
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Give what a route's description says of its errors."""
+    """Return the OpenAPI responses of a route for these error statuses."""
     return {status: {"model": ErrorAnswer} for status in statuses}

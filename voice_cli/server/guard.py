@@ -1,4 +1,4 @@
-"""What every request passes: who asks, from which page, how much and how slowly; and the access log."""
+"""Middleware that checks each request's key, Host, Origin, body size and upload time; and the access log."""
 
 import asyncio
 import hmac
@@ -19,14 +19,14 @@ from voice_cli.server.settings import LOOPBACK
 log = logging.getLogger("voice.access")
 
 BODY_SECONDS = 30.0
-"""How long the body of a request may take to arrive."""
+"""Timeout for a request's body."""
 
 OPEN_PATHS = frozenset({"/", "/health", "/twilio"})
-"""What needs no key: the page, which asks for one; whether it is up; and calls, which bring theirs in a message."""
+"""Paths without a key: the page asks for one itself, and calls send theirs in a message."""
 
 
 class Guard:
-    """ASGI middleware. Answers for the app where somebody has no business here."""
+    """ASGI middleware that refuses requests before they reach the app."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Guard:
         loopback: bool = True,
         max_body: int,
     ) -> None:
-        """Take the keys that open it (none: it is open), whose pages may ask, and whether it listens to itself alone.
+        """Configure the checks. Without `keys`, every client is admitted.
 
-        One that does answers only to names of its own: else a page from elsewhere whose name resolves to this machine
-        could talk to it.
+        With `loopback` and no keys, the Host header must name this machine: this stops DNS rebinding, where a foreign
+        page's name resolves to 127.0.0.1.
         """
         self._app = app
         self._keys = tuple(keys)
@@ -70,7 +70,7 @@ class Guard:
             else:
                 await self._app(scope, Body(receive, self._max_body).receive, watched)
         finally:
-            if status or scope["type"] == "http":  # what a WebSocket's speech comes to is told stream by stream
+            if status or scope["type"] == "http":  # a WebSocket's streams are logged one by one
                 method = scope.get("method", "GET")
                 log_line("request", method=method, path=scope["path"], status=status, ms=ms_since(began))
 
@@ -78,14 +78,16 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._own_names is not None and host_name(host) not in self._own_names:
-            return Problem(421, "that is no name of this server", "invalid_request_error", code="wrong_host")
+            return Problem(421, "the Host header does not name this server", "invalid_request_error", code="wrong_host")
         origin = headers.get("origin")
         if scope["type"] == "websocket" and origin is not None and not self._may_ask(origin, host):
-            return Problem(403, "pages from there may not ask this server", "invalid_request_error", code="origin")
+            return Problem(403, "this origin is not allowed", "invalid_request_error", code="origin")
         if self._keys and scope["path"] not in OPEN_PATHS:
             given = key_in(scope, headers)
             if given is None or not is_key(given, self._keys):
-                message = "the API key is wrong" if given else "this server wants an API key: Authorization: Bearer …"
+                message = (
+                    "the API key is wrong" if given else "this server wants an API key (send Authorization: Bearer …)"
+                )
                 return Problem(401, message, "invalid_request_error", code="invalid_api_key")
         return None
 
@@ -95,7 +97,7 @@ class Guard:
 
 
 class BodyRefused(HTTPException):
-    """The body is too large, or too slow. FastAPI lets only what is an HTTPException pass from a body's reader."""
+    """The body is too large or too slow. An HTTPException, since FastAPI wraps other errors of a body's reader."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
         super().__init__(status, message)
@@ -103,7 +105,7 @@ class BodyRefused(HTTPException):
 
 
 class Body:
-    """A request's body on its way in, bounded in bytes and seconds."""
+    """A request's body, with limits of size and time."""
 
     def __init__(self, receive: Receive, most_bytes: int) -> None:
         self._receive = receive
@@ -113,10 +115,10 @@ class Body:
         self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def receive(self) -> Message:
-        """Give the next message.
+        """Return the next message.
 
         Raises:
-            BodyRefused: it is too large, or too slow.
+            BodyRefused: the body is too large or too slow.
 
         """
         if self._whole:
@@ -135,7 +137,7 @@ class Body:
 
 
 def is_key(given: str, keys: Iterable[str]) -> bool:
-    """Compare with each key, in a time that tells nothing of them."""
+    """Compare with each key in constant time."""
     found = False
     for key in keys:
         found |= hmac.compare_digest(given.encode(), key.encode())
@@ -143,7 +145,7 @@ def is_key(given: str, keys: Iterable[str]) -> bool:
 
 
 def key_in(scope: Scope, headers: Mapping[str, str]) -> str | None:
-    """Find the key in a request. Browsers give WebSockets no headers: there it may stand in the address."""
+    """Return the key in a request. Browsers cannot set a WebSocket's headers, so its query may hold the key."""
     kind, _, value = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and value.strip():
         return value.strip()
@@ -155,14 +157,14 @@ def key_in(scope: Scope, headers: Mapping[str, str]) -> str | None:
 
 
 def host_name(host: str) -> str:
-    """Give the name in a Host header, without its port."""
+    """Return a Host header without its port."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
 
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, or a WebSocket's upgrade, with a problem."""
+    """Answer a request or a WebSocket upgrade with an error."""
     if scope["type"] == "websocket":
         await receive()
         if "websocket.http.response" not in scope.get("extensions", {}):
@@ -172,7 +174,7 @@ async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -
 
 
 def log_stream(report: Report) -> None:
-    """Write what became of a stream, without a word of its text."""
+    """Log an ended stream, without its text."""
     log_line(
         "stream",
         protocol=report.protocol,

@@ -1,4 +1,4 @@
-"""The app on a socket of this machine: uvicorn, and an end that lets streams finish."""
+"""The app on uvicorn, with a graceful drain at its end."""
 
 import asyncio
 import contextlib
@@ -22,28 +22,28 @@ from voice_cli.server.settings import Server
 from voice_cli.server.sockets import MOST_MESSAGE
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread that makes sound may keep the event loop, which is to send it, from the interpreter."""
+"""The interpreter's switch interval: bounds how long generation threads delay the event loop."""
 
 SEND_BYTES = 256 << 10
-"""What the system may hold of one stream besides: it would take megabytes, which is a minute of speech, of each."""
+"""Socket send buffer. The default of megabytes would hold a minute of speech per stream."""
 
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 512
 CLOSING_SECONDS = 5
-"""How long connections may take to close once all streams have ended."""
+"""Timeout for connections to close after the drain."""
 
 
 ON_PURPOSE = (
-    "without completing response",  # a body is left unfinished, since its stream broke off
-    "without completing handshake",  # a WebSocket was refused by an answer of its own
+    "without completing response",  # a truncated stream leaves its body incomplete
+    "without completing handshake",  # a WebSocket upgrade was refused with an HTTP response
     "Invalid UTF-8",
-    "timeout graceful shutdown exceeded",  # a client did not take what was left of its stream
+    "timeout graceful shutdown exceeded",  # a client did not read the rest of its stream
 )
-"""What uvicorn takes for a fault, in its words."""
+"""Parts of uvicorn's error messages for what the app does on purpose."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's; and the app may end one whose client takes nothing: to close it would wait for the client."""
+    """HTTP connection that the app can abort: a regular close would wait for a stalled client."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -51,15 +51,15 @@ class Connection(HttpToolsProtocol):
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """uvicorn's; and a text may stand in the address, and an upgrade that cannot be read is answered.
+    """WebSocket connection that accepts long URLs, answers invalid upgrades, and can be aborted.
 
-    websockets takes 8 KB a line of the request; what is longer it drops, and uvicorn would wait for ever.
+    websockets limits a request line to 8 KB and fails longer ones, after which uvicorn would wait forever.
     """
 
     _target: bytes | None = None
 
     def data_received(self, data: bytes) -> None:
-        if self._target is None:  # the whole of the request, from the connection that it came by
+        if self._target is None:  # the first data is the whole request
             line, end, rest = data.partition(b"\r\n")
             method, self._target, version = line.split(b" ")
             data = b" ".join((method, b"/", version)) + end + rest
@@ -73,7 +73,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         try:
             super().send_receive_event_to_app()
-        except InvalidState:  # what is no UTF-8 is answered with a close, though the connection may be closing already
+        except InvalidState:  # invalid UTF-8 on a closing connection
             self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
@@ -84,22 +84,21 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
 
 class Host(uvicorn.Server):
-    """Serves until a signal comes; then takes no more orders, lets streams finish, and stops. A second one is heeded
-    at once, and so is one that comes while the engine loads.
+    """Serves until a signal, then drains and stops. A second signal, or one during loading, stops at once.
 
-    It opens and closes the app itself: whatever keeps an engine from loading is raised as it is.
+    It runs the app's lifespan itself, so that an error of the engine is raised unchanged.
     """
 
     def __init__(self, app: FastAPI, server: Server, ready: Callable[[], None] = lambda: None) -> None:
-        """`ready` is called when it has begun to serve."""
+        """`ready` is called when the server accepts connections."""
         super().__init__(
             uvicorn.Config(
                 app,
                 http=Connection,
                 ws=SocketConnection,
                 ws_max_size=MOST_MESSAGE,
-                ws_ping_timeout=None,  # a listener that takes sound as it is heard takes a ping no sooner
-                ws_per_message_deflate=False,  # sound does not shrink, and each frame would wait for it
+                ws_ping_timeout=None,  # a client that reads in real time reads pings late
+                ws_per_message_deflate=False,  # audio does not compress, and it would add latency
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=CLOSING_SECONDS,
                 access_log=False,
@@ -128,7 +127,7 @@ class Host(uvicorn.Server):
         await self._opened.aclose()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop: a signal's handler."""
+        """Start the drain (a signal handler)."""
         del sig, frame
         if self._drain is not None or self._loop is None:
             self.should_exit = self.force_exit = True
@@ -147,10 +146,10 @@ class Host(uvicorn.Server):
 
 
 def listen(server: Server) -> socket.socket:
-    """Take the address.
+    """Open the listening socket.
 
     Raises:
-        NetworkError: it is in use, or none of this machine's.
+        NetworkError: the address is in use or not local.
 
     """
     try:
@@ -172,13 +171,13 @@ def listen(server: Server) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Give the URL of a listening socket."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _OurFaults(logging.Filter):
-    """Of what the host says: faults alone, each in a line; with `debug`, where they are."""
+    """Pass only errors, one line each; with `debug`, tracebacks too."""
 
     def __init__(self, *, debug: bool) -> None:
         super().__init__()
@@ -188,7 +187,7 @@ class _OurFaults(logging.Filter):
         if record.levelno < logging.ERROR or any(words in record.getMessage() for words in ON_PURPOSE):
             return False
         kind = record.exc_info[0] if record.exc_info else None
-        if kind is asyncio.CancelledError:  # a second signal does not let it finish
+        if kind is asyncio.CancelledError:  # a second signal cancels streams
             return False
         if not self._debug and record.exc_info:
             record.msg, record.args = "the server failed: %s", (kind.__name__ if kind else "",)
@@ -197,7 +196,7 @@ class _OurFaults(logging.Filter):
 
 
 def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
-    """Write the access log, if `requests`, and faults to a handler."""
+    """Send errors, and the access log if `requests`, to a handler."""
     access = logging.getLogger("voice.access")
     access.handlers, access.propagate = [handler], False
     access.setLevel(logging.INFO if requests else logging.CRITICAL)
@@ -210,7 +209,7 @@ def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
 
 
 def host(app: FastAPI, server: Server, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until a signal comes; `ready` is called when it has begun. The main thread's.
+    """Serve until a signal comes. Main thread only. `ready` is called when the server accepts connections.
 
     Raises:
         UsageError, BackendError: the engine does not load.

@@ -1,4 +1,4 @@
-"""The figures of a server, in the words of Prometheus (its text exposition format)."""
+"""Metrics in Prometheus's text exposition format."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,36 +15,43 @@ _FACTORS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 5)
 
 
 class Metrics(Collector):
-    """Those of one app. Any thread."""
+    """The metrics of one app. Any thread."""
 
     def __init__(self, waiting: Callable[[], int]) -> None:
-        """Take what counts the streams to which the engine has not come yet."""
+        """`waiting` returns the number of streams that wait for the engine."""
         self.labels: Mapping[str, str] = {}
-        """What every figure is marked with: of which server it is, where there are several."""
+        """Labels of every sample, such as the replica's name."""
         self._registry = registry = CollectorRegistry()
         Gauge("voice_streams_waiting", "Streams that wait for the engine.", registry=registry).set_function(waiting)
-        self._active = Gauge("voice_streams_active", "Streams under way.", registry=registry)
+        self._active = Gauge("voice_streams_active", "Active streams.", registry=registry)
         self._streams = Counter(
             "voice_streams", "Streams that ended.", ("protocol", "codec", "outcome"), registry=registry
         )
-        self._rejected = Counter("voice_rejected", "Orders that were not taken.", ("reason",), registry=registry)
-        self._cancelled = Counter("voice_cancelled", "Streams that somebody ended.", ("reason",), registry=registry)
+        self._rejected = Counter(
+            "voice_rejected", "Orders refused before they became streams.", ("reason",), registry=registry
+        )
+        self._cancelled = Counter(
+            "voice_cancelled", "Streams cancelled by the client or the server.", ("reason",), registry=registry
+        )
         self._first_byte = Histogram(
             "voice_first_byte_seconds",
-            "From the order to its first bytes.",
+            "Seconds from the order to its first bytes.",
             ("protocol",),
             buckets=_FIRST_BYTE,
             registry=registry,
         )
         self._queued = Histogram(
-            "voice_queued_seconds", "From the order to the engine's turn to it.", buckets=_FIRST_BYTE, registry=registry
+            "voice_queued_seconds",
+            "Seconds from the order until the engine starts it.",
+            buckets=_FIRST_BYTE,
+            registry=registry,
         )
         self._factor = Histogram(
-            "voice_real_time_factor", "The engine's seconds a second of sound.", buckets=_FACTORS, registry=registry
+            "voice_real_time_factor", "Generation seconds per second of audio.", buckets=_FACTORS, registry=registry
         )
-        self._audio = Counter("voice_audio_seconds", "Sound that was made.", registry=registry)
-        self._bytes = Counter("voice_sent_bytes", "Encoded sound that was made.", registry=registry)
-        self._characters = Counter("voice_characters", "Text that was spoken.", registry=registry)
+        self._audio = Counter("voice_audio_seconds", "Seconds of generated audio.", registry=registry)
+        self._bytes = Counter("voice_sent_bytes", "Bytes of encoded audio.", registry=registry)
+        self._characters = Counter("voice_characters", "Characters of spoken text.", registry=registry)
 
     def active(self, streams: int) -> None:
         self._active.set(streams)
@@ -53,7 +60,7 @@ class Metrics(Collector):
         self._rejected.labels(reason).inc()
 
     def ended(self, report: Report) -> None:
-        """Count a stream that is over."""
+        """Count an ended stream."""
         outcome = report.outcome or "complete"
         self._streams.labels(report.protocol, report.codec, outcome).inc()
         if outcome == "cancelled":
@@ -69,11 +76,11 @@ class Metrics(Collector):
         self._characters.inc(report.characters)
 
     def text(self) -> bytes:
-        """Give all of them, as `CONTENT_TYPE` says."""
+        """Return all metrics, in the format of `CONTENT_TYPE`."""
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures, marked: what `generate_latest` asks a registry for."""
+        """Yield the metrics with `labels` added (the interface that `generate_latest` needs)."""
         for metric in self._registry.collect():
             metric.samples = [sample._replace(labels={**sample.labels, **self.labels}) for sample in metric.samples]
             yield metric

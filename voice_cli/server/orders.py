@@ -1,17 +1,17 @@
-"""What every protocol looks at before it takes an order."""
+"""Checks that every protocol makes before it queues an order."""
 
 from voice_cli.errors import UsageError
-from voice_cli.server.errors import OrderError
+from voice_cli.server.errors import OrderError, VoiceNotFoundError
 from voice_cli.server.service import Service
 
 
 def check_order(
     service: Service, text: str = "", *, voice: str | None = None, preset: str | None = None, param: str = "text"
 ) -> None:
-    """See that an order can be, as far as it can be told at once. `param`: what the text is called.
+    """Check what can be checked without the engine. `param`: the text's parameter in the protocol.
 
     Raises:
-        UsageError: it cannot.
+        OrderError: a parameter is wrong.
 
     """
     if preset is not None:
@@ -25,24 +25,24 @@ def check_order(
 
 
 def check_length(service: Service, characters: int, *, param: str = "text") -> None:
-    """See that a text is not too long.
+    """Check a text's length.
 
     Raises:
-        OrderError: it is.
+        OrderError: the text is too long.
 
     """
     most = service.settings.server.max_text
     if characters > most:
-        raise OrderError(f"the text has {characters} characters, and {most} may be", param=param, code="too_long")
+        raise OrderError(f"the text has {characters} characters (at most {most})", param=param, code="too_long")
 
 
 async def check_voice(service: Service, voice: str | None, *, param: str = "voice") -> None:
-    """See that a voice can speak; None: whichever it is.
+    """Check that a voice exists; None passes.
 
     Raises:
-        UsageError: there is no such voice.
-        NetworkError, ServerError: it could not be fetched.
+        VoiceNotFoundError: there is no such voice.
+        NetworkError, ServerError: the voice could not be fetched.
 
     """
     if voice is not None and not await service.has_voice(voice):
-        raise OrderError("there is no such voice", param=param, code="voice_not_found")
+        raise VoiceNotFoundError(param=param)

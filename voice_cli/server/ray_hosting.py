@@ -1,4 +1,4 @@
-"""The app on Ray, on this machine alone: a Ray that is started for it, and goes with it."""
+"""The app on a Ray instance of its own on this machine, which ends with it."""
 
 import contextlib
 import logging
@@ -24,29 +24,29 @@ from voice_cli.server.settings import ServerSettings
 APPLICATION = "voice"
 
 STORE_BYTES = 80 << 20
-"""For Ray's shared memory, which chunks of sound are too small for: about the least that it takes."""
+"""Ray's shared memory: about the minimum, since audio chunks are too small to use it."""
 
 COPY_SECONDS = 1.0
-"""How long the last lines of the replicas' log may take."""
+"""Timeout for copying the last lines of the replicas' log."""
 
 DRAIN_STEP_SECONDS = 0.1
 
 
 def load_ray(*, debug: bool) -> None:
-    """Import Ray, with what it has to find in the environment then; its processes have it from there.
+    """Set Ray's environment variables, which its processes inherit, and import it.
 
     Raises:
-        ModuleNotFoundError: it is not here.
+        ModuleNotFoundError: Ray is not installed.
 
     """
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # on any system: Ray listens to this machine alone
-        RAY_AUTH_MODE="token",  # but for a port of each replica, which asks for this, as all of Ray's do
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # makes Ray listen on loopback on all systems
+        RAY_AUTH_MODE="token",  # one port of each replica is not on loopback and demands this
         RAY_AUTH_TOKEN=secrets.token_hex(32),
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",  # an engine that asks for a part of no GPU may still see them
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",  # engines without a GPU share may see the GPUs
         RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH="voice_cli.server.affinity.middlewares",
-        RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT="1",  # a model that does not load will not the second time
+        RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT="1",  # a failed load fails again
         RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S=str(DRAIN_STEP_SECONDS),
     )
     if not debug:
@@ -62,16 +62,15 @@ def host(
     debug: bool,
     on_ready: Callable[[], None],
 ) -> None:
-    """Serve on a socket's address until a signal comes, and let streams finish. A second signal is heeded at once. The
-    main thread's, after `load_ray`.
+    """Serve on a socket's address until a signal comes, then drain. A second signal stops at once.
 
-    `requests`: write the access log, besides faults.
+    Main thread only, after `load_ray`. `requests`: write the access log besides errors.
 
     Raises:
-        BackendError: the engine does not start, or Ray does not.
+        BackendError: the engine or Ray does not start.
 
     """
-    Service(settings).close()  # what can be refused without a model is refused before anything is started
+    Service(settings).close()  # raises configuration errors before Ray starts
     address, port = listening.getsockname()[:2]
     listening.close()
     import ray
@@ -86,7 +85,7 @@ def host(
     with contextlib.ExitStack() as stack:
         if not debug:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))  # where Ray prints its raylet's troubles
+            stack.enter_context(contextlib.redirect_stdout(nowhere))  # Ray prints errors of its raylet there
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="voice-", dir=short_folder(), ignore_cleanup_errors=True)
         )
@@ -120,7 +119,7 @@ def host(
 
 
 def shares(settings: ServerSettings, gpus: float) -> tuple[int, float]:
-    """Say how many replicas this machine has room for, by its processors and GPUs, and how much of a GPU each has."""
+    """Return how many replicas this machine's CPUs and GPUs allow, and the GPU share of each."""
     runs_on_torch = backend_class(settings.server.engine).runs_on_torch
     if not runs_on_torch or not gpus or settings.engine_options.get("compute") == "cpu":
         return os.cpu_count() or 1, 0.0
@@ -128,8 +127,8 @@ def shares(settings: ServerSettings, gpus: float) -> tuple[int, float]:
 
 
 def wait_for_signal(on_ready: Callable[[], None]) -> None:
-    """Wait for Ctrl-C, or SIGTERM; another one then interrupts."""
-    came: SimpleQueue[None] = SimpleQueue()  # which a handler may put to, wherever it interrupts
+    """Wait for SIGINT or SIGTERM; a second one then raises KeyboardInterrupt."""
+    came: SimpleQueue[None] = SimpleQueue()  # its put is reentrant
 
     def handle(with_what: Callable[[int, FrameType | None], object]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -145,12 +144,12 @@ def wait_for_signal(on_ready: Callable[[], None]) -> None:
 
 
 def short_folder() -> str | None:
-    """Give a folder for temporary ones in which the path of a Unix socket of Ray's does not get too long."""
-    return "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108  the one in it has a name that nobody can guess
+    """Return a parent for temporary folders that keeps the paths of Ray's Unix sockets short."""
+    return "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108  mkdtemp makes a private folder in it
 
 
 def drain(seconds: float) -> None:
-    """Let what is under way finish, in the replicas and then in the proxy, which may hold the most of it."""
+    """Drain the replicas, then the proxy, which may buffer more audio than they do."""
     import ray
     from ray import serve
 
@@ -170,10 +169,10 @@ def drain(seconds: float) -> None:
 
 @contextlib.contextmanager
 def copied(folder: str) -> Iterator[str]:
-    """Give a file to which any process may write lines: they come out on standard error, while the context lasts."""
+    """Yield the path of a FIFO whose lines are copied to standard error."""
     path = os.path.join(folder, "log")
     os.mkfifo(path, 0o600)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open it would wait for a writer
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a blocking open would wait for a writer
     writer = os.open(path, os.O_WRONLY)
     os.set_blocking(reader, True)
 
@@ -192,11 +191,11 @@ def copied(folder: str) -> Iterator[str]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Find in what Ray tells of a failure, which is long, what failed: our own words for it, or else its last line."""
+    """Return the cause in Ray's long error text: the message of our own error, or else the last line."""
     from ray import serve
 
     told = str(error)
-    with contextlib.suppress(Exception):  # whatever Ray can still tell of itself
+    with contextlib.suppress(Exception):  # Ray may be down
         application = serve.status().applications[APPLICATION]
         told += "".join(f"\n{deployment.message}" for deployment in application.deployments.values())
     lines = [line.strip() for line in told.splitlines() if line.strip()]

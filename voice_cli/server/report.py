@@ -1,4 +1,4 @@
-"""What became of one stream, and how long each of its stages took."""
+"""Outcome, counts and stage timings of one stream."""
 
 import time
 from collections.abc import Mapping
@@ -6,33 +6,33 @@ from collections.abc import Mapping
 from voice_cli.errors import TruncatedAudio, VoiceError
 
 STAGES = ("voice", "queued", "generated", "encoded", "sent")
-"""In their order: the voice is there; the engine turned to it; its first sound; the first bytes; they went out."""
+"""In order: voice ready; engine started; first sound generated; first bytes encoded; first bytes sent."""
 
 
 class Report:
-    """Moments and counts of one stream. The thread that makes it and the event loop each write their own."""
+    """Timestamps and counts of one stream. Its thread and the event loop write different fields."""
 
     def __init__(self, protocol: str, codec: str) -> None:
         self.protocol = protocol
         self.codec = codec
         self.began = time.monotonic()
         self.timestamps: dict[str, float] = {}
-        """When which of `STAGES` was reached first."""
+        """`time.monotonic` at which each of `STAGES` was first reached."""
         self.outcome: str | None = None
-        """None: under way, or complete. `cancelled`, `failed`, `truncated`."""
+        """None (active or complete), `cancelled`, `failed` or `truncated`."""
         self.reason = ""
-        """Why it was cancelled, or how it failed: a word of our own, never the client's text."""
+        """Why it was cancelled, or the error's kind; never text of the client."""
         self.characters = 0
         self.utterances = 0
         self.audio_seconds = 0.0
         self.generation_seconds = 0.0
-        """What the engine worked."""
+        """Time in the engine."""
         self.generated_seconds = 0.0
-        """The sound of the utterances that it came through with."""
+        """Audio of completed utterances."""
         self.bytes = 0
 
     def mark(self, stage: str, at: float | None = None) -> None:
-        """Note a moment, the first time."""
+        """Record when a stage was first reached."""
         if stage not in self.timestamps:
             self.timestamps[stage] = time.monotonic() if at is None else at
 
@@ -48,7 +48,7 @@ class Report:
             self.generated_seconds += seconds
 
     def stop(self, reason: str) -> None:
-        """Somebody ended it. The first reason counts."""
+        """Record a cancellation. The first reason counts."""
         if self.outcome is None:
             self.outcome, self.reason = "cancelled", reason
 
@@ -59,26 +59,25 @@ class Report:
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of the engine's work a second of sound."""
+        """Generation seconds per second of audio."""
         return self.generation_seconds / self.generated_seconds if self.generated_seconds else None
 
     @property
     def lead(self) -> float:
-        """Seconds by which the sound that was made is ahead of a listener who heard it from its beginning.
+        """Seconds of generated audio that a real-time listener has not played yet.
 
-        For so long one who takes it at its own pace may take nothing at all: what was sent waits in the systems'
-        buffers, where it may be minutes.
+        A client that reads in real time may read nothing for so long, because socket buffers can hold minutes.
         """
         sent = self.timestamps.get("sent")
         return 0.0 if sent is None else max(0.0, self.audio_seconds - (time.monotonic() - sent))
 
     @property
     def first_byte_seconds(self) -> float | None:
-        """From the order to the first bytes that went out."""
+        """Seconds from the order to the first bytes sent (TTFB)."""
         return self.timestamps["sent"] - self.began if "sent" in self.timestamps else None
 
     def latency(self) -> dict[str, float]:
-        """Give the milliseconds that each stage took until the first sound, and all of it so far."""
+        """Return the milliseconds of each stage before the first sound, and the total so far."""
         stages: dict[str, float] = {}
         at = self.began
         for stage in STAGES:

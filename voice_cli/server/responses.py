@@ -1,4 +1,4 @@
-"""Speech as the body of an HTTP response: the status waits for the first sound, then sound goes out as it is made."""
+"""Speech as a streamed HTTP body. The status line waits for the first sound."""
 
 import asyncio
 import base64
@@ -16,16 +16,16 @@ from voice_cli.server.service import Service, ended_by_us
 from voice_cli.server.speech import Began, Event, Speech, SpeechOrder
 
 ABORT = "voice.abort"
-"""The ASGI extension by which our own host ends a connection at once."""
+"""ASGI extension of `hosting` that closes a connection without flushing it."""
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
 
 
 class SpeechResponse(Response):
-    """Says an order.
+    """The speech of one order.
 
-    What fails before there is sound is an error with a status of its own. What breaks off later ends the body without
-    its end, so that a client can tell; as server-sent events, with an `error` event.
+    An error before the first sound sets the response's status. A later one leaves the body incomplete, so that the
+    client notices; with server-sent events, an `error` event precedes that.
     """
 
     def __init__(self, service: Service, order: SpeechOrder, *, sse: bool = False) -> None:
@@ -56,7 +56,7 @@ class SpeechResponse(Response):
         except VoiceError as exc:
             error = exc
         if error is None:
-            return  # whoever would be told is gone
+            return  # the client disconnected
         problem = problem_of(error)
         if not began:
             await problem.response()(scope, receive, send)
@@ -65,10 +65,10 @@ class SpeechResponse(Response):
                 await self._send(speech, send, body_message(event("error", {"error": problem.error}), more=False))
 
     async def _send(self, speech: Speech, send: Send, message: dict[str, Any]) -> None:
-        """Send it, or give up the stream of a client that takes nothing.
+        """Send a message; cancel the stream of a client that stalled or disconnected.
 
         Raises:
-            Interrupted: it took nothing.
+            Interrupted: the stream was cancelled.
 
         """
         try:
@@ -76,7 +76,7 @@ class SpeechResponse(Response):
                 await send(message)
         except TimeoutError:
             speech.cancel("stalled")
-            raise Interrupted("the client took nothing") from None
+            raise Interrupted("the client stalled") from None
         except OSError:
             speech.cancel("left")
             raise Interrupted("the client left") from None
@@ -114,7 +114,7 @@ class SpeechResponse(Response):
 
 @contextlib.asynccontextmanager
 async def until_left(speech: Speech, receive: Receive) -> AsyncIterator[None]:
-    """Cancel the stream as soon as the client leaves."""
+    """Cancel the stream as soon as the client disconnects."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -129,9 +129,7 @@ async def until_left(speech: Speech, receive: Receive) -> AsyncIterator[None]:
 
 
 def abort(scope: Scope) -> None:
-    """End a connection whose client takes nothing: to close it would wait for the client. Another host's ends as it
-    will.
-    """
+    """Drop a stalled client's connection, where the host can; a regular close would wait for the client."""
     extension = scope.get("extensions", {}).get(ABORT)
     if extension is not None:
         extension["abort"]()
@@ -142,5 +140,5 @@ def body_message(body: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 def event(kind: str, content: dict[str, Any]) -> bytes:
-    """Write a server-sent event of OpenAI's: its type stands in the data, too."""
+    """Return a server-sent event in OpenAI's form, with the type in its data too."""
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **content})}\n\n".encode()

@@ -1,4 +1,4 @@
-"""The engine behind the protocols: who may use it now, and what became of each stream."""
+"""The engine behind the protocols: admission, time limits, drain and metrics of its streams."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,8 @@ from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.codecs import open_encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
-from voice_cli.errors import RateLimitError, ServerError, UsageError, VoiceError
+from voice_cli.errors import UsageError, VoiceError
+from voice_cli.server.errors import DrainingError, LateError, OrderError, OverloadError, VoiceNotFoundError
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
@@ -18,42 +19,23 @@ from voice_cli.server.speech import Event, Speech, SpeechOrder
 from voice_cli.server.voices import Voices
 
 
-class OverloadError(RateLimitError):
-    """As many streams as may be are under way: come again."""
-
-    retry_after = 1
-    """Seconds."""
-
-
-class LateError(ServerError):
-    """The engine did not come to it in time."""
-
-    kind = "late"
-
-
-class DrainingError(ServerError):
-    """The server is about to stop."""
-
-    kind = "draining"
-
-
 def ended_by_us(report: Report) -> VoiceError | None:
-    """Give what a client is told whose stream the server ended; None: the client did."""
+    """Return the error for a stream that the server ended; None if the client ended it."""
     if report.reason == "shutdown":
-        return DrainingError("the server stops")
+        return DrainingError("the server is shutting down")
     if report.reason == "overlong":
-        return LateError("no stream may last that long")
+        return LateError("the stream exceeded the time limit")
     return None
 
 
 class Service:
-    """One engine, for all connections of one event loop."""
+    """One engine, shared by all connections of one event loop."""
 
     def __init__(self, settings: ServerSettings, backend: Backend | None = None) -> None:
-        """Take the engine, or make it of the settings.
+        """Use `backend`, or open the engine of the settings.
 
         Raises:
-            UsageError, BackendError: there is no such engine here.
+            UsageError, BackendError: the engine cannot be opened.
 
         """
         self.settings = settings
@@ -63,9 +45,9 @@ class Service:
         self.backend = backend
         self.metrics = Metrics(lambda: self.waiting)
         self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
-        """ChatterboxSession of every order that was taken."""
+        """Called with every order that was admitted."""
         self.on_end: Callable[[Report], None] = lambda _: None
-        """ChatterboxSession of every stream that ended."""
+        """Called with the report of every stream that ended."""
         self._streams: set[Speech] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,31 +55,31 @@ class Service:
         self.voice_list: list[Voice] = []
 
     def warm_up(self) -> None:
-        """Load the model and the codecs, and list the voices; waits for it. Any thread.
+        """Load the model and the codecs, and list the voices. Blocks; any thread.
 
         Raises:
-            BackendError: it does not load.
+            BackendError: the model does not load.
 
         """
         self.backend.warm_up()
         self._list_voices()
         source = self.format or DEFAULT_PCM
-        for codec in (*CODECS, "mulaw"):  # what it takes to load a codec is not the first client's to wait for
+        for codec in (*CODECS, "mulaw"):  # so that the first client does not wait for imports
             encoder = open_encoder(codec, source, rate=2 * source.rate if codec == "pcm" else None)
             encoder.encode(bytes(source.frames(0.1) * source.frame_bytes))
             encoder.finish()
 
     def _list_voices(self) -> None:
-        with contextlib.suppress(VoiceError):  # an engine may keep no list
+        with contextlib.suppress(VoiceError):  # not every engine has a list
             self.voice_list = self.backend.voices()
         self.voices.know(self.voice_list)
 
     async def has_voice(self, voice: str) -> bool:
-        """Say whether a voice can speak, after it was fetched, if it has to be.
+        """Return whether a voice exists; fetch it if necessary.
 
         Raises:
-            UsageError: that is no voice's id.
-            NetworkError, ServerError: it could not be fetched.
+            OrderError: that is not a voice id.
+            NetworkError, ServerError: the voice could not be fetched.
 
         """
         self.voices.check(voice)
@@ -105,7 +87,7 @@ class Service:
         def look() -> bool:
             try:
                 self.voices.ready(voice)
-            except UsageError:
+            except VoiceNotFoundError:
                 return False
             if not self.voices.has(voice):
                 self._list_voices()
@@ -115,12 +97,11 @@ class Service:
 
     @property
     def compute_device(self) -> str:
-        """Where the engine runs."""
         return self.backend.compute_device
 
     @property
     def format(self) -> AudioFormat | None:
-        """What the engine's speech is, as far as it is known."""
+        """The format of the engine's speech; None if unknown."""
         return self.backend.expected("pcm").format
 
     @property
@@ -129,7 +110,7 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """How many of them wait for the engine. Any thread."""
+        """Streams that wait for the engine. Any thread."""
         return sum("queued" not in speech.report.timestamps for speech in tuple(self._streams))
 
     @property
@@ -137,29 +118,28 @@ class Service:
         return self._draining
 
     def admit(self) -> None:
-        """See that one more stream may begin.
+        """Check the admission limit.
 
         Raises:
-            OverloadError: there are too many.
-            DrainingError: the server is about to stop.
+            OverloadError: the limit is reached.
+            DrainingError: the server is shutting down.
 
         """
         if self._draining:
             self.metrics.rejected("draining")
-            raise DrainingError("the server is about to stop", hint="ask again in a moment")
+            raise DrainingError("the server is shutting down", hint="retry in a moment")
         if len(self._streams) >= self.settings.server.max_streams:
             self.metrics.rejected("busy")
-            raise OverloadError(
-                f"{len(self._streams)} streams are under way, and no more may be", hint="ask again later"
-            )
+            raise OverloadError(f"the limit of {len(self._streams)} streams is reached", hint="retry later")
 
     @contextlib.asynccontextmanager
     async def speak(self, order: SpeechOrder) -> AsyncIterator[Speech]:
-        """Begin to speak, for as long as the context lasts: what is not made at its end is given up.
+        """Start a stream; an unfinished one is cancelled when the context ends.
 
         Raises:
-            OverloadError: there are too many.
-            DrainingError: the server is about to stop.
+            OverloadError: the admission limit is reached.
+            DrainingError: the server is shutting down.
+            VoiceNotFoundError: the engine refused the order, and its list of voices lacks the order's.
 
         """
         self.admit()
@@ -172,6 +152,12 @@ class Service:
             self.on_begin(order)
             speech.start()
             yield speech
+        except OrderError:
+            raise
+        except UsageError as error:
+            if order.voice is not None and not self.voices.has(order.voice):
+                raise VoiceNotFoundError from error
+            raise
         finally:
             overlong.cancel()
             if not speech.is_over:
@@ -184,14 +170,14 @@ class Service:
                 self._idle.set()
 
     def events(self, speech: Speech) -> "Events":
-        """Give what a stream has, as it comes, several at a time."""
+        """Return an iterator over batches of a stream's events."""
         return Events(self, speech)
 
     async def first(self, speech: Speech) -> list[Event]:
-        """Take the first of a stream. One whose text is still coming may wait for it as long as it likes.
+        """Return a stream's first events. There is no timeout while its text is still coming.
 
         Raises:
-            LateError: nothing came within the time that a stream may wait.
+            LateError: the queue timeout expired.
             VoiceError: as `Speech.take`.
 
         """
@@ -203,10 +189,10 @@ class Service:
         except TimeoutError:
             speech.cancel("late")
             self.metrics.rejected("late")
-            raise LateError("the engine did not come to it in time", hint="ask again later") from None
+            raise LateError("the engine was busy until the queue timeout", hint="retry later") from None
 
     async def drain(self, seconds: float) -> None:
-        """Take no more orders, and wait for the streams that are under way; then end those that are left."""
+        """Refuse new orders, wait up to `seconds` for active streams, then cancel the remaining ones."""
         self._draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -215,16 +201,16 @@ class Service:
             speech.cancel("shutdown")
 
     def close(self) -> None:
-        """Give up what is under way, and free the engine."""
+        """Cancel active streams and close the engine."""
         for speech in list(self._streams):
             speech.cancel("shutdown")
         self.backend.close()
 
 
 class Events:
-    """A stream's events. Iteration raises as `Service.first` and `Speech.take` do.
+    """Iterator over batches of a stream's events; raises as `Service.first` and `Speech.take` do.
 
-    No generator: one that is left in the middle, as by a client that goes, is the loop's to close, some time later.
+    Not a generator: the event loop would close an abandoned one at some later time.
     """
 
     def __init__(self, service: Service, speech: Speech) -> None:

@@ -1,7 +1,6 @@
-"""What the server is told: defaults < `[server]` of the config file < environment < flags.
+"""The server's settings: defaults < `[server]` of the config file < environment < flags.
 
-The fields below are the only definition of the keys, as in `config`. They stand here since nothing that speaks in a
-terminal has to know them.
+The fields below are the only definition of the keys, as in `config`.
 """
 
 import os
@@ -45,60 +44,60 @@ def _voices_url(value: str) -> str | None:
 
 
 class Server(NamedTuple):
-    """Where the server listens, and what it lets happen. Seconds and bytes, if nothing is said."""
+    """Address, engine and limits of the server. Times are seconds."""
 
     engine: Annotated[str, Key(str, _engine, env="VOICE_SERVER_ENGINE")] = "espeak"
-    """Who speaks."""
+    """The engine."""
     profile: Annotated[str | None, Key(str, env="VOICE_SERVER_PROFILE")] = None
-    """The profile that has the engine and its options."""
+    """The profile with the engine and its options."""
     host: Annotated[str, Key(str, env="VOICE_SERVER_HOST")] = "127.0.0.1"
     port: Annotated[int, Key(int, whole(0, 65535), env="VOICE_SERVER_PORT")] = 8880
-    """0: any that is free."""
+    """0: any free port."""
     api_key_env: Annotated[str | None, Key(str, variable_name, env="VOICE_SERVER_API_KEY_ENV", shown=False)] = None
-    """The environment variable that has the key, or several, separated by white space."""
+    """The environment variable with the API keys, separated by white space."""
     cors: Annotated[str | None, Key(str, _origins, env="VOICE_SERVER_CORS")] = None
-    """The origins whose pages may ask, separated by commas; None: only the server's own."""
+    """Allowed origins, separated by commas; None: only the server's own."""
     max_streams: Annotated[int, Key(int, whole(1, 10_000), env="VOICE_SERVER_MAX_STREAMS")] = 128
-    """Streams at once; who comes then is told to come again."""
+    """Admission limit: concurrent streams; further requests get 429."""
     max_text: Annotated[int, Key(int, whole(1, 10_000_000), env="VOICE_SERVER_MAX_TEXT")] = 20_000
-    """Characters of one request, or waiting in one session."""
+    """Characters of one request, or queued in one session."""
     voices: Annotated[str | None, Key(str, env="VOICE_SERVER_VOICES")] = None
     """A folder of voices, for engines whose voices are files."""
     voices_url: Annotated[str | None, Key(str, _voices_url, env="VOICE_SERVER_VOICES_URL")] = None
-    """Where a voice that is in no folder is fetched from."""
+    """Where voices that are not in the folder are fetched from."""
     voices_cache: Annotated[str | None, Key(str)] = None
-    """The folder that keeps the fetched ones; None: in this system's folder for such files."""
+    """The cache folder for fetched voices; None: in the user's cache folder."""
     voices_cache_mb: Annotated[float, Key(float, between(1, 100_000))] = 512
-    """Megabytes of fetched voices that are kept."""
+    """Megabytes of the cache."""
     queue_timeout: Annotated[float, Key(float, between(0.1, 3600))] = 30.0
-    """How long a stream may wait for its first sound."""
+    """Timeout for a stream's first sound."""
     stall_timeout: Annotated[float, Key(float, between(0.1, 3600))] = 30.0
-    """How long a client may take nothing, once it has heard what was made."""
+    """Timeout for a client that reads nothing, after the audio sent so far has been played."""
     max_seconds: Annotated[float, Key(float, between(1, 86_400))] = 3600.0
-    """How long one stream, or one session without a word, may last."""
+    """Time limit of a stream, and idle timeout of a session."""
     drain_timeout: Annotated[float, Key(float, between(0, 3600))] = 30.0
-    """How long streams may go on when the server is to stop."""
+    """Time limit of the drain at shutdown."""
     replicas: Annotated[int | None, Key(int, whole(1, 1000), env="VOICE_SERVER_REPLICAS")] = None
-    """How many engines there are on Ray; None: one, and more as they are needed."""
+    """Replicas on Ray; None: autoscaling from one."""
 
 
 class ServerSettings(NamedTuple):
-    """All that is settled before the server opens."""
+    """All resolved settings."""
 
     server: Server
     engine_options: Mapping[str, Any] = {}
-    """What the engine's constructor takes."""
+    """Arguments of the engine's constructor."""
     voice: str | None = None
-    """The voice of a request that names none."""
+    """The default voice."""
     pronounce: Mapping[str, str] = {}
     markdown: str = "auto"
     pause: float = 0.3
-    """Seconds between two sentences."""
+    """Seconds between sentences."""
     flush_after: float = 0.6
     lookahead: int = 1
     api_keys: tuple[str, ...] = ()
     insecure: bool = False
-    """Open to whoever reaches it, by whatever name: it was said so."""
+    """Serve on any address and Host header without a key."""
 
     def __repr__(self) -> str:
         return f"ServerSettings({self.server!r}, {len(self.api_keys)} keys)"
@@ -107,12 +106,12 @@ class ServerSettings(NamedTuple):
 def settle_server(
     config: Config, flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, *, insecure: bool = False
 ) -> ServerSettings:
-    """Lay the layers over each other. `flags` has what the command line says; None there is not said.
+    """Merge the layers. `flags` holds the command line's values; None means unset.
 
     Raises:
-        UsageError: a flag's value cannot be.
-        ConfigError: a value cannot be; the key's variable is not set; or the server would be open to others with no
-            key, and `insecure` does not say so.
+        UsageError: a flag's value is wrong.
+        ConfigError: a value is wrong; the key's variable is not set; or the server would be open to others without a
+            key, and `insecure` is not set.
 
     """
     for name, key in keys_of(Server).items():
@@ -159,10 +158,10 @@ def settle_server(
 
 
 def keys_of_server(server: Server, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Find the keys that the server asks for; none: it asks for none.
+    """Return the API keys; empty if the server needs none.
 
     Raises:
-        ConfigError: the variable is not set, or has what can be no key.
+        ConfigError: the variable is not set, or has an invalid key.
 
     """
     variable = server.api_key_env
@@ -177,5 +176,5 @@ def keys_of_server(server: Server, environment: Mapping[str, str] = os.environ) 
 
 
 def allowed_origins(server: Server) -> Iterable[str]:
-    """Give the origins whose pages may ask, as browsers write them."""
+    """Return the allowed origins as browsers write them."""
     return [origin.strip().rstrip("/").lower() for origin in (server.cors or "").split(",") if origin.strip()]

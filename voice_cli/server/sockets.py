@@ -1,7 +1,6 @@
-"""A WebSocket session, whatever its protocol: its reader never rests, its speech is told one stream after another.
+"""The session loop that all WebSocket protocols share: one task reads messages, another sends speech in order.
 
-The reader is a task of its own, so a client that leaves is seen while its speech is being made, and its generation
-stops. What goes out waits for the client no longer than it may stall.
+Because the reader is a task of its own, a disconnect is noticed during generation and cancels it. Sends have a timeout.
 """
 
 import asyncio
@@ -15,59 +14,61 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_cli.errors import Interrupted, VoiceError
-from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
-from voice_cli.server.service import DrainingError, Service, ended_by_us
+from voice_cli.server.service import Service, ended_by_us
 from voice_cli.server.speech import Speech, SpeechOrder
 
 MOST_MESSAGE = 1 << 20
 """Characters or bytes of one message."""
 MOST_REASON = 123
-"""Bytes of what a close frame says (RFC 6455 section 5.5)."""
+"""Bytes of a close frame's reason (RFC 6455 section 5.5)."""
 MOST_WAITING = 64
-"""Orders of one session that wait for the one before."""
+"""Queued orders of one session."""
 
 GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, FAILED, TRY_AGAIN = 1001, 1003, 1008, 1009, 1011, 1013
 """Close codes (RFC 6455 section 7.4.1, and IANA's registry)."""
 
 
 class Left(Exception):  # noqa: N818  an ending, not a failure
-    """The client is gone, or takes nothing."""
+    """The client disconnected or stalled."""
 
 
-class Session(ABC):
-    """One connection. A protocol says what its messages mean."""
+class SocketSession(ABC):
+    """One connection. A subclass per protocol interprets its messages."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         self.websocket = websocket
         self.service = service
         self.limits = service.settings.server
         self.patience = self.limits.max_seconds
-        """Seconds that the client may say nothing, and hear nothing."""
+        """Idle timeout in seconds: without a message, and without speech under way."""
+        self.text: LiveText | None = None
+        """The text that the client is still sending."""
         self._quiet_since = 0.0
-        """When, on the loop's clock, it last said something, or an order of its was over."""
+        """Loop time of the last message or of the last order's end."""
         self._orders: deque[SpeechOrder] = deque()
         self._ordered = asyncio.Event()
         self._speech: Speech | None = None
         self._current: SpeechOrder | None = None
 
-    # What a protocol fills in.
+    # Hooks for protocols.
 
     async def on_open(self) -> None:
-        """Greet, or begin: the connection was accepted."""
+        """Run when the connection was accepted."""
 
     @abstractmethod
     async def on_message(self, content: Any) -> None:
-        """Take a message that is JSON.
+        """Handle a JSON message.
 
         Raises:
-            OrderError, ValueError: it cannot be; the client is told, and the session goes on.
+            OrderError, ValueError: the message is wrong; the client gets an error, and the session goes on.
 
         """
 
     async def on_text(self, text: str) -> None:
-        """Take a message that is text: JSON, where a protocol does not say otherwise.
+        """Handle a text message: JSON by default.
 
         Raises:
             OrderError, ValueError: as `on_message`.
@@ -76,47 +77,57 @@ class Session(ABC):
         await self.on_message(decoded(text))
 
     async def on_binary(self, data: bytes) -> None:
-        """Take a message that is binary: no protocol here has any."""
-        raise OrderError(f"{len(data)} bytes came where a JSON message is due", code="invalid_message")
+        """Refuse a binary message: no protocol here has any."""
+        raise OrderError(f"expected a JSON message, got {len(data)} bytes of binary data", code="invalid_message")
 
     @abstractmethod
     async def deliver(self, speech: Speech) -> None:
-        """Send a stream, from its first event to its end: those of `service.events`."""
+        """Send all events of a stream, as `service.events` yields them."""
 
     @abstractmethod
     async def on_problem(self, problem: Problem) -> None:
-        """Tell the client what is wrong."""
+        """Send an error to the client."""
 
     async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:  # noqa: ARG002
-        """Tell the client that an order gives no sound, or no more of it."""
+        """Send the client the error that ended an order."""
         await self.on_problem(problem)
 
     async def on_cancelled(self, order: SpeechOrder) -> None:
-        """Tell the client that its speech was stopped as it asked."""
+        """Confirm to the client that its speech was cancelled."""
 
     async def on_over(self, order: SpeechOrder) -> None:
-        """Nothing more comes of it, however it ended."""
+        """Clean up after an order, however it ended."""
 
-    # What a protocol uses.
+    # Methods for protocols.
 
     def say(self, order: SpeechOrder) -> None:
-        """Say it after what was ordered before it.
+        """Queue an order.
 
         Raises:
-            OrderError: too much is waiting already.
+            OrderError: the queue is full.
 
         """
         if len(self._orders) >= MOST_WAITING:
-            raise OrderError(f"{MOST_WAITING} texts are waiting already", status=429, code="rate_limit_exceeded")
+            raise OrderError(
+                f"{MOST_WAITING} texts are queued already (wait for one to end)", status=429, code="rate_limit_exceeded"
+            )
         self._orders.append(order)
         self._ordered.set()
+
+    def new_text(self) -> LiveText:
+        return LiveText(self.limits.max_text, self.service.settings.flush_after)
+
+    def end_text(self) -> None:
+        if self.text is not None:
+            self.text.end()
+            self.text = None
 
     @property
     def is_speaking(self) -> bool:
         return self._current is not None or bool(self._orders)
 
     def cancel(self, reason: str = "asked") -> None:
-        """Stop what is being said, and drop what waits."""
+        """Cancel the current order and drop the queued ones."""
         self._orders.clear()
         if self._speech is not None:
             self._speech.cancel(reason)
@@ -125,7 +136,7 @@ class Session(ABC):
         """Send a JSON message.
 
         Raises:
-            Left: the client is gone, or takes nothing.
+            Left: the client disconnected or stalled.
 
         """
         await self._within(self.websocket.send_text(json.dumps(content)))
@@ -135,7 +146,7 @@ class Session(ABC):
         await self._within(self.websocket.send_bytes(data))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close it, and end the session.
+        """Close the connection and end the session.
 
         Raises:
             Left: always.
@@ -171,8 +182,8 @@ class Session(ABC):
             if self._speech is not None:
                 self._speech.cancel("stalled")
             abort(self.websocket.scope)
-            raise Left("the client took nothing") from None
-        except (WebSocketDisconnect, RuntimeError, OSError):  # RuntimeError: Starlette's, of a closed one
+            raise Left("the client stalled") from None
+        except (WebSocketDisconnect, RuntimeError, OSError):  # RuntimeError: Starlette's, for a closed socket
             raise Left("the client left") from None
 
     async def _read(self) -> None:
@@ -187,14 +198,14 @@ class Session(ABC):
             except TimeoutError:
                 if self.is_speaking or clock() < self._quiet_since + self.patience:
                     continue
-                await self.close(GOING_AWAY, "nothing was said for too long")
+                await self.close(GOING_AWAY, "idle timeout")
                 raise
             self._quiet_since = clock()
             if message["type"] == "websocket.disconnect":
                 raise Left("the client left")
             text, data = message.get("text"), message.get("bytes")
             if len(text or data or "") > MOST_MESSAGE:
-                await self.close(TOO_BIG, f"a message has at most {MOST_MESSAGE} characters")
+                await self.close(TOO_BIG, f"message too big (at most {MOST_MESSAGE} characters)")
             try:
                 if text is None:
                     await self.on_binary(data or b"")
@@ -236,13 +247,13 @@ class Session(ABC):
 
 
 def decoded(text: str) -> Any:
-    """Read a message.
+    """Return the content of a JSON message.
 
     Raises:
-        OrderError: it is no JSON.
+        OrderError: it is not JSON.
 
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise OrderError("that is no JSON", code="invalid_json") from None
+        raise OrderError("the message is not JSON", code="invalid_json") from None

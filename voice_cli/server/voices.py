@@ -1,7 +1,7 @@
-"""Voices that clients name: ids, never paths or addresses; fetched from one place, if the server has one.
+"""Voices by id (never a path or URL), fetched from `voices_url` if that is set.
 
-A fetched voice is kept in a folder of the server's own, written whole or not at all, and the least recently used go
-when there are too many bytes of them. What an engine computes of a voice it keeps itself.
+Fetched voices are written atomically to a cache folder with LRU eviction by size. Engines cache what they compute of a
+voice themselves.
 """
 
 import contextlib
@@ -14,26 +14,26 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from voice_cli.backends import backend_class
-from voice_cli.backends.base import UnknownVoiceError, Voice
+from voice_cli.backends.base import Voice
 from voice_cli.config import user_folder
 from voice_cli.errors import NetworkError, ServerError
 from voice_cli.protocol import openai
+from voice_cli.server.errors import OrderError, VoiceNotFoundError
 from voice_cli.server.settings import ServerSettings
 
 PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
-"""What a voice's id is. No slash and no colon: it can be no path and no address."""
+"""A voice id. Without slash and colon it cannot be a path or URL."""
 
 MOST_BYTES = 32 << 20
-"""Of one fetched voice."""
+"""Size limit of one fetched voice."""
 FETCH_SECONDS = 15.0
 
 STANDARD = frozenset({*openai.VOICES, "default"})
-"""The names that clients of OpenAI's API send without having chosen: the server's default voice, where the engine has
-none of that name."""
+"""Names that OpenAI's clients send by default: the server's default voice, unless the engine has one so named."""
 
 
 class Voices:
-    """Which voice an engine is given for an id. Any thread."""
+    """Resolves voice ids for the engine. Any thread."""
 
     def __init__(self, settings: ServerSettings) -> None:
         server = settings.server
@@ -47,10 +47,10 @@ class Voices:
         self._changed = threading.Condition()
         self._fetching: set[str] = set()
         self._fetched = set(self.cached())
-        """Those that are or were in the cache: the engine may know them although they are gone from it."""
+        """Ids that are or were in the cache: the engine may list evicted ones."""
 
     def engine_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Add the folders of voices to what the engine's constructor takes, and that no client may name a path."""
+        """Return the engine's options with the folders of voices added and paths as voices forbidden."""
         if not self._takes_files:
             return dict(options)
         folders = [self._folder] if self._folder else [options["voices"]] if options.get("voices") else []
@@ -60,32 +60,36 @@ class Voices:
         return {**options, "voices": folders, "allow_paths": False}
 
     def know(self, voices: Iterable[Voice]) -> None:
-        """Take the voices that the engine has itself."""
+        """Store the engine's own list of voices."""
         self._known = frozenset(name for voice in voices for name in (voice.id, voice.language) if name)
 
     def check(self, voice: str) -> None:
-        """See that it is an id.
+        """Check an id's form.
 
         Raises:
-            UsageError: it is none.
+            OrderError: that is not a voice id.
 
         """
         if re.fullmatch(PATTERN, voice) is None:
-            raise UnknownVoiceError("that is no voice's id", hint="letters, digits, and any of + _ . - inside")
+            raise OrderError(
+                "that is not a voice id",
+                code="voice_not_found",
+                hint="an id has letters, digits and any of + _ . -",
+            )
 
     def has(self, voice: str) -> bool:
-        """Say whether the engine has it: by the last list of its voices."""
+        """Return whether the engine's last list of voices has it."""
         if not self._known or voice in STANDARD:
             return True
         base, _, variant = voice.partition("+")
         return voice in self._known or (bool(variant) and (not base or base in self._known))
 
     def ready(self, voice: str) -> str | None:
-        """Give what the engine is asked for; fetch it, if it has to be.
+        """Return the engine's name for a voice; fetch the voice if necessary.
 
         Raises:
-            UsageError: it is no id, or there is no such voice.
-            NetworkError, ServerError: it could not be fetched.
+            OrderError: that is not a voice id, or there is no such voice.
+            NetworkError, ServerError: the voice could not be fetched.
 
         """
         self.check(voice)
@@ -97,7 +101,7 @@ class Voices:
         return voice
 
     def cached(self) -> list[str]:
-        """List the ids of the fetched voices."""
+        """Return the ids of cached voices."""
         with contextlib.suppress(OSError):
             return sorted(os.path.splitext(name)[0] for name in os.listdir(self._cache) if not name.startswith("."))
         return []
@@ -124,7 +128,7 @@ class Voices:
                 self._fetched.add(voice)
                 self._make_room(keep=path)
         except OSError as exc:
-            raise ServerError("the voice could not be kept here") from exc
+            raise ServerError("the server cannot write the voice to its cache") from exc
         finally:
             with self._changed:
                 self._fetching.discard(voice)
@@ -145,17 +149,16 @@ class Voices:
 
 
 def default_cache() -> str:
-    """Say where fetched voices are kept."""
     return os.path.join(user_folder("cache"), "voices")
 
 
 def suffix_of(url: str) -> str:
-    """Give the suffix of the files at an address: its path's, or `.wav`."""
+    """Return the suffix of a URL's path, or `.wav`."""
     return os.path.splitext(urlsplit(url).path)[1] or ".wav"
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically."""
     descriptor, partial = tempfile.mkstemp(prefix=".", dir=os.path.dirname(path))
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -168,12 +171,12 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def download(url: str) -> bytes:
-    """Fetch a voice; no redirections are followed, since only this one place was allowed.
+    """Fetch a voice. Redirects are not followed, since the settings allow only this host.
 
     Raises:
-        UsageError: there is no such voice.
-        NetworkError: the place was not reached, or did not answer in time.
-        ServerError: it answered with something else, or with too much.
+        VoiceNotFoundError: there is no such voice.
+        NetworkError: the voice server was not reached or timed out.
+        ServerError: the answer is an error or too large.
 
     """
     from voice_cli.backends.remote.curl import pycurl
@@ -198,12 +201,12 @@ def download(url: str) -> bytes:
         status = easy.getinfo(pycurl.RESPONSE_CODE)
     except pycurl.error as exc:
         if len(body) > MOST_BYTES:
-            raise ServerError("the voice is larger than a voice may be") from exc
-        raise NetworkError("the place that has the voices was not reached") from exc
+            raise ServerError(f"the voice is larger than {MOST_BYTES} bytes") from exc
+        raise NetworkError("the voice server was not reached") from exc
     finally:
         easy.close()
     if status in (403, 404, 410):
-        raise UnknownVoiceError("there is no such voice")
+        raise VoiceNotFoundError
     if status != 200 or not body:
-        raise ServerError(f"the place that has the voices answered {status}")
+        raise ServerError(f"the voice server answered {status}")
     return bytes(body)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from support.encoding import decoded, encoded
+from support.server import Answer, SpeechServer
 from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
 from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
 from voice_cli.audio import AudioFormat, Encoding
@@ -73,7 +74,7 @@ def say_batch(app, text, **fields):
 
 
 def whole_pcm(app, text):
-    """Give what the engine makes of a text, joined, in one piece."""
+    """Return what the engine makes of a text, joined, in one piece."""
     return app.request("POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}).body
 
 
@@ -341,9 +342,25 @@ def test_the_voice_is_the_one_that_was_asked_for(say, app, engine):
     assert [request.voice for request in engine.requests] == ["bob"]
 
 
-def test_preload_tells_which_voices_are_there(app):
+def test_preload_reports_which_voices_exist(app):
     answer = app.request("POST", "/preload", ["alice", "nobody"])
     assert answer.json["preloaded"] == {"alice": True, "nobody": False}
+
+
+def test_preload_fetches_what_the_server_lacks(serve_app, tmp_path):
+    with SpeechServer(lambda request: Answer(b"voice", status=404 if "nobody" in request.path else 200)) as place:
+        app = serve_app(
+            MadeEngine(voices=[]),
+            engine="chatterbox",
+            voices_url=place.url.removesuffix("/v1") + "/{voice}.wav",
+            voices_cache=str(tmp_path),
+        )
+        answer = app.request("POST", "/preload", ["alice", "nobody"])
+        assert answer.json == {"preloaded": {"alice": True, "nobody": False}, "cache_stats": {"voices": 1}}
+        assert (tmp_path / "alice.wav").read_bytes() == b"voice"
+        assert len(place.requests) == 2
+        assert app.request("POST", "/preload", ["alice"]).json["preloaded"] == {"alice": True}
+        assert len(place.requests) == 2
 
 
 def test_warmup_lets_the_voice_say_a_word(app, engine):
@@ -364,7 +381,7 @@ def test_presets_reach_the_engine(preset, say, engine):
     assert {request.options["preset"] for request in engine.requests} == {preset}
 
 
-def test_presets_that_nobody_chose_are_the_documents(app, engine):
+def test_default_presets_are_the_documents(app, engine):
     say_whole(app, "Hello.")
     say_pieces(app, ["Hello."])
     say_batch(app, "Hello.")
@@ -511,7 +528,7 @@ def test_health_answers_while_speech_is_made(path, endless):
 
 @pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_the_generation_of_a_client_that_leaves_is_gone(path, leave, endless):
+def test_a_disconnect_stops_the_generation(path, leave, endless):
     app, engine = endless
     with app.connect(path) as websocket:
         begin(websocket, path)
@@ -523,7 +540,7 @@ def test_the_generation_of_a_client_that_leaves_is_gone(path, leave, endless):
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_a_client_that_takes_nothing_is_given_up(path, serve_app, no_lead):
+def test_a_stalled_client_is_dropped(path, serve_app, no_lead):
     engine = MadeEngine(
         lambda request: itertools.repeat(sound_of(request.text, 1.0)) if request.text != "Hi." else [bytes(9600)]
     )

@@ -48,7 +48,7 @@ def say(app, *pieces, **fields):
 
 
 def sentences_of(messages):
-    """Give the sound of each sentence, and see that its messages are in order."""
+    """Return the sound of each sentence, and see that its messages are in order."""
     sentences = []
     is_open = False
     for message in messages:
@@ -498,7 +498,7 @@ def test_as_many_streams_as_may_be(serve_app):
         assert texts_of(hear_until(second, is_done)) == ["Once more."]
 
 
-def test_an_engine_that_does_not_come_to_it(serve_app):
+def test_the_queue_timeout_is_an_error(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, queue_timeout=0.1)
     engine.hold()
@@ -519,7 +519,7 @@ def endless(app, engine):
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
 @pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
-def test_the_generation_of_a_client_that_leaves_is_gone(leave, granularity, app, endless):
+def test_a_disconnect_stops_the_generation(leave, granularity, app, endless):
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity=granularity), *text("Hello there. And"))
         if granularity == "none":
@@ -532,7 +532,7 @@ def test_the_generation_of_a_client_that_leaves_is_gone(leave, granularity, app,
     assert (report.outcome, report.reason) == ("cancelled", "left")
 
 
-def test_a_client_that_takes_nothing_is_given_up(serve_app, no_lead):
+def test_a_stalled_client_is_dropped(serve_app, no_lead):
     engine = MadeEngine()
     app = serve_app(engine, stall_timeout=0.2)
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 1.0)))

@@ -64,7 +64,7 @@ def espeak():
 
 
 def client_of(app, key="sk-1"):
-    """Give the SDK's client. It has a context."""
+    """Return the SDK's client. It has a context."""
     return openai.OpenAI(base_url=f"{app.url}/v1", api_key=key, max_retries=0, timeout=WAIT)
 
 
@@ -176,6 +176,19 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
     with client_of(espeak) as client, pytest.raises(openai.BadRequestError) as caught:
         client.audio.speech.create(model="tts-1", voice="nobody", input="Hi.")
     assert caught.value.code == "voice_not_found"
+    assert "--" not in caught.value.response.text
+    assert "voice voices" not in caught.value.response.text
+
+
+def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_words(serve_app):
+    error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
+    app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
+    answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "voice_not_found")
+    assert "--" not in answer.body.decode()
+    assert "voice voices" not in answer.body.decode()
+    answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "alice"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_value")
 
 
 def test_a_wrong_key_is_the_sdks_authentication_error():
@@ -210,7 +223,7 @@ def test_what_fails_before_there_is_sound_has_a_status():
         assert caught.value.body["message"] == "out of breath"
 
 
-def test_an_engine_that_does_not_come_to_it_is_503():
+def test_the_queue_timeout_is_503():
     engine = MadeEngine()
     with SpeechApp(engine, queue_timeout=0.1) as app, client_of(app) as client:
         engine.hold()
@@ -379,7 +392,7 @@ def test_pcm_is_24_khz_whatever_the_engine_has(espeak):
     assert material.reference(own.body, "wav")[0].rate == 22_050
 
 
-def test_what_it_does_not_know_it_lets_pass(app):
+def test_unknown_fields_are_ignored(app):
     assert app.request("POST", "/v1/audio/speech", {"input": "Hi.", "lang_code": "a", "stream": True}).status == 200
 
 
@@ -393,7 +406,7 @@ def test_a_body_that_cannot_be_read(app, body, code):
     assert code in (None, answer.json["error"]["code"])
 
 
-def test_a_reply_says_where_its_time_went(app):
+def test_a_response_has_server_timing(app):
     answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "response_format": "pcm"})
     timing = dict(one.split(";dur=") for one in answer.headers["server-timing"].split(", "))
     assert [stage for stage in timing if stage != "encoded"] == ["voice", "queued", "generated", "total"]
@@ -402,7 +415,7 @@ def test_a_reply_says_where_its_time_went(app):
     assert answer.headers["transfer-encoding"] == "chunked"
 
 
-def test_a_client_that_leaves_stops_its_generation():
+def test_a_disconnect_stops_the_generation():
     engine = MadeEngine()
     with SpeechApp(engine) as app:
         engine.hold()

@@ -16,8 +16,8 @@ from support.speech_app import MONO24, MadeEngine, sound_of
 from support.twilio import MEDIA, Caller, start_message
 from voice_cli.audio import Encoding
 from voice_cli.script.line import plain_line
-from voice_cli.server.routes import twilio
-from voice_cli.server.routes.twilio import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
+from voice_cli.server.routes import twilio_call
+from voice_cli.server.routes.twilio_call import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
 from voice_cli.server.settings import Server, ServerSettings
 from voice_cli.server.speech import Began, Speech, SpeechOrder
 
@@ -127,8 +127,8 @@ def test_a_text_may_come_in_pieces(serve_app, call):
     ]
 
 
-def test_a_text_that_nobody_ends_is_said_to_its_last_frame(serve_app, call, monkeypatch):
-    monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
+def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatch):
+    monkeypatch.setattr(twilio_call, "TURN_SECONDS", 0.05)
     engine = MadeEngine()
     app = serve_app(engine, settings=ServerSettings(Server(), flush_after=0.05))
     caller = call(app, text="Hello.")
@@ -188,7 +188,7 @@ def test_sound_leaves_no_earlier_than_it_may(call, engine):
         assert number * FRAME <= at + LEAD_SECONDS + 0.001
 
 
-def test_little_is_to_be_thrown_away(call, app, engine):
+def test_little_is_buffered_ahead(call, app, engine):
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 0.5)))
     caller = call(text="Hello.")
     caller.wait_until(lambda: bool(caller.frames))
@@ -212,7 +212,7 @@ def test_the_lead_is_bounded_and_used(pauses):
 
 
 def test_a_clear_waits_for_no_frame_and_leaves_no_lead(call, app, engine, monkeypatch):
-    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
+    monkeypatch.setattr(twilio_call, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
     engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
     caller = call(text="It is long.")
     caller.wait_until(lambda: len(caller.frames) >= 19)
@@ -455,7 +455,7 @@ def test_two_calls_at_once(call, app):
 
 
 def refusal_of(app, message):
-    """Give the code with which a stream is refused that begins so."""
+    """Return the code with which a stream is refused that begins so."""
     with app.connect(PATH) as websocket:
         tell(websocket, {"event": "connected"}, message)
         return hear_all(websocket).code
@@ -531,7 +531,7 @@ def test_a_stream_begins_once(call, app):
 
 
 def test_a_connection_that_never_starts_is_closed(app, monkeypatch):
-    monkeypatch.setattr(twilio, "START_SECONDS", 0.2)
+    monkeypatch.setattr(twilio_call, "START_SECONDS", 0.2)
     with app.connect(PATH) as websocket:
         stopped = threading.Event()
 

@@ -27,13 +27,13 @@ def path_of(text, **fields):
 
 
 def say(app, text, **fields):
-    """Give all that comes of a text, and how it ended."""
+    """Return all that comes of a text, and how it ended."""
     with app.connect(path_of(text, **fields)) as websocket:
         return hear_all(websocket)
 
 
 def events_of(messages):
-    """Give the log's events and `sound`, in their order."""
+    """Return the log's events and `sound`, in their order."""
     return [message["event"] if isinstance(message, dict) else "sound" for message in messages]
 
 
@@ -182,7 +182,7 @@ def test_the_voices_are_listed(serve_app):
 
 
 def failure_of(ending):
-    """See that a stream failed as it should: a log entry that says why, and no word of completion."""
+    """Return the message of a failed stream, and check that it was not reported complete."""
     assert ending.code == 1011
     assert "backend_stream_complete" not in events_of(ending.messages)
     (data,) = log_of(ending.messages, "generation_error")
@@ -192,7 +192,7 @@ def failure_of(ending):
 
 @pytest.mark.parametrize("voice", NO_IDS)
 def test_what_is_no_id_is_refused(voice, app, engine):
-    assert "no voice's id" in failure_of(say(app, "Hello.", voice=voice))
+    assert "not a voice id" in failure_of(say(app, "Hello.", voice=voice))
     assert engine.requests == []
 
 
@@ -244,7 +244,7 @@ def test_more_streams_at_once_than_the_demos_one(serve_app):
         assert say(app, "Now there is room.").code == 1000
 
 
-def test_an_engine_that_does_not_come_to_it_is_busy(serve_app):
+def test_the_queue_timeout_is_reported_as_busy(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, queue_timeout=0.1)
     engine.hold()
@@ -274,7 +274,7 @@ def endless(app, engine):
 
 
 @pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
-def test_the_generation_of_a_client_that_leaves_is_gone(leave, app, endless):
+def test_a_disconnect_stops_the_generation(leave, app, endless):
     with app.connect(path_of("Hello.")) as websocket:
         assert [hear(websocket)["event"], len(hear(websocket))] == ["backend_request_received", FRAME]
         assert endless.live == 1
@@ -284,7 +284,7 @@ def test_the_generation_of_a_client_that_leaves_is_gone(leave, app, endless):
     assert (report.outcome, report.reason) == ("cancelled", "left")
 
 
-def test_the_generation_of_a_client_that_leaves_before_its_turn_never_begins(app, engine):
+def test_a_disconnect_before_its_turn_prevents_the_generation(app, engine):
     engine.hold()
     with app.connect(path_of("The first.")) as first:
         assert hear(first)["event"] == "backend_request_received"
@@ -297,7 +297,7 @@ def test_the_generation_of_a_client_that_leaves_before_its_turn_never_begins(app
     assert [request.text for request in engine.requests] == ["The first."]
 
 
-def test_a_client_that_takes_nothing_is_given_up(serve_app, no_lead):
+def test_a_stalled_client_is_dropped(serve_app, no_lead):
     engine = MadeEngine()
     app = serve_app(engine, stall_timeout=0.2)
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 1.0)))

@@ -1,1 +1,1 @@
-"""One module a protocol: what its messages mean, and how sound is told in it."""
+"""HTTP and WebSocket routes, one module per protocol."""

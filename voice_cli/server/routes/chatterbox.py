@@ -1,7 +1,7 @@
-"""The Chatterbox document's endpoints, in front of any engine; see `protocol.chatterbox`.
+"""The Chatterbox document's endpoints, for any engine; see `protocol.chatterbox`.
 
-What differs from the document: text is split by our splitter; a session survives what it cannot read; µ-law frames are
-cut across chunks and utterances, and padded at the very end alone; WAV has one header a stream.
+Differences from the document: our splitter splits the text; a session survives invalid messages; µ-law frames run on
+across chunks and utterances, with padding only at the end; WAV has one header per stream.
 """
 
 import time
@@ -22,7 +22,7 @@ from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import Session
+from voice_cli.server.sockets import SocketSession
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 from voice_cli.server.voices import PATTERN
 
@@ -35,8 +35,6 @@ PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realti
 
 
 class Health(BaseModel):
-    """How the server is."""
-
     status: Literal["healthy", "draining"]
     model_loaded: bool
     device: str
@@ -49,7 +47,7 @@ class Health(BaseModel):
 
 @router.get("/health")
 async def health(request: Request) -> Health:
-    """Say whether it is up."""
+    """Return the server's state."""
     service: Service = request.app.state.service
     return Health(
         status="draining" if service.draining else "healthy",
@@ -64,8 +62,6 @@ async def health(request: Request) -> Health:
 
 
 class Preloaded(BaseModel):
-    """Which of the voices are there now."""
-
     preloaded: dict[str, bool]
     cache_stats: dict[str, int]
 
@@ -74,15 +70,13 @@ class Preloaded(BaseModel):
 async def preload(
     voice_ids: Annotated[list[VoiceName], Body(max_length=MOST_PRELOADED)], request: Request
 ) -> Preloaded:
-    """Fetch voices before they are asked for."""
+    """Fetch voices in advance."""
     service: Service = request.app.state.service
     found = {voice: await service.has_voice(voice) for voice in voice_ids}
     return Preloaded(preloaded=found, cache_stats={"voices": len(service.voices.cached())})
 
 
 class WarmedUp(BaseModel):
-    """A voice that can speak at once."""
-
     voice_id: str
     warmup_ms: float
     ready: Literal[True] = True
@@ -94,7 +88,7 @@ async def warmup(
     voice_id: Annotated[str, Query(pattern=f"^{PATTERN}$")],
     preset: Annotated[PresetName, Query()] = "realtime",
 ) -> WarmedUp:
-    """Let a voice say a word to nobody, so that the next one comes at once."""
+    """Synthesize and discard a word, so that the engine caches the voice."""
     service: Service = request.app.state.service
     began = time.monotonic()
     async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
@@ -104,8 +98,6 @@ async def warmup(
 
 
 class SynthesizeBody(BaseModel):
-    """What is to be said."""
-
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     text: Annotated[str, Field(min_length=1)]
@@ -116,10 +108,8 @@ class SynthesizeBody(BaseModel):
 
 
 class Synthesized(BaseModel):
-    """All of the sound at once."""
-
     audio: list[str] | str
-    """Base64; µ-law: a list of frames of 20 ms."""
+    """Base64; for µ-law a list of 20 ms frames."""
     duration_seconds: float
     sample_rate: int
     format: str
@@ -134,7 +124,7 @@ class Synthesized(BaseModel):
     responses={200: {"model": Synthesized}, **problems(400, 413, 429, 500, 502, 503)},
 )
 async def synthesize(body: SynthesizeBody, request: Request) -> Response:
-    """Say a text, and give it whole; the streams give it as it is made."""
+    """Synthesize a text and return all of its audio at once."""
     service: Service = request.app.state.service
     wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
     began = time.monotonic()
@@ -163,18 +153,18 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
 
 @router.websocket("/ws/synthesize")
 async def synthesize_socket(websocket: WebSocket) -> None:
-    """Say one text after another."""
+    """Synthesize one whole text after another."""
     await WholeTexts(websocket, websocket.app.state.service).serve()
 
 
 @router.websocket("/ws/synthesize-stream")
 async def synthesize_stream_socket(websocket: WebSocket) -> None:
-    """Say a text while it is still coming."""
+    """Synthesize a text while the client is still sending it."""
     await ComingText(websocket, websocket.app.state.service).serve()
 
 
-class Pieces:
-    """Sound that goes out in the pieces it comes in."""
+class Uncut:
+    """Counterpart of `Frames` for codecs whose chunks are sent as they are."""
 
     def cut(self, data: bytes) -> list[bytes]:
         return [data]
@@ -183,8 +173,8 @@ class Pieces:
         return []
 
 
-def cutter(output_format: str) -> Frames | Pieces:
-    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Pieces()
+def cutter(output_format: str) -> Frames | Uncut:
+    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Uncut()
 
 
 def sample_rate(began: Began) -> int:
@@ -192,10 +182,10 @@ def sample_rate(began: Began) -> int:
 
 
 def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
-    """Make an order of a text that is whole.
+    """Return the order for a whole text.
 
     Raises:
-        UsageError: it cannot be.
+        OrderError: a parameter is wrong.
 
     """
     check_order(service, wanted.text, voice=wanted.voice_id, preset=wanted.preset)
@@ -209,8 +199,8 @@ def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
     )
 
 
-class ChatterboxSession(Session):
-    """What both sockets answer, each in a form of its own."""
+class ChatterboxSession(SocketSession):
+    """The answers of both sockets, in two forms."""
 
     is_stream: bool
 
@@ -222,6 +212,21 @@ class ChatterboxSession(Session):
 
     async def on_cancelled(self, order: SpeechOrder) -> None:
         await self.tell(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
+
+    async def deliver(self, speech: Speech) -> None:
+        chunks = Chunks(self, speech)
+        sentence = 0
+        async for events in self.service.events(speech):
+            for event in events:
+                if isinstance(event, Began):
+                    sentence = chunks.sent
+                await chunks.take(event)
+                if self.is_stream and isinstance(event, Ended):
+                    audio_ms = round(1000 * event.at, 1)
+                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
+                    await self.send(complete.message())
+        await chunks.finish()
+        await self.tell(chunks.complete())
 
 
 class WholeTexts(ChatterboxSession):
@@ -236,14 +241,6 @@ class WholeTexts(ChatterboxSession):
         else:
             self.say(whole_order(self.service, message))
 
-    async def deliver(self, speech: Speech) -> None:
-        chunks = Chunks(self, speech)
-        async for events in self.service.events(speech):
-            for event in events:
-                await chunks.take(event)
-        await chunks.finish()
-        await self.tell(chunks.complete())
-
 
 class ComingText(ChatterboxSession):
     """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
@@ -252,25 +249,24 @@ class ComingText(ChatterboxSession):
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
-        self._text: LiveText | None = None
         self._init: wire.Init | None = None
 
     async def on_message(self, content: Any) -> None:
         message = wire.parse_stream_request(content)
         if isinstance(message, wire.Init):
             check_order(self.service, voice=message.voice_id, preset=message.preset)
-            self._end_text()
-            self._init = None  # one that fails leaves no voice behind
+            self.end_text()
+            self._init = None  # a failed init keeps no voice
             await check_voice(self.service, message.voice_id, param="voice_id")
             self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
             await self.send(wire.Ready(message.voice_id, self._init.preset).message())
         elif isinstance(message, wire.Text):
             await self._take(message)
         elif isinstance(message, wire.End):
-            self._begin_text().end()
-            self._text = None
+            self._begin_text()
+            self.end_text()
         else:
-            self._end_text()
+            self.end_text()
             self.cancel()
 
     async def _take(self, message: wire.Text) -> None:
@@ -285,9 +281,9 @@ class ComingText(ChatterboxSession):
     def _begin_text(self) -> LiveText:
         init = self._init
         if init is None:
-            raise OrderError("no session was begun: send init first", code="no_session")
-        if self._text is None:
-            text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+            raise OrderError("no session was begun (send init first)", code="no_session")
+        if self.text is None:
+            text = self.new_text()
             order = SpeechOrder(
                 text,
                 "chatterbox",
@@ -297,36 +293,16 @@ class ComingText(ChatterboxSession):
                 preset=init.preset,
             )
             self.say(order)
-            self._text = text
-        return self._text
-
-    def _end_text(self) -> None:
-        if self._text is not None:
-            self._text.end()
-            self._text = None
+            self.text = text
+        return self.text
 
     async def on_over(self, order: SpeechOrder) -> None:
-        if order.text is self._text:  # it is over though its text is not: what still comes of it has no place to go
-            self._text = self._init = None
-
-    async def deliver(self, speech: Speech) -> None:
-        chunks = Chunks(self, speech)
-        sentence = 0
-        async for events in self.service.events(speech):
-            for event in events:
-                if isinstance(event, Began):
-                    sentence = chunks.sent
-                await chunks.take(event)
-                if isinstance(event, Ended):
-                    audio_ms = round(1000 * event.at, 1)
-                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
-                    await self.send(complete.message())
-        await chunks.finish()
-        await self.tell(chunks.complete())
+        if order.text is self.text:  # it ended before its text: the rest has no order
+            self.text = self._init = None
 
 
 class Chunks:
-    """The sound of one order, as numbered messages."""
+    """Sends the audio of one order as numbered messages."""
 
     def __init__(self, session: ChatterboxSession, speech: Speech) -> None:
         self.sent = 0

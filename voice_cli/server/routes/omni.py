@@ -1,8 +1,8 @@
-"""vLLM-omni's `/v1/audio/speech/stream`, in front of any engine; see `protocol.omni`.
+"""vLLM-omni's `/v1/audio/speech/stream`, for any engine; see `protocol.omni`.
 
-What differs from vLLM-omni's server: every format streams; text is split by our splitter; pcm is 24000 Hz, and says so;
-messages are read while sound is made, so that a client that leaves is seen, and an utterance may be sent while the one
-before is spoken; a session survives what it cannot read. `session.close` lets what was asked for be said, as there.
+Differences from vLLM-omni's server: every format streams; our splitter splits the text; pcm is 24000 Hz, and says so;
+messages are read during generation, so that a disconnect is noticed and the next utterance can be queued; a session
+survives invalid messages. As there, `session.close` lets queued utterances finish.
 """
 
 from collections import deque
@@ -18,50 +18,48 @@ from voice_cli.server.errors import OrderError, Problem
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import MOST_MESSAGE, Session
+from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
 
 router = APIRouter()
 
 EVERY = {"none": None, "sentence": Boundary.SENTENCE, "clause": Boundary.CLAUSE}
-"""What ends a sentence of the protocol's, by its `split_granularity`. None: the utterance alone."""
+"""`split_granularity` → the boundary that ends a sentence; None: an utterance is one sentence."""
 
 
 @router.websocket(wire.STREAM_PATH)
 async def stream_socket(websocket: WebSocket) -> None:
-    """Say one utterance after another, each while its text is still coming if the client wants it split."""
-    await Utterances(websocket, websocket.app.state.service).serve()
+    """Synthesize one utterance after another; those to be split start before their text is complete."""
+    await OmniSession(websocket, websocket.app.state.service).serve()
 
 
-class Utterance(NamedTuple):
-    """One that is said, or waits for it."""
+class OrderedUtterance(NamedTuple):
+    """An utterance that is being spoken or is queued."""
 
     number: int
     config: wire.SessionConfig
     text: str
-    """All of it, where it is said as one sentence."""
+    """The whole text if it is one sentence, else empty."""
 
 
-class Utterances(Session):
-    """A session. An utterance that is to be split is ordered with its first text, another with its `input.done`."""
+class OmniSession(SocketSession):
+    """A session. An utterance to be split is ordered with its first text, any other with `input.done`."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
         self._config: wire.SessionConfig | None = None
         self._begun = 0
-        """Utterances that were ordered."""
-        self._waiting: deque[Utterance] = deque()
-        """Those that are not over; the first is being said."""
+        """Number of ordered utterances."""
+        self._waiting: deque[OrderedUtterance] = deque()
+        """Ordered utterances that have not ended; the first is being spoken."""
         self._sentences: Sentences | None = None
-        """What is sent of the first."""
+        """The sender of the first."""
         self._pieces: list[str] = []
-        """Text of the next, which is not ordered yet."""
+        """Text of the next utterance, which is not ordered yet."""
         self._characters = 0
-        """Of them."""
-        self._live: LiveText | None = None
-        """Text of the last one ordered, which is still coming."""
+        """Of `_pieces`."""
         self._failed: wire.SessionDone | None = None
-        """What `input.done` is answered with: the utterance failed, and the rest of its text is not wanted."""
+        """The answer to the next `input.done`: the utterance failed, and the rest of its text is dropped."""
         self._closing = False
 
     async def on_message(self, content: Any) -> None:
@@ -73,17 +71,17 @@ class Utterances(Session):
         elif isinstance(message, wire.SessionConfig):
             await self._configure(message)
         elif self._config is None:
-            raise OrderError("no session was begun: send session.config first", code="no_session")
+            raise OrderError("no session was begun (send session.config first)", code="no_session")
         elif isinstance(message, wire.InputText):
             await self._take(message.text, self._config)
         else:
             await self._end_utterance(self._config)
 
     async def _configure(self, config: wire.SessionConfig) -> None:
-        if self._pieces or self._live is not None or self._failed is not None:
-            raise OrderError("an utterance has begun: send input.done before session.config", code="in_progress")
+        if self._pieces or self.text is not None or self._failed is not None:
+            raise OrderError("an utterance has begun (send input.done before session.config)", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
-            raise OrderError("word_timestamps needs stream_audio, and pcm as response_format", param="word_timestamps")
+            raise OrderError("word_timestamps needs stream_audio and response_format pcm", param="word_timestamps")
         check_order(self.service, voice=config.voice)
         await check_voice(self.service, config.voice)
         self._config = config
@@ -97,20 +95,19 @@ class Utterances(Session):
             self._pieces.append(text)
             return
         check_order(self.service, text)
-        if self._live is None:
-            live = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        if self.text is None:
+            live = self.new_text()
             self._order(live, config)
-            self._live = live
-        self._live.feed(text)
-        await self._live.room()
+            self.text = live
+        self.text.feed(text)
+        await self.text.room()
 
     async def _end_utterance(self, config: wire.SessionConfig) -> None:
         if self._failed is not None:
             done, self._failed = self._failed, None
             await self.send(done.message())
-        elif self._live is not None:
-            self._live.end()
-            self._live = None
+        elif self.text is not None:
+            self.end_text()
         else:
             text = "".join(self._pieces)
             self._pieces.clear()
@@ -119,7 +116,7 @@ class Utterances(Session):
 
     def _order(self, text: str | LiveText, config: wire.SessionConfig) -> None:
         whole = text if isinstance(text, str) else ""
-        if isinstance(text, str) and not text.strip():  # no fault, here: an utterance without sentences
+        if isinstance(text, str) and not text.strip():  # not an error here: an utterance without sentences
             text = LiveText(1, 0.0)
             text.end()
         every = EVERY[config.split_granularity]
@@ -136,14 +133,12 @@ class Utterances(Session):
                 every=every,
             )
         )
-        self._waiting.append(Utterance(self._begun, config, whole.strip()))
+        self._waiting.append(OrderedUtterance(self._begun, config, whole.strip()))
         self._begun += 1
 
     async def _finish(self) -> None:
         self._closing = True
-        if self._live is not None:
-            self._live.end()
-            self._live = None
+        self.end_text()
         if not self.is_speaking:
             await self.close()
 
@@ -160,7 +155,7 @@ class Utterances(Session):
         await self.send(wire.Failure(problem.message).message())
 
     async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:
-        """Say so, and end the sentence and the utterance as if they had been said: a client counts on both ends."""
+        """Send the error, then the ends of the sentence and the utterance, which clients wait for."""
         number = self._waiting[0].number
         sentences = self._sentences
         begun = sentences is not None and sentences.sent > 0
@@ -168,8 +163,8 @@ class Utterances(Session):
         if sentences is not None:
             await sentences.end(error=True)
         done = wire.SessionDone(number, 0 if sentences is None else sentences.count)
-        if order.text is self._live:
-            self._live, self._failed = None, done
+        if order.text is self.text:
+            self.text, self._failed = None, done
         else:
             await self.send(done.message())
 
@@ -181,13 +176,13 @@ class Utterances(Session):
 
 
 class Sentences:
-    """The sound of one utterance, on its way to the client."""
+    """Sends the audio of one utterance."""
 
-    def __init__(self, session: Utterances, utterance: Utterance, speech: Speech) -> None:
+    def __init__(self, session: OmniSession, utterance: OrderedUtterance, speech: Speech) -> None:
         self.count = 0
-        """Sentences that were begun."""
+        """Number of begun sentences."""
         self.sent = 0
-        """Bytes of the sentence."""
+        """Sent bytes of the sentence."""
         self._session = session
         self._number = utterance.number
         self._config = utterance.config
@@ -195,14 +190,14 @@ class Sentences:
         self._speech = speech
         self._is_open = False
         self._at = 0.0
-        """Seconds of the sentence's sound before what is spoken now."""
+        """Seconds of the sentence's audio before the current utterance."""
         self._format = DEFAULT_PCM
         self._gathered = bytearray()
         self._chunks = 0
         self._words: list[WordTime] = []
 
     async def take(self, event: Event) -> None:
-        """Send what an event tells."""
+        """Send the messages for an event."""
         if isinstance(event, Began):
             self._at = event.at if self._config.split_granularity == "none" else 0.0
             if not self._is_open:
@@ -219,7 +214,7 @@ class Sentences:
                 await self._send_gathered()
 
     async def end(self, *, error: bool = False) -> None:
-        """End the sentence, if one was begun. `error`: before its end."""
+        """End the open sentence, if any. `error`: it is incomplete."""
         if not self._is_open:
             return
         self._is_open = False
@@ -249,7 +244,7 @@ class Sentences:
         await self._session.send(start.message())
 
     async def _send_gathered(self) -> None:
-        """Send it in messages that a client takes without being told to take larger ones."""
+        """Send gathered audio in messages no larger than clients accept by default."""
         gathered = bytes(self._gathered)
         self._gathered.clear()
         for at in range(0, len(gathered), MOST_MESSAGE):
@@ -280,7 +275,7 @@ class Sentences:
             self._speech.report.mark("sent")
 
     def _times(self) -> list[wire.WordTime] | None:
-        """Give the words' times, none later than the sound that was sent; None: the engine tells none."""
+        """Return the words' times, none after the end of the sent audio; None if the engine has none."""
         times: list[wire.WordTime] = []
         until = self._milliseconds(self.sent)
         for word in reversed(self._words):

@@ -1,4 +1,4 @@
-"""OpenAI's `POST /v1/audio/speech`, its lists of models and voices, and its words for what is wrong."""
+"""OpenAI's `POST /v1/audio/speech`, and its lists of models and voices."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,18 +17,14 @@ from voice_cli.server.voices import PATTERN
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 MODELS = ("gpt-4o-mini-tts", "tts-1", "tts-1-hd")
-"""The names that clients send without having chosen."""
+"""Names that OpenAI's clients send by default."""
 
 
 class VoiceId(BaseModel):
-    """A voice by its id."""
-
     id: Annotated[str, Field(pattern=f"^{PATTERN}$")]
 
 
 class SpeechBody(BaseModel):
-    """What is to be said, and how."""
-
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     input: Annotated[str, Field(min_length=1, description="The text.")]
@@ -56,7 +52,7 @@ _event: dict[str, Any] = {
     },
 }
 _SPOKEN = {
-    "description": "Sound, as it is made",
+    "description": "Audio, streamed",
     "content": {
         **{kind: {"schema": _sound} for kind in ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav")},
         "audio/pcm": {"schema": _sound},
@@ -69,7 +65,7 @@ _SPOKEN = {
     "/audio/speech", response_class=Response, responses={200: _SPOKEN, **problems(400, 413, 429, 500, 502, 503)}
 )
 async def speech(body: SpeechBody, request: Request) -> Response:
-    """Say a text."""
+    """Synthesize a text and stream its audio."""
     service: Service = request.app.state.service
     check_order(service, body.input, param="input")
     codec = body.response_format
@@ -87,8 +83,6 @@ async def speech(body: SpeechBody, request: Request) -> Response:
 
 
 class Model(BaseModel):
-    """One that may be asked for."""
-
     id: str
     object: Literal["model"] = "model"
     created: int = 0
@@ -96,22 +90,18 @@ class Model(BaseModel):
 
 
 class Models(BaseModel):
-    """All that may be asked for: names for the same engine."""
-
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 @router.get("/models")
 async def models(request: Request) -> Models:
-    """List the models: the engine, and the names by which clients ask for it."""
+    """List the models: the engine, and OpenAI's names for it."""
     service: Service = request.app.state.service
     return Models(data=[Model(id=name) for name in (service.settings.server.engine, *MODELS)])
 
 
 class VoiceEntry(BaseModel):
-    """A voice that may be asked for."""
-
     id: str
     name: str
     language: str
@@ -119,14 +109,12 @@ class VoiceEntry(BaseModel):
 
 
 class VoiceList(BaseModel):
-    """All that may be asked for."""
-
     voices: list[VoiceEntry]
 
 
 @router.get("/audio/voices")
 async def voices(request: Request) -> VoiceList:
-    """List the engine's voices. OpenAI's own names are taken, too, and mean the default voice."""
+    """List the engine's voices. OpenAI's names are accepted too, for the default voice."""
     service: Service = request.app.state.service
     return VoiceList(
         voices=[

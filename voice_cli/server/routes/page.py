@@ -1,7 +1,7 @@
-"""The page at `/`: a person types, picks a voice, and hears it as it is made.
+"""The page at `/`, on which a person types a text, picks a voice and listens.
 
-`page.html` beside this is all of it. It loads nothing but what it asks this server for, and may run nothing but the
-script and the style that stand in it: its policy (Content-Security-Policy, W3C CSP 3) has their hashes.
+The page is the one file `page.html`. Its Content-Security-Policy (W3C CSP 3) allows only requests to this server, and
+only the inline script and style, by their hashes.
 """
 
 import base64
@@ -18,7 +18,7 @@ router = APIRouter()
 
 @router.get("/", include_in_schema=False)
 async def page() -> Response:
-    """Give the page."""
+    """Return the page."""
     content = page_content()
     headers = {
         "content-security-policy": policy_of(content),
@@ -31,16 +31,15 @@ async def page() -> Response:
 
 @cache
 def page_content() -> str:
-    """Read the page."""
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         return file.read()
 
 
 @cache
 def policy_of(content: str) -> str:
-    """Say what a page may do that has its script and its style in itself, and talks to its own server alone.
+    """Return the Content-Security-Policy of a page with inline script and style.
 
-    `blob:` is the page's audio worklet, whose source the script makes: worklets are scripts to browsers, not workers.
+    `blob:` allows the audio worklet, whose source the script makes; browsers treat worklets as scripts, not workers.
     """
     script, style = (_hashes(content, element) for element in ("script", "style"))
     return (
@@ -50,7 +49,7 @@ def policy_of(content: str) -> str:
 
 
 def _hashes(content: str, element: str) -> str:
-    """Give the hash of each such element, as a policy names it."""
+    """Return the hashes of all such elements in the form that a policy has."""
     inside = re.findall(rf"<{element}>(.*?)</{element}>", content, re.DOTALL)
     digests = (hashlib.sha256(text.encode()).digest() for text in inside)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

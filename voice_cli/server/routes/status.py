@@ -1,4 +1,4 @@
-"""How the server is: for people, for probes, for Prometheus."""
+"""`GET /metrics` for Prometheus."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -11,6 +11,6 @@ router = APIRouter(tags=["Status"])
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
-    """Give the figures, in Prometheus's format."""
+    """Return the metrics in Prometheus's format."""
     service: Service = request.app.state.service
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)

@@ -1,7 +1,7 @@
-"""The endpoints of VibeVoice's demo, in front of any engine; see `protocol.vibevoice`.
+"""The endpoints of VibeVoice's demo, for any engine; see `protocol.vibevoice`.
 
-What differs from the demo: as many streams at once as the server lets, where it has one; a stream that fails closes
-with 1011, and is not called complete; a voice that is not there is a failure, and no other voice speaks.
+Differences from the demo: streams run concurrently up to the admission limit; a failed stream closes with 1011 instead
+of being reported complete; an unknown voice is an error instead of falling back to another voice.
 """
 
 from typing import Any
@@ -16,18 +16,16 @@ from voice_cli.protocol import vibevoice as wire
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.orders import check_order
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import Session
+from voice_cli.server.sockets import SocketSession
 from voice_cli.server.speech import Speech, SpeechOrder
 
 router = APIRouter(tags=["VibeVoice"])
 
 
 class Config(BaseModel):
-    """The voices."""
-
     voices: list[str]
     default_voice: str | None
-    """None: the engine's own."""
+    """None: the engine's default."""
 
 
 @router.get(wire.CONFIG_PATH)
@@ -39,18 +37,18 @@ async def config(request: Request) -> Config:
 
 @router.websocket(wire.STREAM_PATH)
 async def stream_socket(websocket: WebSocket) -> None:
-    """Say the text that stands in the address."""
+    """Synthesize the text in the query."""
     await OneText(websocket, websocket.app.state.service).serve()
 
 
-class OneText(Session):
-    """`/stream`. Nothing that the client sends means anything."""
+class OneText(SocketSession):
+    """`/stream`. Messages of the client are ignored."""
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
         self._query = wire.parse_query(websocket.query_params)
         self._sent = 0
-        """Bytes of sound."""
+        """Sent bytes of audio."""
 
     async def on_open(self) -> None:
         query = self._query
@@ -96,7 +94,7 @@ class OneText(Session):
         await self.close(wire.CLOSED)
 
     async def on_problem(self, problem: Problem) -> None:
-        """Say so, as the demo does, and close."""
+        """Send the error as a log event, as the demo does, and close."""
         busy = problem.retry_after is not None
         await self._log(wire.BUSY if busy else wire.GENERATION_ERROR, message=problem.message)
         await self.close(wire.CLOSED_BUSY if busy else wire.CLOSED_FAILED, problem.message)
@@ -116,5 +114,4 @@ class OneText(Session):
 
 
 def seconds_of(size: int) -> float:
-    """Give what so many bytes last."""
     return wire.FORMAT.seconds(size // wire.FORMAT.frame_bytes)
