@@ -12,6 +12,7 @@ from voice_cli.errors import (
     ConfigError,
     DeviceError,
     FileError,
+    Hint,
     Interrupted,
     ServerError,
     TruncatedAudio,
@@ -29,6 +30,12 @@ def test_an_error_is_one_line_and_its_exit_code(capsys, kind, hint):
     out, err = capsys.readouterr()
     assert out == ""
     assert err == ("voice: it broke (mend it)\n" if hint else "voice: it broke\n")
+
+
+def test_a_hint_names_flags_and_commands(capsys):
+    hint = Hint("raise {timeout}, set {base_url}, or see {list_voices}, not {given}", given="{voice}")
+    report_error(ServerError("it broke", hint=hint), debug=False)
+    assert "(raise --timeout, set --base-url, or see voice voices, not {voice})" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -94,7 +94,9 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, Interrupted):
         return error.exit_code
     if isinstance(error, VoiceError):
-        say_to_person(error.message + (f" ({error.hint})" if error.hint else ""))
+        from voice_cli.cli.hints import line_of
+
+        say_to_person(line_of(error))
         return error.exit_code
     say_to_person(f"a fault of this program: {type(error).__name__}: {error} (--debug shows where)")
     return VoiceError.exit_code

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voice_cli.backends import open_backend, options_of
-from voice_cli.backends.local.engines import ENGINES, Engine, look, measure, told
+from voice_cli.backends.local.engines import ENGINES, Engine, look, measure
 from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.hints import line_of
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import Config, Profile, load, settle
 from voice_cli.errors import VoiceError
@@ -67,7 +68,7 @@ def _measured(engine: Engine, options: Mapping[str, Any], voice: str | None) -> 
         finally:
             backend.close()
     except VoiceError as error:
-        return {"missing": told(error)}
+        return {"missing": line_of(error)}
     return {
         "rtf": round(figures.rtf, 4),
         "first_ms": round(figures.first_ms, 1),

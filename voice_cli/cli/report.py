@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from voice_cli.cli.console import note_to_person, put_out, say_to_person
+from voice_cli.cli.hints import words
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
@@ -178,7 +179,7 @@ def _error_object(error: BaseException | None) -> dict[str, Any] | None:
         return {
             "kind": error.kind,
             "message": error.message,
-            "hint": error.hint,
+            "hint": words(error.hint) if error.hint else None,
             "exit_code": error.exit_code,
         }
     if isinstance(error, KeyboardInterrupt):
