@@ -1,34 +1,41 @@
-"""`voice bench`: backends, formats and devices side by side, measured as a listener meets them.
+"""`voice bench`: backends, formats and devices side by side, measured from the request to the first sound.
 
-The targets take turns, so that whatever else the machine and the network are doing meets all of them. A cold run is
-`voice say` itself in a new process; a warm one keeps the process, the connection and the sound library, and begins
-with a run that does not count. Nothing is drawn while a run is under way: a spinner would take its processor.
+The targets take turns, so that other load on the machine and the network meets all of them. A cold run is `voice say`
+in a new process; a warm run keeps the process, the connection and the sound library, and the first one is not counted.
+Nothing is drawn during a run: a spinner would take processor time from it.
 """
 
 import json
 import os
 import signal
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.bench_figures import FIGURES, Measured, as_object, shown, summary, tsv
-from voice_cli.cli.bench_runs import Run, Target, WarmRunner, cold_run, failed_run, known_secrets
+from voice_cli.bench.figures import Measured, as_object
+from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
+from voice_cli.bench.terminal import Progress, print_table
+from voice_cli.bench.trace import TRACE_ENV, read
 from voice_cli.cli.console import report_error, say_to_person, silence_libraries
-from voice_cli.cli.options import SayOptions
+from voice_cli.cli.options import SayOptions, options
+from voice_cli.cli.report import as_json
+from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, load, settle
 from voice_cli.errors import ConfigError, FileError, Interrupted, UsageError, VoiceError
+
+if TYPE_CHECKING:
+    from voice_cli.backends.base import Backend
+    from voice_cli.playback.player import PlaybackResult
+    from voice_cli.speech.narration import Narration
 
 SENTENCE = "From text to sound, in one line and in no time at all."
 
 HOPELESS = frozenset({2, 3, 4, 5, 9, 11})
 """Exit codes of what asking again does not mend, or makes worse: usage, settings, keys, quotas, devices, engines."""
-
-
-WIDE = 100
-"""Columns of a terminal on which median and percentile stand side by side."""
 
 
 class BenchOptions(NamedTuple):
@@ -76,7 +83,7 @@ def bench(options: BenchOptions) -> int:
     else:
         print_table(measured)
     if options.html is not None:
-        from voice_cli.cli.bench_page import About, page
+        from voice_cli.bench.page import About, page
 
         try:
             write(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
@@ -162,11 +169,15 @@ def measure(
                 runner.close()
 
 
-def _run(target: Target, warm: WarmRunner | None, text: str, secrets: Iterable[str], *, first: bool) -> Run:
+def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable[str], *, first: bool) -> Run:
     if target.fault is not None:
-        return failed_run(target.fault, secrets)
+        return _failed(target.fault, secrets)
     if warm is None:
-        return cold_run(target, text, secrets)
+        try:
+            report, trace = cold_run(command_line(target, text))
+        except VoiceError as exc:
+            return _failed(exc, secrets)
+        return Run(clean(report, secrets), trace)
     if first:
         run = warm.run(text, secrets)
         if run.exit_code in HOPELESS:
@@ -174,81 +185,64 @@ def _run(target: Target, warm: WarmRunner | None, text: str, secrets: Iterable[s
     return warm.run(text, secrets)
 
 
+def _failed(error: Exception, secrets: Iterable[str]) -> Run:
+    return Run(clean(json.loads(as_json(None, None, error, None)), secrets), None)
+
+
+def command_line(target: Target, text: str) -> list[str]:
+    """Return the arguments of the `voice say` to measure, in a form that its quick reader takes."""
+    arguments = ["say", "--json"]
+    for name, value in target.flags.items():
+        if value is None or value is False:
+            continue
+        flag = max(options()[name].flags, key=len)
+        arguments.append(flag if value is True else f"{flag}={value}")
+    return [*arguments, "--", text]
+
+
+class WarmRunner:
+    """Runs a target in this process, and keeps its backend with its connection, and the sound library. Close it."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._backend: Backend | None = None
+
+    def run(self, text: str, secrets: Iterable[str] = ()) -> Run:
+        """Run as `voice say` does. Times count from this call, not from the start of the process."""
+        from voice_cli.cli.narrating import narrate
+        from voice_cli.cli.playing import play
+
+        settings = self._target.settings
+        options = SayOptions(text=(text,), quiet=True, **self._target.flags)
+        narration: Narration | None = None
+        result: PlaybackResult | None = None
+        error: BaseException | None = None
+        with tempfile.TemporaryDirectory(prefix="voice-bench-") as folder:
+            os.environ[TRACE_ENV] = os.path.join(folder, "trace.json")
+            try:
+                self._backend = self._backend or make_backend(settings)
+                started = time.monotonic()
+                narration = narrate(self._backend, options, settings)
+                result = play(narration, self._backend, settings, options, None, started)
+                error = result.error
+            except Exception as exc:
+                error = exc
+            finally:
+                if narration is not None:
+                    narration.cancel()
+            trace = read(os.environ.pop(TRACE_ENV))
+        if isinstance(error, Interrupted):
+            raise KeyboardInterrupt
+        return Run(clean(json.loads(as_json(settings, result, error, None)), secrets), trace)
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+
+
 def _interrupt(_number: int, _frame: object) -> None:
     """Make a signal that asks us to end what Ctrl-C is."""
     raise KeyboardInterrupt
-
-
-class Progress:
-    """A bar on standard error, if that is a terminal; drawn between the runs, never during one."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._bar: Any = None
-
-    def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(file=sys.stderr), auto_refresh=False, transient=True)
-            self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
-        return self
-
-    def show(self, target: Target) -> None:
-        """Say what is being measured."""
-        if self._bar is not None:
-            from rich.markup import escape
-
-            self._bar.update(self._task, description=escape(f"{target.name} · {target.format}"), refresh=True)
-
-    def advance(self) -> None:
-        """Count a run as done."""
-        if self._bar is not None:
-            self._bar.update(self._task, advance=1, refresh=True)
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def print_table(measured: Sequence[Measured]) -> None:
-    """Print medians with 95th percentiles: for a person on a terminal, tabs and names for a program in a pipe."""
-    if not sys.stdout.isatty():
-        for line in tsv(measured):
-            print(line)  # noqa: T201
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    is_wide = console.width >= WIDE
-    between = " · " if is_wide else "\n"
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("target", overflow="fold")
-    table.add_column("format")
-    table.add_column("runs", justify="right")
-    for column in FIGURES:
-        title = f"{column.title}{f', {column.unit}' if column.unit else ''}"
-        table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
-    for each in measured:
-        cells = [Text(each.target.name), Text(each.target.format), Text(f"{len(each.complete)}/{len(each.runs)}")]
-        for column, found in zip(FIGURES, summary(each).values(), strict=True):
-            if found is None:
-                cells.append(Text("–", style="dim"))
-            else:
-                cells.append(Text(shown(found.median, column.unit)))
-                cells[-1].append(f"{between}{shown(found.p95, column.unit)}", style="dim")
-        table.add_row(*cells)
-    console.print(table)
-    for each in measured:
-        if each.error:
-            console.print(Text(f"{each.target.name} · {each.target.format}: {each.error}", style="red"))
-    console.print(Text("median · 95th percentile of the complete runs", style="dim"))
 
 
 def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code: int) -> dict[str, Any]:

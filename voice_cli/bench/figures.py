@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voice_cli.cli.bench_runs import Run, Target
+from voice_cli.bench.runs import Run, Target
 
 TIME = "ms"
 

@@ -1,6 +1,6 @@
 """The page of `voice bench --html`: one file that needs nothing else, no network, no script, light and dark.
 
-Its frame and its style are `bench_page.html` beside this; here it is filled. Whatever came from a setting, a server or
+Its frame and its style are `page.html` beside this; here it is filled. Whatever came from a setting, a server or
 the person is escaped, and the page forbids itself (Content-Security-Policy) to load anything, should that fail.
 """
 
@@ -13,9 +13,9 @@ from html import escape
 from typing import NamedTuple
 
 from voice_cli import __version__
-from voice_cli.cli.bench_charts import KINDS, bars_of, buffer_curve, comparison, waterfall
-from voice_cli.cli.bench_figures import FIGURES, Measured, figure, shown, summary
-from voice_cli.cli.bench_runs import Run
+from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
+from voice_cli.bench.figures import FIGURES, Measured, figure, shown, summary
+from voice_cli.bench.runs import Run
 
 LONGEST_TEXT = 400
 """Characters of the text that the page shows."""
@@ -45,7 +45,7 @@ class About(NamedTuple):
 
 def page(measured: Sequence[Measured], about: About) -> str:
     """Write the page."""
-    with open(os.path.join(os.path.dirname(__file__), "bench_page.html"), encoding="utf-8") as file:
+    with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         frame = string.Template(file.read())
     text = about.text if len(about.text) <= LONGEST_TEXT else f"{about.text[:LONGEST_TEXT]}…"
     return frame.substitute(

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from voice_cli.cli.bench_figures import beginning, shown
-from voice_cli.cli.bench_runs import Run
+from voice_cli.bench.figures import beginning, shown
+from voice_cli.bench.runs import Run
 from voice_cli.playback.curve import Hole, Point
 
 WIDTH, FULL_WIDTH = 520, 1040

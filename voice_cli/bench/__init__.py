@@ -1,0 +1,1 @@
+"""`voice bench`: its runs, its figures, its table and its page. It does not know the command line."""
