@@ -176,5 +176,5 @@ def test_broken_off_it_keeps_what_was_measured(serve, tmp_path, number, mode):
     (each,) = json.loads(out)["targets"]
     assert [one["outcome"] for one in each["runs"]] == ["complete"]
     assert json.loads(out)["exit_code"] == 130
-    assert "broken off" in (tmp_path / "p.html").read_text("utf-8")
+    assert "interrupted" in (tmp_path / "p.html").read_text("utf-8")
     assert server.client_left.wait(5)

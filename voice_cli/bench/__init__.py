@@ -1,1 +1,1 @@
-"""`voice bench`: its runs, its figures, its table and its page. It does not know the command line."""
+"""The runs, figures, table and page of `voice bench`, without its command line."""

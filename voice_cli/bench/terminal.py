@@ -1,4 +1,4 @@
-"""What `voice bench` shows on a terminal: its progress, and its table."""
+"""The progress bar and the table of `voice bench`."""
 
 import sys
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from voice_cli.bench.figures import FIGURES, Measured, shown, summary, tsv
 from voice_cli.bench.runs import Target
 
 WIDE = 100
-"""Columns of a terminal on which median and percentile stand side by side."""
+"""Columns from which median and percentile are on one line."""
 
 
 class Progress:
-    """A bar on standard error, if that is a terminal; drawn between the runs, never during one."""
+    """A bar on standard error, if that is a terminal; it is drawn only between runs."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -31,14 +31,14 @@ class Progress:
         return self
 
     def show(self, target: Target) -> None:
-        """Say what is being measured."""
+        """Show the target of the next run."""
         if self._bar is not None:
             from rich.markup import escape
 
             self._bar.update(self._task, description=escape(f"{target.name} · {target.format}"), refresh=True)
 
     def advance(self) -> None:
-        """Count a run as done."""
+        """Count a run."""
         if self._bar is not None:
             self._bar.update(self._task, advance=1, refresh=True)
 
@@ -48,7 +48,7 @@ class Progress:
 
 
 def print_table(measured: Sequence[Measured]) -> None:
-    """Print medians with 95th percentiles: for a person on a terminal, tabs and names for a program in a pipe."""
+    """Print medians with 95th percentiles, in a pipe as lines with tabs."""
     if not sys.stdout.isatty():
         for line in tsv(measured):
             print(line)  # noqa: T201

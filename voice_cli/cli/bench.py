@@ -20,7 +20,7 @@ from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import Progress, print_table
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import report_error, say_to_person, silence_libraries
+from voice_cli.cli.console import print_message, report_error, silence_libraries
 from voice_cli.cli.options import SayOptions, options
 from voice_cli.cli.report import as_json
 from voice_cli.cli.say import make_backend
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 
 SENTENCE = "From text to sound, in one line and in no time at all."
 
-HOPELESS = frozenset({2, 3, 4, 5, 9, 11})
-"""Exit codes of what asking again does not mend, or makes worse: usage, settings, keys, quotas, devices, engines."""
+PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
+"""Exit codes after which a target is not run again: usage, settings, keys, quotas, devices, engines."""
 
 
 class BenchOptions(NamedTuple):
-    """What the command line says."""
+    """The command line of `voice bench`."""
 
     text: tuple[str, ...] = ()
     flags: Mapping[str, Any] = {}
-    """What goes to `voice say`, by the names of `SayOptions`."""
+    """The options of `voice say`, by name."""
     formats: str | None = None
-    """Names of codecs, with commas between; None: what the settings say."""
+    """Codecs, separated by commas; None: each target's own."""
     runs: int = 5
     """Of each target."""
     every_profile: bool = False
     warm: bool = False
     json: bool = False
     html: str | None = None
-    """Where the page goes."""
+    """The path of the page."""
     debug: bool = False
 
 
 def bench(options: BenchOptions) -> int:
-    """Measure, print, and give the exit code: 130 if it was broken off, else the highest of all the runs."""
+    """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
@@ -89,15 +89,15 @@ def bench(options: BenchOptions) -> int:
             write(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
         except Exception as exc:
             return report_error(exc, debug=options.debug)
-        say_to_person(f"the page is in {options.html}")
+        print_message(f"wrote {options.html}")
     return code
 
 
 def read_text(words: Sequence[str]) -> str:
-    """Find the text: the arguments, standard input for `-`, or a sentence of our own.
+    """Return the text: the arguments, standard input for `-`, or `SENTENCE`.
 
     Raises:
-        UsageError: it is blank.
+        UsageError: the text is blank.
 
     """
     text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if words == ("-",) else " ".join(words)
@@ -107,10 +107,11 @@ def read_text(words: Sequence[str]) -> str:
 
 
 def make_targets(options: BenchOptions, config: Config) -> list[Target]:
-    """Work out what is to be measured: each profile that is asked for, in each format.
+    """Return a target for each profile and format of the options.
 
     Raises:
-        UsageError, ConfigError: it cannot be.
+        UsageError: an option is invalid.
+        ConfigError: a setting is invalid, or there is no profile.
 
     """
     flags = dict(options.flags)
@@ -119,15 +120,17 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
         formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
         for name in formats:
             if name not in CODECS:
-                raise UsageError(f"--format takes {', '.join(CODECS)}, with commas between; {name!r} is none")
+                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(CODECS)}, separated by commas")
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
     if options.every_profile:
         given = [f"--{name.replace('_', '-')}" for name in ("profile", "backend", "base_url") if flags.get(name)]
         if given:
-            raise UsageError(f"--all and {given[0]} do not go together: a profile says who speaks")
+            raise UsageError(f"--all and {given[0]} were given", hint="use one of them")
         if not config.profiles:
-            raise ConfigError(f"--all: there is no profile in {config.path}", hint="voice config init writes examples")
+            raise ConfigError(
+                f"--all needs profiles, and {config.path} has none", hint="write examples with voice config init"
+            )
         profiles = list(config.profiles)
     return [
         _target(config, {**flags, "profile": profile, "format": codec}, alone=not options.every_profile)
@@ -151,7 +154,7 @@ def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
 def measure(
     targets: Sequence[Target], text: str, options: BenchOptions, secrets: Iterable[str], runs: Sequence[list[Run]]
 ) -> None:
-    """Run the targets in turn, and put each run in its target's list as it is done."""
+    """Run the targets in turn, and append each run to its target's list."""
     if options.warm:
         silence_libraries()
     warm = [WarmRunner(target) if options.warm and not target.fault else None for target in targets]
@@ -160,7 +163,7 @@ def measure(
             for number in range(options.runs):
                 for target, runner, done in zip(targets, warm, runs, strict=True):
                     progress.show(target)
-                    if not (done and done[-1].exit_code in HOPELESS):
+                    if not (done and done[-1].exit_code in PERMANENT):
                         done.append(_run(target, runner, text, secrets, first=not number))
                     progress.advance()
     finally:
@@ -180,7 +183,7 @@ def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable
         return Run(clean(report, secrets), trace)
     if first:
         run = warm.run(text, secrets)
-        if run.exit_code in HOPELESS:
+        if run.exit_code in PERMANENT:
             return run
     return warm.run(text, secrets)
 
@@ -241,7 +244,7 @@ class WarmRunner:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    """Make a signal that asks us to end what Ctrl-C is."""
+    """Handle SIGTERM and SIGHUP as Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -256,10 +259,10 @@ def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code
 
 
 def check_writable(path: str) -> None:
-    """See before the first run that the page can be written after the last one.
+    """Check that a file can be written.
 
     Raises:
-        FileError: it cannot.
+        FileError: it cannot be written.
 
     """
     folder = os.path.dirname(path) or "."
@@ -272,7 +275,7 @@ def check_writable(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write the page.
+    """Write a file.
 
     Raises:
         FileError: it cannot be written.

@@ -1,4 +1,4 @@
-"""`voice engines`: the voices that run in this process, which of them could speak now, and how quickly."""
+"""`voice engines`: the engines that run in this process, whether they are ready, and how fast they are."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from voice_cli.errors import VoiceError
 
 
 def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
-    """Print each engine, with each profile that uses it. With `test`, those that are ready say a sentence to nobody."""
+    """Print each engine with each profile that uses it. With `test`, time a sentence with those that are ready."""
     if not debug:
         silence_libraries()
     try:
@@ -43,7 +43,7 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
 
 
 def _uses(config: Config) -> Iterator[tuple[Engine, str, Profile]]:
-    """Give each engine with each profile that names it; without one, with what the environment says of it."""
+    """Yield each engine with each profile that names it, or with the environment's settings if none does."""
     for engine in ENGINES:
         named = [name for name, profile in config.profiles.items() if profile.backend == engine.name]
         for name in named:
@@ -53,7 +53,7 @@ def _uses(config: Config) -> Iterator[tuple[Engine, str, Profile]]:
 
 
 def _unnamed(config: Config, engine: Engine) -> Profile:
-    """Give what the environment says of an engine that no profile names, if it names it."""
+    """Return the environment's settings for an engine that no profile names."""
     environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
     if environment.get("VOICE_BACKEND") != engine.name:
         return Profile(backend=engine.name)
@@ -77,7 +77,7 @@ def _measured(engine: Engine, options: Mapping[str, Any], voice: str | None) -> 
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the row as a person reads it: with units, and without what is not known."""
+    """Return the row with units, and with empty cells for what is unknown."""
     return {
         "engine": row["engine"],
         "profile": row["profile"],

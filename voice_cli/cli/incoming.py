@@ -1,4 +1,4 @@
-"""Text that comes through a pipe, as it comes."""
+"""Text from a pipe, while it arrives."""
 
 import codecs
 import contextlib
@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 PIECE_BYTES = 4096
 WAITING_PIECES = 16
-"""How much text may wait to be spoken before its writer has to."""
+"""Pieces buffered before the writer is blocked."""
 
 
 class Incoming:
-    """Iterate over it for pieces of text; None: nothing came for `flush_after` seconds.
+    """An iterator over pieces of text; None: nothing arrived for `flush_after` seconds.
 
-    A thread of its own reads, since a read cannot be given up; it ends with the process. What is no UTF-8 becomes
-    replacement characters.
+    A daemon thread reads, since a read cannot be cancelled. Invalid UTF-8 becomes replacement characters.
     """
 
     def __init__(self, descriptor: int, flush_after: float) -> None:
@@ -43,7 +42,7 @@ class Incoming:
                 return
 
     def stop(self) -> None:
-        """Let the iteration end after what waits now. Any thread."""
+        """End the iteration after the buffered pieces. Any thread may call it."""
         self._stopped.set()
         with contextlib.suppress(queue.Full):
             self._pieces.put_nowait(None)
