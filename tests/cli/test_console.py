@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from voice_cli.cli.console import note_to_person, report_error, say_to_person
+from voice_cli.cli.console import print_message, print_note, report_error
 from voice_cli.errors import (
     AuthenticationError,
     ConfigError,
     DeviceError,
     FileError,
+    Hint,
     Interrupted,
     ServerError,
     TruncatedAudio,
@@ -31,6 +32,12 @@ def test_an_error_is_one_line_and_its_exit_code(capsys, kind, hint):
     assert err == ("voice: it broke (mend it)\n" if hint else "voice: it broke\n")
 
 
+def test_a_hint_names_flags_and_commands(capsys):
+    hint = Hint("raise {timeout}, set {base_url}, or see {list_voices}, not {given}", given="{voice}")
+    report_error(ServerError("it broke", hint=hint), debug=False)
+    assert "(raise --timeout, set --base-url, or see voice voices, not {voice})" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("interrupted")])
 def test_an_interrupt_is_said_by_its_exit_code_alone(capsys, error, debug):
@@ -38,10 +45,10 @@ def test_an_interrupt_is_said_by_its_exit_code_alone(capsys, error, debug):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_fault_of_ours_says_that_it_is_one(capsys):
+def test_an_unexpected_error_is_an_internal_error(capsys):
     assert report_error(ZeroDivisionError("division by zero"), debug=False) == VoiceError.exit_code == 1
     err = capsys.readouterr().err
-    assert err.startswith("voice: a fault of this program: ZeroDivisionError: division by zero")
+    assert err.startswith("voice: internal error: ZeroDivisionError: division by zero")
     assert "--debug" in err
 
 
@@ -65,22 +72,22 @@ class Terminal(io.StringIO):
 def test_a_note_is_dim_on_a_terminal(monkeypatch, term, drawn):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    note_to_person("[b]1 of 2[/b]")
+    print_note("[b]1 of 2[/b]")
     assert sys.stderr.getvalue() == drawn
 
 
 def test_a_note_is_plain_in_a_pipe(capsys):
-    note_to_person("[b]1 of 2[/b]")
+    print_note("[b]1 of 2[/b]")
     assert capsys.readouterr() == ("", "voice: [b]1 of 2[/b]\n")
 
 
-def test_nobody_there_to_read_is_no_error(monkeypatch):
+def test_a_reader_that_has_gone_is_no_error(monkeypatch):
     class Gone:
         def write(self, _text):
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    say_to_person("hello")
+    print_message("hello")
 
 
 def in_process(program):

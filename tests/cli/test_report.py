@@ -11,7 +11,7 @@ from support.player import FakeStream, Rig, numbered
 from voice_cli.cli import report
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
-from voice_cli.errors import ConfigError, Interrupted, TruncatedAudio
+from voice_cli.errors import ConfigError, Hint, Interrupted, TruncatedAudio
 from voice_cli.playback.timeline import TIMESTAMPS
 
 ISSUE = {
@@ -97,9 +97,14 @@ class TestNotes:
 
 
 def test_what_was_not_measured_is_null(played):
-    told = as_json(None, ConfigError("no such thing", hint="look"), settings=None)
+    told = as_json(None, ConfigError("no such thing", hint=Hint("see {list_engines}")), settings=None)
     assert told.pop("outcome") == "failed"
-    assert told.pop("error") == {"kind": "config", "message": "no such thing", "hint": "look", "exit_code": 3}
+    assert told.pop("error") == {
+        "kind": "config",
+        "message": "no such thing",
+        "hint": "see voice engines",
+        "exit_code": 3,
+    }
     assert set(told.values()) == {None}
     assert as_json(played)["ttfb_ms"] is None, "this stream has no request"
 

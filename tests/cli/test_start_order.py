@@ -25,31 +25,19 @@ OURS = {
     "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
     "cli.narrating", "cli.options", "cli.quick",
     "cli.say", "cli.start", "clock", "config", "errors", "protocol", "script", "script.line",
-    "speech", "speech.narration",
+    "queues", "speech", "speech.events", "speech.narration",
 }  # fmt: skip
-"""What of this package may be loaded, whoever speaks: the text, the settings, the seam."""
+"""What of this package may be loaded with any backend: the text, the settings, the seam."""
 
 BACKENDS = {
     "http": {
-        *(
-            "backends.remote",
-            "backends.remote.http",
-            "backends.remote.http_transfer",
-            "backends.remote.curl",
-            "backends.remote.certificates",
-            "backends.remote.failures",
-        ),
-        *("codecs", "codecs.media_types", "protocol.openai"),
+        *("backends.remote", "backends.remote.http", "backends.remote.http_transfer", "backends.remote.curl"),
+        *("backends.remote.certificates", "backends.remote.failures", "protocol", "protocol.openai"),
+        *("codecs", "codecs.base", "codecs.headers", "codecs.media_types", "codecs.sniff", "codecs.table"),
     },
     "espeak": {
-        *(
-            "backends.local",
-            "backends.local.espeak",
-            "backends.local.espeak_library",
-            "backends.handoff",
-            "backends.local.turns",
-        ),
-        *("playback", "playback.sinks", "playback.sinks.portaudio", "playback.sinks.alsa"),
+        *("backends.local", "backends.local.espeak", "backends.local.espeak_library", "backends.local.turns"),
+        *("backends.handoff", "playback", "playback.sinks", "playback.sinks.portaudio", "playback.sinks.alsa"),
     },
 }
 """What a backend brings; where it is no server, the device is waited for longer, and begins to load before it."""

@@ -78,7 +78,7 @@ def test_without_ray_it_is_told_what_to_install(tmp_path):
     with OnRay(folder=tmp_path, environment={"PYTHONPATH": str(tmp_path)}) as server:
         code, _, lines = server.end()
     assert code == 11
-    assert lines == ["voice: the server needs a package that is not here: ray (pip install 'voice-cli[ray]')"]
+    assert lines == ["voice: the server needs the package ray (pip install 'voice-cli[ray]')"]
 
 
 # What needs no Ray.

@@ -160,8 +160,6 @@ class Backend(ABC):
     """How many requests it takes at once; None: any number."""
     supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
-    max_requests: int | None = None
-    """How many requests it takes at once; None: any number."""
 
     @property
     def where(self) -> str:

@@ -1,1 +1,1 @@
-"""The command line. Nothing below it knows that there is one."""
+"""The command line. No other package imports it."""

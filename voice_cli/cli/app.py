@@ -1,6 +1,6 @@
-"""The command line as typer sees it: help, completion and complaints.
+"""The typer commands: help, completion and usage errors.
 
-`voice say` is made from `options.SayOptions`, field by field, so that there is one definition of it.
+`voice say` is built from the fields of `options.SayOptions`.
 """
 
 import inspect
@@ -27,7 +27,7 @@ app = typer.Typer(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and give its exit code."""
+    """Run a command line and return its exit code."""
     try:
         result = app(args=list(arguments), prog_name="voice", standalone_mode=True)
     except SystemExit as exc:
@@ -48,7 +48,7 @@ def main(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Say things out loud."""
+    """Speak text."""
 
 
 def _complete_profile(incomplete: str) -> list[str]:
@@ -98,7 +98,7 @@ _text = inspect.Parameter(
     default=None,
     annotation=Annotated[
         list[str] | None,
-        typer.Argument(help="What to say; '-', or nothing and a pipe: standard input.", show_default=False),
+        typer.Argument(help="The text; '-', or no text and a pipe: standard input.", show_default=False),
     ],
 )
 _parameters = [_text, *(_parameter(name, option) for name, option in options().items())]
@@ -118,7 +118,7 @@ def voices(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
-    """List the voices that the backend has."""
+    """List the backend's voices."""
     from voice_cli.cli.listings import list_voices
 
     flags = {"profile": profile, "backend": backend, "base_url": base_url}
@@ -138,11 +138,11 @@ def devices(
 
 @app.command("engines")
 def engines(
-    test: Annotated[bool, typer.Option("--test", help="Let each that is ready say a sentence, and time it.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Time a sentence with each engine that is ready.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
-    """List the engines that run in this process: installed, ready, and what is missing."""
+    """List the engines that run in this process, and what they lack."""
     from voice_cli.cli.engines import list_engines
 
     raise typer.Exit(list_engines(test=test, as_json=json, debug=debug))
@@ -155,31 +155,36 @@ def serve(
         typer.Option("--profile", "-p", help="Serve this profile's engine.", autocompletion=_complete_profile),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option("--engine", metavar="|".join(LOCAL), help="Who speaks (espeak).")
+        str | None, typer.Option("--engine", metavar="|".join(LOCAL), help="The engine (espeak).")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="The engine's model.")] = None,
     voices: Annotated[
-        str | None, typer.Option("--voices", metavar="DIR", help="A folder of voices, where voices are files.")
+        str | None,
+        typer.Option("--voices", metavar="DIR", help="The folder of voices, for engines whose voices are files."),
     ] = None,
-    host: Annotated[str | None, typer.Option("--host", help="Where to listen (127.0.0.1).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="0: any that is free (8880).")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Listen on this address (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Listen on this port; 0: any free one (8880).")] = None,
     api_key_env: Annotated[
-        str | None, typer.Option("--api-key-env", metavar="NAME", help="The variable with the key to ask for.")
+        str | None, typer.Option("--api-key-env", metavar="NAME", help="Require the key that this variable holds.")
     ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a key.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a key.")] = False,
     cors: Annotated[
-        str | None, typer.Option("--cors", metavar="ORIGINS", help="Whose pages may ask: origins, or '*'.")
+        str | None, typer.Option("--cors", metavar="ORIGINS", help="Accept pages from these origins; '*': from any.")
     ] = None,
-    max_streams: Annotated[int | None, typer.Option("--max-streams", help="Streams at once (128).")] = None,
-    max_text: Annotated[int | None, typer.Option("--max-text", help="Characters of a request (20000).")] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="With several engines, on Ray Serve.")] = False,
+    max_streams: Annotated[
+        int | None, typer.Option("--max-streams", help="Accept at most so many streams at once (128).")
+    ] = None,
+    max_text: Annotated[
+        int | None, typer.Option("--max-text", help="Accept at most so many characters (20000).")
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Run several engines, on Ray Serve.")] = False,
     replicas: Annotated[
-        int | None, typer.Option("--replicas", help="How many, with --ray (one, and more as they are needed).")
+        int | None, typer.Option("--replicas", help="The number of engines with --ray (as needed).")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but faults: no access log.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors, and no access log.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
-    """Serve speech as it is made, by HTTP and WebSocket: OpenAI's API and others."""
+    """Serve streaming speech by HTTP and WebSocket: OpenAI's API and others."""
     from voice_cli.cli.serve import serve
 
     flags = {
@@ -198,13 +203,13 @@ def serve(
     raise typer.Exit(serve(flags, ray=ray, insecure=insecure, quiet=quiet, debug=debug))
 
 
-config_app = typer.Typer(no_args_is_help=True, help="See and make the config file.")
+config_app = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(config_app, name="config")
 
 
 @config_app.command("path")
 def config_path() -> None:
-    """Print where the config file is looked for."""
+    """Print the path of the config file."""
     from voice_cli.config import config_path as path
 
     print(path())  # noqa: T201
@@ -214,12 +219,12 @@ def config_path() -> None:
 def config_show(
     profile: Annotated[
         str | None,
-        typer.Option("--profile", "-p", help="As with this profile.", autocompletion=_complete_profile),
+        typer.Option("--profile", "-p", help="Use this profile.", autocompletion=_complete_profile),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
-    """Print the settings that hold now, and where each came from. Keys are never shown."""
+    """Print the current settings and the origin of each. API keys are not shown."""
     from voice_cli.cli.config_commands import show
 
     raise typer.Exit(show(profile, as_json=json, debug=debug))
@@ -227,7 +232,7 @@ def config_show(
 
 @config_app.command("init")
 def config_init(
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
     """Write a config file with every key in it, commented out."""
@@ -237,21 +242,22 @@ def config_init(
 
 
 def _bench(
-    text: Annotated[
-        list[str] | None, typer.Argument(help="What to say; '-': standard input.", show_default=False)
-    ] = None,
+    text: Annotated[list[str] | None, typer.Argument(help="The text; '-': standard input.", show_default=False)] = None,
     *,
-    runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="How often each is measured.")] = 5,
-    every_profile: Annotated[bool, typer.Option("--all", help="Measure every profile, side by side.")] = False,
+    runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="Runs of each target.")] = 5,
+    every_profile: Annotated[bool, typer.Option("--all", help="Measure every profile.")] = False,
     formats: Annotated[
         str | None,
-        typer.Option("--format", metavar=f"{'|'.join(CODECS)}[,…]", help="What to ask the server for: one or several."),
+        typer.Option("--format", metavar=f"{'|'.join(CODECS)}[,…]", help="Request these formats."),
     ] = None,
     warm: Annotated[
-        bool, typer.Option("--warm", help="Keep process, connection and sound library; else each run is a new process.")
+        bool,
+        typer.Option(
+            "--warm", help="Keep process, connection and sound library; otherwise, each run is a new process."
+        ),
     ] = False,
-    no_play: Annotated[bool, typer.Option("--no-play", help="Do not play: TTFA is not measured then.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every run.")] = False,
+    no_play: Annotated[bool, typer.Option("--no-play", help="Do not play; TTFA is then not measured.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every run.")] = False,
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Write a page with waterfalls and buffer curves.")
     ] = None,
@@ -273,4 +279,4 @@ _own = [p for p in inspect.signature(_bench).parameters.values() if p.kind is no
 _shared = [_parameter(name, option) for name, option in options().items() if name in _BENCH_TAKES]
 _bench.__signature__ = inspect.Signature([*_own, *_shared])  # type: ignore[attr-defined]
 _bench.__annotations__ = {parameter.name: parameter.annotation for parameter in (*_own, *_shared)}
-app.command("bench", help="Measure backends, formats and devices, from the request to the ear.")(_bench)
+app.command("bench", help="Measure backends, formats and devices.")(_bench)

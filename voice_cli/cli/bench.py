@@ -1,56 +1,63 @@
-"""`voice bench`: backends, formats and devices side by side, measured as a listener meets them.
+"""`voice bench`: backends, formats and devices side by side, measured from the request to the first sound.
 
-The targets take turns, so that whatever else the machine and the network are doing meets all of them. A cold run is
-`voice say` itself in a new process; a warm one keeps the process, the connection and the sound library, and begins
-with a run that does not count. Nothing is drawn while a run is under way: a spinner would take its processor.
+The targets take turns, so that other load on the machine and the network meets all of them. A cold run is `voice say`
+in a new process; a warm run keeps the process, the connection and the sound library, and the first one is not counted.
+Nothing is drawn during a run: a spinner would take processor time from it.
 """
 
 import json
 import os
 import signal
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.bench_figures import FIGURES, Measured, as_object, shown, summary, tsv
-from voice_cli.cli.bench_runs import Run, Target, WarmRunner, cold_run, failed_run, known_secrets
-from voice_cli.cli.console import report_error, say_to_person, silence_libraries
-from voice_cli.cli.options import SayOptions
+from voice_cli.bench.figures import Measured, as_object
+from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
+from voice_cli.bench.terminal import Progress, print_table
+from voice_cli.bench.trace import TRACE_ENV, read
+from voice_cli.cli.console import print_message, report_error, silence_libraries
+from voice_cli.cli.options import SayOptions, options
+from voice_cli.cli.report import as_json
+from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, load, settle
 from voice_cli.errors import ConfigError, FileError, Interrupted, UsageError, VoiceError
 
+if TYPE_CHECKING:
+    from voice_cli.backends.base import Backend
+    from voice_cli.playback.player import PlaybackResult
+    from voice_cli.speech.narration import Narration
+
 SENTENCE = "From text to sound, in one line and in no time at all."
 
-HOPELESS = frozenset({2, 3, 4, 5, 9, 11})
-"""Exit codes of what asking again does not mend, or makes worse: usage, settings, keys, quotas, devices, engines."""
-
-
-WIDE = 100
-"""Columns of a terminal on which median and percentile stand side by side."""
+PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
+"""Exit codes after which a target is not run again: usage, settings, keys, quotas, devices, engines."""
 
 
 class BenchOptions(NamedTuple):
-    """What the command line says."""
+    """The command line of `voice bench`."""
 
     text: tuple[str, ...] = ()
     flags: Mapping[str, Any] = {}
-    """What goes to `voice say`, by the names of `SayOptions`."""
+    """The options of `voice say`, by name."""
     formats: str | None = None
-    """Names of codecs, with commas between; None: what the settings say."""
+    """Codecs, separated by commas; None: each target's own."""
     runs: int = 5
     """Of each target."""
     every_profile: bool = False
     warm: bool = False
     json: bool = False
     html: str | None = None
-    """Where the page goes."""
+    """The path of the page."""
     debug: bool = False
 
 
 def bench(options: BenchOptions) -> int:
-    """Measure, print, and give the exit code: 130 if it was broken off, else the highest of all the runs."""
+    """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
@@ -76,21 +83,21 @@ def bench(options: BenchOptions) -> int:
     else:
         print_table(measured)
     if options.html is not None:
-        from voice_cli.cli.bench_page import About, page
+        from voice_cli.bench.page import About, page
 
         try:
             write(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
         except Exception as exc:
             return report_error(exc, debug=options.debug)
-        say_to_person(f"the page is in {options.html}")
+        print_message(f"wrote {options.html}")
     return code
 
 
 def read_text(words: Sequence[str]) -> str:
-    """Find the text: the arguments, standard input for `-`, or a sentence of our own.
+    """Return the text: the arguments, standard input for `-`, or `SENTENCE`.
 
     Raises:
-        UsageError: it is blank.
+        UsageError: the text is blank.
 
     """
     text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if words == ("-",) else " ".join(words)
@@ -100,10 +107,11 @@ def read_text(words: Sequence[str]) -> str:
 
 
 def make_targets(options: BenchOptions, config: Config) -> list[Target]:
-    """Work out what is to be measured: each profile that is asked for, in each format.
+    """Return a target for each profile and format of the options.
 
     Raises:
-        UsageError, ConfigError: it cannot be.
+        UsageError: an option is invalid.
+        ConfigError: a setting is invalid, or there is no profile.
 
     """
     flags = dict(options.flags)
@@ -112,15 +120,17 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
         formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
         for name in formats:
             if name not in CODECS:
-                raise UsageError(f"--format takes {', '.join(CODECS)}, with commas between; {name!r} is none")
+                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(CODECS)}, separated by commas")
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
     if options.every_profile:
         given = [f"--{name.replace('_', '-')}" for name in ("profile", "backend", "base_url") if flags.get(name)]
         if given:
-            raise UsageError(f"--all and {given[0]} do not go together: a profile says who speaks")
+            raise UsageError(f"--all and {given[0]} were given", hint="use one of them")
         if not config.profiles:
-            raise ConfigError(f"--all: there is no profile in {config.path}", hint="voice config init writes examples")
+            raise ConfigError(
+                f"--all needs profiles, and {config.path} has none", hint="write examples with voice config init"
+            )
         profiles = list(config.profiles)
     return [
         _target(config, {**flags, "profile": profile, "format": codec}, alone=not options.every_profile)
@@ -144,7 +154,7 @@ def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
 def measure(
     targets: Sequence[Target], text: str, options: BenchOptions, secrets: Iterable[str], runs: Sequence[list[Run]]
 ) -> None:
-    """Run the targets in turn, and put each run in its target's list as it is done."""
+    """Run the targets in turn, and append each run to its target's list."""
     if options.warm:
         silence_libraries()
     warm = [WarmRunner(target) if options.warm and not target.fault else None for target in targets]
@@ -153,7 +163,7 @@ def measure(
             for number in range(options.runs):
                 for target, runner, done in zip(targets, warm, runs, strict=True):
                     progress.show(target)
-                    if not (done and done[-1].exit_code in HOPELESS):
+                    if not (done and done[-1].exit_code in PERMANENT):
                         done.append(_run(target, runner, text, secrets, first=not number))
                     progress.advance()
     finally:
@@ -162,93 +172,80 @@ def measure(
                 runner.close()
 
 
-def _run(target: Target, warm: WarmRunner | None, text: str, secrets: Iterable[str], *, first: bool) -> Run:
+def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable[str], *, first: bool) -> Run:
     if target.fault is not None:
-        return failed_run(target.fault, secrets)
+        return _failed(target.fault, secrets)
     if warm is None:
-        return cold_run(target, text, secrets)
+        try:
+            report, trace = cold_run(command_line(target, text))
+        except VoiceError as exc:
+            return _failed(exc, secrets)
+        return Run(clean(report, secrets), trace)
     if first:
         run = warm.run(text, secrets)
-        if run.exit_code in HOPELESS:
+        if run.exit_code in PERMANENT:
             return run
     return warm.run(text, secrets)
 
 
+def _failed(error: Exception, secrets: Iterable[str]) -> Run:
+    return Run(clean(json.loads(as_json(None, None, error, None)), secrets), None)
+
+
+def command_line(target: Target, text: str) -> list[str]:
+    """Return the arguments of the `voice say` to measure, in a form that its quick reader takes."""
+    arguments = ["say", "--json"]
+    for name, value in target.flags.items():
+        if value is None or value is False:
+            continue
+        flag = max(options()[name].flags, key=len)
+        arguments.append(flag if value is True else f"{flag}={value}")
+    return [*arguments, "--", text]
+
+
+class WarmRunner:
+    """Runs a target in this process, and keeps its backend with its connection, and the sound library. Close it."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._backend: Backend | None = None
+
+    def run(self, text: str, secrets: Iterable[str] = ()) -> Run:
+        """Run as `voice say` does. Times count from this call, not from the start of the process."""
+        from voice_cli.cli.narrating import narrate
+        from voice_cli.cli.playing import play
+
+        settings = self._target.settings
+        options = SayOptions(text=(text,), quiet=True, **self._target.flags)
+        narration: Narration | None = None
+        result: PlaybackResult | None = None
+        error: BaseException | None = None
+        with tempfile.TemporaryDirectory(prefix="voice-bench-") as folder:
+            os.environ[TRACE_ENV] = os.path.join(folder, "trace.json")
+            try:
+                self._backend = self._backend or make_backend(settings)
+                started = time.monotonic()
+                narration = narrate(self._backend, options, settings)
+                result = play(narration, self._backend, settings, options, None, started)
+                error = result.error
+            except Exception as exc:
+                error = exc
+            finally:
+                if narration is not None:
+                    narration.cancel()
+            trace = read(os.environ.pop(TRACE_ENV))
+        if isinstance(error, Interrupted):
+            raise KeyboardInterrupt
+        return Run(clean(json.loads(as_json(settings, result, error, None)), secrets), trace)
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+
+
 def _interrupt(_number: int, _frame: object) -> None:
-    """Make a signal that asks us to end what Ctrl-C is."""
+    """Handle SIGTERM and SIGHUP as Ctrl-C."""
     raise KeyboardInterrupt
-
-
-class Progress:
-    """A bar on standard error, if that is a terminal; drawn between the runs, never during one."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._bar: Any = None
-
-    def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(file=sys.stderr), auto_refresh=False, transient=True)
-            self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
-        return self
-
-    def show(self, target: Target) -> None:
-        """Say what is being measured."""
-        if self._bar is not None:
-            from rich.markup import escape
-
-            self._bar.update(self._task, description=escape(f"{target.name} · {target.format}"), refresh=True)
-
-    def advance(self) -> None:
-        """Count a run as done."""
-        if self._bar is not None:
-            self._bar.update(self._task, advance=1, refresh=True)
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def print_table(measured: Sequence[Measured]) -> None:
-    """Print medians with 95th percentiles: for a person on a terminal, tabs and names for a program in a pipe."""
-    if not sys.stdout.isatty():
-        for line in tsv(measured):
-            print(line)  # noqa: T201
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    is_wide = console.width >= WIDE
-    between = " · " if is_wide else "\n"
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("target", overflow="fold")
-    table.add_column("format")
-    table.add_column("runs", justify="right")
-    for column in FIGURES:
-        title = f"{column.title}{f', {column.unit}' if column.unit else ''}"
-        table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
-    for each in measured:
-        cells = [Text(each.target.name), Text(each.target.format), Text(f"{len(each.complete)}/{len(each.runs)}")]
-        for column, found in zip(FIGURES, summary(each).values(), strict=True):
-            if found is None:
-                cells.append(Text("–", style="dim"))
-            else:
-                cells.append(Text(shown(found.median, column.unit)))
-                cells[-1].append(f"{between}{shown(found.p95, column.unit)}", style="dim")
-        table.add_row(*cells)
-    console.print(table)
-    for each in measured:
-        if each.error:
-            console.print(Text(f"{each.target.name} · {each.target.format}: {each.error}", style="red"))
-    console.print(Text("median · 95th percentile of the complete runs", style="dim"))
 
 
 def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code: int) -> dict[str, Any]:
@@ -262,10 +259,10 @@ def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code
 
 
 def check_writable(path: str) -> None:
-    """See before the first run that the page can be written after the last one.
+    """Check that a file can be written.
 
     Raises:
-        FileError: it cannot.
+        FileError: it cannot be written.
 
     """
     folder = os.path.dirname(path) or "."
@@ -278,7 +275,7 @@ def check_writable(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write the page.
+    """Write a file.
 
     Raises:
         FileError: it cannot be written.

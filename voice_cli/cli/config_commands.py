@@ -6,14 +6,14 @@ from collections.abc import Mapping
 import voice_cli
 from voice_cli.backends import BACKENDS
 from voice_cli.backends.remote.failures import without_credentials
-from voice_cli.cli.console import report_error, say_to_person
+from voice_cli.cli.console import print_message, report_error
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle
 from voice_cli.errors import FileError
 
 
 def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
-    """Print each setting, its value and its origin. Of keys it says only where they come from."""
+    """Print each setting, its value and its origin; of API keys only the origin."""
     try:
         settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
     except Exception as exc:
@@ -23,7 +23,7 @@ def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
         for name, value in layer._asdict().items():
             shown = value
             if name == "api_key_command" and value is not None:
-                shown = "set"  # its line may hold a secret
+                shown = "set"  # the command may contain a secret
             elif name == "base_url" and value is not None:
                 shown = without_credentials(value)
             elif isinstance(value, Mapping):
@@ -37,11 +37,11 @@ def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
 
 
 def init(*, force: bool, debug: bool) -> int:
-    """Write the example file to where the config file is looked for."""
+    """Write the example to the path of the config file."""
     path = config_path()
     try:
         if os.path.exists(path) and not force:
-            raise FileError(f"{path} is there already", hint="--force replaces it")
+            raise FileError(f"cannot write {path}: it exists", hint="replace it with --force")
         text = example()
         try:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -51,12 +51,12 @@ def init(*, force: bool, debug: bool) -> int:
             raise FileError(f"cannot write {path}: {exc.strerror}") from exc
     except Exception as exc:
         return report_error(exc, debug=debug)
-    say_to_person(f"wrote {path}")
+    print_message(f"wrote {path}")
     return 0
 
 
 def example() -> str:
-    """Give the example file's text: it comes with the package, and stands at the top of a source tree."""
+    """Return the text of the example file, which is in the package, or at the top of a source tree."""
     package = os.path.dirname(voice_cli.__file__)
     for folder in (package, os.path.dirname(package)):
         try:
@@ -64,4 +64,4 @@ def example() -> str:
                 return file.read()
         except FileNotFoundError:
             continue
-    raise FileError("config.example.toml is missing from this installation")
+    raise FileError("config.example.toml is missing (install voice-cli again)")

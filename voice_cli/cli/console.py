@@ -1,4 +1,4 @@
-"""What goes out: what was asked for; and to the person one clear line on standard error, and no library's noise."""
+"""Standard output and standard error: results, one line per error, and nothing from C libraries."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ from voice_cli.errors import FileError, Interrupted, VoiceError
 
 
 def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
-    """Take file descriptor 2 away from C libraries, for the rest of the process.
+    """Redirect file descriptor 2, to which ALSA, JACK and PortAudio print, for the rest of the process.
 
-    ALSA, JACK and PortAudio print to it when they like (PortAudio issues 163 and 739). `sys.stderr` goes on as before,
-    on a descriptor of its own. With `keep` what they print is kept, and the returned file holds it.
+    PortAudio cannot turn this off (its issues 163 and 739). `sys.stderr` continues on a descriptor of its own. With
+    `keep`, return a file that receives what the libraries print.
     """
-    if sys.stderr is None or sys.stderr.fileno() != 2:  # there is none, or this was done before
+    if sys.stderr is None or sys.stderr.fileno() != 2:  # closed, or redirected already
         return None
     sys.stderr.flush()
     noise: BinaryIO | None = None
@@ -31,25 +31,25 @@ def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
 
 
 def _nameless_file() -> BinaryIO:
-    if hasattr(os, "memfd_create"):  # tempfile costs 5 ms, right before the request leaves
+    if hasattr(os, "memfd_create"):  # importing tempfile takes 5 ms, before the request
         return open(os.memfd_create("voice-noise"), "w+b")
     import tempfile
 
     return tempfile.TemporaryFile()
 
 
-def say_to_person(line: str) -> None:
-    """Print a line to standard error; nobody there to read it is no error."""
+def print_message(line: str) -> None:
+    """Print a line to standard error. Ignore errors: its reader may have gone."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"voice: {line}\n")
             sys.stderr.flush()
 
 
-def note_to_person(line: str) -> None:
-    """Print a line that matters less than an error to standard error: dim, on a terminal."""
+def print_note(line: str) -> None:
+    """Print a line that is no error to standard error, dim on a terminal."""
     if not is_watched():
-        say_to_person(line)
+        print_message(line)
         return
     from rich.console import Console
 
@@ -58,16 +58,16 @@ def note_to_person(line: str) -> None:
 
 
 def is_watched() -> bool:
-    """Tell whether standard error is a terminal, at which somebody may look."""
+    """Return whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def put_out(text: str) -> None:
-    """Write lines that were asked for to standard output.
+def write_stdout(text: str) -> None:
+    """Write lines to standard output.
 
     Raises:
-        Interrupted: its reader has gone.
-        FileError: it cannot be written to.
+        Interrupted: its reader has closed it.
+        FileError: it cannot be written.
 
     """
     if sys.stdout is None:
@@ -76,15 +76,15 @@ def put_out(text: str) -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except OSError as exc:
-        # What could not be written is still in the buffer, and Python would try again at its end.
+        # The rest is still buffered, and Python would write it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(exc, BrokenPipeError):
-            raise Interrupted("the reader of standard output has gone") from exc
+            raise Interrupted("the reader of standard output closed it") from exc
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:
-    """Print the one line (and what to do next), or with `debug` the traceback too; give the exit code."""
+    """Print an error as one line, with `debug` after its traceback, and return its exit code."""
     if debug and not isinstance(error, Interrupted | KeyboardInterrupt):
         import traceback
 
@@ -94,7 +94,9 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, Interrupted):
         return error.exit_code
     if isinstance(error, VoiceError):
-        say_to_person(error.message + (f" ({error.hint})" if error.hint else ""))
+        from voice_cli.cli.hints import line_of
+
+        print_message(line_of(error))
         return error.exit_code
-    say_to_person(f"a fault of this program: {type(error).__name__}: {error} (--debug shows where)")
+    print_message(f"internal error: {type(error).__name__}: {error} (run with --debug for a traceback)")
     return VoiceError.exit_code

@@ -1,19 +1,20 @@
-"""`voice engines`: the voices that run in this process, which of them could speak now, and how quickly."""
+"""`voice engines`: the engines that run in this process, whether they are ready, and how fast they are."""
 
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voice_cli.backends import local_names, open_backend, options_of
-from voice_cli.backends.local.engines import look, measure, told
+from voice_cli.backends.local.engines import look, measure
 from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.hints import line_of
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import Config, Profile, load, settle
 from voice_cli.errors import VoiceError
 
 
 def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
-    """Print each engine, with each profile that uses it. With `test`, those that are ready say a sentence to nobody."""
+    """Print each engine with each profile that uses it. With `test`, time a sentence with those that are ready."""
     if not debug:
         silence_libraries()
     try:
@@ -42,7 +43,7 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
 
 
 def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
-    """Yield each engine with each profile that names it; without one, with what the environment says of it."""
+    """Yield each engine with each profile that names it, or with the environment's settings if none does."""
     for engine in local_names():
         named = [name for name, profile in config.profiles.items() if profile.backend == engine]
         for name in named:
@@ -52,7 +53,7 @@ def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
 
 
 def _unnamed(config: Config, engine: str) -> Profile:
-    """Return what the environment says of an engine that no profile names, if it names it."""
+    """Return the environment's settings for an engine that no profile names."""
     environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
     if environment.get("VOICE_BACKEND") != engine:
         return Profile(backend=engine)
@@ -67,7 +68,7 @@ def _measured(engine: str, options: Mapping[str, Any], voice: str | None) -> dic
         finally:
             backend.close()
     except VoiceError as error:
-        return {"missing": told(error)}
+        return {"missing": line_of(error)}
     return {
         "rtf": round(figures.rtf, 4),
         "first_ms": round(figures.first_ms, 1),
@@ -76,7 +77,7 @@ def _measured(engine: str, options: Mapping[str, Any], voice: str | None) -> dic
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row as a person reads it: with units, and without what is not known."""
+    """Return the row with units, and with empty cells for what is unknown."""
     return {
         "engine": row["engine"],
         "profile": row["profile"],

@@ -1,7 +1,4 @@
-"""`voice say --help`, at once: typer takes a quarter of a second to say the same.
-
-It is drawn from the definition that typer's command is made of (`options`).
-"""
+"""`voice say --help` without typer, which takes a quarter of a second. It is made from `options`, as typer's is."""
 
 import os
 import shutil
@@ -15,7 +12,7 @@ FLAGS_COLUMNS = 34
 
 
 def say_help(*, color: bool, columns: int) -> str:
-    """Give the page, for a terminal that is so many columns wide."""
+    """Return the help for a terminal of that many columns."""
     bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if color else ("", "", "")
     columns = max(60, min(MOST_COLUMNS, columns - 1))
     lines = [
@@ -44,8 +41,8 @@ def say_help(*, color: bool, columns: int) -> str:
 
 
 def print_say_help() -> None:
-    """Print the page to standard output."""
-    from voice_cli.cli.console import put_out
+    """Write the help to standard output."""
+    from voice_cli.cli.console import write_stdout
 
     color = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    put_out(say_help(color=color, columns=shutil.get_terminal_size().columns))
+    write_stdout(say_help(color=color, columns=shutil.get_terminal_size().columns))

@@ -1,7 +1,7 @@
-"""Ctrl-C and its kin, which must not get lost.
+"""Ctrl-C and the other signals that end the program.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be, and where that is a callback of the import
-system, which `voice say` is often in at its start, it is printed and forgotten. So that it was asked for is kept too.
+Python raises KeyboardInterrupt at any point of the main thread. Inside a callback of the import system, as often at
+the start of `voice say`, it is printed and dropped. So this module records the signal as well.
 """
 
 import _thread
@@ -14,7 +14,7 @@ _stop: Callable[[], None] | None = None
 
 
 def watch() -> None:
-    """Take Ctrl-C, and the signals that ask a program to end, as KeyboardInterrupt. What is ignored stays so."""
+    """Raise KeyboardInterrupt at Ctrl-C, SIGTERM and SIGHUP, except for signals that are ignored."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -23,9 +23,9 @@ def watch() -> None:
 
 
 def stop_with(stop: Callable[[], None]) -> None:
-    """Have `stop` called at the next one; raises KeyboardInterrupt if there was one.
+    """Call `stop` at the next signal; raise KeyboardInterrupt if there was one.
 
-    On a thread of its own: the main thread may hold any lock at that moment, and one of those that `stop` wants.
+    `stop` runs on a new thread, since the main thread may hold a lock that it needs.
     """
     global _stop  # noqa: PLW0603  a process has one set of signal handlers
     _stop = stop
@@ -34,7 +34,7 @@ def stop_with(stop: Callable[[], None]) -> None:
 
 
 def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
-    if what.exc_type is not KeyboardInterrupt:  # it is kept
+    if what.exc_type is not KeyboardInterrupt:  # `_asked` has it
         sys.__unraisablehook__(what)
 
 

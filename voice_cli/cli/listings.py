@@ -1,4 +1,4 @@
-"""`voice voices` and `voice devices`: a table on a terminal, plain lines in a pipe, JSON if asked for."""
+"""`voice voices` and `voice devices`: a table on a terminal, lines with tabs in a pipe, or JSON."""
 
 import json
 import sys
@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.console import put_out, report_error, silence_libraries
+from voice_cli.cli.console import report_error, silence_libraries, write_stdout
 from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
 
 
 def list_voices(flags: Mapping[str, Any], *, as_json: bool, debug: bool) -> int:
-    """Print the voices of the backend that the settings name."""
+    """Print the voices of the configured backend."""
     try:
         backend = make_backend(settle(load(), flags, backend_names=BACKENDS))
         try:
@@ -54,14 +54,14 @@ def list_devices(*, as_json: bool, debug: bool) -> int:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print rows with the same keys; a column in which nothing stands is left out of the table."""
+    """Print rows with the same keys, without empty columns except in JSON."""
     if as_json:
-        put_out(json.dumps(list(rows), ensure_ascii=False))
+        write_stdout(json.dumps(list(rows), ensure_ascii=False))
         return
     keys = [key for key in (rows[0] if rows else ()) if any(row[key] not in ("", None) for row in rows)]
     if sys.stdout is None or not sys.stdout.isatty():
         if rows:
-            put_out("\n".join("\t".join(str(row[key]) for key in keys) for row in rows))
+            write_stdout("\n".join("\t".join(str(row[key]) for key in keys) for row in rows))
         return
     from rich.console import Console
     from rich.table import Table

@@ -1,8 +1,7 @@
-"""The options of `voice say`, defined once.
+"""The options of `voice say`.
 
-Two readers use this definition: `quick.parse`, which reads the common forms in no time so that the request leaves at
-once, and the typer command (`app.py`), which has the help, the completion and the complaints. Neither has a list of
-its own, so they cannot drift apart; and what the quick reader does not know, typer gets.
+Both parsers are built from this definition: `quick.parse`, which reads the common forms in microseconds, and the typer
+command (`app.py`), which has help, completion and usage errors.
 """
 
 from typing import Annotated, NamedTuple
@@ -15,33 +14,33 @@ from voice_cli.errors import UsageError
 SPEECH, TEXT, SOUND, OUTPUT = "Speech", "Text", "Sound", "Output"
 
 
-SUMMARY = "Say a text out loud, as it arrives."
+SUMMARY = "Speak a text while it arrives."
 
 EXAMPLES = (
-    ('voice say "Hello there"', "the embedded voice: no key, no network"),
-    ('echo "Done." | voice say', "from a pipe; an llm's words are said as they come"),
-    ("voice say -f notes.txt -o notes.mp3 --no-play", "to a file"),
-    ('voice say "Hi" --base-url http://localhost:8880/v1 -m kokoro', "an OpenAI-compatible server"),
-    ('voice say "Hi" -o - --no-play | aplay', "WAV to another program"),
-    ('voice say "Hi" --debug', "where the time goes"),
+    ('voice say "Hello there"', "with the embedded engine: no key, no network"),
+    ('echo "Done." | voice say', "from a pipe; text is spoken while it arrives"),
+    ("voice say -f notes.txt -o notes.mp3 --no-play", "save to a file"),
+    ('voice say "Hi" --base-url http://localhost:8880/v1 -m kokoro', "with an OpenAI-compatible server"),
+    ('voice say "Hi" -o - --no-play | aplay', "write WAV to another program"),
+    ('voice say "Hi" --debug', "print a latency report"),
 )
-"""Command lines, and what each is."""
+"""Command lines, each with a description."""
 
 
 class Option(NamedTuple):
-    """How one option is written on the command line, and what its help says."""
+    """One option of the command line."""
 
     flags: tuple[str, ...]
     help: str
     panel: str
-    """The heading in the help under which it stands."""
+    """The heading above it in the help."""
     metavar: str | None = None
     kind: type = str
     """str, float, int, or bool for a flag without a value."""
 
 
 class SayOptions(NamedTuple):
-    """What the command line says; None where it says nothing, so that the config file and the environment can."""
+    """The values of the command line; None: the environment or the config file decides."""
 
     text: tuple[str, ...] = ()
     file: Annotated[str | None, Option(("--file", "-f"), "Read the text from a file.", SPEECH, "FILE")] = None
@@ -49,101 +48,102 @@ class SayOptions(NamedTuple):
         str | None, Option(("--profile", "-p"), "Use this profile of the config file.", SPEECH, "NAME")
     ] = None
     backend: Annotated[
-        str | None, Option(("--backend",), "Who speaks. Without a key or server: espeak.", SPEECH, "|".join(BACKENDS))
+        str | None, Option(("--backend",), "The backend. Without a key or server: espeak.", SPEECH, "|".join(BACKENDS))
     ] = None
     base_url: Annotated[
         str | None,
-        Option(("--base-url",), "The server: up to and with /v1, or its root for a -ws backend.", SPEECH, "URL"),
+        Option(("--base-url",), "The server's URL up to /v1, or its root for a -ws backend.", SPEECH, "URL"),
     ] = None
     model: Annotated[str | None, Option(("--model", "-m"), "The server's model.", SPEECH, "NAME")] = None
-    voice: Annotated[str | None, Option(("--voice", "-v"), "The voice; see 'voice voices'.", SPEECH, "NAME")] = None
-    speed: Annotated[float | None, Option(("--speed",), "How fast to speak, 0.25 to 4.", SPEECH, "FACTOR", float)] = (
+    voice: Annotated[str | None, Option(("--voice", "-v"), "The voice; 'voice voices' lists them.", SPEECH, "NAME")] = (
         None
     )
+    speed: Annotated[float | None, Option(("--speed",), "The speed, 0.25 to 4.", SPEECH, "FACTOR", float)] = None
     instructions: Annotated[
-        str | None, Option(("--instructions",), "How to speak, for models that take directions.", SPEECH, "TEXT")
+        str | None, Option(("--instructions",), "Directions for models that take them.", SPEECH, "TEXT")
     ] = None
     format: Annotated[
         str | None,
         Option(
             ("--format",),
-            "What to ask the server for. Nothing starts sooner than pcm, the default.",
+            "The format to request. pcm, the default, starts soonest.",
             SPEECH,
             "|".join(CODECS),
         ),
     ] = None
     timeout: Annotated[
-        float | None, Option(("--timeout",), "Give a silent server up after so long (60).", SPEECH, "SECONDS", float)
+        float | None,
+        Option(("--timeout",), "Fail after so long without data from the server (60).", SPEECH, "SECONDS", float),
     ] = None
     markdown: Annotated[
         str | None, Option(("--markdown",), "Read the text as Markdown (auto).", TEXT, "auto|on|off")
     ] = None
     dialogue: Annotated[
-        bool, Option(("--dialogue",), "Give each 'NAME: text' the voice of the profile's speakers.", TEXT, kind=bool)
+        bool, Option(("--dialogue",), "Speak 'NAME: text' lines with the profile's speakers.", TEXT, kind=bool)
     ] = False
     flush_after: Annotated[
         float | None,
-        Option(("--flush-after",), "Say what there is when no text came for so long (0.6).", TEXT, "SECONDS", float),
+        Option(("--flush-after",), "Speak buffered text after so long without more (0.6).", TEXT, "SECONDS", float),
     ] = None
-    lookahead: Annotated[int | None, Option(("--lookahead",), "Utterances to ask for ahead (1).", TEXT, "N", int)] = (
+    lookahead: Annotated[int | None, Option(("--lookahead",), "Utterances to request ahead (1).", TEXT, "N", int)] = (
         None
     )
     pause: Annotated[
         float | None, Option(("--pause",), "Silence between two sentences (0.3).", TEXT, "SECONDS", float)
     ] = None
     device: Annotated[
-        str | None, Option(("--device", "-d"), "The output device; see 'voice devices'.", SOUND, "NAME|INDEX")
+        str | None, Option(("--device", "-d"), "The output device; 'voice devices' lists them.", SOUND, "NAME|INDEX")
     ] = None
     volume: Annotated[
         float | None,
-        Option(("--volume",), "How loud to play, 0 to 4; a saved file keeps its own.", SOUND, "FACTOR", float),
+        Option(("--volume",), "The volume, 0 to 4; saved files are not changed.", SOUND, "FACTOR", float),
     ] = None
     prebuffer: Annotated[
-        str | None, Option(("--prebuffer",), "Sound to gather before it starts (auto).", SOUND, "MS|auto")
+        str | None, Option(("--prebuffer",), "Sound to buffer before playback starts (auto).", SOUND, "MS|auto")
     ] = None
     no_play: Annotated[bool, Option(("--no-play",), "Do not play; only save.", SOUND, kind=bool)] = False
     save: Annotated[
         str | None,
         Option(
             ("--save", "-o"),
-            "Save while it plays, in the format of the suffix; '-' writes WAV to standard output.",
+            "Save while playing, in the format of the suffix; '-' writes WAV to standard output.",
             OUTPUT,
             "FILE",
         ),
     ] = None
     show: Annotated[bool, Option(("--show",), "Print the text as it is heard.", OUTPUT, kind=bool)] = False
-    subtitles: Annotated[
-        str | None, Option(("--subtitles",), "Write what is said when, as .srt or .vtt.", OUTPUT, "FILE")
-    ] = None
-    json: Annotated[bool, Option(("--json",), "Print one JSON object on the outcome.", OUTPUT, kind=bool)] = False
+    subtitles: Annotated[str | None, Option(("--subtitles",), "Write subtitles, as .srt or .vtt.", OUTPUT, "FILE")] = (
+        None
+    )
+    json: Annotated[bool, Option(("--json",), "Print the outcome as one JSON object.", OUTPUT, kind=bool)] = False
     debug: Annotated[
-        bool, Option(("--debug",), "Print a latency report, and tracebacks, to stderr.", OUTPUT, kind=bool)
+        bool, Option(("--debug",), "Print a latency report and tracebacks to standard error.", OUTPUT, kind=bool)
     ] = False
-    quiet: Annotated[bool, Option(("--quiet", "-q"), "Print nothing but errors.", OUTPUT, kind=bool)] = False
+    quiet: Annotated[bool, Option(("--quiet", "-q"), "Print only errors.", OUTPUT, kind=bool)] = False
 
     def check(self) -> None:
-        """See that each value is one that can be, and that they go together.
+        """Check each value, and combinations of options.
 
         Raises:
-            UsageError: names the option and what it takes.
+            UsageError: a value or a combination is invalid.
 
         """
         for name, key in (*keys_of(Profile).items(), *keys_of(Defaults).items()):
             value = getattr(self, name, None)
             wrong = key.check(value) if value is not None and key.check else None
             if wrong:
-                raise UsageError(f"--{name.replace('_', '-')} {wrong}; it is {value!r}")
+                raise UsageError(f"invalid --{name.replace('_', '-')} {value!r}: it {wrong}")
         if self.save == "-" and self.json:
-            raise UsageError("-o - and --json both want standard output", hint="save to a file, or leave --json out")
+            raise UsageError("-o - and --json both write to standard output", hint="save to a file, or omit --json")
         if self.show and (self.json or self.save == "-"):
-            raise UsageError("--show wants standard output for itself", hint="leave --json or -o - out")
+            raise UsageError("--show, --json and -o - all write to standard output", hint="use one of them")
         if self.subtitles is not None and not self.subtitles.lower().endswith((".srt", ".vtt")):
-            raise UsageError(f"{self.subtitles}: subtitles are .srt or .vtt")
+            raise UsageError(f"cannot write subtitles to {self.subtitles}", hint="name a .srt or .vtt file")
         if self.text and self.file is not None:
-            raise UsageError("there is a text and a --file", hint="give one of them")
+            raise UsageError("a text and --file were given", hint="use one of them")
 
 
 def options() -> dict[str, Option]:
-    """Give the options of `SayOptions` by name, in their order; `text` is none."""
+    """Return the options of `SayOptions` by name, in order, without `text`."""
     annotations = SayOptions.__annotations__.items()
     return {name: annotation.__metadata__[0] for name, annotation in annotations if name != "text"}

@@ -33,7 +33,7 @@ def play(
     defaults = settings.defaults
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
-        from voice_cli.cli.trace import traced_timeline
+        from voice_cli.bench.trace import traced_timeline
 
         timeline = traced_timeline()
     timeline.mark("process_start", started)

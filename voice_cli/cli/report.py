@@ -1,11 +1,12 @@
-"""What a playback was like: for a person (`--debug`) and for a program (`--json`)."""
+"""The outcome of `voice say`: as JSON (`--json`) and as a latency report (`--debug`)."""
 
 import json
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from voice_cli.cli.console import note_to_person, put_out, say_to_person
+from voice_cli.cli.console import print_message, print_note, write_stdout
+from voice_cli.cli.hints import words
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
@@ -54,7 +55,7 @@ BAR = 40
 
 
 class Ending(NamedTuple):
-    """What there is to say at the end."""
+    """The outcome of `voice say`."""
 
     options: SayOptions
     settings: Settings | None
@@ -62,25 +63,25 @@ class Ending(NamedTuple):
     result: PlaybackResult | None
     error: BaseException | None
     saved: str | None
-    """Where the sound was saved."""
+    """The file that has the sound."""
     noise: BinaryIO | None
-    """What the sound libraries printed."""
+    """The output of the sound libraries."""
 
 
 def report(ending: Ending) -> None:
-    """Say what became of it, as far as the options ask and something is out of the ordinary."""
+    """Print notes and failures, and what the options request."""
     options, result = ending.options, ending.result
     if result is not None and result.device_error is not None and ending.error is None:
-        say_to_person(f"{result.device_error.message}, so nothing was played")
+        print_message(f"{result.device_error.message}; nothing was played")
     if ending.saved is not None and ending.error is not None and not options.quiet:
-        say_to_person(f"what came before that is in {ending.saved}")
+        print_message(f"the sound up to the error is in {ending.saved}")
     if result is not None and not options.quiet:
         for note in notes_of(result):
-            note_to_person(note)
+            print_note(note)
     if options.subtitles is not None and result is not None:
         _write_subtitles(options.subtitles, result)
     if options.json:
-        put_out(as_json(ending.settings, result, ending.error, ending.saved, _spoken(ending)))
+        write_stdout(as_json(ending.settings, result, ending.error, ending.saved, _spoken(ending)))
     if ending.noise is not None:
         print_noise(ending.noise)
     if options.debug and result is not None and ending.settings is not None:
@@ -93,16 +94,16 @@ def _write_subtitles(path: str, result: PlaybackResult) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as exc:
-        say_to_person(f"cannot write {path}: {exc.strerror}")
+        print_message(f"cannot write {path}: {exc.strerror}")
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
-    """Give what the backend has to say of this speech besides its sound: each note once, however many streams."""
+    """Return the notes of the streams, each once."""
     return list(dict.fromkeys(note for utterance in result.utterances for note in utterance.stream.notes))
 
 
 def _spoken(ending: Ending) -> dict[str, Any]:
-    """Tell what was said, what was not, and when each word or utterance was heard."""
+    """Return the text that was spoken and that was not, with the times of words and utterances."""
     narration, result = ending.narration, ending.result
     if narration is None or result is None:
         return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
@@ -144,7 +145,7 @@ def as_json(
     saved: str | None,
     spoken: Mapping[str, Any] | None = None,
 ) -> str:
-    """Give the one object that `--json` prints. What was not measured is null."""
+    """Return the object that `--json` prints; null: not measured."""
     outcome = result.outcome if result is not None else _outcome(error)
     metrics = result.metrics if result is not None else None
     tree = {
@@ -163,7 +164,7 @@ def as_json(
 
 
 def to_json(tree: Any) -> str:
-    """Write JSON on one line, in letters that people read; what is no text (a file's name may not be) is escaped."""
+    """Return JSON on one line, in ASCII only if it has surrogates, as a file's name may have."""
     text = json.dumps(tree, ensure_ascii=False)
     return json.dumps(tree) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
@@ -181,7 +182,7 @@ def _error_object(error: BaseException | None) -> dict[str, Any] | None:
         return {
             "kind": error.kind,
             "message": error.message,
-            "hint": error.hint,
+            "hint": words(error.hint) if error.hint else None,
             "exit_code": error.exit_code,
         }
     if isinstance(error, KeyboardInterrupt):
@@ -205,7 +206,7 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
 
     timestamps = sorted((at_moment[name], TIMESTAMPS.index(name), name) for name in TIMESTAMPS if name in at_moment)
     start = timestamps[0][0]
-    # What follows the first sound takes as long as speech does; it would leave the phases before it no room.
+    # The phases after the first sound are much longer; bars end at it.
     end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
     scale = BAR / max(end - start, 1e-6)
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
@@ -262,7 +263,7 @@ def _where(milliseconds: float | None, positions: tuple[float, ...]) -> str:
 
 
 def print_noise(noise: BinaryIO) -> None:
-    """Print what the sound libraries said, which nobody sees otherwise; a line that they repeat, once."""
+    """Print the lines of the sound libraries, each once with its count."""
     noise.seek(0)
     lines: dict[str, int] = {}
     for line in noise.read(1 << 20).decode("utf-8", "replace").splitlines():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
-from voice_cli.cli.console import note_to_person, report_error, silence_libraries
+from voice_cli.cli.console import print_note, report_error, silence_libraries
 from voice_cli.cli.narrating import DEFAULT_CODEC, narrate, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
@@ -49,7 +49,7 @@ def say(options: SayOptions) -> int:
             narration = narrate(backend, options, settings)
             # The request has left. From here on, the server thinks while we load.
             for note in notes:
-                note_to_person(note)
+                print_note(note)
             if waits_for_server:
                 _load_device(options, settings)
             from voice_cli.cli.playing import play
@@ -77,7 +77,7 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
         load_soon(default_only=settings.defaults.device is None)
 
 
-def make_backend(settings: Settings, *, note: Callable[[str], object] = note_to_person) -> Backend:
+def make_backend(settings: Settings, *, note: Callable[[str], object] = print_note) -> Backend:
     """Make the backend that the settings name, with what it takes. `note` gets a line that the person should read."""
     profile = settings.profile
     name = profile.backend or "espeak"

@@ -1,17 +1,17 @@
-"""`voice serve`: the streaming speech server, on this machine."""
+"""`voice serve`: the streaming speech server."""
 
 import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.cli.console import report_error, say_to_person, silence_libraries
+from voice_cli.cli.console import print_message, report_error, silence_libraries
 from voice_cli.config import load
 from voice_cli.errors import EngineError, UsageError
 
 
 def serve(flags: Mapping[str, Any], *, ray: bool, insecure: bool, quiet: bool, debug: bool) -> int:
-    """Serve until Ctrl-C, or SIGTERM; give the exit code."""
+    """Serve until Ctrl-C or SIGTERM, and return the exit code."""
     if not debug:
         silence_libraries()
     try:
@@ -26,18 +26,18 @@ def serve(flags: Mapping[str, Any], *, ray: bool, insecure: bool, quiet: bool, d
                 ray_hosting.load_ray(debug=debug)
         except ModuleNotFoundError as exc:
             raise EngineError(
-                f"the server needs a package that is not here: {exc.name}",
+                f"the server needs the package {exc.name}",
                 hint=f"pip install 'voice-cli[{'ray' if ray else 'server'}]'",
             ) from exc
         if flags.get("replicas") is not None and not ray:
-            raise UsageError("one process has one engine", hint="--ray --replicas N")
+            raise UsageError("--replicas needs --ray", hint="as in: --ray --replicas N")
         settings = settle_server(load(), flags, insecure=insecure)
         listening = listen(settings.server)
         line = f"{settings.server.engine} speaks on {address_of(listening)} (Ctrl-C stops it)"
 
         def on_ready() -> None:
             if not quiet:
-                say_to_person(line)
+                print_message(line)
 
         if ray:
             ray_hosting.host(settings, listening, requests=not quiet, debug=debug, on_ready=on_ready)

@@ -1,9 +1,9 @@
-"""The order of work at start, in one place.
+"""The order of work at start.
 
-What the first sound waits for is the server. So the way from here to the request is short: the quick reader (not
-typer), the config file if there is one, libcurl, and out it goes (`say.say`). All else is imported behind the request's
-back, while the server thinks; first the device. Where the engine is in this process, it is the device that is waited
-for, and begins to load before the engine does. A test holds the list of modules that may be loaded before the request.
+The first sound waits longest for the server. So only the quick parser, the config file and libcurl are loaded before
+the request is sent (`say.say`); everything else is imported while the server works, first the device. With an engine in
+this process, the device takes longest, and is loaded before the engine. A test lists the modules that may be loaded
+before the request.
 """
 
 import sys
@@ -13,21 +13,21 @@ from voice_cli import __version__
 from voice_cli.cli import interrupts
 
 INTERRUPTED = 130
-"""The exit code of `errors.Interrupted`: Ctrl-C may come before that is imported."""
+"""The exit code of `errors.Interrupted`, which is not imported yet when Ctrl-C comes early."""
 
 
 def ends_at_once(code: int) -> bool:
-    """Tell whether this process, with that exit code, is to end without a library's farewell.
+    """Return whether to exit without running exit handlers.
 
-    Whoever pressed Ctrl-C waits for nothing more. Nor for CPython, which at a regular end sends itself the signal again
-    if it once came inside an exec() (of a dataclass, say). And PortAudio, while it still starts, survives no farewell.
+    After Ctrl-C: CPython would send itself the signal again at exit if it came inside an exec(). While PortAudio is
+    starting: it crashes in exit handlers.
     """
     portaudio = sys.modules.get("voice_cli.playback.sinks.portaudio")
     return code == INTERRUPTED or (portaudio is not None and portaudio.is_loading())
 
 
 def start(arguments: Sequence[str]) -> int:
-    """Run a command line (without the program's name) and give the exit code."""
+    """Run a command line without the program's name, and return its exit code."""
     try:
         interrupts.watch()
         if list(arguments) == ["--version"]:
@@ -50,7 +50,7 @@ def start(arguments: Sequence[str]) -> int:
         return say(options)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as exc:  # what a command lets through concerns its output
+    except Exception as exc:  # commands report all errors but those of their output
         from voice_cli.cli.console import report_error
 
         return report_error(exc, debug=False)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat
-from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.errors import DeviceError, Hint, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
 from voice_cli.playback.pump import TICK, Pump
 from voice_cli.playback.sink_source import SinkSource
@@ -148,6 +148,8 @@ class Player:
             self._start_sink()
             if self._pump.expected_codec is not None:
                 codecs.preload(self._pump.expected_codec)
+                if self._recorder is not None:
+                    self._recorder.preload(self._pump.expected_codec)
             while not self._is_over():
                 self._pump.wait(self._patience())
                 self._open_sink()
@@ -231,7 +233,7 @@ class Player:
         if feed.pulls != self._pulls:
             self._pulls, self._pulled_at = feed.pulls, now
         elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
-            raise DeviceError("the output device has stopped taking sound", hint="voice devices lists what is there")
+            raise DeviceError("the output device has stopped taking sound", hint=Hint("see {list_devices}"))
 
     def _result(self) -> PlaybackResult:
         pump, timeline = self._pump, self.timeline

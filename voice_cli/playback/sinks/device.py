@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voice_cli.audio import AudioFormat
-from voice_cli.errors import DeviceError
+from voice_cli.errors import DeviceError, Hint
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.portaudio import load_sounddevice
 
@@ -100,7 +100,7 @@ class DeviceSink(Sink):
                 return candidate
         raise DeviceError(
             f"the output device {info['name']!r} does not open: {_reason(reasons[0])}",
-            hint="voice devices lists the others; --device takes one, --save FILE needs none",
+            hint=Hint("see {list_devices} for another {device}; {save} FILE needs none"),
         ) from reasons[0]
 
     def _query(self) -> Any:
@@ -109,10 +109,10 @@ class DeviceSink(Sink):
         except (self._sounddevice.PortAudioError, ValueError) as exc:
             if self._device is None:
                 message = "there is no output device"
-                hint = "voice devices lists what the system has; --save FILE needs none"
+                hint = Hint("see {list_devices}; {save} FILE needs none")
             else:
-                message = f"no single output device is {self._device!r}"
-                hint = "voice devices lists them; --device takes a number or a part of one name"
+                message = f"cannot open output device {self._device!r}: no single device has that name or index"
+                hint = Hint("see {list_devices}; {device} takes an index or a part of one name")
             raise DeviceError(message, hint=hint) from exc
 
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:

@@ -5,11 +5,12 @@ which takes 13 ms (42 with what `alsa` spares it) and no interpreter. So it star
 else meanwhile.
 """
 
+import builtins
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from voice_cli.errors import DeviceError
@@ -81,48 +82,40 @@ def _load(default_only: bool) -> None:
                 skip_slow_plugins()
         starting = threading.Thread(target=library.Pa_Initialize, name="voice-portaudio-start", daemon=True)
         starting.start()
-        with _found_once(starting):
-            load_sounddevice()  # counts up what was started
-        library.Pa_Terminate()  # counts down
+
+        def find_library(name: str) -> str | None:
+            starting.join()
+            if name == "portaudio":
+                return SONAME
+            from ctypes import util
+
+            return util.find_library(name)
+
+        if not {"sounddevice", "ctypes.util"} & sys.modules.keys():
+            with contextlib.suppress(Exception):  # load_sounddevice raises it again
+                _import_sounddevice(find_library)
+        starting.join()
+        load_sounddevice()
+        library.Pa_Terminate()  # sounddevice has initialized it once more
 
 
-@contextlib.contextmanager
-def _found_once(started: threading.Thread) -> Iterator[None]:
-    """Have sounddevice find the library that is loaded, once it was `started`.
+def _import_sounddevice(find_library: Callable[[str], str | None]) -> None:
+    """Import sounddevice with `find_library` in place of `ctypes.util`'s, which takes 20 ms to import and call.
 
-    It asks `ctypes.util`, which takes 10 ms to import, and as long again to ask ldconfig. Whoever else asks for a
-    library meanwhile is told what he would be told otherwise.
+    Only sounddevice's own import statements see it. The module is published when it is complete.
     """
-    if "ctypes.util" in sys.modules:
-        started.join()
-        yield
-        return
-
-    def find_library(name: str) -> str | None:
-        if name == "portaudio":
-            started.join()
-            return SONAME
-        return _search(name)
-
-    stand_in = ModuleType("ctypes.util")
-    stand_in.__dict__["find_library"] = find_library
-    sys.modules["ctypes.util"] = stand_in
-    try:
-        yield
-    finally:
-        del sys.modules["ctypes.util"]
-        started.join()
-
-
-def _search(name: str) -> str | None:
-    """Ask the real `ctypes.util`, which goes by another name here."""
-    import ctypes
-    from importlib.machinery import PathFinder
-
-    spec = PathFinder.find_spec("ctypes.util", ctypes.__path__)
+    spec = next(filter(None, (finder.find_spec("sounddevice", None) for finder in sys.meta_path)), None)
     if spec is None or spec.loader is None:
-        return None
-    module = ModuleType("ctypes.util")
+        return
+    ctypes_util = SimpleNamespace(find_library=find_library)
+
+    def import_module(name: str, scope: Any = None, names: Any = None, wanted: Any = (), level: int = 0) -> Any:
+        if name == "ctypes.util" and wanted:
+            return ctypes_util
+        return builtins.__import__(name, scope, names, wanted, level)
+
+    module = ModuleType("sounddevice")
+    module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
+    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_module}
     spec.loader.exec_module(module)
-    found: str | None = module.find_library(name)
-    return found
+    sys.modules.setdefault("sounddevice", module)

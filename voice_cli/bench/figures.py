@@ -1,10 +1,10 @@
-"""What the runs of `voice bench` come to: medians and 95th percentiles, and the rows of its table."""
+"""The figures of `voice bench`: medians and 95th percentiles of its runs."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voice_cli.cli.bench_runs import Run, Target
+from voice_cli.bench.runs import Run, Target
 
 TIME = "ms"
 
@@ -21,39 +21,44 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("ttfa_ms", "TTFA", TIME, "time to first audio: from the start to the first audible frame at the device"),
     Figure("ttfb_ms", "TTFB", TIME, "time to first byte: from the request to the first byte of the answer"),
-    Figure("added_ms", "added", TIME, "what this program and the device add: TTFA less TTFB less leading silence"),
-    Figure("real_time_factor", "RTF", "", "seconds that the backend takes for a second of audio: under 1 it keeps up"),
-    Figure("underruns", "underruns", "", "how often the sound waited for the backend or the network"),
-    Figure("device_underflows", "underflows", "", "how often the device was not served in time by this machine"),
+    Figure("added_ms", "added", TIME, "time in this program and the device: TTFA less TTFB less leading silence"),
+    Figure(
+        "real_time_factor",
+        "RTF",
+        "",
+        "seconds that the backend takes for a second of audio: playback needs less than 1",
+    ),
+    Figure("underruns", "underruns", "", "how often playback waited for the backend or the network"),
+    Figure("device_underflows", "underflows", "", "how often this machine delivered sound to the device too late"),
 )
 
 
 class Spread(NamedTuple):
-    """A figure over the runs."""
+    """A figure of several runs."""
 
     median: float
     p95: float
 
 
 class Measured(NamedTuple):
-    """A target and its runs, in their order."""
+    """A target and its runs, in order."""
 
     target: Target
     runs: Sequence[Run]
 
     @property
     def complete(self) -> list[Run]:
-        """The runs that count: all of it came, and was heard where it was to be."""
+        """The runs that ended without an error."""
         return [run for run in self.runs if not run.exit_code]
 
     @property
     def exit_code(self) -> int:
-        """The highest of its runs' exit codes."""
+        """The highest exit code of the runs."""
         return max((run.exit_code for run in self.runs), default=0)
 
     @property
     def error(self) -> str | None:
-        """Tell what went wrong, and how often, where something did."""
+        """The error with the highest exit code, and the number of failed runs."""
         failed = [run.report["error"] for run in self.runs if run.exit_code]
         if not failed:
             return None
@@ -63,14 +68,14 @@ class Measured(NamedTuple):
 
     @property
     def typical(self) -> Run | None:
-        """The run whose TTFA (TTFB, where nothing was played) is the median of the complete ones."""
+        """The complete run with the median TTFA, or TTFB if nothing was played."""
         key = "ttfa_ms" if any(figure(run, "ttfa_ms") is not None for run in self.complete) else "ttfb_ms"
         runs = sorted(self.complete, key=lambda run: (figure(run, key) is None, figure(run, key) or 0.0))
         return runs[(len(runs) - 1) // 2] if runs else None
 
 
 def figure(run: Run, key: str) -> float | None:
-    """Read one figure of a run; None: it was not measured."""
+    """Return one figure of a run; None: not measured."""
     if key != "added_ms":
         value = run.report[key]
         return None if value is None else float(value)
@@ -81,9 +86,9 @@ def figure(run: Run, key: str) -> float | None:
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
-    """Give median and 95th percentile of what was measured; None if nothing was.
+    """Return median and 95th percentile of the values that are not None; None if there are none.
 
-    The percentile is the nearest rank (of fewer than 20 values it is the largest): a value that was really seen.
+    The percentile is the nearest rank, so one of the values: the largest of fewer than 20.
     """
     known = sorted(value for value in values if value is not None)
     if not known:
@@ -94,19 +99,19 @@ def spread(values: Sequence[float | None]) -> Spread | None:
 
 
 def summary(measured: Measured) -> dict[str, Spread | None]:
-    """Give each figure's spread over the complete runs."""
+    """Return each figure's spread over the complete runs."""
     return {column.key: spread([figure(run, column.key) for run in measured.complete]) for column in FIGURES}
 
 
 def shown(value: float, unit: str) -> str:
-    """Write a figure for people: whole milliseconds from 100 on, and no more digits than were measured."""
+    """Return a figure as text: whole milliseconds from 100 on, else with a few digits."""
     if unit == TIME:
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def tsv(measured: Sequence[Measured]) -> list[str]:
-    """Write the table for a program: tabs between, a line of names first, `-` where nothing was measured."""
+    """Return the table as lines with tabs, the names first; `-`: not measured."""
     names = ["target", "format", "runs", "complete"]
     for column in FIGURES:
         names += [column.key, f"{column.key}_p95"]
@@ -121,7 +126,7 @@ def tsv(measured: Sequence[Measured]) -> list[str]:
 
 
 def as_object(measured: Measured) -> dict[str, Any]:
-    """Put a target and all its runs as `--json` gives them. Moments and times count from the start of each run."""
+    """Return a target and its runs as JSON values; times are milliseconds from the start of each run."""
     target = measured.target
     return {
         "target": target.name,
@@ -149,6 +154,6 @@ def _run_object(run: Run) -> Mapping[str, Any]:
 
 
 def beginning(run: Run) -> float:
-    """Give the moment from which a run's times count, on its own clock; it must have a trace with timestamps."""
+    """Return the time of a run's start on its own clock; its trace must have timestamps."""
     timestamps = run.trace.timestamps if run.trace is not None else {}
     return timestamps.get("process_start", min(timestamps.values()))

@@ -1,10 +1,9 @@
-"""The whole account of one `voice say`, for a program that starts it: every moment, and the curve of the buffer.
+"""The trace of one `voice say`: its timestamps, and the curve of the buffer.
 
-`--json` prints one documented object, and what is in it is a promise; a trace is for `voice bench`, and may change. So
-it goes another way: to the file that the environment variable VOICE_TRACE names. A variable, because a hidden option
-would have to stand in `options.SayOptions`, which is the command line that people see, or send the run through typer,
-which is not the run to be measured; a file, because Windows passes no descriptors on. It is read when the request has
-left and written when the last frame was heard, so a run that is traced is as fast as one that is not.
+`voice say` writes it for `voice bench` to the file that the environment variable VOICE_TRACE names. It is no part of
+the documented `--json` object, and may change. A variable, because a hidden option would be parsed by typer, which is
+not what is measured; a file, because Windows does not inherit descriptors. The variable is read after the request and
+the file written after the last frame, so tracing does not slow the run.
 """
 
 import os
@@ -22,17 +21,17 @@ TRACE_ENV = "VOICE_TRACE"
 
 
 class Trace(NamedTuple):
-    """What happened when, in seconds on `time.monotonic`."""
+    """Timestamps, buffer and underruns; times are seconds of `time.monotonic`."""
 
     timestamps: dict[str, float]
-    """`timeline.TIMESTAMPS`, as far as they came."""
+    """By the names of `timeline.TIMESTAMPS`."""
     curve: "list[Point]"
     underruns: "list[Hole]"
     underflows: "list[Hole]"
 
 
 class TracedTimeline(Timeline):
-    """A timeline that keeps what a curve needs, and hands the trace over when its figures are worked out."""
+    """A timeline that records arrivals, and passes a trace on when its metrics are computed."""
 
     def __init__(self, give: Callable[[Trace], None]) -> None:
         super().__init__(arrivals=[])
@@ -54,7 +53,7 @@ class TracedTimeline(Timeline):
 
 
 def traced_timeline() -> Timeline:
-    """Make the timeline of a `voice say` whose trace goes to the file that VOICE_TRACE names."""
+    """Return a timeline that writes its trace to the file that VOICE_TRACE names."""
     path = os.environ[TRACE_ENV]
     return TracedTimeline(lambda trace: _write(path, trace))
 
@@ -62,13 +61,13 @@ def traced_timeline() -> Timeline:
 def _write(path: str, trace: Trace) -> None:
     import json
 
-    # Who asked for it sees that it is missing; whoever listens has nothing to do with it.
+    # `voice bench` reports a missing trace; playback goes on.
     with suppress(OSError), open(path, "w", encoding="utf-8") as file:
         json.dump(trace._asdict(), file)
 
 
 def read(path: str) -> Trace | None:
-    """Read a trace that was written; None if there is none."""
+    """Return the trace in a file; None if there is none."""
     import json
 
     from voice_cli.playback.curve import Hole, Point

@@ -1,7 +1,6 @@
-"""The drawings of the benchmark's page, as inline SVG: where the time went, run by run, and what was in the buffer.
+"""The drawings of the benchmark's page, as inline SVG: waterfalls and buffer curves.
 
-Colours come from the page's style by class, so that they follow its light and its dark scheme. Every text goes through
-`escape`; coordinates are numbers.
+The page's style sets colours by class, in a light and a dark scheme. All text is escaped.
 """
 
 import math
@@ -9,30 +8,30 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from voice_cli.cli.bench_figures import beginning, shown
-from voice_cli.cli.bench_runs import Run
+from voice_cli.bench.figures import beginning, shown
+from voice_cli.bench.runs import Run
 from voice_cli.playback.curve import Hole, Point
 
 WIDTH, FULL_WIDTH = 520, 1040
-"""Units of a drawing's width, about the pixels of half the page and of all of it; the page scales them."""
+"""Widths of a drawing on half the page and on all of it, in units that the page scales."""
 
 ROW = 22
 """Height of a line of the waterfall."""
 
 MOST_POINTS = 600
-"""Points of a curve that are drawn: more than there are pixels nobody sees."""
+"""Points of a curve; more would not be visible."""
 
 
 class Phase(NamedTuple):
-    """A stretch of a run between two timestamps, and whose time it is."""
+    """The time between two timestamps of a run."""
 
     name: str
     kind: str
     """A class of the page's style: ours, network, server, silence, sound."""
     first: tuple[str, ...]
-    """It begins at the latest of these timestamps that came before it ends."""
+    """It begins at the latest of these timestamps before its end."""
     last: tuple[str, ...]
-    """It ends at the first of these that came at all."""
+    """It ends at the first of these that the run has."""
 
 
 PHASES = (
@@ -53,14 +52,14 @@ KINDS = {
     "ours": "this program and the device",
     "network": "network",
     "server": "server or engine",
-    "silence": "silence that was sent first",
-    "aside": "meanwhile, costs nothing",
+    "silence": "leading silence from the backend",
+    "aside": "meanwhile",
     "sound": "sound",
 }
 
 
 class Bar(NamedTuple):
-    """A phase of one run. Milliseconds from its start."""
+    """A phase of one run, in milliseconds from the run's start."""
 
     phase: Phase
     first: float
@@ -68,7 +67,7 @@ class Bar(NamedTuple):
 
 
 def moments_of(run: Run) -> dict[str, float]:
-    """Give a run's timestamps in milliseconds from its start."""
+    """Return a run's timestamps in milliseconds from its start."""
     if run.trace is None or not run.trace.timestamps:
         return {}
     start = beginning(run)
@@ -76,7 +75,7 @@ def moments_of(run: Run) -> dict[str, float]:
 
 
 def bars_of(run: Run) -> list[Bar]:
-    """Give the phases that a run went through."""
+    """Return the phases of a run."""
     timestamps = moments_of(run)
     bars = []
     for phase in PHASES:
@@ -89,7 +88,7 @@ def bars_of(run: Run) -> list[Bar]:
 
 
 def horizon(runs: Iterable[Run]) -> float:
-    """Give the milliseconds that waterfalls of these runs show: to the first sound, and a little of it."""
+    """Return the milliseconds that waterfalls of these runs show: 12 % more than to the first sound."""
     ends = []
     for run in runs:
         timestamps = moments_of(run)
@@ -103,7 +102,7 @@ def horizon(runs: Iterable[Run]) -> float:
 
 
 def waterfall(run: Run, title: str) -> str:
-    """Draw a line for each phase, up to the first sound; an arrow says that a phase goes on."""
+    """Draw a line for each phase up to the first sound, with an arrow if the phase continues."""
     end = horizon([run])
     bars = bars_of(run)
     left, right = 160.0, 76.0
@@ -131,7 +130,7 @@ def waterfall(run: Run, title: str) -> str:
 
 
 def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
-    """Draw the way to the first sound of one run each, in one line, on one scale."""
+    """Draw one line for each run up to the first sound, on one scale."""
     end = horizon(run for _, run in rows) / 1.12
     left, right, row_height = 220.0, 90.0, 36
     scale = (FULL_WIDTH - left - right) / end
@@ -159,7 +158,7 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
 
 
 def buffer_curve(run: Run, title: str) -> str:
-    """Draw received and heard audio over time, the buffer between them, and what went wrong where."""
+    """Draw received and heard audio over time, the buffer between them, underruns and underflows."""
     trace = run.trace
     if trace is None or not trace.curve:
         return ""
@@ -197,7 +196,7 @@ def buffer_curve(run: Run, title: str) -> str:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Leave out points of a long curve, never its first and last one."""
+    """Return at most `MOST_POINTS` points, and the last one."""
     step = math.ceil(len(points) / MOST_POINTS)
     return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
 
@@ -213,13 +212,13 @@ def _band(hole: Hole, x: float, width: float, top: float, bottom: float) -> str:
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> str:
-    """Write a line that stays level until the next point."""
+    """Return an SVG path that stays level until the next point."""
     (x, y), *rest = points
     return f"{x:.1f} {y:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in rest)
 
 
 def ticks(end: float, most: int = 6) -> list[float]:
-    """Give round numbers from 0 to `end`, at most that many and one more."""
+    """Return round numbers from 0 to `end`, at most `most` and one more."""
     step = 10.0 ** math.floor(math.log10(end / most))
     step = next(step * factor for factor in (1, 2, 5, 10) if step * factor * most >= end)
     return [index * step for index in range(int(end / step * (1 + 1e-9)) + 1)]
@@ -245,7 +244,7 @@ def _levels(left: float, right: float, bottom: float, most: float, up: float) ->
 
 
 def _short(name: str, longest: int = 30) -> str:
-    """Cut a name to what the drawing has room for."""
+    """Return the name, cut to `longest` characters."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 

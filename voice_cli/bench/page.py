@@ -1,7 +1,6 @@
-"""The page of `voice bench --html`: one file that needs nothing else, no network, no script, light and dark.
+"""The HTML page of `voice bench`: one file without scripts or external resources, made from `page.html`.
 
-Its frame and its style are `bench_page.html` beside this; here it is filled. Whatever came from a setting, a server or
-the person is escaped, and the page forbids itself (Content-Security-Policy) to load anything, should that fail.
+All text from settings, servers and users is escaped; a Content-Security-Policy keeps the page from loading anything.
 """
 
 import os
@@ -13,16 +12,16 @@ from html import escape
 from typing import NamedTuple
 
 from voice_cli import __version__
-from voice_cli.cli.bench_charts import KINDS, bars_of, buffer_curve, comparison, waterfall
-from voice_cli.cli.bench_figures import FIGURES, Measured, figure, shown, summary
-from voice_cli.cli.bench_runs import Run
+from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
+from voice_cli.bench.figures import FIGURES, Measured, figure, shown, summary
+from voice_cli.bench.runs import Run
 
 LONGEST_TEXT = 400
-"""Characters of the text that the page shows."""
+"""Characters of the text on the page."""
 
 
 class About(NamedTuple):
-    """What all runs have in common."""
+    """The text, the mode, the time and the machine of all runs."""
 
     text: str
     mode: str
@@ -32,7 +31,7 @@ class About(NamedTuple):
 
     @classmethod
     def of_now(cls, text: str, *, warm: bool, interrupted: bool) -> "About":
-        """Describe this machine, at this time."""
+        """Describe this machine and the current time."""
         return cls(
             text,
             "warm: one process, connections kept" if warm else "cold: a new process for each run",
@@ -44,14 +43,16 @@ class About(NamedTuple):
 
 
 def page(measured: Sequence[Measured], about: About) -> str:
-    """Write the page."""
-    with open(os.path.join(os.path.dirname(__file__), "bench_page.html"), encoding="utf-8") as file:
+    """Return the page."""
+    with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         frame = string.Template(file.read())
     text = about.text if len(about.text) <= LONGEST_TEXT else f"{about.text[:LONGEST_TEXT]}…"
     return frame.substitute(
         text=escape(text),
         about=escape(f"{about.mode} · {about.when} · {about.machine}"),
-        warning="<p><b>It was broken off: this is what had been measured by then.</b></p>" if about.interrupted else "",
+        warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>"
+        if about.interrupted
+        else "",
         heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *(_head(f.key) for f in FIGURES))),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
@@ -61,7 +62,7 @@ def page(measured: Sequence[Measured], about: About) -> str:
 
 
 def name_of(measured: Measured) -> str:
-    """Name a target and its format, as in `kokoro · mp3`."""
+    """Return the name of a target and its format, as in `kokoro · mp3`."""
     return f"{measured.target.name} · {measured.target.format}"
 
 
@@ -133,7 +134,7 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
     drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
     if drawing:
         drawings.append(
-            f"<figure><figcaption>Audio received and heard; between them, the buffer{_marks(run)}</figcaption>"
+            f"<figure><figcaption>Audio received and heard; the area between is the buffer{_marks(run)}</figcaption>"
             f"{drawing}</figure>"
         )
     inside = f'<div class="drawings">{"".join(drawings)}</div>' if drawings else ""

@@ -1,0 +1,50 @@
+"""Only the command line knows its flags and commands: below it, messages name settings (`errors.Hint`)."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent / "voice_cli"
+COMMAND_LINE = re.compile(r"(?<!pip install )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b")
+
+STILL = {
+    "backends/local/chatterbox.py",
+    "backends/local/espeak_voices.py",
+    "backends/local/piper.py",
+    "backends/local/sherpa.py",
+    "backends/local/vibevoice.py",
+    "backends/remote/failures.py",
+    "backends/remote/openai.py",
+    "backends/remote/ws.py",
+    "backends/remote/ws_failures.py",
+    "backends/remote/ws_link.py",
+    "codecs/sniff.py",
+    "codecs/wav.py",
+    "recording/recorder.py",
+    "server/hosting.py",
+    "server/ray_hosting.py",
+    "server/settings.py",
+}
+"""Files that name them all the same. Take a file out when it no longer does; add none."""
+
+
+def literals(path):
+    """Return the string literals of a module, without docstrings."""
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+
+
+def test_only_the_command_line_names_its_flags_and_commands():
+    modules = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "cli"]
+    offences = {
+        path.relative_to(ROOT).as_posix(): found
+        for path in modules
+        if (found := [text for text in literals(path) if COMMAND_LINE.search(text)])
+    }
+    assert {name: found for name, found in offences.items() if name not in STILL} == {}
+    assert offences.keys() >= STILL, "these no longer name any: take them out of the list"

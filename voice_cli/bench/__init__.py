@@ -1,0 +1,1 @@
+"""The runs, figures, table and page of `voice bench`, without its command line."""

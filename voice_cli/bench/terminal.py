@@ -1,0 +1,83 @@
+"""The progress bar and the table of `voice bench`."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from voice_cli.bench.figures import FIGURES, Measured, shown, summary, tsv
+from voice_cli.bench.runs import Target
+
+WIDE = 100
+"""Columns from which median and percentile are on one line."""
+
+
+class Progress:
+    """A bar on standard error, if that is a terminal; it is drawn only between runs."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Bar(*columns, console=Console(file=sys.stderr), auto_refresh=False, transient=True)
+            self._task = self._bar.add_task("", total=self._total)
+            self._bar.start()
+        return self
+
+    def show(self, target: Target) -> None:
+        """Show the target of the next run."""
+        if self._bar is not None:
+            from rich.markup import escape
+
+            self._bar.update(self._task, description=escape(f"{target.name} · {target.format}"), refresh=True)
+
+    def advance(self) -> None:
+        """Count a run."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, refresh=True)
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def print_table(measured: Sequence[Measured]) -> None:
+    """Print medians with 95th percentiles, in a pipe as lines with tabs."""
+    if not sys.stdout.isatty():
+        for line in tsv(measured):
+            print(line)  # noqa: T201
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    is_wide = console.width >= WIDE
+    between = " · " if is_wide else "\n"
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("target", overflow="fold")
+    table.add_column("format")
+    table.add_column("runs", justify="right")
+    for column in FIGURES:
+        title = f"{column.title}{f', {column.unit}' if column.unit else ''}"
+        table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
+    for each in measured:
+        cells = [Text(each.target.name), Text(each.target.format), Text(f"{len(each.complete)}/{len(each.runs)}")]
+        for column, found in zip(FIGURES, summary(each).values(), strict=True):
+            if found is None:
+                cells.append(Text("–", style="dim"))
+            else:
+                cells.append(Text(shown(found.median, column.unit)))
+                cells[-1].append(f"{between}{shown(found.p95, column.unit)}", style="dim")
+        table.add_row(*cells)
+    console.print(table)
+    for each in measured:
+        if each.error:
+            console.print(Text(f"{each.target.name} · {each.target.format}: {each.error}", style="red"))
+    console.print(Text("median · 95th percentile of the complete runs", style="dim"))
