@@ -1,8 +1,8 @@
-# The two commands of the README, and what else is done with this tree. `make help` lists it.
+# The commands for developing this project. `make help` lists them.
 
 VENV ?= .venv
 PYTHON ?=
-SENTENCE ?= From text to sound, in one line and in no time at all.
+SENTENCE ?= Hello. This is text to speech in a terminal.
 SAVE ?= say.wav
 
 export VENV PYTHON
@@ -16,7 +16,7 @@ help: ## Show this list
 	@echo 'PYTHON=python3.12 chooses the interpreter, VENV=path the virtual environment (.venv).'
 
 .PHONY: say
-say: ## Install what is missing, speak SENTENCE, and keep it as SAVE
+say: ## Install what is missing, speak SENTENCE, and save it as SAVE
 	@scripts/bootstrap
 	"$(VENV)/bin/voice" say "$(SENTENCE)" --save "$(SAVE)"
 
@@ -26,7 +26,7 @@ test: ## Install what is missing, then check format, lint and types, and run eve
 	@scripts/check
 
 .PHONY: test-models
-test-models: ## Test the engines on their own packages, with torch (gigabytes, in .venv-models)
+test-models: ## Test the engines with their own packages and torch (downloads gigabytes, in .venv-models)
 	$(or $(PYTHON),python3) -m venv .venv-models
 	.venv-models/bin/pip install -q --upgrade 'pip>=25.1'
 	.venv-models/bin/pip install -q -e . --group models
@@ -41,11 +41,11 @@ test-ray: ## Test the server on Ray Serve (200 MB of packages, in .venv-ray; 1 G
 	VOICE_TEST_RAY=1 .venv-ray/bin/pytest -m ray tests/server
 
 .PHONY: fuzz
-fuzz: ## Look for faults of the server for a quarter of an hour, each time in another way; FUZZ=N: for longer
+fuzz: ## Fuzz the server for a quarter of an hour; FUZZ=N sets the number of examples (500)
 	@scripts/bootstrap --test
 	VOICE_FUZZ=$(or $(FUZZ),500) "$(VENV)/bin/pytest" tests/server/test_fuzz.py tests/server/test_schema.py
 
 .PHONY: bench
-bench: ## Run the benchmarks (20 minutes, on a machine with nothing else to do) and write tests/bench/RESULTS.md
+bench: ## Run the benchmarks (20 minutes, on an idle machine) and write tests/bench/RESULTS.md
 	@scripts/bootstrap --test
 	"$(VENV)/bin/python" tests/bench/results.py

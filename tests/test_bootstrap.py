@@ -230,7 +230,7 @@ def test_without_a_python_it_cannot_go_on(machine):
     assert said == [
         "missing: python3 python3-venv",
         "to install, as root, run:  apt-get update && apt-get install -y python3 python3-venv",
-        "no Python that is 3.11 or newer and has venv",
+        "no Python found that is 3.11 or newer and has venv",
     ]
 
 
@@ -302,7 +302,7 @@ def test_a_named_interpreter_that_is_not_here(machine):
     machine.has("apt-get", "python3", "portaudio", "opus")
     calls, said = machine.bootstrap(PYTHON="python3.12", USER_ID="1000", status=1)
     assert calls == []
-    assert said[-1] == "no python3.12 that is 3.11 or newer and has venv"
+    assert said[-1] == "no python3.12 found that is 3.11 or newer and has venv"
 
 
 def test_an_option_that_it_does_not_have(machine):
