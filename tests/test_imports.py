@@ -67,7 +67,6 @@ PARTS = {
         "codecs",
         "backends.base",
         "backends.packages",
-        "backends.handoff",
     },
     "backends.local": {"audio", "errors", "queues", "pcm", "backends.base", "backends.packages", "backends"},
     "backends": {"audio", "errors", "queues"},

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import WordEvent
-from voice_cli.backends.handoff import Handoff
 from voice_cli.errors import EngineError
+from voice_cli.queues import BoundedQueue
 
 if TYPE_CHECKING:
     from voice_cli.backends.local.espeak_voices import VoiceFile
@@ -101,7 +101,7 @@ class Job:
         self.voice = voice
         self.rate = rate
         self.format = FORMAT
-        self.handoff = Handoff(FORMAT.frames(AHEAD_SECONDS) * FORMAT.frame_bytes)
+        self.handoff: BoundedQueue[bytes] = BoundedQueue(FORMAT.frames(AHEAD_SECONDS) * FORMAT.frame_bytes)
         self.timestamps = {"request_sent": time.monotonic()}
         self.words: list[WordEvent] = []
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
-from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.local.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
+from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 320 * 24000 * 2
 """How much speech waits for its listener before the engine does: five minutes at the rate that most models have. That
@@ -42,7 +42,7 @@ class Generation:
 
     def __init__(self, request: SpeechRequest) -> None:
         self.request = request
-        self.handoff = Handoff(AHEAD_BYTES)
+        self.handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self.timestamps = {"request_sent": time.monotonic()}
         self.format: AudioFormat | None = None
         """Set before the first `give`."""

@@ -14,11 +14,11 @@ from typing import Any
 
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import check_key, refusal
 from voice_cli.codecs.media_types import encoding_of
 from voice_cli.errors import ConfigError, Hint, NetworkError, TruncatedAudio, VoiceError, one_line
 from voice_cli.protocol import openai as wire
+from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 1 << 20
 """What may wait for its reader before the server has to."""
@@ -120,7 +120,7 @@ class SdkStream(SpeechStream):
         self._request = request
         self._where = str(client.base_url.host)
         self._received = 0
-        self._handoff = Handoff(AHEAD_BYTES)
+        self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._connections = connections
         self._thread = threading.Thread(target=self._run, name="voice-openai", daemon=True)
         self._thread.start()
@@ -163,7 +163,7 @@ class SdkStream(SpeechStream):
                 if data and not self._received:
                     self.timestamps["first_byte"] = time.monotonic()
                 self._received += len(data)
-                if not self._handoff.put(data):
+                if data and not self._handoff.put(data):
                     return
 
     def _failure(self, exc: Exception) -> VoiceError:

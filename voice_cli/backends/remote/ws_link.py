@@ -23,11 +23,11 @@ from typing import Any
 from voice_cli import __version__
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.handoff import Handoff
 from voice_cli.backends.remote.failures import not_secure
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
 from voice_cli.errors import Hint, Interrupted, RateLimitError, ServerError, VoiceError
+from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 1 << 20
 """Bytes of one utterance that are buffered before the server has to wait."""
@@ -56,7 +56,7 @@ class WsStream(PieceStream):
         self.pieces = pieces
         self.received = 0
         """Bytes."""
-        self.handoff = Handoff(AHEAD_BYTES)
+        self.handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._link = link
 
     def __iter__(self) -> Iterator[bytes]:
