@@ -7,24 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "voice_cli"
 COMMAND_LINE = re.compile(r"(?<!pip install )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b")
 
-STILL = {
-    "backends/local/chatterbox.py",
-    "backends/local/espeak_voices.py",
-    "backends/local/piper.py",
-    "backends/local/sherpa.py",
-    "backends/local/vibevoice.py",
-    "backends/remote/failures.py",
-    "backends/remote/openai.py",
-    "backends/remote/ws.py",
-    "backends/remote/ws_failures.py",
-    "backends/remote/ws_link.py",
-    "codecs/sniff.py",
-    "codecs/wav.py",
-    "recording/recorder.py",
-    "server/hosting.py",
-    "server/ray_hosting.py",
-    "server/settings.py",
-}
+STILL = {"server/hosting.py", "server/ray_hosting.py", "server/settings.py"}
 """Files that name them all the same. Take a file out when it no longer does; add none."""
 
 
