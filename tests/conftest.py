@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from support.server import SpeechServer
+from support.tensors import FakeTensor
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,3 +23,8 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def fake_tensor():
+    return FakeTensor

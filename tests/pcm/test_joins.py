@@ -15,7 +15,6 @@ from voice_cli.pcm.levels import AUDIBLE
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
-from voice_cli.playback.state import Between
 
 STEREO = AudioFormat(8000, 2)
 ONSET = MONO.frames(ONSET_SECONDS)
@@ -194,23 +193,19 @@ def test_a_rest_that_is_over_excuses_nothing():
 # In the pump.
 
 
-def between(pause=0.1, *, waits=lambda: False, cancel=lambda: None):
-    return Between(lambda _index: pause, waits, cancel)
-
-
 def padded(frames, before=400, after=400, first=100):
     return bytes(2 * before) + numbered(frames, first=first) + bytes(2 * after)
 
 
 def test_the_pump_joins_and_says_where_each_utterance_stands():
     streams = [FakeStream(padded(800), end=True), FakeStream(padded(400), padded(400, 0), end=True)]
-    with Rig(streams, between=between()) as rig:
+    with Rig(streams, pause=0.1) as rig:
         result = rig.play_out()
     heard = samples(rig.heard())
     speech = samples(numbered(800, first=100)).tolist()
     half = samples(numbered(400, first=100)).tolist()
     assert heard.tolist() == [0] * 400 + speech + [0] * 800 + half + [0] * 400 + half + [0] * 400
-    one, two = result.sections
+    one, two = result.utterances
     # The first begins with the silence that it came with.
     assert (one.start, one.end, one.lead) == pytest.approx((0.0, 0.15, 0.0))
     assert (two.start, two.end, two.lead) == pytest.approx((0.24, 0.4, 0.04))
@@ -222,25 +217,25 @@ def test_the_pump_joins_and_says_where_each_utterance_stands():
 def test_where_it_stands_does_not_depend_on_the_cut(size):
     data = padded(800)
     chunks = [data[at : at + size] for at in range(0, len(data), size)]
-    with Rig([FakeStream(*chunks, end=True), FakeStream(*chunks, end=True)], between=between()) as rig:
+    with Rig([FakeStream(*chunks, end=True), FakeStream(*chunks, end=True)], pause=0.1) as rig:
         result = rig.play_out()
-    one, two = result.sections
+    one, two = result.utterances
     assert (one.start, one.end, one.lead) == pytest.approx((0.0, 0.15, 0.0))
     assert (two.start, two.end, two.lead) == pytest.approx((0.24, 0.35, 0.04))
 
 
 def test_an_utterance_that_is_silent_has_its_place_too():
     streams = [FakeStream(padded(80), end=True), FakeStream(bytes(800), end=True), FakeStream(padded(80), end=True)]
-    with Rig(streams, between=between()) as rig:
+    with Rig(streams, pause=0.1) as rig:
         result = rig.play_out()
-    assert [section.stream for section in result.sections] == streams
-    assert result.sections[1].start == result.sections[1].end
+    assert [utterance.stream for utterance in result.utterances] == streams
+    assert result.utterances[1].start == result.utterances[1].end
 
 
 def test_what_waits_for_text_is_heard_meanwhile_and_its_silence_is_no_underrun():
     """Less than the prebuffer, and nothing more to come for now: it must not wait for what is not written yet."""
     second = Late(FakeStream(padded(200), end=True), FakeStream(padded(200, before=1000), end=True))
-    with Rig(second, prebuffer=Prebuffer(1.0), between=between(waits=lambda: True)) as rig:
+    with Rig(second, prebuffer=Prebuffer(1.0), pause=0.1, waits_for_text=True) as rig:
         happened(second.asked)
         assert rig.feed.is_open
         rig.step(2.0)
@@ -273,7 +268,7 @@ class Late:
 
 def test_a_backend_that_is_late_with_an_utterance_is_an_underrun():
     streams = [FakeStream(padded(2000), end=True), FakeStream()]
-    with Rig(streams, between=between()) as rig:
+    with Rig(streams, pause=0.1) as rig:
         rig.settle()
         rig.step(2.0)
         assert not rig.feed.is_resting
@@ -289,7 +284,7 @@ def test_formats_that_differ_from_utterance_to_utterance_are_one_sound():
         FakeStream(padded(800), end=True),
         FakeStream(padded(1600), expected=Encoding("pcm", other), announced=Encoding("pcm", other), end=True),
     ]
-    with Rig(streams, between=between(0.25)) as rig:
+    with Rig(streams, pause=0.25) as rig:
         result = rig.play_out()
-    assert result.sections[1].start - result.sections[0].end == pytest.approx(0.25 - ONSET_SECONDS, abs=0.001)
+    assert result.utterances[1].start - result.utterances[0].end == pytest.approx(0.25 - ONSET_SECONDS, abs=0.001)
     assert len(rig.heard()) // 2 == pytest.approx(400 + 800 + 2000 + 800 + 200, abs=20)

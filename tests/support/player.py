@@ -19,6 +19,7 @@ from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.state import State
 from voice_cli.speech.assembly import Speech
+from voice_cli.speech.narration import GivenStreams
 
 MONO = AudioFormat(8000, 1)
 PCM = Encoding("pcm", MONO)
@@ -139,6 +140,14 @@ class SteppedSink(NullSink):
         return not self._dead and super().is_alive
 
 
+class Awaited(GivenStreams):
+    """Streams whose text has not arrived whenever the next one is asked for."""
+
+    @property
+    def waits_for_text(self) -> bool:
+        return True
+
+
 class Rig:
     """A player that plays streams in a thread of its own, on the sink's clock. Leave it, and it is cancelled."""
 
@@ -149,6 +158,8 @@ class Rig:
         sink: SteppedSink | None = None,
         silent: bool = False,
         on_tick: Callable[[Player], None] | None = None,
+        pause: float | None = None,
+        waits_for_text: bool = False,
         **options: Any,
     ) -> None:
         self.streams: Sequence[FakeStream] = streams if isinstance(streams, list) else []
@@ -161,7 +172,8 @@ class Rig:
         self._watch()
         for stream in self.streams:
             stream.on_wait = self._notify
-        self._join = in_thread(lambda: self.player.play(Speech.of(streams), on_tick=on_tick))
+        speech = Speech(Awaited(streams) if waits_for_text else GivenStreams(streams), pause=pause)
+        self._join = in_thread(lambda: self.player.play(speech, on_tick=on_tick))
 
     def __enter__(self) -> "Rig":
         return self
