@@ -6,9 +6,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "DESIGN.md").read_text("utf-8")
 
-PLANNED = {"queues", "bench"}
-"""Names that the page may have before the tree does."""
-
 
 def existing():
     entries = [
@@ -31,4 +28,4 @@ def test_every_folder_and_module_is_named():
 
 
 def test_every_name_exists():
-    assert named() - existing() - PLANNED == set()
+    assert named() - existing() == set()
