@@ -24,6 +24,24 @@ CASES = {
 }
 
 
+def trimmed(sound):
+    """Return the sound from its first to its last sample that is not 0."""
+    sounding = np.flatnonzero(sound.any(axis=1))
+    return sound[sounding[0] : sounding[-1] + 1]
+
+
+def check_same(sound, wanted, tolerance):
+    """Check that all that is louder than `tolerance` was heard, and that no sample differs by more.
+
+    What was heard begins and ends with its first and last sample that is not 0, which rounding may move.
+    """
+    loud = np.flatnonzero(np.abs(wanted.astype(int)).max(axis=1) > tolerance)
+    assert len(sound) >= loud[-1] - loud[0] + 1, "frames are missing"
+    places = [at for at in range(loud[0] + 1) if loud[-1] - at < len(sound) <= len(wanted) - at]
+    differences = [np.abs(sound.astype(int) - wanted[at : at + len(sound)]).max() for at in places]
+    assert min(differences) <= tolerance
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("chunk", [701, 8192])
 def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
@@ -39,13 +57,10 @@ def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
     assert said.json["format"] == codec
     assert said.json["rate"] == audio_format.rate
     assert said.json["audio_ms"] == pytest.approx(1000 * len(wanted) / audio_format.rate, abs=0.1)
-    sounding = np.flatnonzero(wanted.any(axis=1))
-    wanted = wanted[sounding[0] : sounding[-1] + 1]
-    sound = heard.sound
-    assert sound.shape == wanted.shape
     tolerance = 1 if codec in ("opus", "mp3") else 0  # two decoders may round differently
-    assert np.abs(sound.astype(int) - wanted).max() <= tolerance
-    assert holes(sound, heard.rate, 0.003) == holes(wanted, heard.rate, 0.003)
+    check_same(heard.sound, wanted, tolerance)
+    if codec != "mp3":  # in MP3's near-silence, which samples are exactly 0 is a matter of rounding, too
+        assert holes(heard.sound, heard.rate, 0.003) == holes(trimmed(wanted), heard.rate, 0.003)
 
 
 @pytest.mark.parametrize("codec", ["mp3", "opus", "aac", "flac"])
@@ -69,8 +84,7 @@ def test_an_mp3_under_a_false_name_is_played_as_what_it_is(audio, voice, serve, 
     with audio.record() as heard:
         said = voice("say", "x", "--base-url", server.url, "--json")
     assert said.json["format"] == "mp3"
-    sounding = np.flatnonzero(wanted)
-    np.testing.assert_array_equal(heard.sound[:, 0], wanted[sounding[0] : sounding[-1] + 1])
+    check_same(heard.sound, wanted.reshape(-1, 1), 1)
 
 
 def test_a_rate_that_the_device_has_to_resample_is_heard_at_its_pitch(audio, voice, serve):
