@@ -13,8 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.backends.base import SpeechStream
+from voice_cli.audio import AudioFormat
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.pcm.convert import Converter, amplify
 from voice_cli.pcm.levels import first_audible
@@ -27,13 +26,14 @@ from voice_cli.speech.events import (
     Audio,
     Decoded,
     EncodedData,
-    SpeechEvent,
     TextAwaited,
     UtteranceEnded,
     UtteranceStarted,
+    Words,
 )
 
 if TYPE_CHECKING:
+    from voice_cli.backends.base import SpeechStream
     from voice_cli.speech.assembly import Speech
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
@@ -149,10 +149,19 @@ class Pump:
         """Consume the speech. Raises nothing: `error` says what went wrong."""
         if self.speech is None:
             raise RuntimeError("run() without a speech")
+        handlers = {
+            UtteranceStarted: self._expect,
+            EncodedData: self._receive,
+            Decoded: self._account,
+            Audio: self._take,
+            Words: _ignore,
+            UtteranceEnded: self._note_ended,
+            TextAwaited: self._await_text,
+        }
         try:
             with closing(iter(self.speech)) as events:  # type: ignore[type-var]  # a generator
                 for event in events:
-                    self._handle(event)
+                    handlers[type(event)](event)  # type: ignore[operator]  # each takes its own kind
         except BaseException as exc:  # the other thread reports it
             self._fail(exc)
         try:
@@ -169,46 +178,36 @@ class Pump:
             self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
 
-    def _handle(self, event: SpeechEvent) -> None:
-        if self.feed is not None and not isinstance(event, TextAwaited):
-            self.feed.rest(expected=False)
-        if isinstance(event, UtteranceStarted):
-            self._expect(event.utterance.stream)
-        elif isinstance(event, EncodedData):
-            self._receive(event)
-        elif isinstance(event, Decoded):
-            self._account(event.chunk)
-        elif isinstance(event, Audio):
-            self._take(event.chunk)
-        elif isinstance(event, UtteranceEnded):
-            self._note_stream()
-        elif isinstance(event, TextAwaited):
-            self._await_text()
-        if self._waiting_since is not None or isinstance(event, EncodedData):
-            self._waiting_since = self._clock()
-
-    def _await_text(self) -> None:
+    def _await_text(self, _event: TextAwaited) -> None:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
         if self.feed is not None:
             self.feed.rest(expected=True)
             if self.feed.buffered:
                 self._open_gate(self.feed)
 
-    def _expect(self, stream: SpeechStream) -> None:
+    def _expect(self, event: UtteranceStarted) -> None:
         """Have the device opened while nothing has arrived yet."""
+        stream = event.utterance.stream
+        if self.feed is not None:
+            self.feed.rest(expected=False)
         with self._changed:
             self._stop_if_cancelled()
             self._stream = stream
             self._waiting_since = None
+            if self.speech is not None:
+                self.speech.silent_seconds = 0.0
             if self.wanted_format is None:
                 self.wanted_format = stream.expected.format or LIKELY_FORMAT
         self._news.set()
 
     def _receive(self, event: EncodedData) -> None:
-        timeline = self._timeline
-        self._count_written()
-        if self._waiting_since is not None and (self.feed is None or not self.feed.is_open):
-            self._gap = max(self._gap or 0.0, self._clock() - self._waiting_since)
+        timeline, feed = self._timeline, self.feed
+        if self._received:
+            self._count_written()
+        if feed is None or not feed.is_open:
+            if self._waiting_since is not None:
+                self._gap = max(self._gap or 0.0, self._clock() - self._waiting_since)
+            self._waiting_since = self._clock()
         if self.state is State.WAITING:
             timeline.mark("first_byte", event.utterance.stream.timestamps.get("first_byte"))
             self.state = State.BUFFERING
@@ -216,10 +215,14 @@ class Pump:
         timeline.bytes_received += len(event.data)
         self._received = event.chunks
         self.codec = self.codec or event.codec
-        self._record(lambda recorder: recorder.begin(event.codec))
-        self._record(lambda recorder: recorder.write_encoded(event.data))
-        if self.speech is not None:
-            self.speech.silent_seconds = (self.feed.rested if self.feed is not None else None) or 0.0
+        if self._recorder is not None:
+            self._record(lambda recorder: recorder.begin(event.codec))
+            self._record(lambda recorder: recorder.write_encoded(event.data))
+        if feed is not None and feed.is_resting and self.speech is not None:
+            self.speech.silent_seconds = feed.rested or 0.0
+
+    def _note_ended(self, _event: UtteranceEnded) -> None:
+        self._note_stream()
 
     def _note_stream(self) -> None:
         """Copy the timestamps of the stream that is over."""
@@ -239,9 +242,10 @@ class Pump:
         self._chunks.append((self.written, count))
         self.count_played()
 
-    def _account(self, chunk: PcmChunk) -> None:
-        timeline = self._timeline
-        timeline.mark("first_frame")
+    def _account(self, event: Decoded) -> None:
+        timeline, chunk = self._timeline, event.chunk
+        if not timeline.audio_seconds:
+            timeline.mark("first_frame")
         if timeline.audible_seconds is None:
             sample = first_audible(chunk.data)
             if sample is not None:
@@ -251,16 +255,20 @@ class Pump:
         if timeline.arrivals is not None:
             timeline.arrivals.append((self._clock(), timeline.audio_seconds))
 
-    def _take(self, chunk: PcmChunk) -> None:
+    def _take(self, event: Audio) -> None:
         """Record the frames and write them to the ring."""
+        chunk = event.chunk
         if not chunk.data:
             return
-        self._record(lambda recorder: recorder.write_pcm(chunk))
+        if self._recorder is not None:
+            self._record(lambda recorder: recorder.write_pcm(chunk))
         feed = self._feed_for(chunk.format)
         if feed is not None:
             if self._converter is None or self._converter.target != feed.format:
                 self._converter = Converter(chunk.format, feed.format)
             self._write(feed, amplify(self._converter.convert(chunk.data), self._volume))
+        if feed is None or not feed.is_open:
+            self._waiting_since = self._clock()
 
     def _fail(self, exc: BaseException) -> None:
         self.error = self.error or exc
@@ -282,6 +290,8 @@ class Pump:
 
     def _feed_for(self, audio_format: AudioFormat) -> SinkSource | None:
         """Wait for the device, at this format if nothing was written at another one."""
+        if self.written and not self.wants_device and not self._cancelled:
+            return self.feed
         with self._changed:
             if not self.written:
                 self.wanted_format = audio_format
@@ -322,3 +332,7 @@ class Pump:
         self._timeline.mark("prebuffered")
         self.state = State.PLAYING
         self._news.set()
+
+
+def _ignore(_event: Words) -> None:
+    """Ignore an event that changes nothing here."""

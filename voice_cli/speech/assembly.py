@@ -144,19 +144,20 @@ class Speech:
         elif not self._allow_empty:
             raise ServerError("the answer is empty: it has no audio", hint="check the model and the voice")
 
-    def _decoded(self, utterance: Utterance, chunks: list[PcmChunk]) -> Iterator[SpeechEvent]:
+    def _decoded(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[SpeechEvent]:
+        events: list[SpeechEvent] = []
         for chunk in chunks:
             if chunk.data:
                 utterance.count(chunk)
-                yield Decoded(chunk)
-                yield from self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
+                events.append(Decoded(chunk))
+                events += self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
+        return events
 
-    def _emit(self, utterance: Utterance, chunks: list[PcmChunk]) -> Iterator[SpeechEvent]:
+    def _emit(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[Audio]:
         if chunks:
             self._begin(utterance)
-        for chunk in chunks:
-            self.seconds += chunk.seconds
-            yield Audio(self._converted(chunk))
+        self.seconds += sum([chunk.seconds for chunk in chunks])
+        return [Audio(self._converted(chunk)) for chunk in chunks]
 
     def _flush_converter(self) -> Iterator[SpeechEvent]:
         converter, self._converter = self._converter, None

@@ -27,16 +27,24 @@ class Utterance:
         """Position after the last frame; None until it is known, and if the utterance broke off."""
         self.lead = 0.0
         """Seconds of leading silence that were trimmed."""
-        self._frames: dict[AudioFormat, int] = {}
+        self._bytes = 0
+        self._format: AudioFormat | None = None
+        self._seconds_before = 0.0
+        """Seconds that were decoded in other formats."""
 
     def count(self, chunk: PcmChunk) -> None:
         """Count frames that were decoded."""
-        self._frames[chunk.format] = self._frames.get(chunk.format, 0) + chunk.frames
+        if chunk.format != self._format:
+            self._seconds_before = self.decoded_seconds
+            self._bytes, self._format = 0, chunk.format
+        self._bytes += len(chunk.data)
 
     @property
     def decoded_seconds(self) -> float:
         """Seconds of audio that were decoded, before trimming."""
-        return sum(audio_format.seconds(frames) for audio_format, frames in self._frames.items())
+        if self._format is None:
+            return 0.0
+        return self._seconds_before + self._format.seconds(self._bytes // self._format.frame_bytes)
 
 
 class UtteranceStarted(NamedTuple):
