@@ -1,5 +1,6 @@
 """What holds for every text and every cut of it."""
 
+import sys
 import time
 
 import pytest
@@ -176,3 +177,34 @@ def test_what_is_held_is_bounded_and_each_character_costs_the_same(unit):
         assert len(reader._emphasis) <= 16
     reader.finish()
     assert time.perf_counter() - begun < 30
+
+
+def calls_of(unit, length):
+    """Count the calls that it takes to read so many characters, one at a time: a time that no machine changes."""
+    reader = SpokenMarkdown("on")
+    calls = 0
+
+    def count(_frame, event, _argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        for character in (unit * length)[:length]:
+            reader.feed(character)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+@pytest.mark.parametrize("unit", ["`", "~", "*", "_", "`a", "``a", "**a", "[", "![", "<", "\\", "a"])
+def test_the_work_grows_as_the_text_does(unit):
+    assert calls_of(unit, 4000) < 2.5 * calls_of(unit, 2000), "quadratic work takes four times the calls"
+
+
+@pytest.mark.parametrize("mark", ["`", "~", "*", "_"])
+def test_a_run_longer_than_any_mark_is_text(mark):
+    reader = SpokenMarkdown("on")
+    run = mark * 1000
+    assert (reader.feed("See " + run + " here.") + reader.finish()).replace(mark, "") == "See  here."

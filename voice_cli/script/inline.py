@@ -15,6 +15,8 @@ EMPHASIS = 64
 _NESTED = 16
 """Emphases in one another; what is deeper is a stream of marks that nobody closes."""
 CODE_SPAN = 200
+LONGEST_RUN = 64
+"""Characters of the longest run of backticks, asterisks, underscores or tildes that is a mark; a longer one is text."""
 _DUNDER = re.compile(r"__[a-z0-9_]+__")
 _BACK = 8
 """Characters that stay, to look back at."""
@@ -123,16 +125,19 @@ class Inline(Output):
         return True
 
     def _run(self, char: str) -> int:
-        """Count the character's repetitions; 0: more may follow."""
-        end = self._at
-        while end < len(self._text) and self._text[end] == char:
+        """Return how often the character is repeated, up to `LONGEST_RUN`; 0 if more may follow."""
+        end, most = self._at, min(len(self._text), self._at + LONGEST_RUN)
+        while end < most and self._text[end] == char:
             end += 1
-        return 0 if end == len(self._text) and not self._final else end - self._at
+        is_cut = end == len(self._text) and end - self._at < LONGEST_RUN
+        return 0 if is_cut and not self._final else end - self._at
 
     def _code(self) -> bool:
         count = self._run("`")
         if not count:
             return False
+        if count == LONGEST_RUN:
+            return self._literal(count)
         text, start = self._text, self._at + count
         stop = min(len(text), start + CODE_SPAN)
         index = start
@@ -140,9 +145,9 @@ class Inline(Output):
             if text[index] == "\n" and text[index + 1 : index + 2] == "\n":
                 return self._literal(count)
             end = index
-            while end < len(text) and text[end] == "`":
+            while end < min(len(text), stop + LONGEST_RUN) and text[end] == "`":
                 end += 1
-            if end == len(text) and not self._final:
+            if end == len(text) and end < stop + LONGEST_RUN and not self._final:
                 return False
             if end - index == count:
                 self._write(" ".join(text[start:index].split()))
@@ -157,7 +162,7 @@ class Inline(Output):
         count = self._run(char)
         if not count:
             return False
-        if char == "~" and count != 2:
+        if count == LONGEST_RUN or (char == "~" and count != 2):
             return self._literal(count)
         text = self._text
         before = self._behind()
