@@ -86,3 +86,23 @@ def test_the_beginning_of_a_book_is_asked_for_before_its_end_was_read(told):
 def test_a_text_with_nothing_to_say(told, text):
     with pytest.raises(UsageError, match="nothing to say"):
         told(text)
+
+
+def test_the_voices_language_reaches_the_splitter(tmp_path):
+    """In English a year ends a sentence; in German "2019. August" is a date."""
+    text = "We have moved to the town in the year 2019. August was warm, and we were glad of the garden. " * 4
+
+    def asked(voice):
+        (tmp_path / "text.txt").write_text(text, "utf-8")
+        backend = EspeakBackend()
+        settings = SETTINGS._replace(profile=SETTINGS.profile._replace(voice=voice))
+        narration = narrate(backend, SayOptions(file=str(tmp_path / "text.txt"), markdown="off"), settings)
+        lines = []
+        for utterance in narration:
+            utterance.stream.cancel()
+            lines.append(utterance.line.spoken)
+        backend.close()
+        return lines
+
+    assert any(line.endswith("2019.") for line in asked("en-us"))
+    assert not any(line.endswith("2019.") for line in asked("de"))

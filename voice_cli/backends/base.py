@@ -210,6 +210,14 @@ class Backend(ABC):
         """Return the encoding that a request for this codec is expected to bring."""
         return Encoding(codec)
 
+    def language(self, voice: str | None) -> str:
+        """Return the BCP 47 tag of the language in which that voice speaks (None: the default); empty if unknown.
+
+        Asks no server and loads no model: the text is split by it before the first request.
+        """
+        del voice
+        return ""
+
     def warm_up(self) -> None:
         """Load and compile all that the first request would wait for. Return when it is done.
 

@@ -45,14 +45,14 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
             kind = StreamedNarration
         else:
             backend.prepare()
-        lines = _read(incoming, options, settings, gathers=kind is Narration)
+        lines = _read(incoming, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
         narration = kind(backend, lines, request, lookahead=lookahead, stop=incoming.stop)
         narration.start(first=False)
         return narration
     line = single_line(text, options, settings)
     narration = Narration(
         backend,
-        [line] if line is not None else read_file(text, options, settings),
+        [line] if line is not None else read_file(text, options, settings, backend.language(settings.profile.voice)),
         request,
         lookahead=lookahead,
         total=len(text),
@@ -92,7 +92,7 @@ def read_text(options: SayOptions) -> str | None:
     return text
 
 
-def read_file(text: str, options: SayOptions, settings: Settings) -> Iterator[Line]:
+def read_file(text: str, options: SayOptions, settings: Settings, language: str) -> Iterator[Line]:
     """Yield the lines of a text; each ends, for the progress bar, with the piece in which its end was found.
 
     The text is read in pieces, so that the first line of a book does not wait for the last.
@@ -105,12 +105,12 @@ def read_file(text: str, options: SayOptions, settings: Settings) -> Iterator[Li
             taken = min(at + PIECE, len(text))
             yield text[at : at + PIECE]
 
-    for line in _read(pieces(), options, settings):
+    for line in _read(pieces(), options, settings, language):
         yield line._replace(end=taken)
 
 
 def _read(
-    pieces: "Iterable[Piece | None]", options: SayOptions, settings: Settings, *, gathers: bool = True
+    pieces: "Iterable[Piece | None]", options: SayOptions, settings: Settings, language: str, *, gathers: bool = True
 ) -> Iterator[Line]:
     """Read the text; the reader is loaded when the first line is asked for."""
     from voice_cli.script.reading import Reading, lines_of
@@ -126,6 +126,7 @@ def _read(
             markdown=cast("Mode", settings.defaults.markdown),
             speakers=speakers if options.dialogue else (),
             pronounce=settings.pronounce,
+            language=language,
             gathers=gathers,
         )
     except ValueError as exc:

@@ -229,7 +229,12 @@ class Speech:
                 return iter([line])
             pieces = [text]
         mode = self.order.markdown or self._settings.markdown
-        reading = Reading(markdown=cast("Mode", mode), pronounce=self._settings.pronounce, every=self.order.every)
+        reading = Reading(
+            markdown=cast("Mode", mode),
+            pronounce=self._settings.pronounce,
+            every=self.order.every,
+            language=self._backend.language(self._voice),
+        )
         return lines_of(pieces, reading)
 
     def _request(self, line: Line) -> SpeechRequest:

@@ -580,3 +580,19 @@ def test_voices_wait_for_nobody(backend, short_lead):
     espeak._engine.library()._files = None
     assert backend.voices()
     stream.cancel()
+
+
+@pytest.mark.parametrize(
+    ("voice", "language"),
+    [
+        (None, "en-us"),
+        ("+f3", "en-us"),
+        ("de", "de"),
+        ("de+f3", "de"),
+        ("cmn", "cmn"),
+        ("pt-br", "pt-br"),
+        ("English", ""),
+    ],
+)
+def test_the_language_of_a_voice_is_known_before_it_speaks(voice, language):
+    assert espeak.EspeakBackend().language(voice) == language

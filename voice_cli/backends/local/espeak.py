@@ -108,6 +108,10 @@ class EspeakBackend(Backend):
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return Encoding("pcm", FORMAT)
 
+    def language(self, voice: str | None) -> str:
+        tag = (voice or DEFAULT_VOICE).partition("+")[0] or DEFAULT_VOICE
+        return tag if 2 <= len(tag.partition("-")[0]) <= 3 else ""  # else it is a voice's name
+
     def voices(self) -> list[Voice]:
         """List the voices, then the variants (`+f3`), which go with every voice.
 

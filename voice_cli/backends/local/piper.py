@@ -56,10 +56,13 @@ class PiperBackend(EngineBackend):
     def check(self, request: SpeechRequest) -> None:
         self._speaker(request.voice)
 
+    def language(self, voice: str | None) -> str:
+        del voice
+        code = self._config.get("language", {}).get("code") or self._config["espeak"]["voice"]
+        return str(code).replace("_", "-")
+
     def voices(self) -> list[Voice]:
-        language = str(self._config.get("language", {}).get("code") or self._config["espeak"]["voice"]).replace(
-            "_", "-"
-        )
+        language = self.language(None)
         names = {number: name for name, number in self._speakers().items()}
         if not names:
             return [Voice("0", os.path.basename(self.model).removesuffix(".onnx"), language)]

@@ -102,11 +102,15 @@ class SherpaBackend(EngineBackend):
         else:
             self._speaker(request.voice)
 
+    def language(self, voice: str | None) -> str:
+        del voice
+        return self.model.notes.get("voice", "") or self.model.notes.get("language", "")
+
     def voices(self) -> list[Voice]:
         """List the speakers by number, with their names where the model has them; or the recordings in the folder."""
         if self.model.family in CLONING:
             return [Voice(name) for name in self.model.recordings()]
-        language = self.model.notes.get("voice", "") or self.model.notes.get("language", "")
+        language = self.language(None)
         names = {number: name for name, number in self.model.speakers().items()}
         count = self._speaker_count() or len(names) or 1
         return [Voice(str(number), names.get(number, ""), language) for number in range(count)]

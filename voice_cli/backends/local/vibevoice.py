@@ -133,6 +133,9 @@ class VibeVoiceBackend(TorchBackend):
     def check(self, request: SpeechRequest) -> None:
         self._voice(request.voice)
 
+    def language(self, voice: str | None) -> str:
+        return _language(voice or "")
+
     def voices(self) -> list[Voice]:
         """List the files in the folders of voices."""
         return [Voice(name, language=_language(name)) for name in self._folder.files()]
