@@ -10,18 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_cli.api_keys import api_key, withheld_key
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.config import (
     Config,
     Defaults,
     Profile,
-    api_key,
     config_path,
     keys_of,
     load,
     settle,
-    withheld_key,
 )
 from voice_cli.errors import ConfigError
 

@@ -76,6 +76,7 @@ PARTS = {
     "script": {"audio", "errors", "queues"},
     "protocol": {"audio", "errors"},
     "pcm": {"audio"},
+    "api_keys": {"config", "errors"},
     "config": {"audio", "errors"},
     "queues": {"errors"},
     "clock": set(),

@@ -24,7 +24,7 @@ NEVER = {
 OURS = {
     "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
     "cli.narrating", "cli.options", "cli.quick",
-    "cli.say", "cli.start", "clock", "config", "errors", "protocol", "script", "script.line",
+    "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "protocol", "script", "script.line",
     "queues", "speech", "speech.events", "speech.narration",
 }  # fmt: skip
 """What of this package may be loaded with any backend: the text, the settings, the seam."""

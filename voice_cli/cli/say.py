@@ -7,13 +7,14 @@ then is loaded what plays, saves and reports; except the device where there is n
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
+from voice_cli.api_keys import api_key, withheld_key
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import print_note, report_error, silence_libraries
 from voice_cli.cli.narrating import DEFAULT_CODEC, narrate, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
-from voice_cli.config import Settings, api_key, load, settle, withheld_key
+from voice_cli.config import Settings, load, settle
 
 if TYPE_CHECKING:
     from voice_cli.playback.player import PlaybackResult
