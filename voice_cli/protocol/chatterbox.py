@@ -325,7 +325,10 @@ def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
 # Read by a client.
 
 
-def parse_answer(value: Any) -> Ready | Audio | SentenceComplete | Complete | Failure | None:
+Answer = Ready | Audio | SentenceComplete | Complete | Failure
+
+
+def parse_answer(value: Any) -> Answer | None:
     """Read a server's message on either WebSocket; None: nothing that a client needs to know.
 
     Raises:

@@ -6,6 +6,7 @@ wait for the same signs that our splitter has seen already. And what is sent as 
 certain what has been said.
 """
 
+from abc import abstractmethod
 from collections import deque
 from typing import NamedTuple
 
@@ -67,6 +68,18 @@ class _Session(Session):
         self.encoding = Encoding(audio.format, AudioFormat(audio.sample_rate, 1) if audio.format == "pcm" else None)
         return audio.data
 
+    def received(self, message: str | bytes) -> Received:
+        answer = wire.parse_answer(read(message))
+        if isinstance(answer, wire.Audio):
+            return Received(self.sound_of(answer))
+        if isinstance(answer, wire.Failure):
+            raise self.failure(answer)
+        return self.answered(answer)
+
+    @abstractmethod
+    def answered(self, answer: wire.Answer | None) -> Received:
+        """Read an answer that is neither audio nor a failure."""
+
     def farewell(self) -> list[str]:
         return [write(wire.Cancel().message())]
 
@@ -90,12 +103,7 @@ class WholeText(_Session):
     def opening(self) -> list[str]:
         return [write(self._whole.message())]
 
-    def received(self, message: str | bytes) -> Received:
-        answer = wire.parse_answer(read(message))
-        if isinstance(answer, wire.Audio):
-            return Received(self.sound_of(answer))
-        if isinstance(answer, wire.Failure):
-            raise self.failure(answer)
+    def answered(self, answer: wire.Answer | None) -> Received:
         if isinstance(answer, wire.Complete):
             self.is_over = True
         return Received()
@@ -166,12 +174,7 @@ class TextInPieces(_Session):
     def heartbeat(self) -> list[str]:
         return [write(wire.Text("").message())] if self.is_ready else []
 
-    def received(self, message: str | bytes) -> Received:
-        answer = wire.parse_answer(read(message))
-        if isinstance(answer, wire.Audio):
-            return Received(self.sound_of(answer))
-        if isinstance(answer, wire.Failure):
-            raise self.failure(answer)
+    def answered(self, answer: wire.Answer | None) -> Received:
         if isinstance(answer, wire.Ready):
             self.is_ready = True
             self._takes_flush = answer.takes_flush

@@ -61,7 +61,7 @@ class WsStream(PieceStream):
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for data in self.handoff:  # noqa: UP028  closing a `yield from` would call the handoff's close()
+            for data in self.handoff:  # noqa: UP028  closing a `yield from` would close the queue
                 yield data
         finally:
             self.handoff.cancel()
@@ -119,10 +119,10 @@ class Link(TextStream):
         self._cancelled = False
         self._error: VoiceError | None = None
         self._heard_at = self._beaten_at = time.monotonic()
-        self._moments: dict[str, float] = {}
+        self._timestamps: dict[str, float] = {}
         self._asked = threading.Event()
         if is_one:
-            self._current = self._taken = self._begun(self._moments)
+            self._current = self._taken = self._begun(self._timestamps)
         self._thread = threading.Thread(target=self._run, name="voice-websocket", daemon=True)
         self._thread.start()
 
@@ -148,7 +148,7 @@ class Link(TextStream):
                     return False
                 messages = self._session.say(text)
                 self._heard_at = time.monotonic()  # silence counts from here on
-                self._moments.setdefault("request_sent", self._heard_at)
+                self._timestamps.setdefault("request_sent", self._heard_at)
             _send(self._connection, messages)
         return True
 
@@ -266,9 +266,9 @@ class Link(TextStream):
             if isinstance(sock, ssl.SSLSocket):
                 sock = TlsSocket(sock)
             self._socket = sock
-            self._moments["connected"] = time.monotonic()
+            self._timestamps["connected"] = time.monotonic()
             if not self._session.opening():  # the address says it all
-                self._moments["request_sent"] = self._moments["connected"]
+                self._timestamps["request_sent"] = self._timestamps["connected"]
             if self._cancelled:
                 self._cut()
             return ClientConnection(sock, *arguments, **more)
@@ -318,7 +318,7 @@ class Link(TextStream):
             self._connection = connection
             self._heard_at = time.monotonic()
             if session.owed:
-                self._moments.setdefault("request_sent", self._heard_at)
+                self._timestamps.setdefault("request_sent", self._heard_at)
             self._changed.notify_all()
         self._asked.set()
         while not session.is_over:
@@ -405,7 +405,7 @@ class Link(TextStream):
     def _begin(self) -> WsStream:
         with self._changed:
             self._changed.wait_for(lambda: self._cancelled or len(self._row) < AHEAD_UTTERANCES)
-            timestamps, self._moments = self._moments, {}
+            timestamps, self._timestamps = self._timestamps, {}
             self._current = utterance = self._begun(timestamps)
             self._row.append(utterance)
             self._changed.notify_all()
