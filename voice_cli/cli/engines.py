@@ -35,7 +35,7 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
             "rtf": figures.get("rtf"),
             "first_ms": figures.get("first_ms"),
             "load_s": figures.get("load_s"),
-            "missing": figures.get("missing") or state.missing,
+            "missing": figures.get("missing") or (line_of(state.error) if state.error else state.missing),
         }
         rows.append(row if as_json else _shown(row))
     print_rows(rows, as_json=as_json)

@@ -24,7 +24,9 @@ class EngineState(NamedTuple):
     device: str
     """Where it runs, or would; empty where that cannot be told."""
     missing: str
-    """What is to be done before it speaks."""
+    """What it lacks, or what installs it; empty if it is ready."""
+    error: VoiceError | None = None
+    """Why it cannot be opened, with the hint that `missing` leaves to the interface."""
 
 
 class Measure(NamedTuple):
@@ -59,7 +61,7 @@ def look(name: str, options: Mapping[str, Any]) -> EngineState:
     try:
         backend = kind(**options)
     except VoiceError as error:
-        return EngineState(name, here, False, "", told(error))
+        return EngineState(name, here, False, "", error.message, error)
     try:
         device = backend.compute_device
         return EngineState(name, here, bool(device), device, "" if device else "the compute device is not here")
@@ -85,7 +87,3 @@ def measure(backend: Backend, voice: str | None = None, text: str = TEST_TEXT) -
         raise EngineError(f"{backend.name} gave no sound")
     first = stream.timestamps.get("first_byte", ended)
     return Measure(ready - began, 1000 * (first - ready), (ended - ready) / seconds, seconds)
-
-
-def told(error: VoiceError) -> str:
-    return error.message + (f" ({error.hint})" if error.hint else "")

@@ -1,7 +1,7 @@
 """What the engines in this process share: one model, one generation at a time, in a thread that is only there for it.
 
 An engine is a subclass with three hooks (`load`, `speak`, `unload`), all called on the worker's thread and never two at
-once; what they raise reaches whoever reads the stream. A request returns at once: even the model is loaded by the
+once; what they raise reaches the reader of the stream. A request returns at once: even the model is loaded by the
 worker, so that the device opens meanwhile.
 """
 
