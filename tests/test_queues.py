@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.threads import WAIT, in_thread
 from voice_cli.errors import EngineError, Interrupted
 from voice_cli.queues import BoundedQueue
-
-WAIT = 10.0
-"""Seconds after which a step that should have come has not."""
 
 
 class Waits:
@@ -29,27 +27,6 @@ class Waits:
             return wait(timeout)
 
         condition.wait = announced
-
-
-def in_thread(work):
-    """Run it, and give a function that joins it and hands over its result."""
-    results = []
-
-    def run():
-        try:
-            results.append(work())
-        except BaseException as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-
-    def result():
-        thread.join(WAIT)
-        assert not thread.is_alive()
-        return results[0]
-
-    return result
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 200))

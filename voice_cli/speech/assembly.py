@@ -55,9 +55,9 @@ class Speech:
         self._converter: Converter | None = None
 
     @classmethod
-    def of(cls, streams: Iterable[SpeechStream], *, pause: float | None = None) -> "Speech":
-        """Return the speech of streams that the caller has."""
-        return cls(GivenStreams(streams), pause=pause)
+    def of(cls, streams: Iterable[SpeechStream]) -> "Speech":
+        """Return the speech of streams that the caller has, as they are."""
+        return cls(GivenStreams(streams))
 
     def cancel(self) -> None:
         """Cancel all requests; the iteration raises Interrupted. Any thread, any number of times."""

@@ -28,13 +28,13 @@ def skip_slow_plugins() -> None:
     pcms = ctypes.c_void_p()
     if asound.snd_config_search(ctypes.c_void_p.in_dll(asound, "snd_config"), b"pcm", ctypes.byref(pcms)):
         return
-    dear = {name: node for name, node in _children(asound, pcms) if name in SLOW_PLUGINS}
-    if not dear:
+    slow = {name: node for name, node in _children(asound, pcms) if name in SLOW_PLUGINS}
+    if not slow:
         return
-    for node in dear.values():
+    for node in slow.values():
         asound.snd_config_remove(node)
     rest = _written(asound, pcms)
-    for name, node in dear.items():
+    for name, node in slow.items():
         if name in rest:
             asound.snd_config_add(pcms, node)
         else:
