@@ -119,6 +119,26 @@ def test_an_end_that_is_said_after_the_last_frame_was_taken_is_no_underrun():
     assert bench.feed.underrun_count == 0
 
 
+def test_an_end_that_is_said_while_the_ring_runs_dry_is_not_missed(monkeypatch):
+    bench = Bench()
+    bench.feed.write(numbered(20))
+    bench.feed.open_gate()
+    read_into = bench.feed._ring.read_into
+
+    def read_and_finish(out):
+        count = read_into(out)
+        bench.feed.write(numbered(5, first=21))
+        bench.feed.finish()
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.feed._ring, "read_into", read_and_finish)
+        bench.step(30)
+    heard = bench.step(RAMP + 30)
+    assert heard[RAMP : RAMP + 5] == numbers(5, first=21)
+    assert bench.feed.ended_at is not None
+
+
 def test_running_dry_just_before_the_end_is_no_hole():
     bench = Bench()
     bench.feed.write(numbered(20))

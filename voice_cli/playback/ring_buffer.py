@@ -46,7 +46,7 @@ class RingBuffer:
         return count
 
     def peek(self, count: int) -> bytes:
-        """Give the next `count` bytes without taking them; fewer if there are fewer. The reader must be at rest."""
+        """Give the next `count` bytes without taking them; fewer if there are fewer. The reader's thread."""
         count = min(count, self.readable)
         start = self._read % self._capacity
         head = bytes(self._memory[start : start + count])

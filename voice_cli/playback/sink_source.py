@@ -44,7 +44,8 @@ class SinkSource:
         self._open = False
         self._finished = False
         self._flowing = False
-        self._ramp = self._rise = memoryview(b"")
+        self._ramp = memoryview(b"")
+        self._rises = False
         self._last_frame = bytes(audio_format.frame_bytes)
         self._runs: deque[tuple[int, float]] = deque(maxlen=KEPT_EVENTS)
         self._dry_since: float | None = None
@@ -81,7 +82,7 @@ class SinkSource:
     @property
     def is_open(self) -> bool:
         """The sink may take frames. False at first, and after the ring ran dry."""
-        return self._open
+        return self._open or self._finished
 
     def write(self, data: bytes | memoryview) -> int:
         """Take what fits of whole frames and return how many bytes that was; never waits."""
@@ -97,10 +98,7 @@ class SinkSource:
 
     def open_gate(self) -> None:
         """Let the sink take frames from its next pull on."""
-        if not self._open:
-            if self.started_at is not None:
-                self._rise = self._ramp_of(self._ring.peek(self._frame_bytes), rising=True)
-            self._open = True
+        self._open = True
 
     def rest(self, *, expected: bool) -> None:
         """Say whether a ring that runs dry now is no underrun: what was written is complete, and more is not due."""
@@ -120,7 +118,6 @@ class SinkSource:
     def finish(self) -> None:
         """Say that all has been written; what is in the ring goes out, however little it is."""
         self._finished = True
-        self.open_gate()
 
     def _ramp_of(self, frame: bytes, *, rising: bool) -> memoryview:
         samples = memoryview(frame).cast("h")
@@ -140,9 +137,10 @@ class SinkSource:
         if underflow and self._flowing and self.ended_at is None:
             self._resume(dac_time)
         self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
-        is_open = self._open  # once: a gate that opens from here on opens for the next pull, behind its ramp
-        if is_open and self._rise:
-            self._ramp, self._rise = self._rise, self._ramp[:0]
+        is_open = self.is_open  # read once: a gate that opens after this line opens for the next pull
+        if is_open and self._rises and (first := self._ring.peek(self._frame_bytes)):
+            self._ramp = self._ramp_of(first, rising=True)
+            self._rises = False
         filled = self._play_ramp(out)
         if is_open and filled < size and self.ended_at is None:
             finished = self._finished  # before the ring is read: what is written before it is set is then seen
@@ -196,6 +194,7 @@ class SinkSource:
             self._dry_since = now
             self._resting = self._may_rest
             self._ramp = self._ramp_of(self._last_frame, rising=False)
+            self._rises = True
         self._open = False  # last: from now on the pump may open it again
 
     def _resume(self, dac_time: float) -> None:
