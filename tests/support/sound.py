@@ -6,6 +6,7 @@ seconds: the recorder, which asks for 5 ms, has to run before anything is played
 
 import bisect
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -101,6 +102,10 @@ class AudioServer:
             self._monitors[sink] = Monitor(self.environment(sink), sink)
         return Recording(self._monitors[sink])
 
+    def longest_stall(self, since: float) -> float:
+        """Return the longest time (seconds) that a recorder, due every 5 ms, received nothing after `since`."""
+        return max((monitor.longest_stall(since) for monitor in self._monitors.values()), default=0.0)
+
     def close(self) -> None:
         for monitor in self._monitors.values():
             monitor.close()
@@ -132,6 +137,11 @@ class Monitor:
                 self.data += data
                 self.times.append((time.monotonic(), len(self.data)))
                 self.grown.notify_all()
+
+    def longest_stall(self, since: float) -> float:
+        with self.grown:
+            times = [at for at, _ in self.times if at >= since]
+        return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
     def wait_for(self, seconds: float) -> None:
         """Wait until that much more was recorded."""
