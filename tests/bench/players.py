@@ -270,7 +270,7 @@ def print_table(table: list[dict[str, object]]) -> None:
 
 def machine() -> str:
     """Describe the machine in a line."""
-    model = platform.processor() or platform.defaults()
+    model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         model = next(
