@@ -1,5 +1,6 @@
 """Backends of other packages: the example of docs/plugins.md, installed without a network."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from support.streams import collect
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.backends import BACKENDS, backend_class, is_remote, local_names, open_backend, options_of
+from voice_cli.backends import BACKENDS, LOCAL, backend_class, is_remote, local_names, open_backend, options_of
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.config import Config, Profile, settle
 from voice_cli.errors import ConfigError, EngineError, UsageError
@@ -81,18 +82,57 @@ def test_a_built_in_one_cannot_be_replaced(installed):
 @pytest.mark.parametrize("place", ["no_such_module:X", "voice_beep:X", "voice_beep:FORMAT"])
 def test_one_that_does_not_load(installed, place):
     installed({"beep": place})
-    with pytest.raises(EngineError, match="the backend beep does not load"):
+    with pytest.raises(EngineError, match="the backend 'beep' does not load"):
         open_backend("beep")
 
 
-def test_the_command_line_speaks_with_it(installed, tmp_path):
+@pytest.fixture
+def voice(tmp_path):
+    """Run `voice` with the installed entry points."""
+
+    def run(*arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICE_", "OPENAI_"))}
+        environment |= {"PYTHONPATH": f"{tmp_path}{os.pathsep}{EXAMPLE}", "HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "voice_cli", *arguments]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_command_line_speaks_with_it(installed, voice, tmp_path):
     installed()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICE_", "OPENAI_"))}
-    environment |= {"PYTHONPATH": f"{tmp_path}{os.pathsep}{EXAMPLE}", "HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "voice_cli", "say", "Hi", "--backend", "beep", "--no-play", "-o", "x.wav"]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = voice("say", "Hi", "--backend", "beep", "--no-play", "-o", "x.wav")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.wav").stat().st_size > 16_000 * 2 // 5
+
+
+def test_engines_lists_a_plugin_that_does_not_load_with_its_error(installed, voice, tmp_path):
+    (tmp_path / "voice_broken.py").write_text("raise RuntimeError('no licence')")
+    (tmp_path / "voice_wrong.py").write_text(
+        "from voice_cli.backends.base import Backend\n"
+        "class Wrong(Backend):\n"
+        "    synthesize = voices = None\n"
+        "    def __init__(self):\n"
+        "        raise OSError('no model')\n"
+    )
+    installed(
+        {
+            "beep": "voice_beep:BeepBackend",
+            "broken": "voice_broken:Backend",
+            "gone": "no_such_module:Backend",
+            "wrong": "voice_wrong:Wrong",
+        }
+    )
+    done = voice("engines", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["engine"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == {*LOCAL, "beep", "broken", "gone", "wrong"}
+    assert rows["beep"]["ready"]
+    assert rows["espeak"]["ready"]
+    assert not any(rows[name]["ready"] for name in ("broken", "gone", "wrong"))
+    assert rows["broken"]["missing"] == "the backend 'broken' does not load: no licence"
+    assert rows["gone"]["missing"] == "the backend 'gone' does not load: No module named 'no_such_module'"
+    assert rows["wrong"]["missing"] == "the backend 'wrong' cannot be created: no model"
 
 
 def test_the_page_shows_the_example():

@@ -63,21 +63,26 @@ def is_remote(name: str) -> bool:
 
 
 def local_names() -> list[str]:
-    """Return the names of all backends that speak in this process, those of other packages last.
+    """Return the names of all backends that run in this process, those of other packages last.
 
-    Raises:
-        EngineError: its module does not load.
-
+    A backend of another package that does not load is included.
     """
-    return [*LOCAL, *(name for name in BACKENDS.installed() if not is_remote(name))]
+    return [*LOCAL, *(name for name in BACKENDS.installed() if not _loads_as_remote(name))]
+
+
+def _loads_as_remote(name: str) -> bool:
+    try:
+        return is_remote(name)
+    except EngineError:
+        return False
 
 
 def backend_class(name: str) -> type[Backend]:
-    """Import the class of that backend: its attributes say what it is (see `Backend`).
+    """Import and return the class of a backend.
 
     Raises:
         UsageError: no backend has that name.
-        EngineError: its module does not load.
+        EngineError: its module does not load, or the class is not a `Backend`.
 
     """
     if name not in BACKENDS:
@@ -85,10 +90,10 @@ def backend_class(name: str) -> type[Backend]:
     module, _, attribute = BACKENDS[name].partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as exc:
-        raise EngineError(f"the backend {name} does not load: {one_line(str(exc))}") from exc
+    except Exception as exc:
+        raise EngineError(f"the backend {name!r} does not load: {one_line(str(exc))}") from exc
     if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise EngineError(f"the backend {name} does not load: {BACKENDS[name]} is no Backend")
+        raise EngineError(f"the backend {name!r} does not load: {BACKENDS[name]} is not a Backend")
     return found
 
 

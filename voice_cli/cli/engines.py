@@ -23,9 +23,8 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
         return report_error(exc, debug=debug)
     rows = []
     for engine, name, profile in found:
-        options = options_of(engine, profile)
-        state = look(engine, options)
-        figures = _measured(engine, options, profile.voice) if test and state.ready else {}
+        state = look(engine, profile)
+        figures = _measured(engine, profile) if test and state.ready else {}
         row: dict[str, Any] = {
             "engine": engine,
             "profile": name,
@@ -60,11 +59,11 @@ def _unnamed(config: Config, engine: str) -> Profile:
     return settle(config._replace(profile=None), {}, environment).profile
 
 
-def _measured(engine: str, options: Mapping[str, Any], voice: str | None) -> dict[str, Any]:
+def _measured(engine: str, profile: Profile) -> dict[str, Any]:
     try:
-        backend = open_backend(engine, **options)
+        backend = open_backend(engine, **options_of(engine, profile))
         try:
-            figures = measure(backend, voice)
+            figures = measure(backend, profile.voice)
         finally:
             backend.close()
     except VoiceError as error:

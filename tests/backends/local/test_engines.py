@@ -52,24 +52,24 @@ class TestLook:
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         for name in LOCAL:
             if extra := backend_class(name).extra:
-                state = look(name, {})
+                state = look(name, Profile())
                 assert (state.installed, state.ready) == ("", False)
                 assert state.missing == f'pip install "voice-cli[{extra}]"'
 
     def test_a_model_that_is_there(self, model):
-        state = look("sherpa", {"model": str(model)})
+        state = look("sherpa", Profile(model=str(model)))
         assert state.ready
         assert state.device == "cpu"
         assert state.installed.startswith("sherpa-onnx ")
         assert state.missing == ""
 
     def test_a_model_that_is_not(self, model):
-        state = look("sherpa", {"model": "/none"})
+        state = look("sherpa", Profile(model="/none"))
         assert not state.ready
         assert "no model folder" in state.missing
 
     def test_espeak_is_always_ready(self):
-        assert look("espeak", {}).ready
+        assert look("espeak", Profile()).ready
 
 
 def test_measure(model):

@@ -1,15 +1,15 @@
 """How it is with the engines in this process: installed, ready, on which device; and if they may speak, how quick."""
 
+import contextlib
 import time
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends import backend_class
+from voice_cli.backends import backend_class, open_backend, options_of
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.backends.packages import install_line, is_installed
-from voice_cli.errors import EngineError, VoiceError
+from voice_cli.errors import EngineError, VoiceError, one_line
 
 TEST_TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
 
@@ -52,21 +52,21 @@ def installed(backend: type[Backend]) -> str:
     return next((module for module, _ in backend.packages if is_installed(module)), "")
 
 
-def look(name: str, options: Mapping[str, Any]) -> EngineState:
-    """Return the state of an engine that would be opened with these options. Loads no model; may import torch."""
-    kind = backend_class(name)
-    here = installed(kind)
-    if not here and kind.extra is not None:
-        return EngineState(name, "", False, "", install_line(kind.extra))
+def look(name: str, profile: object) -> EngineState:
+    """Return the state of an engine with a profile's settings. Loads no model; may import torch."""
+    here = ""
     try:
-        backend = kind(**options)
+        kind = backend_class(name)
+        here = installed(kind)
+        if not here and kind.extra is not None:
+            return EngineState(name, "", False, "", install_line(kind.extra))
+        with contextlib.closing(open_backend(name, **options_of(name, profile))) as backend:
+            device = backend.compute_device
+        return EngineState(name, here, bool(device), device, "" if device else "the compute device is not available")
     except VoiceError as error:
         return EngineState(name, here, False, "", error.message, error)
-    try:
-        device = backend.compute_device
-        return EngineState(name, here, bool(device), device, "" if device else "the compute device is not here")
-    finally:
-        backend.close()
+    except Exception as error:
+        return EngineState(name, here, False, "", f"the backend {name!r} cannot be created: {one_line(str(error))}")
 
 
 def measure(backend: Backend, voice: str | None = None, text: str = TEST_TEXT) -> Measure:
