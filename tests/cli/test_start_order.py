@@ -37,7 +37,14 @@ BACKENDS = {
     },
     "espeak": {
         *("backends.local", "backends.local.espeak", "backends.local.espeak_library", "backends.local.turns"),
-        *("queues", "playback", "playback.sinks", "playback.sinks.portaudio", "playback.sinks.alsa"),
+        *(
+            "backends.local.worker",
+            "queues",
+            "playback",
+            "playback.sinks",
+            "playback.sinks.portaudio",
+            "playback.sinks.alsa",
+        ),
     },
 }
 """What a backend brings; where it is no server, the device is waited for longer, and begins to load before it."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_cli.backends.local.espeak import WordEvent
+from voice_cli.backends.base import WordEvent
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.spoken import CUE_CHARS, Word, begun, cues, said, subtitles, words_of

@@ -2,7 +2,7 @@
 
 What it asks of us:
 
-- It keeps its state in globals, and threads that meet in it crash: `Library.speak` is one thread's (see `espeak`).
+- It keeps its state in globals, and threads that meet in it crash: `Library` locks each call.
 - `espeak_Cancel` does nothing in synchronous mode. A request is stopped by its callback's return value.
 - A data path that is too long for its buffer is dropped in silence for the one that it was built with: see
   `_data_path`.
@@ -15,24 +15,20 @@ What it asks of us:
 import ctypes
 import os
 import sys
-import time
+import threading
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import WordEvent
 from voice_cli.errors import EngineError
-from voice_cli.queues import BoundedQueue
 
 if TYPE_CHECKING:
     from voice_cli.backends.local.espeak_voices import VoiceFile
+    from voice_cli.backends.local.worker import Generation
 
 FORMAT = AudioFormat(22050, 1)
 """What every voice of espeak-ng's own speaks at."""
-
-AHEAD_SECONDS = 320.0
-"""How much speech waits for its listener before the engine does: 14 MB. Nothing that the splitter cuts is longer (400
-ideographs at the slowest pace are 295 s), so that one who listens slowly holds up nobody else."""
 
 _CHUNK_MS = 60
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -88,35 +84,14 @@ class _VoiceInfo(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
 
 
-class Job:
-    """A request on its way through the engine. It does not know its stream, whose end is its cancellation.
-
-    No dataclass, like `VoiceFile`: making one takes half a millisecond.
-    """
-
-    def __init__(self, owner: object, text: str, voice: str, rate: int) -> None:
-        """Take `rate` in words a minute."""
-        self.owner = owner
-        self.text = text
-        self.voice = voice
-        self.rate = rate
-        self.format = FORMAT
-        self.handoff: BoundedQueue[bytes] = BoundedQueue(FORMAT.frames(AHEAD_SECONDS) * FORMAT.frame_bytes)
-        self.timestamps = {"request_sent": time.monotonic()}
-        self.words: list[WordEvent] = []
-
-    def run(self, library: "Library") -> None:
-        """Do it, on the worker: speak."""
-        library.speak(self)
-
-
 class Library:
-    """The loaded library. `speak` is the worker's; the rest is any thread's."""
+    """The loaded library. Each method locks it; any thread may call them."""
 
     def __init__(self, library: ctypes.CDLL, path: str | None) -> None:
         """Initialise it with the folder that holds `espeak-ng-data`; None: the one it was built with."""
         library.espeak_Info.restype = ctypes.c_char_p
         library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_VoiceInfo)
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         rate = library.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS,
             _CHUNK_MS,
@@ -129,57 +104,55 @@ class Library:
         if rate <= 0 or (path is not None and not self._data.startswith(path)):
             raise _missing_data(path or self._data)
         self._library = library
+        self._lock = threading.Lock()
         self._format = AudioFormat(rate, FORMAT.channels)
         self._files: list[VoiceFile] | None = None
-        self._job: Job | None = None
+        self._generation: Generation | None = None
         self._fault: BaseException | None = None
         self._callback = _Callback(self._spoken)
         library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, job: Job) -> None:
-        """Synthesize it into its handoff; return when all was taken, or it was cancelled.
+    def speak(self, generation: "Generation", voice: str, rate: int) -> None:
+        """Synthesize a request at `rate` words a minute; return at its end or when it is cancelled.
 
         Raises:
             UsageError: there is no such voice.
             EngineError: espeak-ng failed.
 
         """
-        self._choose(job.voice)
-        self._library.espeak_SetParameter(_PARAMETER_RATE, job.rate, 0)
-        job.format = self._format
-        job.timestamps["engine_ready"] = time.monotonic()
-        text = _speakable(job.text)
-        self._job = job
-        self._fault = None
-        try:
-            status = self._library.espeak_Synth(
-                text, ctypes.c_size_t(len(text) + 1), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
-            )
-        finally:
-            self._job = None
-        if self._fault is not None:
-            raise self._fault
-        if job.handoff.cancelled:
-            return
-        if status != 0:
+        text = _speakable(generation.request.text)
+        with self._lock:
+            if generation.cancelled:
+                return
+            self._choose(voice)
+            self._library.espeak_SetParameter(_PARAMETER_RATE, rate, 0)
+            generation.format = self._format
+            self._generation = generation
+            self._fault = None
+            try:
+                status = self._library.espeak_Synth(
+                    text, ctypes.c_size_t(len(text) + 1), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
+                )
+            finally:
+                self._generation = None
+            if self._fault is not None:
+                raise self._fault
+        if status != 0 and not generation.cancelled:
             raise EngineError(f"espeak-ng failed to speak (status {status})")
-        job.timestamps["last_byte"] = time.monotonic()
 
     def clauses(self, text: str, voice: str, mode: int) -> list[tuple[str, str]]:
-        """Return the text's clauses as (phonemes, stretch of text). Makes no sound. The worker's, as `speak`.
+        """Return the text's clauses as (phonemes, stretch of text).
 
         Raises:
             UsageError: there is no such voice.
 
         """
-        self._choose(voice)
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        # A speech that was stopped leaves the letter that it had read ahead; the next text would begin with it.
-        self._phonemes(b".", mode)
-        return [
-            (said.decode("utf-8", "replace"), part.decode("utf-8", "replace"))
-            for said, part in self._phonemes(_speakable(text), mode)
-        ]
+        with self._lock:
+            self._choose(voice)
+            # A cancelled synthesis leaves the character that was read ahead; the next text would begin with it.
+            self._phonemes(b".", mode)
+            found = self._phonemes(_speakable(text), mode)
+        return [(said.decode("utf-8", "replace"), part.decode("utf-8", "replace")) for said, part in found]
 
     def _phonemes(self, text: bytes, mode: int) -> list[tuple[bytes, bytes]]:
         buffer = ctypes.create_string_buffer(text)
@@ -196,23 +169,22 @@ class Library:
         return found
 
     def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
-        """Take a chunk: espeak-ng's callback, on the worker. 1 stops it. What it raised would be lost."""
+        """Queue a chunk and its words: espeak-ng's callback. Returns 1 to stop it. What it raised would be lost."""
         try:
-            job = self._job
-            if job is None:
+            generation = self._generation
+            if generation is None:
                 return 1
             index = 0
             while (event := events[index]).type != _EVENT_LIST_TERMINATED:
                 if event.type == _EVENT_WORD:
-                    job.words.append(WordEvent(event.text_position - 1, event.length, event.audio_position / 1000))
+                    word = WordEvent(event.text_position - 1, event.length, event.audio_position / 1000)
+                    generation.words.append(word)
                 elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have rates of their own
-                    self._format = job.format = AudioFormat(event.id.number, FORMAT.channels)
+                    self._format = generation.format = AudioFormat(event.id.number, FORMAT.channels)
                 index += 1
             if not samples or frames <= 0:
-                return int(job.handoff.cancelled)
-            if "first_byte" not in job.timestamps:
-                job.timestamps["first_byte"] = time.monotonic()
-            return int(not job.handoff.put(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
+                return int(generation.cancelled)
+            return int(not generation.give(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
         except BaseException as error:
             self._fault = error
             return 1
@@ -260,8 +232,21 @@ def _speakable(text: str) -> bytes:
         return text.translate(dict.fromkeys(range(0xD800, 0xE000), "\ufffd")).encode()
 
 
+_loading = threading.Lock()
+_shared: Library | None = None
+
+
+def shared_library() -> Library:
+    """Return the process's library, loaded and initialised at the first call. Any thread."""
+    global _shared  # noqa: PLW0603
+    with _loading:
+        if _shared is None:
+            _shared = load_library()
+        return _shared
+
+
 def load_library() -> Library:
-    """Load espeakng-loader's library, or the system's where there is none, or none that runs here."""
+    """Load espeakng-loader's library, or the system's if that is missing or does not load."""
     failures = []
     # Its package is not imported: that takes 8 ms and tells no more than where it lies.
     spec = PathFinder.find_spec("espeakng_loader")

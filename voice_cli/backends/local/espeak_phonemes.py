@@ -1,13 +1,12 @@
 """Text to phonemes, by espeak-ng: the input of Piper's, Kokoro's and Matcha's models.
 
-sherpa-onnx 2 no longer makes them. It runs on espeak-ng's worker, in its turn: see `espeak_library`.
+sherpa-onnx 2 no longer generates them.
 """
 
 import re
 import unicodedata
 
-from voice_cli.backends.local import espeak
-from voice_cli.backends.local.espeak_library import Job, Library
+from voice_cli.backends.local.espeak_library import shared_library
 
 ENDS = ".!?"
 """Marks that end a sentence, as the models know them."""
@@ -25,32 +24,17 @@ _ABBREVIATION = re.compile(r"\b[b-df-hj-np-tv-xz]{2,4}$", re.IGNORECASE)
 _IPA = 0x02
 
 
-class PhonemeJob(Job):
-    """A job of espeak-ng's worker that makes sentences instead of sound."""
-
-    def __init__(self, text: str, voice: str) -> None:
-        super().__init__(None, text, voice, 0)
-        self.sentences: list[str] = []
-
-    def run(self, library: Library) -> None:
-        self.sentences = _sentences(library.clauses(self.text, self.voice, _IPA))
-
-
 def phonemes(text: str, voice: str) -> list[str]:
     """Return the text's sentences in IPA (NFD, as Piper's phonemizer has it), each with its punctuation marks.
 
-    Wait for the requests before it. Any thread but espeak-ng's own.
+    Waits while espeak-ng is in use. Any thread.
 
     Raises:
         UsageError: espeak-ng has no such voice.
-        EngineError: it is missing, or failed.
+        EngineError: it is missing.
 
     """
-    job = PhonemeJob(text, voice)
-    espeak.begin(job)
-    for _ in job.handoff:  # nothing is put in: this waits for its end
-        continue
-    return job.sentences
+    return _sentences(shared_library().clauses(text, voice, _IPA))
 
 
 def _sentences(clauses: list[tuple[str, str]]) -> list[str]:

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, WordEvent
 from voice_cli.backends.local.turns import Turns
 from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
 from voice_cli.queues import BoundedQueue
@@ -46,6 +46,7 @@ class Generation:
         self.timestamps = {"request_sent": time.monotonic()}
         self.format: AudioFormat | None = None
         """Set before the first `give`."""
+        self.words: list[WordEvent] = []
         self.notes: list[str] = []
         """What the listener should be told: see `SpeechStream.notes`."""
 
@@ -77,6 +78,7 @@ class EngineStream(SpeechStream):
     def __init__(self, generation: Generation, expected: Encoding) -> None:
         self.expected = expected
         self.timestamps = generation.timestamps
+        self.words = generation.words
         self.notes = generation.notes
         self._generation = generation
 
@@ -201,7 +203,9 @@ class EngineBackend(Backend):
             raise UsageError(f"{self.name} has one pace: it knows no speed", hint="leave the speed out")
         slowest, fastest = self.speeds
         if not slowest <= speed <= fastest:  # false for NaN, too
-            raise UsageError(f"{self.name} cannot speak at {speed} times its pace", hint=f"{slowest:g} to {fastest:g}")
+            raise UsageError(
+                f"{self.name} cannot speak at {speed} times its pace", hint=f"a speed from {slowest:g} to {fastest:g}"
+            )
 
     def close(self) -> None:
         """Abandon what is under way, and free the model as soon as the engine's step allows; does not wait for it."""
@@ -232,6 +236,7 @@ class EngineBackend(Backend):
                     generation.timestamps["engine_ready"] = time.monotonic()
                     if generation.request is not NOTHING and not handoff.cancelled:
                         self.speak(generation)
+                if not handoff.cancelled:
                     generation.timestamps["last_byte"] = time.monotonic()
                 handoff.close()
             except VoiceError as error:
