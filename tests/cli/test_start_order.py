@@ -36,7 +36,7 @@ BACKENDS = {
         *("codecs", "codecs.base", "codecs.headers", "codecs.media_types", "codecs.sniff", "codecs.table"),
     },
     "espeak": {
-        *("backends.local", "backends.local.espeak", "backends.local.espeak_library", "backends.local.turns"),
+        *("backends.local", "backends.local.espeak", "backends.local.espeak_library"),
         *(
             "backends.local.worker",
             "queues",

@@ -84,7 +84,7 @@ class TestStreaming:
             speak().synthesize(SpeechRequest("  "))
 
     def test_no_speed(self, speak):
-        with pytest.raises(UsageError, match="one pace"):
+        with pytest.raises(UsageError, match="no speed setting"):
             speak().synthesize(SpeechRequest("Hello.", speed=1.5))
 
 

@@ -102,6 +102,17 @@ def test_one_at_a_time_in_order_and_the_model_is_loaded_once(engine):
     assert engine.threads == {"voice-scripted"}
 
 
+def test_the_earliest_due_is_next_and_equal_ones_keep_their_order(engine):
+    requests = (("|", None), ("d", float("inf")), ("c", 2.0), ("a", 1.0), ("b", 1.0), ("e", float("inf")))
+    streams = [engine.synthesize(SpeechRequest(text, due=due)) for text, due in requests[:1]]
+    engine.at_a_stop()
+    streams += [engine.synthesize(SpeechRequest(text, due=due)) for text, due in requests[1:]]
+    engine.go_on.release()
+    engine._wait(20)
+    assert engine.log == ["load", "|", "a", "b", "c", "d", "e"]
+    assert [b"".join(stream) for stream in streams] == [b"", b"dd", b"cc", b"aa", b"bb", b"ee"]
+
+
 def test_a_model_that_was_prepared_is_there_and_nothing_was_said(engine):
     engine.prepare()
     engine._wait(20)
@@ -175,7 +186,7 @@ class TestErrors:
 
     def test_a_speed_where_there_is_none(self, engine):
         assert said(engine, "a", speed=1.0) == b"aa"
-        with pytest.raises(UsageError, match="one pace"):
+        with pytest.raises(UsageError, match="no speed setting"):
             engine.synthesize(SpeechRequest("a", speed=1.1))
 
 

@@ -81,7 +81,7 @@ def test_speed(speak, speed):
 
 @pytest.mark.parametrize("speed", [0.1, 5.0, float("nan"), -1.0])
 def test_a_speed_that_cannot_be(speak, speed):
-    with pytest.raises(UsageError, match="pace"):
+    with pytest.raises(UsageError, match="cannot speak at speed"):
         speak().synthesize(SpeechRequest("Hello.", speed=speed))
 
 

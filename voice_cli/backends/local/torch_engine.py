@@ -1,4 +1,4 @@
-"""What the engines on torch share: the device, their chatter, and files that are voices."""
+"""The base of the engines on torch: compute device, suppressed output, and voices that are files."""
 
 import contextlib
 import glob
@@ -15,14 +15,14 @@ from voice_cli.backends.packages import is_installed, load
 from voice_cli.errors import UsageError
 
 DEVICES = ("cuda", "mps", "cpu")
-"""From the quickest to the one that is always there."""
+"""The fastest first; the last is always available."""
 
 
 def check_device(wanted: str | None) -> str | None:
-    """Check that it is a name of a device; None, and `auto`: the quickest that is there.
+    """Return a valid device name; None (also for `auto`): the fastest that is available.
 
     Raises:
-        UsageError: it is none.
+        UsageError: no device has that name.
 
     """
     if wanted is None or wanted == "auto":
@@ -33,10 +33,10 @@ def check_device(wanted: str | None) -> str | None:
 
 
 def pick_device(torch: Any, wanted: str | None) -> str:
-    """Return the device to run on: the one that is wanted, or the quickest that is there.
+    """Return the wanted device, or the fastest that is available.
 
     Raises:
-        UsageError: the wanted one is not there.
+        UsageError: the wanted one is not available.
 
     """
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
@@ -48,7 +48,7 @@ def pick_device(torch: Any, wanted: str | None) -> str:
 
 
 def device_here(wanted: str | None) -> str:
-    """As `pick_device`, with torch imported if it is there; a device that is not is told by its absence."""
+    """Return what `pick_device` does, or an empty string if torch or the device is not available."""
     if not is_installed("torch"):
         return ""
     try:
@@ -57,19 +57,13 @@ def device_here(wanted: str | None) -> str:
         return ""
 
 
-def empty_cache(torch: Any, device: str) -> None:
-    """Return freed memory to the system, where torch caches it."""
-    if torch is not None and device.startswith("cuda"):
-        torch.cuda.empty_cache()
-
-
-class _Others:
-    """Standard output, for every thread but those that are hushed."""
+class _FilteredStdout:
+    """Standard output that drops what hushed threads write."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.hushed: dict[int, int] = {}
-        """Thread to how many times it is."""
+        """Thread id to nesting depth."""
 
     def write(self, text: str) -> int:
         return len(text) if threading.get_ident() in self.hushed else int(self.stream.write(text))
@@ -83,10 +77,10 @@ _quiet = threading.Lock()
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
-    """Drop what libraries print to standard output from this thread: the sound itself may be going there. Nests."""
+    """Drop this thread's writes to standard output, where the speech may be written. May be nested."""
     me = threading.get_ident()
     with _quiet:
-        others = sys.stdout if isinstance(sys.stdout, _Others) else _Others(sys.stdout)
+        others = sys.stdout if isinstance(sys.stdout, _FilteredStdout) else _FilteredStdout(sys.stdout)
         others.hushed[me] = others.hushed.get(me, 0) + 1
         sys.stdout = others
     try:
@@ -102,7 +96,7 @@ def hushed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """While it lasts, the object's method is another."""
+    """Replace a method of an object while the context is open."""
     is_own = name in vars(owner)
     before = getattr(owner, name)
     setattr(owner, name, value)
@@ -112,20 +106,14 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         if is_own:
             setattr(owner, name, before)
         else:
-            delattr(owner, name)  # the class's is seen again
-
-
-def no_progress_bars() -> None:
-    """Have tqdm, transformers and the hub draw none; before they are imported."""
-    for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        os.environ.setdefault(name, "1")
+            delattr(owner, name)
 
 
 class VoiceFolder:
-    """Folders whose files of some suffixes are voices, by their names without it."""
+    """Folders in which files with some suffixes are voices, named without the suffix."""
 
     def __init__(self, folders: Sequence[str], suffixes: Sequence[str], *, allow_paths: bool = True) -> None:
-        """Take the folders, the first first; `allow_paths` False: no file elsewhere, whatever a request says."""
+        """Search the folders in their order. `allow_paths`: whether a voice may be a path elsewhere."""
         self._folders = [os.path.expanduser(folder) for folder in folders]
         self._suffixes = tuple(suffixes)
         self._allow_paths = allow_paths
@@ -141,10 +129,10 @@ class VoiceFolder:
         return found
 
     def find(self, voice: str) -> str:
-        """Return the path of a voice: one of the folder's by name, whatever its case, or a path.
+        """Return the path of a voice, by its name in a folder (case is ignored) or its path.
 
         Raises:
-            UsageError: there is none.
+            UnknownVoiceError: there is none.
 
         """
         files = self.files()
@@ -163,7 +151,7 @@ class VoiceFolder:
 
 
 class TorchBackend(EngineBackend):
-    """An engine on torch whose voices are files: all that is not its model."""
+    """The base of an engine on torch whose voices are files."""
 
     voices_are_files = True
     runs_on_torch = True
@@ -178,10 +166,9 @@ class TorchBackend(EngineBackend):
         allow_paths: bool,
         models_voices: str = "",
     ) -> None:
-        """Take what an engine's own constructor was given.
+        """Keep the settings of an engine's constructor.
 
-        `install`: the command for a torch that does not load. `models_voices`: a folder that comes with the model, and
-        after the others.
+        `install`: the command that installs torch. `models_voices`: the model's own folder of voices, searched last.
 
         Raises:
             UsageError: there is no such compute device.
@@ -191,7 +178,6 @@ class TorchBackend(EngineBackend):
         self._install = install
         self._wanted_device = check_device(compute)
         self._device = ""
-        """Where the loaded model is."""
         folders = [*([voices] if isinstance(voices, str) else voices or ()), models_voices]
         self._folder = VoiceFolder([folder for folder in folders if folder], suffixes, allow_paths=allow_paths)
         self._torch: Any = None
@@ -201,12 +187,14 @@ class TorchBackend(EngineBackend):
         return self._device or device_here(self._wanted_device)
 
     def load(self) -> None:
-        """Import torch, and settle on the device: the first thing of an engine's own `load`."""
-        no_progress_bars()
+        """Import torch and choose the device: the first step of an engine's own `load`."""
+        os.environ.setdefault("TQDM_DISABLE", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         with hushed():
             self._torch = load(self.name, "torch", self._install)
             self._device = pick_device(self._torch, self._wanted_device)
 
     def unload(self) -> None:
         """Free the model's memory: the last step of an engine's own `unload`."""
-        empty_cache(self._torch, self._device)
+        if self._torch is not None and self._device.startswith("cuda"):
+            self._torch.cuda.empty_cache()

@@ -1,8 +1,7 @@
 """VibeVoice's long-form models, through transformers' own VibeVoiceForConditionalGeneration (5.17 and later).
 
-Its `streamer` is told token numbers, never sound. So the acoustic decoder is listened to:
-`model.model.audio_tower.decode` is called once a token and gives `(1, 1, 3200)`, the 133 ms that `generate` would put
-together at the end.
+Its `streamer` gets token numbers, not audio. So `model.model.audio_tower.decode` is wrapped: the model calls it once a
+token, and it returns `(1, 1, 3200)`, 133 ms of what `generate` returns as a whole at the end.
 """
 
 import contextlib
@@ -10,19 +9,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from voice_cli.backends.local.torch_engine import replaced
-from voice_cli.backends.local.vibevoice import VibeVoiceModel
+from voice_cli.backends.local.vibevoice import INSTALL, RATE
 from voice_cli.backends.local.worker import Generation
-from voice_cli.backends.packages import install_line, load
-from voice_cli.errors import EngineError, Interrupted, TruncatedAudio
+from voice_cli.backends.packages import load
+from voice_cli.errors import EngineError, TruncatedAudio
 from voice_cli.pcm.samples import to_pcm
 
-INSTALL = install_line("vibevoice")
 STEPS = 10
 GUIDANCE_SCALE = 1.3
 
 
-class LongForm(VibeVoiceModel):
-    """The model and its processor."""
+class LongForm:
+    """The model and its processor. The worker thread's."""
+
+    rate = RATE
 
     def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL)
@@ -38,10 +38,10 @@ class LongForm(VibeVoiceModel):
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
     ) -> None:
-        """Speak.
+        """Generate the request's text with the voice in that file; None leaves a value to the model.
 
         Raises:
-            TruncatedAudio: it stopped at the most tokens that it may make.
+            TruncatedAudio: it reached its maximum length.
 
         """
         content: list[dict[str, str]] = [{"type": "text", "text": generation.request.text.strip()}]
@@ -68,15 +68,14 @@ class LongForm(VibeVoiceModel):
 
 @contextlib.contextmanager
 def tapped(decoder: Any, generation: Generation) -> Iterator[None]:
-    """While it lasts, what the acoustic decoder makes is given to the listener, and it raises once nobody listens."""
+    """Pass the output of the acoustic decoder to the generation; raise Interrupted once it is cancelled."""
     decode = decoder.decode
 
     def listen(*args: Any, **kwargs: Any) -> Any:
-        if generation.cancelled:
-            raise Interrupted("the speech was cancelled")
+        generation.stop_if_cancelled()
         output = decode(*args, **kwargs)
-        if not generation.give(to_pcm(output.audio)):
-            raise Interrupted("the speech was cancelled")
+        generation.give(to_pcm(output.audio))
+        generation.stop_if_cancelled()
         return output
 
     with replaced(decoder, "decode", listen):

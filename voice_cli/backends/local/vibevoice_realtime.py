@@ -1,27 +1,28 @@
 """VibeVoice Realtime 0.5B, through Microsoft's `vibevoice` package.
 
-The model calls `put` for each chunk, `(1, 3200)`: 133 ms, and `end` at the end of speech, after which it goes on to
-the end of its window; it looks at `stop_check_fn` between windows of six chunks. `put` itself stops it sooner, by
-raising. It writes into the voice's prompt, so it gets a copy. Contract: the package's code, and its streamer's
-documentation.
+The model calls `put` for each chunk, `(1, 3200)`: 133 ms, and `end` at the end of speech, after which it generates to
+the end of its window. It calls `stop_check_fn` between windows of six chunks; `put` stops it sooner, by raising. It
+modifies the voice's prompt, so it gets a copy. Contract: the package's code, and its streamer's documentation.
 """
 
 import copy
 from typing import Any
 
-from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, VibeVoiceModel
+from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, RATE
 from voice_cli.backends.local.voice_prompts import load_prompt
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import is_installed, load
-from voice_cli.errors import Interrupted, TruncatedAudio
+from voice_cli.errors import TruncatedAudio
 from voice_cli.pcm.samples import rows, to_pcm
 
 DDPM_STEPS = 5
 CFG_SCALE = 1.5
 
 
-class Realtime(VibeVoiceModel):
-    """The streaming model and its processor."""
+class Realtime:
+    """The streaming model and its processor. The worker thread's."""
+
+    rate = RATE
 
     def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL_REALTIME)
@@ -46,10 +47,10 @@ class Realtime(VibeVoiceModel):
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
     ) -> None:
-        """Speak.
+        """Generate the request's text with the voice in that file; None leaves a value to the model.
 
         Raises:
-            TruncatedAudio: it stopped at the longest speech that it makes.
+            TruncatedAudio: it reached its maximum length.
 
         """
         prompt = self._prompt(str(voice))
@@ -88,7 +89,7 @@ class Realtime(VibeVoiceModel):
 
 
 class Listener:
-    """The `audio_streamer` of one generation: `put` and `end` as the model calls them, straight into the handoff."""
+    """The `audio_streamer` of one generation: passes chunks to the generation."""
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
@@ -102,19 +103,14 @@ class Listener:
         return self._generation.cancelled
 
     def put(self, audio_chunks: Any, sample_indices: Any) -> None:
-        """Take a chunk. After `end` the model goes on to the end of its window: that is dropped.
-
-        Raises:
-            Interrupted: nobody listens any more; it ends the generation.
-
-        """
+        """Queue a chunk; drop it after `end`. Raise Interrupted, which ends the generation, once it is cancelled."""
         if self._ended:
             return
         for _, row in rows(audio_chunks, sample_indices, 1):
-            if not self._generation.give(to_pcm(row)):
-                raise Interrupted("the speech was cancelled")
+            self._generation.give(to_pcm(row))
+            self._generation.stop_if_cancelled()
 
     def end(self, sample_indices: Any = None) -> None:
-        """Hear that the speech is over: the batch is of one, so of all of it."""
+        """Mark generation as finished (batch size 1)."""
         del sample_indices
         self._ended = True

@@ -1,8 +1,8 @@
-"""What the engines in this process share: one model, one generation at a time, in a thread that is only there for it.
+"""The base of the engines in this process: one model and one worker thread, which generates one request at a time.
 
-An engine is a subclass with three hooks (`load`, `speak`, `unload`), all called on the worker's thread and never two at
-once; what they raise reaches the reader of the stream. A request returns at once: even the model is loaded by the
-worker, so that the device opens meanwhile.
+An engine is a subclass with three hooks (`load`, `speak`, `unload`), all called on the worker thread, one at a time;
+what they raise is raised by the stream's iteration. A request returns at once: the worker loads the model, too, so that
+the device opens meanwhile. Of the waiting requests, the one whose sound is needed first is next.
 """
 
 import atexit
@@ -14,31 +14,29 @@ from collections.abc import Iterator
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, WordEvent
-from voice_cli.backends.local.turns import Turns
-from voice_cli.errors import EngineError, UsageError, VoiceError, one_line
+from voice_cli.errors import EngineError, Interrupted, UsageError, VoiceError, one_line
 from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 320 * 24000 * 2
-"""How much speech waits for its listener before the engine does: five minutes at the rate that most models have. That
-is more than any utterance of the splitter's, so that one who listens slowly holds up nobody else."""
+"""Speech that is buffered before the engine waits for the reader: five minutes at the rate of most models. That is more
+than any utterance of the splitter, so that a slow reader does not block other requests."""
 
 PIECE_SECONDS = 0.25
-"""An engine that gives a sentence at once has it put in pieces of this length: a reader that is told the start of a
-sentence need not take all of it."""
+"""The longest chunk: a whole sentence is split into chunks of this length."""
 
 MOST_STEPS = 100
-"""In which a model may be asked to refine a chunk."""
+"""The most diffusion steps for a chunk."""
 
-NOTHING = SpeechRequest("")
-"""What is asked for to have the model loaded, and no more."""
+LOAD_ONLY = SpeechRequest("")
+"""Loads the model and generates nothing."""
 
 EXIT_SECONDS = 5.0
-"""How long the end of the process waits for a step of an engine: a thread that comes back from C++ into an interpreter
-that is gone takes the process down with it."""
+"""The timeout for running engines when the process exits: a thread that returns from C++ into a finalized interpreter
+crashes the process."""
 
 
 class Generation:
-    """One request on its way through the engine. It does not know its stream, whose end is its cancellation."""
+    """One request and its output. It has no reference to its stream, which cancels it when garbage collected."""
 
     def __init__(self, request: SpeechRequest) -> None:
         self.request = request
@@ -48,18 +46,20 @@ class Generation:
         """Set before the first `give`."""
         self.words: list[WordEvent] = []
         self.notes: list[str] = []
-        """What the listener should be told: see `SpeechStream.notes`."""
+        """See `SpeechStream.notes`."""
 
     @property
     def cancelled(self) -> bool:
-        """Nobody will listen any more: stop at the next step. Any thread; never waits."""
+        """Whether to stop at the next step. Any thread; never waits."""
         return self.handoff.cancelled
 
-    def give(self, pcm: bytes) -> bool:
-        """Hand over a chunk of whole frames. Waits while the listener is far behind.
+    def stop_if_cancelled(self) -> None:
+        """Raise Interrupted if the request was cancelled."""
+        if self.cancelled:
+            raise Interrupted("the speech was cancelled")
 
-        False: it was cancelled, and the engine is to stop.
-        """
+    def give(self, pcm: bytes) -> bool:
+        """Queue whole frames of PCM; wait while the queue is full. Return False if the engine is to stop."""
         if pcm:
             self.timestamps.setdefault("first_byte", time.monotonic())
         if self.format is None:
@@ -69,10 +69,10 @@ class Generation:
 
 
 class EngineStream(SpeechStream):
-    """PCM as the engine makes it.
+    """PCM as the engine generates it. It may be iterated over once.
 
-    It may be iterated over once. An iterator that is closed or dropped before its end, like a stream that is dropped
-    with nobody iterating, gives up the request.
+    The request is cancelled when the iterator is closed or garbage collected before its end, or the stream before it is
+    iterated.
     """
 
     def __init__(self, generation: Generation, expected: Encoding) -> None:
@@ -86,7 +86,7 @@ class EngineStream(SpeechStream):
         """Yield the chunks.
 
         Raises:
-            UsageError: there is no such voice, or the request cannot be.
+            UsageError: there is no such voice, or the request is not possible.
             EngineError: the model does not load, or the engine failed.
             Interrupted: `cancel` was called.
 
@@ -108,12 +108,10 @@ class EngineStream(SpeechStream):
 
 
 class EngineBackend(Backend):
-    """A model in this process. Requests wait for one another; see `turns`.
+    """A model in this process. It generates one request at a time.
 
-    One whose stream is not read holds up the others once it is five minutes ahead of its reader. A thread that leaves a
-    stream half read and waits for a younger one may wait for ever: let it cancel the older.
-
-    `SpeechRequest.codec`, `model` and `instructions` mean nothing to it: it has one model, and gives PCM.
+    A stream that is not read blocks later requests once five minutes of it are buffered: cancel a stream before waiting
+    for a later one. `SpeechRequest.codec`, `model` and `instructions` are ignored: there is one model, and PCM.
     """
 
     has_speed = False
@@ -122,14 +120,16 @@ class EngineBackend(Backend):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: Turns[Generation] = Turns()
+        self._waiting: list[tuple[float, int, Generation]] = []
+        """(due, serial number, generation), sorted."""
+        self._count = 0
         self._running: Generation | None = None
         self._worker: threading.Thread | None = None
         self._loaded = False
         self._closed = False
         _open.add(self)
 
-    # What an engine fills in. All on the worker's thread.
+    # To be implemented by an engine. Called on the worker thread.
 
     @abstractmethod
     def load(self) -> None:
@@ -137,41 +137,41 @@ class EngineBackend(Backend):
 
     @abstractmethod
     def speak(self, generation: Generation) -> None:
-        """Set `generation.format`, and give all of the speech; return early once it is cancelled."""
+        """Set `generation.format` and pass all speech to `generation.give`; return early once it is cancelled."""
 
     def unload(self) -> None:
-        """Drop the model and what it holds. Called once, by `close`, if `load` was."""
+        """Free the model. Called once after `close`, if it was loaded."""
 
-    # What an engine may fill in. Any thread.
+    # May be overridden. Any thread.
 
     @property
     def expected_format(self) -> AudioFormat | None:
-        """What the speech will be, as far as it is known without the model."""
+        """The format of the speech, if it is known before the model is loaded."""
         return None
 
     def expected(self, codec: str) -> Encoding:
-        """Return what will come: PCM, whatever was asked for."""
+        """Return the encoding of the speech: PCM for every codec."""
         del codec
         return Encoding("pcm", self.expected_format)
 
     def check(self, request: SpeechRequest) -> None:
-        """Check that the request can be, as far as it can be told without the model.
+        """Check a request without the model.
 
         Raises:
-            UsageError: it cannot.
+            UsageError: it is not possible.
 
         """
 
     def synthesize(self, request: SpeechRequest) -> EngineStream:
-        """Begin to speak; return at once.
+        """Queue the request; return at once.
 
         Raises:
-            UsageError: there is nothing to say, or not like that. What only the model knows, iteration says.
+            UsageError: the text is blank, or the request is not possible. Iteration raises what needs the model.
 
         """
         if self._closed:
             raise RuntimeError("the backend is closed")
-        if not request.text.strip():  # some models would speak to their maximum length, others of something else
+        if not request.text.strip():  # some models would generate up to their limit
             raise UsageError("there is nothing to say: the text is blank")
         self._check_speed(request.speed)
         self.check_options(request.options)
@@ -181,18 +181,21 @@ class EngineBackend(Backend):
         return EngineStream(generation, self.expected(request.codec))
 
     def prepare(self) -> None:
-        self._begin(Generation(NOTHING))
+        self._begin(Generation(LOAD_ONLY))
 
     def _begin(self, generation: Generation) -> None:
         with self._lock:
-            self._waiting.add(generation, generation.request.due)
+            due = generation.request.due
+            self._count += 1
+            self._waiting.append((time.monotonic() if due is None else due, self._count, generation))
+            self._waiting.sort()
             # A forked child has the worker's object, but not its thread.
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name=f"voice-{self.name}", daemon=True)
                 self._worker.start()
 
     def warm_up(self) -> None:
-        """Let it say a word to nobody: what is loaded and compiled at first use then is."""
+        """Generate a word and discard it, so that all that is loaded or compiled at first use is."""
         for _ in self.synthesize(SpeechRequest("Hi.")):
             continue
 
@@ -200,20 +203,22 @@ class EngineBackend(Backend):
         if speed is None or speed == 1:
             return
         if not self.has_speed:
-            raise UsageError(f"{self.name} has one pace: it knows no speed", hint="leave the speed out")
+            raise UsageError(f"{self.name} has no speed setting", hint="leave the speed out")
         slowest, fastest = self.speeds
         if not slowest <= speed <= fastest:  # false for NaN, too
             raise UsageError(
-                f"{self.name} cannot speak at {speed} times its pace", hint=f"a speed from {slowest:g} to {fastest:g}"
+                f"{self.name} cannot speak at speed {speed}", hint=f"a speed from {slowest:g} to {fastest:g}"
             )
 
     def close(self) -> None:
-        """Abandon what is under way, and free the model as soon as the engine's step allows; does not wait for it."""
+        """Cancel all requests, and free the model after the engine's current step. Does not wait."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            generations = [*self._waiting] if self._running is None else [self._running, *self._waiting]
+            generations = [generation for _, _, generation in self._waiting]
+            if self._running is not None:
+                generations.append(self._running)
             idle = self._worker is None or not self._worker.is_alive()
         for generation in generations:
             generation.handoff.cancel()
@@ -234,7 +239,7 @@ class EngineBackend(Backend):
                         self.load()
                         self._loaded = True
                     generation.timestamps["engine_ready"] = time.monotonic()
-                    if generation.request is not NOTHING and not handoff.cancelled:
+                    if generation.request is not LOAD_ONLY and not handoff.cancelled:
                         self.speak(generation)
                 if not handoff.cancelled:
                     generation.timestamps["last_byte"] = time.monotonic()
@@ -247,7 +252,7 @@ class EngineBackend(Backend):
 
     def _next(self) -> Generation | None:
         with self._lock:
-            self._running = self._waiting.take()
+            self._running = self._waiting.pop(0)[2] if self._waiting else None
             if self._running is None:
                 if self._closed:
                     self._free()
@@ -261,19 +266,19 @@ class EngineBackend(Backend):
 
 
 def check_steps(steps: float | None) -> int | None:
-    """Check that it is a number of steps that a model can take.
+    """Return the number of diffusion steps as an integer.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not one from 1 to `MOST_STEPS`.
 
     """
     if steps is not None and steps not in range(1, MOST_STEPS + 1):  # NaN is in no range
-        raise UsageError(f"there is no speech in {steps:g} steps", hint=f"a whole number from 1 to {MOST_STEPS}")
+        raise UsageError(f"steps cannot be {steps:g}", hint=f"a whole number from 1 to {MOST_STEPS}")
     return None if steps is None else int(steps)
 
 
 def failed(name: str, error: BaseException) -> EngineError:
-    """Make of what a library raised one line about the engine."""
+    """Convert a library's exception to an EngineError."""
     reason = one_line(str(error)) or type(error).__name__
     hint = None
     if "out of memory" in reason.lower():
