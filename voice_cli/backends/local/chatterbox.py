@@ -1,9 +1,8 @@
 """Chatterbox, in the process: the streaming fork (chatterbox-streaming), or the stock package (chatterbox-tts).
 
-A model has one place for the voice that it speaks with, `conds`, so it speaks one text at a time, and gets a copy of
-the voice's conditionals for each. The fork's fade-in on every chunk is turned off; where chunks meet, the two
-renderings of the same moment are faded into each other (`ChunkJoin`). Contract: the code of both packages, as of 0.1.2
-and 0.1.7.
+A model holds its voice in one attribute, `conds`, so it gets a copy of the voice's conditionals for each text. The
+fork's fade-in on every chunk is turned off, and chunks are cross-faded instead (`ChunkJoin`). Contract: the code of
+both packages, as of 0.1.2 and 0.1.7.
 """
 
 import contextlib
@@ -19,18 +18,16 @@ from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
     Preset,
-    check_end,
     preset_named,
     sizes_of,
     steps_of,
-    stop_if,
     stopping,
 )
 from voice_cli.backends.local.conditionals import Conditionals
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import Hint, UsageError
+from voice_cli.errors import Hint, TruncatedAudio, UsageError
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
@@ -39,14 +36,13 @@ HUB_NAME = "ResembleAI/chatterbox"
 OWN_VOICE = "default"
 RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
 RATE = 24000
-"""Hertz, of every model of it there is; what holds is the model's `sr`."""
+"""Hertz, of every released model; the loaded model's `sr` is used once known."""
 
 
 class ChatterboxBackend(TorchBackend):
     """One model of Chatterbox. `voice` is a recording: a path, or the name of a file in a folder of voices.
 
-    It knows no speed. What of the preset the model has no place for, and that it does not stream, the stream's `notes`
-    say.
+    It has no speed setting. The stream's `notes` list the preset's values that the package does not support.
     """
 
     name = "chatterbox"
@@ -68,9 +64,9 @@ class ChatterboxBackend(TorchBackend):
 
         Args:
             model: the folder that `from_local` takes.
-            compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
+            compute: `cuda`, `mps` or `cpu`; None: the fastest that is available.
             preset: one of `chatterbox_presets.PRESETS`.
-            voices: a folder of recordings, or several: of two files of one name, the first folder's holds.
+            voices: a folder of recordings, or several; the first with a name is used.
             allow_paths: whether a request's voice may be a path.
 
         Raises:
@@ -101,7 +97,7 @@ class ChatterboxBackend(TorchBackend):
 
     @property
     def streams(self) -> bool | None:
-        """Whether the loaded model gives its speech while it makes it; None: not loaded."""
+        """Whether the loaded model streams; None: not loaded."""
         return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -135,8 +131,8 @@ class ChatterboxBackend(TorchBackend):
         model = self._speaker
         preset = preset_named(generation.request.options.get("preset", self.preset))
         generation.format = AudioFormat(int(model.sr), 1)
-        self._put_on(generation.request.voice, preset)
-        stop = stop_if(lambda: generation.cancelled)
+        self._set_voice(generation.request.voice, preset)
+        stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:
             stack.enter_context(hushed())
             stack.enter_context(stopping(model, stop))
@@ -145,13 +141,11 @@ class ChatterboxBackend(TorchBackend):
             if hasattr(model, "generate_stream"):
                 self._stream(generation, preset, stack)
             else:
-                generation.notes.append(
-                    "not streaming: this chatterbox has generate alone, so the first sound waits for the last"
-                )
-                self._say_at_once(generation, preset)
+                generation.notes.append("not streaming: this chatterbox has no generate_stream")
+                self._generate_whole(generation, preset)
 
-    def _put_on(self, voice: str | None, preset: Preset) -> None:
-        """Set the voice's conditionals on the model: computed once, and a copy, since a generation writes into them."""
+    def _set_voice(self, voice: str | None, preset: Preset) -> None:
+        """Set a copy of the voice's conditionals on the model, since a generation modifies them."""
         model, kept = self._speaker, self._conditionals
         if voice is None or voice == OWN_VOICE:
             conds = kept.own
@@ -164,7 +158,7 @@ class ChatterboxBackend(TorchBackend):
             key = kept.key(path)
             conds = kept.get(key)
             if conds is None:
-                model.conds = None  # what fails must not leave another's voice
+                model.conds = None  # a failure must not leave another voice
                 with hushed():
                     model.prepare_conditionals(path, exaggeration=preset.exaggeration)
                 conds = model.conds
@@ -195,9 +189,13 @@ class ChatterboxBackend(TorchBackend):
             if not generation.give(join.add(chunk)):
                 return
         generation.give(join.end())
-        check_end(regrouped)
+        if regrouped is not None and not regrouped.came_to_the_end:
+            raise TruncatedAudio(
+                f"chatterbox stopped after {regrouped.tokens} tokens, its maximum, before the end of the text",
+                hint="use shorter texts",
+            )
 
-    def _say_at_once(self, generation: Generation, preset: Preset) -> None:
+    def _generate_whole(self, generation: Generation, preset: Preset) -> None:
         from voice_cli.pcm.samples import to_pcm
 
         model = self._speaker

@@ -1,8 +1,8 @@
-"""Where two chunks of Chatterbox meet.
+"""Cross-fade Chatterbox's chunks.
 
-The fork renders each chunk anew, with up to 50 tokens before it as context, and cuts the context off: the new chunk
-does not go on where the last one ended, and its own remedy, a fade-in from silence, is a hole a chunk. But the context
-cut off is a second rendering of the last chunk's end: so that much of each chunk is held back, and faded into it.
+The fork renders each chunk with up to 50 preceding tokens as context, and cuts the context off: the new chunk does not
+continue the last one exactly, and the fork's own fade-in leaves a gap in each chunk. The context is a second rendering
+of the last chunk's end, so the end of each chunk is held back and cross-faded with it.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ FADE_SECONDS = 0.01
 
 
 class ChunkJoin:
-    """Joins the chunks of one generation; while `listening`, it sees what the model's vocoder renders.
+    """Joins the chunks of one generation; needs the vocoder's output, which it records while `listening`.
 
-    What comes out has as many frames as what went in. Where the model renders otherwise, chunks are left as they are.
+    The number of frames stays the same. Chunks stay unchanged if the model has no such vocoder.
     """
 
     def __init__(self, model: Any, rate: int) -> None:
@@ -41,7 +41,7 @@ class ChunkJoin:
         return result
 
     def add(self, chunk: Any) -> bytes:
-        """Take the next chunk; give the PCM that is certain now."""
+        """Add a chunk; return the PCM that is final."""
         import numpy as np
 
         from voice_cli.pcm.samples import own, to_pcm

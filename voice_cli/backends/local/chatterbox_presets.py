@@ -1,8 +1,8 @@
-"""Chatterbox's presets, and how each of their values is made to hold.
+"""Chatterbox's presets, and how each of their values is applied.
 
-`exaggeration`, `cfg_weight` and `temperature` are arguments. `s3gen_steps` is none: the number of steps is written in
-the code, so it is changed on its way into the decoder, by a hook. `chunk_size` is one for all chunks: so tokens are
-asked for one by one, and put together here, which also keeps the tail that a full buffer would lose.
+`exaggeration`, `cfg_weight` and `temperature` are arguments. `s3gen_steps` is a constant in the package's code, so a
+hook changes it on its way into the decoder. The package has one `chunk_size` for all chunks, so tokens are requested
+one by one and grouped here, which also keeps the tail that a full buffer would lose.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from voice_cli.backends.local.torch_engine import replaced
-from voice_cli.errors import Interrupted, TruncatedAudio, UsageError
+from voice_cli.errors import UsageError
 
 
 class Preset(NamedTuple):
-    """One way to speak."""
+    """The values of one preset."""
 
     exaggeration: float
     cfg_weight: float
     chunk_size: int
     """Speech tokens a chunk: 40 ms each."""
     s3gen_steps: int
-    """Steps of the flow that makes the sound of the tokens."""
+    """Steps of the flow that converts tokens to audio."""
     temperature: float
     first_chunk_size: int | None = None
     """None: as `chunk_size`."""
@@ -29,7 +29,7 @@ class Preset(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Tokens of the first chunk, and of the others."""
+        """Return the tokens of the first chunk and of the others."""
         return self.first_chunk_size or self.chunk_size, self.continuation_chunk_size or self.chunk_size
 
 
@@ -58,7 +58,7 @@ def preset_named(name: str) -> Preset:
 
 @contextlib.contextmanager
 def steps_of(model: Any, steps: int, stop: Callable[[], None]) -> Iterator[bool]:
-    """While it lasts, the flow takes that many steps, and asks `stop` before each run; gives whether it can.
+    """Set the flow's steps and call `stop` before each run, while the context is open. Yields False if it cannot be.
 
     The flow matching is `s3gen.flow.decoder`, called with `n_timesteps` (its third argument).
     """
@@ -82,7 +82,7 @@ def steps_of(model: Any, steps: int, stop: Callable[[], None]) -> Iterator[bool]
 
 @contextlib.contextmanager
 def stopping(model: Any, stop: Callable[[], None]) -> Iterator[None]:
-    """While it lasts, `stop` is asked before each token, and ends the generation by raising."""
+    """Call `stop` before each token, while the context is open; it ends the generation by raising."""
     language_model = getattr(getattr(model, "t3", None), "tfmr", None)
     if language_model is None or not hasattr(language_model, "register_forward_pre_hook"):
         yield
@@ -95,10 +95,9 @@ def stopping(model: Any, stop: Callable[[], None]) -> Iterator[None]:
 
 
 class Regrouped:
-    """A model's `inference_stream`, whose chunks of tokens are of the preset's sizes, and none is lost.
+    """A model's `inference_stream`, with chunks of tokens of the preset's sizes.
 
-    The fork drops what is in its buffer when it reaches the most tokens that it makes; asked for one at a time, its
-    buffer is always empty.
+    The fork drops its buffer when it reaches its maximum length; with a chunk size of 1, the buffer is always empty.
     """
 
     def __init__(
@@ -115,14 +114,14 @@ class Regrouped:
         self._sizes = sizes
         self.tokens = 0
         self.came_to_the_end = stop_token is None
-        """The model said by itself that it is through with the text; or it cannot be told."""
+        """Whether the model generated the stop token; true if it has none."""
 
     def __call__(self, **arguments: Any) -> Iterator[Any]:
         size, later = self._sizes
         held: list[Any] = []
         for token in self._inference_stream(**{**arguments, "chunk_size": 1}):
             if self._stop_token is not None and int(token.reshape(-1)[-1]) == self._stop_token:
-                self.came_to_the_end = True  # it has no sound: alone in a chunk it would cost a run for nothing
+                self.came_to_the_end = True  # it has no sound
                 continue
             self.tokens += 1
             held.append(token)
@@ -135,7 +134,7 @@ class Regrouped:
 
 @contextlib.contextmanager
 def sizes_of(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> Iterator[Regrouped | None]:
-    """While it lasts, `generate_stream` makes chunks of the preset's sizes; None: the model has no place for that."""
+    """Set the sizes of `generate_stream`'s chunks while the context is open. Yields None if the model cannot."""
     original = getattr(model, "inference_stream", None)
     if original is None:
         yield None
@@ -144,27 +143,3 @@ def sizes_of(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> It
     regrouped = Regrouped(original, join, preset.sizes, stop_token)
     with replaced(model, "inference_stream", regrouped):
         yield regrouped
-
-
-def check_end(regrouped: Regrouped | None) -> None:
-    """Check that the model came to the text's end by itself.
-
-    Raises:
-        TruncatedAudio: it stopped at the most tokens that it makes.
-
-    """
-    if regrouped is not None and not regrouped.came_to_the_end:
-        raise TruncatedAudio(
-            f"chatterbox stopped after {regrouped.tokens} tokens, the most that it makes, before the end of the text",
-            hint="give it shorter texts",
-        )
-
-
-def stop_if(cancelled: Callable[[], bool]) -> Callable[[], None]:
-    """Make of a question a function that raises Interrupted once it is answered with yes."""
-
-    def stop() -> None:
-        if cancelled():
-            raise Interrupted("the speech was cancelled")
-
-    return stop

@@ -1,4 +1,4 @@
-"""What a cloning model has made of a recording, kept: it takes longer than the first sound may."""
+"""A cache of what a cloning model computes from a recording."""
 
 import os
 from collections import OrderedDict
@@ -9,18 +9,18 @@ MOST_BYTES = 128 << 20
 
 
 class Conditionals:
-    """The least recently used go first, when there are too many or they are too large. One thread's at a time."""
+    """A least-recently-used cache, bounded in number and bytes. Not thread-safe."""
 
     def __init__(self, most_voices: int = MOST_VOICES, most_bytes: int = MOST_BYTES) -> None:
         self.own: Any = None
-        """Those that came with the model; never dropped."""
+        """The model's own; never dropped."""
         self._most_voices = most_voices
         self._most_bytes = most_bytes
         self._kept: OrderedDict[object, tuple[Any, int]] = OrderedDict()
 
     @staticmethod
     def key(path: str) -> object:
-        """Tell a recording from another, and from what was in its file before."""
+        """Return a key that changes with the file's content."""
         status = os.stat(path)
         return os.path.realpath(path), status.st_mtime_ns, status.st_size
 
@@ -32,14 +32,14 @@ class Conditionals:
         return len(self._kept)
 
     def get(self, key: object) -> Any:
-        """Return what is kept, or None."""
+        """Return the cached value, or None."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)
         return self._kept[key][0]
 
     def put(self, key: object, conds: Any) -> None:
-        """Keep it; one that is larger than all may be is not kept."""
+        """Cache a value, unless it alone exceeds the limit."""
         self._kept[key] = (conds, size_of(conds))
         self._kept.move_to_end(key)
         while self._kept and (len(self._kept) > self._most_voices or self.bytes > self._most_bytes):
@@ -51,7 +51,7 @@ class Conditionals:
 
 
 def size_of(value: Any) -> int:
-    """Count the bytes of all tensors and arrays in it."""
+    """Return the bytes of all tensors and arrays in a value."""
     if hasattr(value, "nbytes"):
         return int(value.nbytes)
     if isinstance(value, dict):

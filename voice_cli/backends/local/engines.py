@@ -1,4 +1,4 @@
-"""How it is with the engines in this process: installed, ready, on which device; and if they may speak, how quick."""
+"""The state and the speed of the engines that run in this process."""
 
 import contextlib
 import time
@@ -15,29 +15,29 @@ TEST_TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not m
 
 
 class EngineState(NamedTuple):
-    """How it is with one engine, and one model of it."""
+    """The state of one engine with one model."""
 
     engine: str
     installed: str
     """The distribution and its version, or empty."""
     ready: bool
     device: str
-    """Where it runs, or would; empty where that cannot be told."""
+    """The compute device; empty if unknown."""
     missing: str
-    """What it lacks, or what installs it; empty if it is ready."""
+    """What is missing, or the command that installs it; empty if it is ready."""
     error: VoiceError | None = None
-    """Why it cannot be opened, with the hint that `missing` leaves to the interface."""
+    """Why it cannot be opened, hint included."""
 
 
 class Measure(NamedTuple):
-    """What a sentence took."""
+    """The figures of one sentence."""
 
     load_s: float
     """From the request to a loaded model."""
     first_ms: float
     """From there to the first chunk."""
     rtf: float
-    """Seconds of work a second of speech: below 1 it is quicker than one can listen."""
+    """Real-time factor: seconds of work a second of speech."""
     audio_s: float
 
 
@@ -70,7 +70,7 @@ def look(name: str, profile: object) -> EngineState:
 
 
 def measure(backend: Backend, voice: str | None = None, text: str = TEST_TEXT) -> Measure:
-    """Let it speak to nobody, and time it.
+    """Generate a text, discard it, and return the timing.
 
     Raises:
         BackendError, UsageError: as iteration over a stream.
