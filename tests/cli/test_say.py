@@ -25,7 +25,7 @@ def options(tmp_path, monkeypatch):
     return SayOptions(text=("Hello.\n\nAnd\n\ngoodbye.",), backend="chatterbox", model=str(tmp_path), no_play=True)
 
 
-NOTE = "not streaming: this chatterbox has generate alone, so the first sound waits for the last"
+NOTE = "not streaming: this chatterbox has no generate_stream"
 
 
 def test_what_an_engine_wants_known_is_said_once_at_the_end(options, capsys):

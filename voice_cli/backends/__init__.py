@@ -1,4 +1,4 @@
-"""The backends by name. A backend's module is imported when the backend is chosen, and not before.
+"""The backends by name. A backend's module is imported when the backend is first used.
 
 Another package adds a backend with an entry point of the group `voice_cli.backends` (`NAME = "module:Class"`).
 """
@@ -16,8 +16,7 @@ GROUP = "voice_cli.backends"
 class Registry(dict[str, str]):
     """Name to "module:Class".
 
-    Iteration yields the built-in names alone, and costs nothing. A name that is not among them is looked up in the
-    entry points of the installed packages.
+    Iteration yields only the built-in names. Other names are looked up in the entry points of installed packages.
     """
 
     def __missing__(self, name: str) -> str:
@@ -27,7 +26,7 @@ class Registry(dict[str, str]):
         return name in self.keys() or name in self.installed()
 
     def installed(self) -> Mapping[str, str]:
-        """Return the backends of other packages. None of them replaces a built-in one."""
+        """Return the backends of other packages, except those with a built-in name."""
         from importlib.metadata import entry_points
 
         return {point.name: point.value for point in entry_points(group=GROUP) if point.name not in self.keys()}
@@ -54,11 +53,11 @@ BACKENDS = Registry(
 
 REMOTE = frozenset(name for name, place in BACKENDS.items() if ".remote." in place)
 LOCAL = tuple(name for name in BACKENDS if name not in REMOTE)
-"""The built-in names, told apart by folder: `voice say` begins to load the audio device before a local backend."""
+"""The built-in engines that run in this process."""
 
 
 def is_remote(name: str) -> bool:
-    """Return whether that backend talks to a server. Imports nothing for a built-in one."""
+    """Return whether a backend uses a server. Imports nothing for a built-in one."""
     return name in REMOTE or (name not in LOCAL and backend_class(name).is_remote)
 
 
@@ -98,17 +97,17 @@ def backend_class(name: str) -> type[Backend]:
 
 
 def options_of(name: str, profile: object) -> dict[str, Any]:
-    """Return what a profile says of the settings that the backend's constructor takes."""
+    """Return the settings of a profile that the backend's constructor takes."""
     values = {key: getattr(profile, key) for key in backend_class(name).settings}
     return {key: value for key, value in values.items() if value is not None}
 
 
 def open_backend(name: str, **options: Any) -> Backend:
-    """Make the backend of that name, with its own constructor's options.
+    """Create a backend with its constructor's options.
 
     Raises:
-        UsageError: no backend has that name, or it does not take these options.
-        BackendError: it cannot run here.
+        UsageError: no backend has that name, or an option is invalid.
+        BackendError: it cannot run on this machine.
 
     """
     return backend_class(name)(**options)

@@ -1,4 +1,4 @@
-"""Packages that an engine needs and that may not be there: told in one line, with what installs them."""
+"""Import an engine's optional packages; an error names the command that installs a missing one."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ DISTRIBUTION = "voice-cli"
 
 
 def install_line(extra: str) -> str:
-    """Return the command that installs an extra of ours."""
+    """Return the command that installs an extra of this package."""
     return f'pip install "{DISTRIBUTION}[{extra}]"'
 
 
@@ -23,10 +23,10 @@ def is_installed(module: str) -> bool:
 
 
 def require(engine: str, module: str, install: str) -> None:
-    """Check that a module is there.
+    """Check that a module is installed.
 
     Raises:
-        EngineError: it is not; `install` is the command to type.
+        EngineError: it is not; the hint is `install`.
 
     """
     if not is_installed(module):
@@ -34,14 +34,14 @@ def require(engine: str, module: str, install: str) -> None:
 
 
 def missing(engine: str, module: str, install: str) -> EngineError:
-    return EngineError(f"{engine} needs the package {module.partition('.')[0]}, which is not here", hint=install)
+    return EngineError(f"{engine} needs the package {module.partition('.')[0]}, which is not installed", hint=install)
 
 
 def load(engine: str, module: str, install: str) -> Any:
     """Import a module of an engine.
 
     Raises:
-        EngineError: it is not there, or does not load here.
+        EngineError: it is not installed, or does not load.
 
     """
     try:
