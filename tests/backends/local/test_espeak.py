@@ -336,7 +336,7 @@ def test_missing_data_is_an_error_and_not_the_end(tmp_path, present):
 def test_no_library_is_an_error_that_says_what_to_install(monkeypatch):
     monkeypatch.setattr(espeak_library.PathFinder, "find_spec", lambda *_: None)
     monkeypatch.setattr(espeak_library, "_SYSTEM", ("libno-such-thing.so.1",))
-    with pytest.raises(EngineError, match="library is not here") as caught:
+    with pytest.raises(EngineError, match="library is not installed") as caught:
         espeak_library.load_library()
     assert "pip install espeakng-loader" in caught.value.hint
 

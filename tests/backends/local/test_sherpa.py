@@ -229,7 +229,7 @@ def test_a_network_that_is_garbage_is_one_line(speak, tmp_path):
 def test_tokens_that_vanished_are_told_by_validate(speak, tmp_path):
     backend = speak()
     (tmp_path / "voice" / "tokens.txt").unlink()
-    with pytest.raises(EngineError, match="does not take"):
+    with pytest.raises(EngineError, match="does not accept"):
         list(backend.synthesize(SpeechRequest("Hello.")))
 
 

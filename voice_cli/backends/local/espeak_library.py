@@ -1,15 +1,13 @@
 """espeak-ng's library in this process, by ctypes: `speak_lib.h` of espeak-ng 1.51 and later, whose names are used here.
 
-What it asks of us:
+Its constraints:
 
-- It keeps its state in globals, and threads that meet in it crash: `Library` locks each call.
-- `espeak_Cancel` does nothing in synchronous mode. A request is stopped by its callback's return value.
-- A data path that is too long for its buffer is dropped in silence for the one that it was built with: see
-  `_data_path`.
-- `espeak_Terminate` is never called: 1.51, Debian 12's, hangs in the second one. The library stays for the life of the
-  process.
-- Settings outlive a request, those of embedded commands too: all that is set is set anew, and U+0001, which begins such
-  a command, is taken out of the text.
+- It is not thread-safe: `Library` locks each call.
+- `espeak_Cancel` does nothing in synchronous mode. The callback's return value stops a request.
+- It ignores a data path that is too long for its buffer: see `_data_path`.
+- `espeak_Terminate` is never called: 1.51, Debian 12's, hangs in the second call. The library stays loaded.
+- Settings persist after a request, those of embedded commands too: all are set for each request, and U+0001, which
+  begins such a command, is removed from the text.
 """
 
 import ctypes
@@ -32,7 +30,7 @@ FORMAT = AudioFormat(22050, 1)
 
 _CHUNK_MS = 60
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000  # without it, missing data ends the process
+_INITIALIZE_DONT_EXIT = 0x8000  # else missing data exits the process
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
 _PARAMETER_RATE = 1
@@ -53,7 +51,7 @@ _SYSTEM = {
 }.get(sys.platform, ("libespeak-ng.so.1",))
 
 _UNSPEAKABLE = dict.fromkeys({*range(0x20), 0x7F} - {*b"\t\n\r"}, " ")
-"""NUL ends espeak-ng's text, U+0001 begins a command, the rest has no sound. A space each keeps positions."""
+"""NUL ends the text, U+0001 begins a command, the others have no sound. Replacing each by a space keeps positions."""
 
 
 class _EventId(ctypes.Union):
@@ -76,7 +74,7 @@ class _Event(ctypes.Structure):
 
 
 class _VoiceInfo(ctypes.Structure):
-    """espeak_VOICE, as far as it is read here."""
+    """The first fields of espeak_VOICE."""
 
     _fields_ = (("name", ctypes.c_char_p), ("languages", ctypes.c_char_p), ("identifier", ctypes.c_char_p))
 
@@ -163,7 +161,7 @@ class Library:
             said = self._library.espeak_TextToPhonemes(ctypes.byref(at), 1, mode) or b""
             last = at.value - begin if at.value else len(text)  # NULL once all is read
             found.append((said, text[first:last]))
-            if last <= first:  # no progress: a part of a text is better than a thread that never ends
+            if last <= first:  # no progress
                 break
             first = last
         return found
@@ -192,10 +190,9 @@ class Library:
     def _choose(self, wanted: str) -> None:
         if self._set_voice(wanted):
             return
-        # It takes a file's name, in any case, or the voice's full name, but not every language (en-gb, fr-fr,
-        # zh); a variant by its file's very name, and an unknown one without a word. What it has for
-        # languages, espeak_SetVoiceByProperties, forgets the variant and gives British English to whoever
-        # asks for en-zz.
+        # It accepts a file's name (case is ignored) or the voice's full name, but not every language (en-gb, fr-fr,
+        # zh); a variant only by its file's exact name, and it ignores an unknown one. For languages,
+        # espeak_SetVoiceByProperties drops the variant and selects British English for en-zz.
         from voice_cli.backends.local.espeak_voices import find
 
         base, _, variant = wanted.partition("+")
@@ -216,7 +213,7 @@ class Library:
         return bool(current) and b"+" in (current.contents.identifier or b"")
 
     def voice_files(self) -> "list[VoiceFile]":
-        """Return the voices and variants that the data have; read once."""
+        """Return the voices and variants of the data files; read once."""
         if self._files is None:
             from voice_cli.backends.local.espeak_voices import voice_files
 
@@ -266,14 +263,14 @@ def load_library() -> Library:
         else:
             return Library(library, None)
     raise EngineError(
-        "the embedded voice is missing: espeak-ng's library is not here",
+        "the embedded voice is missing: espeak-ng's library is not installed",
         hint="install it: pip install espeakng-loader (or: apt install libespeak-ng1, dnf install espeak-ng, "
         "brew install espeak-ng)",
     ) from OSError("; ".join(failures))
 
 
 def _data_path(folder: str) -> str:
-    """Return a path of `folder` that espeak-ng has room for; it may be a descriptor's, which stays open."""
+    """Return a path of `folder` that fits espeak-ng's buffer; it may be that of a descriptor, which stays open."""
     try:
         os.stat(f"{folder}/espeak-ng-data/phontab")
     except OSError as error:

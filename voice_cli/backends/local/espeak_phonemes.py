@@ -20,7 +20,7 @@ _MARKS = {
 }
 _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
 _ABBREVIATION = re.compile(r"\b[b-df-hj-np-tv-xz]{2,4}$", re.IGNORECASE)
-"""Dr, Mrs, St, vs: a word without a vowel. espeak-ng says it in full, and its full stop ends nothing."""
+"""Dr, Mrs, St, vs: a word without a vowel. Its full stop does not end a sentence."""
 _IPA = 0x02
 
 
@@ -38,7 +38,7 @@ def phonemes(text: str, voice: str) -> list[str]:
 
 
 def _sentences(clauses: list[tuple[str, str]]) -> list[str]:
-    """Put clauses together: each is its IPA and its stretch of text, at whose end its mark is."""
+    """Join clauses, each its IPA and its stretch of text, which ends with its mark."""
     sentences: list[str] = []
     spoken = read = ""
     for said, stretch in clauses:

@@ -1,6 +1,6 @@
 """espeak-ng's voices, as its data files describe them (docs/voices.md of espeak-ng).
 
-`espeak_ListVoices` would say the same, but would have to wait for whatever is being spoken.
+`espeak_ListVoices` returns the same, but waits for running requests.
 """
 
 import os
@@ -14,7 +14,7 @@ class VoiceFile:
     """A file of `espeak-ng-data/lang` or `espeak-ng-data/voices/!v`."""
 
     def __init__(self, identifier: str, name: str, languages: list[tuple[int, str]], gender: str) -> None:
-        """Take the path below `lang` or `voices`, and languages as (priority, tag), the lowest preferred."""
+        """`identifier` is the path below `lang` or `voices`; `languages` are (priority, tag), the lowest preferred."""
         self.identifier = identifier
         self.name = name
         self.languages = languages
@@ -34,7 +34,7 @@ class VoiceFile:
 
 
 def voice_files(data: str) -> list[VoiceFile]:
-    """Read the voices, then the variants, of an `espeak-ng-data` folder, each by id."""
+    """Read the voices, then the variants, of an `espeak-ng-data` folder, sorted by id."""
     found = [*_read_voices(f"{data}/lang", ""), *_read_voices(f"{data}/voices", "")]
     return sorted(found, key=lambda file: (file.is_variant, file.id.lower()))
 
@@ -49,7 +49,6 @@ def _read_voices(folder: str, prefix: str) -> Iterator[VoiceFile]:
 
 
 def _read_voice(path: str, identifier: str) -> VoiceFile:
-    """Read the attributes of a voice file that say what it is: docs/voices.md of espeak-ng."""
     name, gender, languages = "", "male", []
     with open(path, encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -66,7 +65,7 @@ def _read_voice(path: str, identifier: str) -> VoiceFile:
 
 
 def find(wanted: str, files: list[VoiceFile]) -> VoiceFile:
-    """Find the voice, or the variant, that was meant: by id, by name, or the one that a language prefers."""
+    """Return the voice or variant with that id, name or language."""
     tag = wanted.replace("_", "-").lower()
     for file in files:
         if wanted.lower() in (file.id.lower(), file.name.lower(), file.identifier.lower()) or tag == file.id.lower():

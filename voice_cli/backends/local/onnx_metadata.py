@@ -1,7 +1,7 @@
-"""The notes in an ONNX file, read without onnx, and without the weights.
+"""Read an ONNX file's metadata, without onnx and without the weights.
 
 A file is one protobuf message, ModelProto (onnx.proto3): `metadata_props` is its field 14, the graph its field 7, which
-is stepped over. sherpa-onnx ends the process, `exit(-1)`, where a note that it wants is missing: look for it first.
+is skipped. sherpa-onnx exits the process if an entry that it needs is missing, so it is checked first.
 """
 
 import os
@@ -13,7 +13,7 @@ _LONGEST_NOTE = 1 << 20
 
 
 def read_metadata(path: str) -> dict[str, str]:
-    """Return the file's notes by name; empty where it has none, or is no ONNX file.
+    """Return the file's metadata; empty if it has none or is not an ONNX file.
 
     Raises:
         OSError: it cannot be read.

@@ -1,7 +1,7 @@
-"""sherpa-onnx: the practical neural voice on a plain CPU. One package, seven families of models, each a folder.
+"""sherpa-onnx: neural voices on a CPU; seven families of models, each model a folder.
 
-The network speaks a sentence at a time and calls back with it; a callback that gives 0 stops it. The library prints on
-file descriptor 2, and ends the process where a model is not as it should be: `sherpa_models` looks first.
+The library calls back with each sentence; a callback that returns 0 stops it. It prints on file descriptor 2, and exits
+the process if a model is not complete: `sherpa_models` checks first.
 """
 
 import array
@@ -21,7 +21,7 @@ from voice_cli.errors import EngineError, Hint, UsageError
 INSTALL = install_line("sherpa")
 
 MOST_THREADS = 4
-"""Threads that a network is given unless told otherwise: beyond that it gains little, and the player needs one."""
+"""The default limit: more gain little, and the player needs one."""
 
 _FAMILIES = {
     "vits": "Vits",
@@ -161,7 +161,7 @@ class SherpaBackend(EngineBackend):
         )
         if not config.validate():
             raise EngineError(
-                f"sherpa-onnx does not take the {family} model in {self.model.folder}",
+                f"sherpa-onnx does not accept the {family} model in {self.model.folder}",
                 hint="is all of the model there? debug output shows what it says",
             )
         self._tts = package.OfflineTts(config)
@@ -178,12 +178,12 @@ class SherpaBackend(EngineBackend):
         frames = 0
 
         def spoken(samples: Any, _progress: float) -> int:
-            """Take a sentence: the network's callback, on this thread. 0 stops it."""
+            """Queue a sentence: the library's callback, on this thread. 0 stops it."""
             nonlocal frames
             try:
                 frames += len(samples)
                 return int(generation.give(to_pcm(samples)))
-            except BaseException as error:  # what goes through C++ may come out as something else
+            except BaseException as error:  # C++ may change its type
                 faults.append(error)
                 return 0
 

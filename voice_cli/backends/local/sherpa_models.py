@@ -1,7 +1,7 @@
-"""Which of sherpa-onnx's families of models a folder holds, told from its files, as its releases name them.
+"""Detect which of sherpa-onnx's families of models a folder holds, by the file names of its releases.
 
 https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models has the folders, .../vocoder-models the vocoders that
-Matcha and ZipVoice want beside them. Nothing of sherpa-onnx is imported here.
+Matcha and ZipVoice need. Nothing of sherpa-onnx is imported here.
 """
 
 import glob
@@ -48,7 +48,7 @@ SINGLE = ("vits", "matcha", "kokoro", "kitten")
 
 @dataclass(frozen=True, slots=True)
 class SherpaModel:
-    """A folder that was understood."""
+    """A model folder."""
 
     folder: str
     family: str
@@ -56,12 +56,12 @@ class SherpaModel:
     files: Mapping[str, str]
     """Argument of the family's configuration to path."""
     network: str
-    """The file that carries the notes; of the families of several networks, any."""
+    """The file with the metadata; any, for a family of several networks."""
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rate(self) -> int | None:
-        """Hertz, where it is known without the model."""
+        """Hertz, if known before the model is loaded."""
         rate = self.notes.get("sample_rate", "")
         return int(rate) if rate.isdecimal() and int(rate) > 0 else None
 
@@ -80,7 +80,7 @@ class SherpaModel:
         return [os.path.join(self.folder, name) for name in found]
 
     def speakers(self) -> dict[str, int]:
-        """Return the speakers' names, where the folder tells them, and their numbers."""
+        """Return the speakers' names, if known, and their numbers."""
         names = self.notes.get("speaker_names", "").split(",")
         if any(names):
             return {name.strip(): number for number, name in enumerate(names)}
@@ -103,7 +103,7 @@ class SherpaModel:
 
 
 def read_model(folder: str) -> SherpaModel:
-    """Return what the folder holds; a path to its network does, too.
+    """Return the model in a folder; `folder` may be the path of its network.
 
     Raises:
         UsageError: there is no such folder, no model in it, or something of the model is missing.
@@ -137,7 +137,7 @@ def _single(folder: str, chosen: str | None) -> SherpaModel:
         raise UsageError(f"cannot read {network}: {error.strerror}") from error
     if not notes.get("sample_rate"):
         raise UsageError(
-            f"{network} is not made for sherpa-onnx: it says no sample rate",
+            f"{network} is not made for sherpa-onnx: it has no sample rate",
             hint="a voice of Piper's own goes with: backend = 'piper'",
         )
     kind = f"{notes.get('model_type', '')} {notes.get('comment', '')}".lower()

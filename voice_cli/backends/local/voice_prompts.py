@@ -1,4 +1,4 @@
-"""VibeVoice's cached voice prompts: pickles, loaded without running what is in them.
+"""Load VibeVoice's cached voice prompts: pickles, without running code in them.
 
 A prompt is a dictionary of the prefilled outputs of four passes (`lm`, `tts_lm`, `neg_lm`, `neg_tts_lm`), saved as
 whole objects. torch's own `weights_only` loader cannot make them (transformers' outputs are dictionaries of another
@@ -30,7 +30,7 @@ ALLOWED = frozenset(
 
 
 class PromptUnpickler(pickle.Unpickler):
-    """An unpickler that finds nothing but what a prompt is made of."""
+    """An unpickler that finds only the classes of a prompt."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         found = None
