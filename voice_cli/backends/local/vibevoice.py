@@ -44,7 +44,7 @@ class VibeVoiceBackend(TorchBackend):
     """One VibeVoice model.
 
     `voice` is a name in a folder of voices, or a path: for Realtime a cached prompt (`.pt`), without which it does
-    not speak; for the long-form models a recording to clone, or none. It knows no speed.
+    not speak; for the long-form models a recording to clone, or none. It has no speed setting.
     """
 
     name = "vibevoice"
