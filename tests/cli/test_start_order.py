@@ -33,7 +33,6 @@ BACKENDS = {
     "http": {
         *("backends.remote", "backends.remote.http", "backends.remote.http_transfer", "backends.remote.curl"),
         *("backends.remote.certificates", "backends.remote.failures", "protocol", "protocol.openai"),
-        *("codecs", "codecs.base", "codecs.headers", "codecs.media_types", "codecs.sniff", "codecs.table"),
     },
     "espeak": {
         *("backends.local", "backends.local.espeak", "backends.local.espeak_library"),

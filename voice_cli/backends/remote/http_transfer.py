@@ -17,7 +17,6 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.curl import pycurl
-from voice_cli.codecs.media_types import encoding_of
 from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError, one_line
 from voice_cli.protocol import openai
 
@@ -181,6 +180,10 @@ class HttpStream(SpeechStream):
         try:
             while True:
                 self._transfers.perform()
+                if self._chunks and self.announced is None:
+                    from voice_cli.codecs.media_types import encoding_of  # not needed for the request
+
+                    self.announced = encoding_of(self._headers.get("content-type", ""))
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()
@@ -259,7 +262,6 @@ class HttpStream(SpeechStream):
             self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
             return
         if not self._received:
-            self.announced = encoding_of(self._headers.get("content-type", ""))
             self.timestamps["first_byte"] = self._heard_at
         self._received += len(data)
         self._chunks.append(data)

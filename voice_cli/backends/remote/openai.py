@@ -15,7 +15,6 @@ from typing import Any
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.failures import check_key, refusal
-from voice_cli.codecs.media_types import encoding_of
 from voice_cli.errors import ConfigError, Hint, NetworkError, TruncatedAudio, VoiceError, one_line
 from voice_cli.protocol import openai as wire
 from voice_cli.queues import BoundedQueue
@@ -158,6 +157,8 @@ class SdkStream(SpeechStream):
             speed=omit if request.speed is None else request.speed,
             instructions=omit if request.instructions is None else request.instructions,
         ) as response:
+            from voice_cli.codecs.media_types import encoding_of  # not needed for the request
+
             self.announced = encoding_of(response.headers.get("content-type", ""))
             for data in response.iter_bytes():
                 if data and not self._received:
