@@ -1,10 +1,9 @@
-"""What sound is inside this program: frames of signed 16-bit little-endian samples, interleaved.
+"""Audio inside this program: signed 16-bit little-endian samples, interleaved.
 
-One sample type everywhere keeps the path from a PCM stream to the device a copy: every speech server and engine of
-the field delivers 16 bits or decodes to no more than 16 good ones. Converting to it is a decoder's work, once.
+With one sample type, PCM is copied to the device unchanged. Decoders convert to it; speech servers and engines have no
+more than 16 significant bits.
 
-Value types on the way from Enter to the request are named tuples: a frozen dataclass takes ten times as long to define,
-and its module 8 ms to import.
+The value types are named tuples: importing `dataclasses` takes 8 ms before the request.
 """
 
 from typing import NamedTuple
@@ -17,7 +16,7 @@ FULL_SCALE = 32768
 
 
 class AudioFormat(NamedTuple):
-    """The two numbers that turn PCM bytes into time."""
+    """The rate and the channels of PCM."""
 
     rate: int
     """Hertz: frames a second."""
@@ -29,7 +28,7 @@ class AudioFormat(NamedTuple):
         return SAMPLE_BYTES * self.channels
 
     def frames(self, seconds: float) -> int:
-        """The frames that `seconds` hold, rounded to the nearest."""
+        """Return the number of frames in `seconds`, rounded to the nearest."""
         return round(seconds * self.rate)
 
     def seconds(self, frames: int) -> float:
@@ -41,7 +40,7 @@ class AudioFormat(NamedTuple):
 
 
 class PcmChunk(NamedTuple):
-    """Whole frames of PCM and the format that they are in."""
+    """Whole frames of PCM, and their format."""
 
     format: AudioFormat
     data: bytes
@@ -57,13 +56,22 @@ class PcmChunk(NamedTuple):
 
 
 CODECS = ("pcm", "wav", "opus", "mp3", "aac", "flac")
-"""The names that OpenAI's `response_format` gave the encodings; ours everywhere."""
+"""The built-in codecs that can be requested, by their names in OpenAI's `response_format`."""
+CODEC_ENTRY_POINTS = "voice_cli.codecs"
+"""The entry point group of codecs of other packages (see `codecs.table`)."""
+
+
+def codec_names() -> list[str]:
+    """Return the names of all codecs that can be requested, those of other packages last. Reads the entry points."""
+    from importlib.metadata import entry_points
+
+    return [*CODECS, *sorted(entry_points(group=CODEC_ENTRY_POINTS).names - set(CODECS))]
 
 
 class Encoding(NamedTuple):
-    """What a backend says that its bytes are. It may be wrong: `codecs.open_decoder` looks at the bytes too."""
+    """A stream's codec and format, as announced or requested; `codecs.open_decoder` checks the bytes too."""
 
     codec: str | None
-    """One of `CODECS`, or None where the backend did not say or said something we do not know."""
+    """A codec's name; None: unknown."""
     format: AudioFormat | None = None
-    """The format of raw PCM, or the one to expect of a codec that carries its own; None: not known."""
+    """The format of raw PCM, or the expected one of a codec that declares its own; None: unknown."""

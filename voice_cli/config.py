@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from voice_cli.audio import CODECS
+from voice_cli.audio import CODECS, codec_names
 from voice_cli.errors import ConfigError
 
 KEY_ENV = "OPENAI_API_KEY"
@@ -50,6 +50,10 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
     return lambda value: None if value in names else f"must be one of {', '.join(names)}{_nearest(value, names)}"
 
 
+def known_codec(value: str) -> str | None:
+    return None if value in CODECS else one_of(codec_names())(value)
+
+
 def variable_name(value: str) -> str | None:
     return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
 
@@ -69,7 +73,7 @@ class Profile(NamedTuple):
     base_url: Annotated[str | None, Key(str, env="VOICE_BASE_URL")] = None
     model: Annotated[str | None, Key(str, env="VOICE_MODEL")] = None
     voice: Annotated[str | None, Key(str, env="VOICE_VOICE")] = None
-    format: Annotated[str | None, Key(str, one_of(CODECS), env="VOICE_FORMAT")] = None
+    format: Annotated[str | None, Key(str, known_codec, env="VOICE_FORMAT")] = None
     speed: Annotated[float | None, Key(float, between(0.25, 4), env="VOICE_SPEED")] = None
     """A factor."""
     instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None

@@ -1,4 +1,4 @@
-"""Backends of other packages: the example of docs/plugins.md, installed without a network."""
+"""Backends and codecs of other packages: the example of docs/plugins.md, installed without a network."""
 
 import json
 import os
@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from support.environment import clean
+from support.server import Answer
 from support.streams import collect
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends import BACKENDS, LOCAL, backend_class, is_remote, local_names, open_backend, options_of
 from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.codecs import table
 from voice_cli.config import Config, Profile, settle
 from voice_cli.errors import ConfigError, EngineError, UsageError
 
@@ -20,13 +23,15 @@ EXAMPLE = Path(__file__).parents[1] / "plugin_example"
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 
-def install(folder, entry_points):
+def install(folder, groups):
     """Make what an installer leaves: the folder of a distribution's metadata."""
     metadata = folder / "voice_beep-0.1.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: voice-beep\nVersion: 0.1\n")
-    lines = "".join(f"{name} = {place}\n" for name, place in entry_points.items())
-    (metadata / "entry_points.txt").write_text(f"[voice_cli.backends]\n{lines}")
+    lines = []
+    for group, points in groups.items():
+        lines += [f"[{group}]", *(f"{name} = {place}" for name, place in points.items())]
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
 
 
 @pytest.fixture
@@ -37,11 +42,14 @@ def installed(tmp_path, monkeypatch):
 
     def do(entry_points=None):
         project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["project"]
-        install(tmp_path, entry_points or project["entry-points"]["voice_cli.backends"])
+        install(tmp_path, {"voice_cli.backends": entry_points} if entry_points else project["entry-points"])
+        table.added.cache_clear()
         return tmp_path
 
     yield do
-    sys.modules.pop("voice_beep", None)
+    table.added.cache_clear()
+    for name in ("voice_beep", "voice_u8"):
+        sys.modules.pop(name, None)
 
 
 def test_it_speaks(installed):
@@ -88,11 +96,10 @@ def test_one_that_does_not_load(installed, place):
 
 @pytest.fixture
 def voice(tmp_path):
-    """Run `voice` with the installed entry points."""
+    """Return a function that runs `voice` with the installed entry points."""
+    environment = clean(HOME=str(tmp_path), PYTHONPATH=f"{tmp_path}{os.pathsep}{EXAMPLE}")
 
     def run(*arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICE_", "OPENAI_"))}
-        environment |= {"PYTHONPATH": f"{tmp_path}{os.pathsep}{EXAMPLE}", "HOME": str(tmp_path)}
         command = [sys.executable, "-m", "voice_cli", *arguments]
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
@@ -135,7 +142,38 @@ def test_engines_lists_a_plugin_that_does_not_load_with_its_error(installed, voi
     assert rows["wrong"]["missing"] == "the backend 'wrong' cannot be created: no model"
 
 
+def test_the_codec_saves_a_file(installed, voice, tmp_path):
+    installed()
+    done = voice("say", "Hi", "--no-play", "--backend", "beep", "-o", "x.u8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.u8").stat().st_size == 16_000 // 5
+
+
+def test_the_codec_is_requested_and_decoded(installed, voice, serve, tmp_path):
+    installed()
+    server = serve(Answer(b"\x80\x81\x7f\xc0", content_type="audio/x-u8"))
+    done = voice(
+        "say", "Hi", "--no-play", "--backend", "http", "--base-url", server.url, "--format", "u8", "-o", "x.wav"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(server.requests[0].body)["response_format"] == "u8"
+    assert (tmp_path / "x.wav").read_bytes()[44:] == b"\0\0\0\x01\0\xff\0\x40"
+    refused = voice("say", "Hi", "--no-play", "--format", "u9")
+    assert refused.returncode == 2
+    assert "pcm, wav, opus, mp3, aac, flac, u8" in refused.stderr
+
+
+def test_a_codec_that_does_not_load(installed, voice, serve, tmp_path):
+    (installed() / "voice_u8.py").write_text("raise RuntimeError('its license has expired')\n")
+    server = serve(Answer(b"\x80\x81\x7f\xc0", content_type="audio/x-u8"))
+    done = voice("say", "Hi", "--no-play", "--backend", "http", "--base-url", server.url, "-o", "x.wav")
+    assert done.returncode == 11
+    message = "the codec u8 (voice_u8:CODEC) does not load: RuntimeError: its license has expired"
+    assert [line for line in done.stderr.splitlines() if message in line]
+    assert "Traceback" not in done.stderr
+
+
 def test_the_page_shows_the_example():
     page = DOCS.read_text("utf-8")
-    for name in ("pyproject.toml", "voice_beep.py"):
+    for name in ("pyproject.toml", "voice_beep.py", "voice_u8.py"):
         assert (EXAMPLE / name).read_text("utf-8").strip() in page, f"{name} is another one there"

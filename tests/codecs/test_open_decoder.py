@@ -213,8 +213,22 @@ def test_never_undecided_at_the_end_nor_with_a_big_head(data, announced, expecte
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_preload(codec):
-    preload(codec)
+def test_after_preload_decoding_imports_nothing(codec):
+    code = (
+        "import sys\n"
+        "from voice_cli.audio import Encoding\n"
+        "from voice_cli.codecs import open_decoder, preload, table\n"
+        "codec, data = sys.argv[1], sys.stdin.buffer.read()\n"
+        "preload(codec)\n"
+        "loaded = set(sys.modules)\n"
+        "name, decoder = open_decoder(Encoding(codec), Encoding(codec), data, final=True)\n"
+        "chunks = decoder.decode(data)\n"
+        "new = set(sys.modules) - loaded - {'atexit'}\n"  # built in; weakref.finalize imports it
+        "print(name, table.BUILT_IN[codec].module in loaded, bool(chunks), *new)\n"
+    )
+    data = FILES.get(codec, SPEECH[10_000:])
+    done = subprocess.run([sys.executable, "-c", code, codec], input=data, capture_output=True, check=True)
+    assert done.stdout.decode().split() == [codec, "True", "True"]
 
 
 def test_preload_of_no_codec():

@@ -12,7 +12,7 @@ from voice_cli.audio import Encoding, PcmChunk
 from voice_cli.codecs import open_decoder, open_encoder, preload, table
 from voice_cli.codecs.base import ConvertingEncoder, Decoder
 from voice_cli.codecs.media_types import content_type_of, encoding_of
-from voice_cli.errors import DecodeError, UsageError
+from voice_cli.errors import DecodeError, EngineError, UsageError
 from voice_cli.recording.recorder import FileRecorder
 
 
@@ -45,22 +45,32 @@ PLAIN = table.Codec(
 
 
 @pytest.fixture
-def plain(monkeypatch):
+def install(monkeypatch):
+    """Return a function that installs the entry point of a codec and returns the groups that are looked up."""
+
+    def do(load):
+        point = types.SimpleNamespace(name="plain", value="a_package.plain:CODEC", load=load)
+        asked = []
+
+        def entry_points(*, group):
+            asked.append(group)
+            return [point]
+
+        monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+        return asked
+
+    table.added.cache_clear()
+    yield do
+    table.added.cache_clear()
+
+
+@pytest.fixture
+def plain(install, monkeypatch):
     """Install a package with a codec."""
     module = types.ModuleType("a_package.plain")
     module.PlainDecoder, module.PlainEncoder = PlainDecoder, PlainEncoder
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    point = types.SimpleNamespace(name="plain", load=lambda: PLAIN)
-    asked = []
-
-    def entry_points(*, group):
-        asked.append(group)
-        return [point]
-
-    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-    table.added.cache_clear()
-    yield asked
-    table.added.cache_clear()
+    return install(lambda: PLAIN)
 
 
 def test_an_added_codec_is_found_by_all_its_marks(plain, tmp_path):
@@ -88,6 +98,38 @@ def test_entry_points_are_not_read_for_a_codec_that_is_built_in(plain):
         assert all(table.by_suffix(suffix) is codec for suffix in codec.suffixes)
     assert encoding_of("text/html").codec is None
     assert plain == []
+
+
+def fail():
+    raise RuntimeError("its license\nhas expired")
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"), [(fail, "RuntimeError: its license has expired"), (lambda: 7, "it is not a Codec")]
+)
+def test_a_broken_package_is_named(load, reason, install):
+    install(load)
+    message = r"^the codec plain \(a_package.plain:CODEC\) does not load: .*" + reason
+    for use in (
+        lambda: encoding_of("audio/plain"),
+        lambda: open_decoder(Encoding("plain"), Encoding(None), b"PLAIN\x80", final=True),
+        lambda: open_encoder("plain", material.MONO24),
+        lambda: FileRecorder("a.pln"),
+    ):
+        with pytest.raises(EngineError, match=message):
+            use()
+    preload("plain")
+    assert encoding_of("audio/mpeg") == Encoding("mp3")
+
+
+def test_a_codec_whose_module_does_not_load_is_named(install):
+    install(lambda: PLAIN)
+    message = r"the codec plain \(a_package.plain\) does not load: ModuleNotFoundError"
+    with pytest.raises(EngineError, match=message):
+        open_encoder("plain", material.MONO24)
+    with pytest.raises(EngineError, match=message):
+        open_decoder(Encoding("plain"), Encoding(None), b"PLAIN\x80", final=True)
+    preload("plain")
 
 
 def test_an_unknown_codec():

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voice_cli.audio import CODECS
+from voice_cli.audio import codec_names
 from voice_cli.backends import BACKENDS
 from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
@@ -119,8 +119,8 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
     if options.formats is not None:
         formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
         for name in formats:
-            if name not in CODECS:
-                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(CODECS)}, separated by commas")
+            if name not in (known := codec_names()):
+                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(known)}, separated by commas")
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
     if options.every_profile:

@@ -1,9 +1,9 @@
-"""Between the bytes of one stream, in whatever codec and cut, and s16le PCM, in both directions.
+"""Decoders and encoders: the bytes of one stream to and from s16le PCM.
 
-A codec's module is imported when a stream of that codec is opened, so that no stream waits for a library that it does
-not need.
+A codec's module is imported when a stream of the codec is opened, so no stream waits for another codec's library.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from typing import cast
 
@@ -12,31 +12,31 @@ from voice_cli.codecs import table
 from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.codecs.sniff import sniff
-from voice_cli.errors import DecodeError, Hint, UsageError
+from voice_cli.errors import DecodeError, EngineError, Hint, UsageError
 
 __all__ = ["Decoder", "Encoder", "open_decoder", "open_encoder", "preload"]
 
 _MIN_HERTZ, _MAX_HERTZ = 4_000, 96_000
-"""Rates to encode at: no codec here has higher ones, and a rate costs the server work and memory."""
+"""Limits of the rate to encode at: no built-in codec has higher ones, and a rate costs the server work and memory."""
 
 
 def open_decoder(
     announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool
 ) -> tuple[str, Decoder] | None:
-    """Return (codec, decoder) for a stream, judged by its announcement and its first bytes.
+    """Return (codec, decoder) for a stream, found by its announcement and its first bytes.
 
-    None means that `head` is too short to tell: call again with more of the stream, from its start. It is never None
-    if `final`, and with two bytes of PCM hardly ever. `head` is not consumed: pass it to `decode`.
+    None: more bytes are needed; call again with a longer head. It is never None if `final`.
 
     Args:
-        announced: what the backend calls the stream, or None.
-        expected: what was asked for.
-        head: the stream from its first byte on, as far as it has arrived.
-        final: nothing will follow `head`.
+        announced: the encoding that the backend announced.
+        expected: the encoding that was requested.
+        head: the stream's first bytes. They are not consumed: pass them to `decode`.
+        final: the stream ends after `head`.
 
     Raises:
-        ServerError: it is text, such as a page or an error, instead of audio.
-        DecodeError: it is audio that is not decoded here, or its kind is unknown.
+        ServerError: the stream is text, such as an error page.
+        DecodeError: there is no decoder for it, or its codec is not recognised.
+        EngineError: a codec of another package does not load.
 
     """
     name = sniff(announced, expected, head, final=final)
@@ -57,13 +57,14 @@ def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) ->
     """Return the encoder of one stream.
 
     Args:
-        codec: a name in the table, such as mp3, or an entry point's.
+        codec: a codec's name.
         source: the format of the PCM: mono or stereo. The stream has as many channels, except that mulaw has one.
         rate: hertz of the stream; None: the source's, or the nearest that the codec has. Opus is always 48000, and
             mulaw 8000.
 
     Raises:
         UsageError: there is no such codec, or it has no such format.
+        EngineError: a codec of another package does not load.
 
     """
     found = table.by_name(codec)
@@ -78,17 +79,18 @@ def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) ->
 
 
 def preload(codec: str) -> None:
-    """Import what decoding `codec` needs, ahead of time. Any thread.
+    """Import what decoding `codec` needs, ahead of its stream. Any thread.
 
-    A missing library is not reported here but by the stream that needs it.
+    Errors are left to the stream that needs the codec.
 
     Raises:
         ValueError: there is no such codec.
 
     """
-    found = table.by_name(codec)
-    if found is None:
-        raise ValueError(f"no such codec: {codec}")
-    load = getattr(import_module(found.module), "load", None)
-    if load is not None:
-        load()
+    with suppress(EngineError):
+        found = table.by_name(codec)
+        if found is None:
+            raise ValueError(f"no such codec: {codec}")
+        if found.decoder is not None:
+            found.load_class(found.decoder)
+            getattr(import_module(found.module), "load", lambda: None)()

@@ -1,107 +1,82 @@
-"""The codecs, and all that is known of each without importing it. A codec is added here, or by an entry point.
+"""The codecs, and all that is known of each without importing it.
 
-A package adds a codec with an entry point of the group `voice_cli.codecs`, named as the codec is and leading to a
-`Codec`. Entry points are read only when a name, a media type or a suffix is not found here: the table is on the way to
-the first request.
+A package adds a codec with an entry point of the group `voice_cli.codecs`, which has the codec's name and leads to a
+`Codec`. Entry points are read only if a name, a media type or a suffix is not built in.
 """
 
 from functools import cache
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-ENTRY_POINTS = "voice_cli.codecs"
+from voice_cli.audio import CODEC_ENTRY_POINTS
+from voice_cli.errors import EngineError, one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Codec(NamedTuple):
-    """A codec, its two classes and the marks of its streams."""
+    """A codec: its two classes, and how its streams are recognised."""
 
     name: str
+    """One from an entry point has the entry point's name."""
     module: str
-    """Imported when a stream of the codec is opened. Its `load`, if it has one, is called by `preload`."""
+    """Imported when a stream of the codec is opened. `preload` calls its function `load`, if it has one."""
     decoder: str | None = None
     """Class in `module`, a `base.Decoder`, made without arguments (PCM: with its format); None: no decoder."""
     encoder: str | None = None
     """Class in `module`, a `base.Encoder`, made with the source's format and a rate or None; None: no encoder."""
     media_types: tuple[str, ...] = ()
-    """In lower case, without parameters; the first one is the one to announce."""
-    parameters: str = ""
-    """To announce behind the media type."""
+    """In lower case, without parameters; the first one is announced."""
     suffixes: tuple[str, ...] = ()
     """Of files, in lower case, with the dot."""
     first_bytes: tuple[bytes, ...] = ()
-    """Any of which a stream begins with, and no stream of another codec does."""
+    """A stream begins with one of these, and no stream of another codec does."""
+    parameters: str = ""
+    """To announce after the media type."""
     muxer: str | None = None
     """ffmpeg's name of the file format, for files of a codec without an encoder."""
 
     def load_class(self, name: str) -> type:
-        """Import the module and return its class `name`."""
-        found: type = getattr(import_module(self.module), name)
+        """Import the module and return its class `name`.
+
+        Raises:
+            EngineError: the module does not load.
+
+        """
+        try:
+            found: type = getattr(import_module(self.module), name)
+        except Exception as exc:  # a package's module may raise anything
+            raise _load_error(self.name, self.module, exc) from exc
         return found
+
+
+def _built_in(
+    name: str,
+    media_types: tuple[str, ...],
+    suffixes: tuple[str, ...] = (),
+    first_bytes: tuple[bytes, ...] = (),
+    parameters: str = "",
+) -> Codec:
+    classes = f"{name.capitalize()}Decoder", f"{name.capitalize()}Encoder"
+    return Codec(name, f"voice_cli.codecs.{name}", *classes, media_types, suffixes, first_bytes, parameters)
 
 
 BUILT_IN = {
     codec.name: codec
     for codec in (
-        Codec(
-            "pcm",
-            "voice_cli.codecs.pcm",
-            decoder="PcmDecoder",
-            encoder="PcmEncoder",
-            media_types=("audio/pcm", "audio/x-pcm", "audio/raw", "audio/l16"),
-            suffixes=(".pcm", ".raw"),
-        ),
-        Codec(
+        _built_in("pcm", ("audio/pcm", "audio/x-pcm", "audio/raw", "audio/l16"), (".pcm", ".raw")),
+        _built_in(
             "wav",
-            "voice_cli.codecs.wav",
-            decoder="WavDecoder",
-            encoder="WavEncoder",
-            media_types=("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
-            suffixes=(".wav", ".wave"),
-            first_bytes=(b"RIFF", b"RF64"),
+            ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
+            (".wav", ".wave"),
+            (b"RIFF", b"RF64"),
         ),
-        Codec(
-            "opus",
-            "voice_cli.codecs.opus",
-            decoder="OpusDecoder",
-            encoder="OpusEncoder",
-            media_types=("audio/ogg", "application/ogg", "audio/opus"),
-            parameters="codecs=opus",
-            suffixes=(".opus", ".ogg"),
-            first_bytes=(b"OggS",),
-        ),
-        Codec(
-            "mp3",
-            "voice_cli.codecs.mp3",
-            decoder="Mp3Decoder",
-            encoder="Mp3Encoder",
-            media_types=("audio/mpeg", "audio/mp3", "audio/x-mp3"),
-            suffixes=(".mp3",),
-            first_bytes=(b"ID3",),
-        ),
-        Codec(
-            "aac",
-            "voice_cli.codecs.aac",
-            decoder="AacDecoder",
-            encoder="AacEncoder",
-            media_types=("audio/aac", "audio/aacp", "audio/x-aac"),
-            suffixes=(".aac",),
-        ),
-        Codec(
-            "flac",
-            "voice_cli.codecs.flac",
-            decoder="FlacDecoder",
-            encoder="FlacEncoder",
-            media_types=("audio/flac", "audio/x-flac"),
-            suffixes=(".flac",),
-            first_bytes=(b"fLaC",),
-        ),
-        Codec(
-            "mulaw",
-            "voice_cli.codecs.mulaw",
-            decoder="MulawDecoder",
-            encoder="MulawEncoder",
-            media_types=("audio/basic",),
-        ),
+        _built_in("opus", ("audio/ogg", "application/ogg", "audio/opus"), (".opus", ".ogg"), (b"OggS",), "codecs=opus"),
+        _built_in("mp3", ("audio/mpeg", "audio/mp3", "audio/x-mp3"), (".mp3",), (b"ID3",)),
+        _built_in("aac", ("audio/aac", "audio/aacp", "audio/x-aac"), (".aac",)),
+        _built_in("flac", ("audio/flac", "audio/x-flac"), (".flac",), (b"fLaC",)),
+        _built_in("mulaw", ("audio/basic",)),
     )
 }
 _BY_MEDIA_TYPE = {media_type: codec for codec in BUILT_IN.values() for media_type in codec.media_types}
@@ -128,8 +103,27 @@ def by_suffix(suffix: str) -> Codec | None:
 
 @cache
 def added() -> tuple[Codec, ...]:
-    """Return the codecs of entry points, those with a built-in codec's name left out."""
+    """Return the codecs of entry points, except those with a built-in codec's name.
+
+    Raises:
+        EngineError: one of them does not load.
+
+    """
     from importlib.metadata import entry_points
 
-    found = (point.load() for point in entry_points(group=ENTRY_POINTS) if point.name not in BUILT_IN)
-    return tuple(codec for codec in found if isinstance(codec, Codec) and codec.name not in BUILT_IN)
+    return tuple(_load(point) for point in entry_points(group=CODEC_ENTRY_POINTS) if point.name not in BUILT_IN)
+
+
+def _load(point: "EntryPoint") -> Codec:
+    try:
+        codec = point.load()
+    except Exception as exc:  # it runs a package's code
+        raise _load_error(point.name, point.value, exc) from exc
+    if not isinstance(codec, Codec):
+        raise _load_error(point.name, point.value, TypeError("it is not a Codec"))
+    return codec._replace(name=point.name)
+
+
+def _load_error(name: str, place: str, cause: Exception) -> EngineError:
+    reason = one_line(f"{type(cause).__name__}: {cause}")
+    return EngineError(f"the codec {name} ({place}) does not load: {reason}")
