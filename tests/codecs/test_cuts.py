@@ -20,7 +20,7 @@ MPG123 = mpg123.library()
 DECODERS = {"mp3": partial(Mp3Decoder, open_av_decoder), "aac": AacDecoder, "flac": FlacDecoder, "opus": OpusDecoder}
 MUXERS = {"mp3": "mp3", "aac": "aac", "flac": "flac", "opus": "ogg"}
 if MPG123 is not None:
-    DECODERS["mp3 by mpg123"] = partial(Mp3Decoder, lambda _: mpg123.Mpg123Decoder(MPG123))
+    DECODERS["mp3 by mpg123"] = partial(Mp3Decoder, lambda _: mpg123.Mpg123Decoder(MPG123).decode)
 STREAMS = [
     (codec, audio_format, seekable)
     for codec in DECODERS

@@ -29,8 +29,8 @@ def by_ffmpeg(raw: bytes, codec: str) -> bytes:
         ("pcm_s16le", RAW, samples.s16),
         ("pcm_s24le", RAW, samples.s24),
         ("pcm_s32le", RAW, samples.s32),
-        ("pcm_f32le", FLOATS.astype("<f4").tobytes(), samples.floats("<f4")),
-        ("pcm_f64le", FLOATS.astype("<f8").tobytes(), samples.floats("<f8")),
+        ("pcm_f32le", FLOATS.astype("<f4").tobytes(), samples.f32),
+        ("pcm_f64le", FLOATS.astype("<f8").tobytes(), samples.f64),
         ("pcm_alaw", bytes(range(256)), g711.decode_a_law),
         ("pcm_mulaw", bytes(range(256)), g711.decode),
     ],
@@ -41,7 +41,7 @@ def test_equals_ffmpeg(codec, raw, convert):
 
 def test_floats_beyond_full_scale_and_no_numbers():
     raw = struct.pack("<8f", 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan, 0.5 / 32768)
-    assert struct.unpack("<8h", samples.floats("<f4")(raw)) == (
+    assert struct.unpack("<8h", samples.f32(raw)) == (
         32767,
         -32768,
         32767,

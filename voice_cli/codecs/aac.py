@@ -2,11 +2,9 @@
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.av_codec import AvDecoder, AvEncoder, rate_of
-from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
-from voice_cli.codecs.faults import Faults
-from voice_cli.codecs.framer import Framer
-from voice_cli.codecs.headers import ADTS_HEADER_BYTES, adts_header
-from voice_cli.errors import DecodeError
+from voice_cli.codecs.base import PacketEncoder
+from voice_cli.codecs.framer import FramedDecoder
+from voice_cli.codecs.headers import ADTS_HEADER_BYTES, FrameHeader, adts_header
 
 _BIT_RATE = 64_000
 """Bits a second and channel, nominal; about 75,000 in practice."""
@@ -14,37 +12,21 @@ _OPTIONS = {"aac_coder": "fast"}
 """A fifth of the default's work; 28 dB signal-to-noise ratio on speech, the default's is 21."""
 
 
-class AacDecoder(DeferredErrorDecoder):
+class AacDecoder(FramedDecoder):
     """Returns the samples of `ffmpeg -f s16le`, each frame as soon as its last byte has arrived.
 
-    The format is the codec's: a header declares half of HE-AAC's rate and channels. A frame that the codec refuses is
-    skipped, and `flush` raises DecodeError (see `Faults`).
+    The format is the codec's: a header declares half of HE-AAC's rate and channels.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._faults = Faults("AAC")
-        self._framer = Framer(adts_header, ADTS_HEADER_BYTES, self._faults)
+        super().__init__("AAC", adts_header, ADTS_HEADER_BYTES)
         self._codec = AvDecoder("aac")
 
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        self._framer.receive(data)
-        while (frame := self._framer.next_frame()) is not None:
-            try:
-                decoded = self._codec.decode(frame[1])
-            except DecodeError as exc:
-                self._faults.frame_refused(exc)
-                continue
-            self._faults.frame_decoded()
-            chunks += decoded
-
-    def _end(self) -> list[PcmChunk]:
-        self._framer.close()
-        self._faults.check()
-        return []
+    def _decode_frame(self, _: FrameHeader, frame: bytes) -> list[PcmChunk]:
+        return self._codec.decode(frame)
 
 
-class AacEncoder(ConvertingEncoder):
+class AacEncoder(PacketEncoder):
     """Each packet with its header. ADTS cannot declare the encoder delay: 1024 frames of silence come first."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
@@ -52,12 +34,6 @@ class AacEncoder(ConvertingEncoder):
         super().__init__(source, Encoding("aac", target), target)
         self._codec = AvEncoder("aac", target, "fltp", _OPTIONS, _BIT_RATE * target.channels)
         self._fixed = _fixed_header(self._codec.header)
-
-    def _encoded(self, pcm: bytes) -> bytes:
-        return self._framed(self._codec.encode(pcm))
-
-    def _end(self) -> bytes:
-        return self._framed(self._codec.flush())
 
     def _framed(self, packets: list[bytes]) -> bytes:
         parts: list[bytes] = []

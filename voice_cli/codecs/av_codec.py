@@ -10,10 +10,9 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
-from voice_cli.audio import SAMPLE_BYTES, AudioFormat, PcmChunk
+from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.errors import DecodeError, UsageError
-
-_LAYOUTS = {1: "mono", 2: "stereo"}
+from voice_cli.pcm.convert import from_av, layout_of, to_av
 
 
 class AvDecoder:
@@ -64,9 +63,8 @@ class AvDecoder:
         chunks: list[PcmChunk] = []
         for out in self._resampler.resample(frame):
             audio_format = AudioFormat(out.sample_rate, len(out.layout.channels))
-            size = out.samples * audio_format.channels * SAMPLE_BYTES
-            if size:
-                chunks.append(PcmChunk(audio_format, bytes(out.planes[0])[:size]))  # planes end in padding
+            if out.samples:
+                chunks.append(PcmChunk(audio_format, from_av(out, audio_format)))
         return chunks
 
 
@@ -92,7 +90,7 @@ class AvEncoder:
             if not isinstance(context, AudioCodecContext):
                 raise UsageError(f"{name} is not an audio codec")
             context.sample_rate = audio_format.rate
-            context.layout = _LAYOUTS[audio_format.channels]
+            context.layout = layout_of(audio_format.channels)
             context.format = av.AudioFormat(sample_format)
             if bit_rate is not None:
                 context.bit_rate = bit_rate
@@ -114,10 +112,7 @@ class AvEncoder:
         if not pcm:
             return []
         self._empty = False
-        frame = av.AudioFrame("s16", _LAYOUTS[self._format.channels], len(pcm) // self._format.frame_bytes)
-        frame.sample_rate = self._format.rate
-        frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
-        return [bytes(packet) for packet in self._context.encode(frame)]
+        return [bytes(packet) for packet in self._context.encode(to_av(pcm, self._format))]
 
     def flush(self) -> list[bytes]:
         """Return the remaining packets, the last one padded with silence if the codec needs that.

@@ -1,10 +1,15 @@
 """The interfaces of decoders and encoders, and what their implementations share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.media_types import content_type_of
 from voice_cli.errors import DecodeError
+
+if TYPE_CHECKING:
+    from voice_cli.codecs.av_codec import AvEncoder
 
 
 class Decoder(ABC):
@@ -38,21 +43,26 @@ class Decoder(ABC):
         """
 
 
-class DeferredErrorDecoder(Decoder):
-    """Returns what a call decoded before an error, and raises the error on the next call.
+class ParsingDecoder(Decoder):
+    """A decoder that is written as a generator, `_parse`.
 
-    So the samples before an error do not depend on how the stream is cut. Subclasses implement `_feed` and `_end`.
+    What was decoded before an error is returned, and the next call raises the error, so that the samples do not depend
+    on how the stream is cut.
     """
 
     def __init__(self) -> None:
+        self._buffer = bytearray()
         self._failure: DecodeError | None = None
+        self._parser = self._parse()
 
     def decode(self, data: bytes) -> list[PcmChunk]:
         if self._failure is not None:
             raise self._failure
+        self._buffer += data
         chunks: list[PcmChunk] = []
         try:
-            self._feed(data, chunks)
+            while (chunk := next(self._parser)) is not None:
+                chunks.append(chunk)
         except DecodeError as exc:
             self._failure = exc
             if not chunks:
@@ -65,12 +75,25 @@ class DeferredErrorDecoder(Decoder):
         return self._end()
 
     @abstractmethod
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        """Decode the next bytes and append to `chunks`, which is returned even if this raises."""
+    def _parse(self) -> Iterator[PcmChunk | None]:
+        """Take bytes from `_buffer`; yield chunks, and None if more bytes are needed. Never return."""
 
     @abstractmethod
     def _end(self) -> list[PcmChunk]:
         """Implement `flush`."""
+
+    def _need(self, size: int) -> Iterator[None]:
+        """Wait until `_buffer` has `size` bytes."""
+        while len(self._buffer) < size:
+            yield None
+
+    def _skip(self, size: int) -> Iterator[None]:
+        """Remove `size` bytes, which may not have arrived."""
+        while size > len(self._buffer):
+            size -= len(self._buffer)
+            self._buffer.clear()
+            yield None
+        del self._buffer[:size]
 
 
 class Encoder(ABC):
@@ -98,11 +121,11 @@ class Encoder(ABC):
 class ConvertingEncoder(Encoder):
     """Converts the source and prepends the stream's head to the first bytes.
 
-    Subclasses set `_head` if they have one, and implement `_encoded` and `_end`.
+    Subclasses set `_head` if they have one, and override `_encoded` and `_end` unless the stream is PCM.
     """
 
     def __init__(self, source: AudioFormat, encoding: Encoding, wanted: AudioFormat) -> None:
-        """Set the format of the input, the encoding of the output and the format that `_encoded` wants."""
+        """Set the format of the input, the encoding of the output and the format of the input of `_encoded`."""
         self.source = source
         self.encoding = encoding
         self.content_type = content_type_of(encoding)
@@ -118,22 +141,38 @@ class ConvertingEncoder(Encoder):
             raise RuntimeError("this stream is finished")
         if len(pcm) % self.source.frame_bytes:
             raise ValueError(f"{len(pcm)} bytes are no whole frames of {self.source}")
-        return self._begun() + self._encoded(self._converter.convert(pcm))
+        return self._take_head() + self._encoded(self._converter.convert(pcm))
 
     def finish(self) -> bytes:
         if self._finished:
             raise RuntimeError("this stream is finished")
         self._finished = True
-        return self._begun() + self._encoded(self._converter.flush()) + self._end()
+        return self._take_head() + self._encoded(self._converter.flush()) + self._end()
 
-    def _begun(self) -> bytes:
+    def _take_head(self) -> bytes:
         head, self._head = self._head, b""
         return head
 
-    @abstractmethod
     def _encoded(self, pcm: bytes) -> bytes:
         """Encode whole frames, perhaps none, and return the bytes that are complete."""
+        return pcm
 
     def _end(self) -> bytes:
         """Return what is left in the codec."""
         return b""
+
+
+class PacketEncoder(ConvertingEncoder):
+    """Encodes with one of libavcodec's encoders. Subclasses set `_codec`."""
+
+    _codec: "AvEncoder"
+
+    def _encoded(self, pcm: bytes) -> bytes:
+        return self._framed(self._codec.encode(pcm))
+
+    def _end(self) -> bytes:
+        return self._framed(self._codec.flush())
+
+    def _framed(self, packets: list[bytes]) -> bytes:
+        """Return the stream's bytes for these packets."""
+        return b"".join(packets)

@@ -5,12 +5,12 @@ speech. Here a frame ends where its checksum matches and it decodes, so it is re
 of CPU a second of speech.
 """
 
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.av_codec import AvDecoder, AvEncoder
-from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
+from voice_cli.codecs.base import PacketEncoder, ParsingDecoder
 from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.headers import id3v2_length
 from voice_cli.errors import DecodeError, TruncatedAudio
@@ -29,9 +29,6 @@ _BLOCK_SIZES = (192, 576, 1152, 2304, 4608)
 """PCM frames a FLAC frame. libavcodec's default is 105 ms, and its parser, which many players use, buffers ten headers
 before it returns the first frame; blocks of 24 ms cost 1 % more bytes."""
 _LEAST_SECONDS = 0.02
-
-_Step = Callable[[list[PcmChunk]], bool]
-"""One step of a state; returns False if more bytes are needed."""
 
 
 class StreamInfo(NamedTuple):
@@ -57,7 +54,7 @@ class StreamInfo(NamedTuple):
         )
 
 
-class FlacDecoder(DeferredErrorDecoder):
+class FlacDecoder(ParsingDecoder):
     """Returns the samples of `ffmpeg -f s16le`; more than 16 bits are truncated to 16.
 
     Several streams may follow each other. A frame that the codec refuses is skipped, and `flush` raises DecodeError
@@ -66,33 +63,14 @@ class FlacDecoder(DeferredErrorDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._buffer = bytearray()
-        self._state: _Step = self._marker
-        self._skip = 0
-        """Bytes to skip that have not arrived."""
         self._faults = Faults("FLAC")
         self._info: StreamInfo | None = None
-        self._codec: AvDecoder | None = None
-        self._last_block = False
+        """None: the stream's metadata is not complete."""
         self._position = 0
         """PCM frames of this stream returned so far."""
-        self._block_size = 0
-        """PCM frames of the frame at the buffer's start; 0: its header is not read."""
-        self._lost = False
-        """The bytes before the buffer's start were no frame."""
-        self._longest = 0
-        """Maximum bytes of that frame."""
-        self._crc = 0
-        self._crc_bytes = 0
-        """Bytes of the buffer that `_crc` covers."""
-
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        self._buffer += data
-        while self._state(chunks):
-            pass
 
     def _end(self) -> list[PcmChunk]:
-        if self._info is None or self._state != self._frame:
+        if self._info is None:
             raise TruncatedAudio("the FLAC stream stopped before its first frame")
         total = self._info.frames
         if not self._buffer:
@@ -106,146 +84,110 @@ class FlacDecoder(DeferredErrorDecoder):
         self._faults.check()
         return []
 
-    def _marker(self, _: list[PcmChunk]) -> bool:
-        if not self._pass_skipped() or len(self._buffer) < 4:
-            return False
-        if self._buffer.startswith(b"ID3"):
-            if len(self._buffer) < 10:
-                return False
-            self._skip = id3v2_length(self._buffer)
-            return True
-        if not self._buffer.startswith(_MARKER):
-            raise DecodeError("the server sent no FLAC stream")
-        del self._buffer[:4]
-        self._info = None
-        self._last_block = False
-        self._state = self._block
-        return True
+    def _parse(self) -> Iterator[PcmChunk | None]:
+        while True:
+            self._info = None
+            self._info = yield from self._metadata()
+            self._position = 0
+            yield from self._frames_to_marker(self._info, AvDecoder("flac", extradata=self._info.raw))
 
-    def _block(self, _: list[PcmChunk]) -> bool:
-        """Read a metadata block (RFC 9639 section 8.1)."""
-        if not self._pass_skipped():
-            return False
-        if self._last_block:
-            self._state = self._frame
-            return True
+    def _metadata(self) -> Generator[None, None, StreamInfo]:
+        """Read the marker and the metadata blocks (RFC 9639 section 8.1)."""
         buffer = self._buffer
-        if len(buffer) < 4:
-            return False
-        kind, size = buffer[0] & 0x7F, int.from_bytes(buffer[1:4])
-        if self._info is None:
-            if kind or size != _STREAMINFO_BYTES:
-                raise DecodeError("the FLAC stream does not begin with its STREAMINFO")
-            if len(buffer) < 4 + size:
-                return False
-            self._begin(StreamInfo.parse(bytes(buffer[4 : 4 + size])))
-        self._last_block = bool(buffer[0] & 0x80)
-        self._skip = 4 + size
-        return True
-
-    def _begin(self, info: StreamInfo) -> None:
+        yield from self._need(4)
+        while buffer.startswith(b"ID3"):
+            yield from self._need(10)
+            yield from self._skip(id3v2_length(buffer))
+            yield from self._need(4)
+        if not buffer.startswith(_MARKER):
+            raise DecodeError("the server sent no FLAC stream")
+        del buffer[:4]
+        yield from self._need(4)
+        if buffer[0] & 0x7F or int.from_bytes(buffer[1:4]) != _STREAMINFO_BYTES:
+            raise DecodeError("the FLAC stream does not begin with its STREAMINFO")
+        yield from self._need(4 + _STREAMINFO_BYTES)
+        info = StreamInfo.parse(bytes(buffer[4 : 4 + _STREAMINFO_BYTES]))
         if not info.rate:
             raise DecodeError("the FLAC stream declares a rate of 0 Hz")
-        self._info = info
-        self._codec = AvDecoder("flac", extradata=info.raw)
-        self._position = 0
-        self._block_size = 0
+        is_last = False
+        while not is_last:
+            yield from self._need(4)
+            is_last = bool(buffer[0] & _LAST_BLOCK)
+            yield from self._skip(4 + int.from_bytes(buffer[1:4]))
+        return info
 
-    def _frame(self, chunks: list[PcmChunk]) -> bool:
+    def _frames_to_marker(self, info: StreamInfo, codec: AvDecoder) -> Iterator[PcmChunk | None]:
+        """Decode frames up to the next stream; skip padding, tags and what is not a frame."""
         buffer = self._buffer
-        if not self._pass_skipped() or not buffer:
-            return False
-        if not self._block_size:
-            if not self._lost and self._pass_tag():
-                return True
-            if not self._begin_frame():
-                may_begin = _may_begin(buffer) and (not self._lost or buffer[0] == 0xFF)
-                return not may_begin and self._resync()
-        return self._end_at_checksum(chunks) or self._give_up()
+        is_lost = False
+        """The bytes before the buffer's start were no frame."""
+        while True:
+            yield from self._need(1)
+            block_size = frame_block_size(buffer, 0)
+            if block_size is not None:
+                chunks = yield from self._frame(info, codec, block_size)
+                is_lost = chunks is None
+                yield from chunks or ()
+                if is_lost:
+                    self._faults.frame_refused()
+                    self._resync()
+            elif not is_lost and buffer.startswith((_MARKER, b"ID3")):
+                return
+            elif not is_lost and buffer.startswith(b"TAG"):
+                yield from self._skip(_ID3V1_BYTES)
+            elif not is_lost and not buffer[0]:
+                yield from self._skip(len(buffer) - len(buffer.lstrip(b"\0")))
+            elif _may_begin(buffer) and (not is_lost or buffer[0] == 0xFF):
+                yield None
+            else:
+                is_lost = True
+                self._resync()
 
-    def _pass_tag(self) -> bool:
-        """Skip padding or a tag, or go to the next stream; return False if there is none of these."""
-        buffer = self._buffer
-        if buffer.startswith((_MARKER, b"ID3")):
-            self._state = self._marker
-        elif buffer.startswith(b"TAG"):
-            self._skip = _ID3V1_BYTES
-        elif not buffer[0]:
-            self._skip = len(buffer) - len(buffer.lstrip(b"\0"))
-        else:
-            return False
-        return True
+    def _frame(
+        self, info: StreamInfo, codec: AvDecoder, block_size: int
+    ) -> Generator[None, None, list[PcmChunk] | None]:
+        """Decode the frame at the buffer's start; return None if none ends within a frame's maximum length.
 
-    def _begin_frame(self) -> bool:
-        """Read the header at the buffer's start; return False if it is missing or incomplete."""
-        info, block_size = self._info, frame_block_size(self._buffer, 0)
-        if info is None or block_size is None:
-            return False
-        self._block_size = block_size
-        # Uncompressed; a side channel has one more bit a sample.
-        self._longest = block_size * info.channels * (info.bits + 1) // 8 + _FRAME_MARGIN_BYTES
-        self._crc = self._crc_bytes = 0
-        return True
-
-    def _end_at_checksum(self, chunks: list[PcmChunk]) -> bool:
-        """End the frame where its CRC-16 matches and it decodes.
-
-        The CRC matches by chance once in 64 KiB, but a cut frame does not decode.
+        It ends where its CRC-16 matches and it decodes. The CRC matches by chance once in 64 KiB, but a cut frame does
+        not decode.
         """
-        buffer, crc, table = self._buffer, self._crc, _CRC16
-        at = self._crc_bytes
-        for byte in memoryview(buffer)[at : self._longest].tobytes():
-            at += 1
-            crc = ((crc & 0xFF) << 8) ^ table[crc >> 8 ^ byte]
-            if not crc and at >= _LEAST_FRAME_BYTES:
-                decoded = self._decoded(at)
-                if decoded is not None:
-                    del buffer[:at]
-                    self._position += self._block_size
-                    self._block_size = 0
-                    self._lost = False
-                    self._faults.frame_decoded()
-                    chunks += decoded
-                    return True
-        self._crc, self._crc_bytes = crc, at
-        return False
+        buffer, table = self._buffer, _CRC16
+        # Uncompressed; a side channel has one more bit a sample.
+        longest = block_size * info.channels * (info.bits + 1) // 8 + _FRAME_MARGIN_BYTES
+        crc = at = 0
+        while at < longest:
+            for byte in memoryview(buffer)[at:longest].tobytes():
+                at += 1
+                crc = ((crc & 0xFF) << 8) ^ table[crc >> 8 ^ byte]
+                if not crc and at >= _LEAST_FRAME_BYTES:
+                    chunks = _decoded(codec, bytes(memoryview(buffer)[:at]), block_size)
+                    if chunks is not None:
+                        del buffer[:at]
+                        self._position += block_size
+                        self._faults.frame_decoded()
+                        return chunks
+            if at < longest:
+                yield None
+        return None
 
-    def _decoded(self, size: int) -> list[PcmChunk] | None:
-        """Decode the first `size` bytes of the buffer; return None if they are not one whole frame."""
-        if self._codec is None:
-            raise RuntimeError("no STREAMINFO")
-        try:
-            decoded = self._codec.decode(bytes(memoryview(self._buffer)[:size]))
-        except DecodeError:
-            return None
-        return decoded if sum(chunk.frames for chunk in decoded) == self._block_size else None
-
-    def _give_up(self) -> bool:
-        """Skip a frame whose checksum did not match within its maximum length."""
-        if self._crc_bytes < self._longest:
-            return False
-        self._faults.frame_refused()
-        return self._resync()
-
-    def _resync(self) -> bool:
+    def _resync(self) -> None:
         """Skip to the next frame header, past tags and markers too."""
-        self._lost = True
         buffer = self._buffer
         at = buffer.find(0xFF, 1)
         while at >= 0 and len(buffer) >= at + _HEADER_BYTES and frame_block_size(buffer, at) is None:
             at = buffer.find(0xFF, at + 1)
         passed = at if at >= 0 else len(buffer)
         del buffer[:passed]
-        self._block_size = 0
         self._faults.garbage(passed)
-        return bool(buffer)
 
-    def _pass_skipped(self) -> bool:
-        """Skip bytes in the buffer; return whether all of `_skip` are skipped."""
-        passed = min(self._skip, len(self._buffer))
-        del self._buffer[:passed]
-        self._skip -= passed
-        return not self._skip
+
+def _decoded(codec: AvDecoder, data: bytes, block_size: int) -> list[PcmChunk] | None:
+    """Decode one frame; return None if `data` is not one whole frame."""
+    try:
+        decoded = codec.decode(data)
+    except DecodeError:
+        return None
+    return decoded if sum(chunk.frames for chunk in decoded) == block_size else None
 
 
 def frame_block_size(data: bytes | bytearray, at: int) -> int | None:
@@ -306,7 +248,7 @@ _CRC8 = _crc_table(0x07, 8)
 _CRC16 = _crc_table(0x8005, 16)
 
 
-class FlacEncoder(ConvertingEncoder):
+class FlacEncoder(PacketEncoder):
     """Only STREAMINFO comes before the frames; its number of samples is 0: unknown. Takes 7 MB a stream."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
@@ -316,9 +258,3 @@ class FlacEncoder(ConvertingEncoder):
         self._codec = AvEncoder("flac", target, "s16", {"frame_size": str(size)})
         info = self._codec.header
         self._head = _MARKER + bytes([_LAST_BLOCK]) + len(info).to_bytes(3) + info
-
-    def _encoded(self, pcm: bytes) -> bytes:
-        return b"".join(self._codec.encode(pcm))
-
-    def _end(self) -> bytes:
-        return b"".join(self._codec.flush())

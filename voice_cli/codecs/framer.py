@@ -1,151 +1,131 @@
-"""Cuts a stream of bare frames, each with a sync word and its length in its header.
+"""Decoders of bare frames, each with a sync word and its length in its header: MPEG audio and ADTS.
 
-libavcodec's parsers do the same, but do not report a cut frame at the end. No I/O: "need more data" is a return value,
-as in h11.
+libavcodec's parsers cut such streams too, but do not report a cut frame at the end.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 
+from voice_cli.audio import PcmChunk
+from voice_cli.codecs.base import ParsingDecoder
 from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.headers import FrameHeader, id3v2_length
-from voice_cli.errors import TruncatedAudio
+from voice_cli.errors import DecodeError, TruncatedAudio
 
 _TAGS = {b"ID3": 10, b"TAG": 3, b"APETAGEX": 32}
 """Tags before, between and after frames: first bytes, and how many bytes hold the length."""
 _ID3V1_BYTES = 128
 
 
-class Framer:
-    """Cuts MPEG audio or ADTS into frames; tags (ID3v2, ID3v1, APE) and zero padding are skipped.
+class FramedDecoder(ParsingDecoder):
+    """Cuts a stream into frames; skips tags (ID3v2, ID3v1, APE) and zero padding.
 
-    A frame at the start of the stream, or right after another one, is returned when its last byte arrives. After
+    A frame at the start of the stream, or right after another one, is decoded when its last byte arrives. After
     garbage, or at a header that differs from the ones before, two headers in a row must agree: a sync word occurs by
-    chance every few KiB.
+    chance every few KiB. A frame that the codec refuses is skipped, and `flush` raises DecodeError (see `Faults`).
     """
 
     def __init__(
-        self,
-        parse: Callable[[bytes | bytearray, int], FrameHeader | None],
-        header_bytes: int,
-        faults: Faults,
+        self, codec: str, read_header: Callable[[bytes | bytearray, int], FrameHeader | None], header_bytes: int
     ) -> None:
-        self._parse = parse
+        super().__init__()
+        self._faults = Faults(codec)
+        self._read_header = read_header
         self._header_bytes = header_bytes
-        self._faults = faults
-        self._buffer = bytearray()
-        self._skip = 0
-        """Bytes of a tag that have not arrived."""
-        self._key: tuple[int, ...] | None = None
-        self._lost = False
+        self._in_tag = False
+        self._is_lost = False
+        """The bytes before the buffer's start were no frame."""
 
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
+    @abstractmethod
+    def _decode_frame(self, header: FrameHeader, frame: bytes) -> list[PcmChunk] | None:
+        """Decode one frame; return None if it holds no audio. Raises DecodeError if it is corrupt."""
 
-    def next_frame(self) -> tuple[FrameHeader, bytes] | None:
-        """Return the next whole frame with its header; None: more data is needed.
-
-        Raises:
-            DecodeError: too many bytes are not frames.
-
-        """
+    def _parse(self) -> Iterator[PcmChunk | None]:
         buffer = self._buffer
+        key = None
         while True:
-            if self._skip:
-                passed = min(self._skip, len(buffer))
-                del buffer[:passed]
-                self._skip -= passed
-            if not buffer:
-                return None
+            yield from self._need(1)
             if buffer[0] == 0xFF:
-                if len(buffer) < self._header_bytes:
-                    return None
-                header = self._parse(buffer, 0)
+                yield from self._need(self._header_bytes)
+                header = self._read_header(buffer, 0)
+                if header is not None and (self._is_lost or key not in (None, header.key)):
+                    yield from self._need(header.length + self._header_bytes)
+                    second = self._read_header(buffer, header.length)
+                    header = header if second is not None and second.key == header.key else None
                 if header is not None:
-                    agreed = self._agrees(header)
-                    if agreed is None or (agreed and len(buffer) < header.length):
-                        return None
-                    if agreed:
-                        frame = bytes(buffer[: header.length])
-                        del buffer[: header.length]
-                        self._key = header.key
-                        self._lost = False
-                        return header, frame
-                self._pass_garbage()
-            elif self._lost:
-                self._pass_garbage()
-            elif buffer[0] == 0:
-                padding = 1
-                while padding < len(buffer) and not buffer[padding]:
-                    padding += 1
-                del buffer[:padding]
-            else:
-                tag = self._tag_length()
-                if tag is None:
-                    return None
-                self._skip = tag
-                if not tag:
-                    self._pass_garbage()
+                    yield from self._need(header.length)
+                    frame = bytes(buffer[: header.length])
+                    del buffer[: header.length]
+                    key = header.key
+                    self._is_lost = False
+                    yield from self._decoded(header, frame)
+                    continue
+            elif not self._is_lost and not buffer[0]:
+                yield from self._skip(len(buffer) - len(buffer.lstrip(b"\0")))
+                continue
+            elif not self._is_lost:
+                while (size := _tag_length(buffer)) is None:
+                    yield None
+                if size:
+                    self._in_tag = True
+                    yield from self._skip(size)
+                    self._in_tag = False
+                    continue
+            self._is_lost = True
+            sync = buffer.find(0xFF, 1)
+            garbage = len(buffer) if sync < 0 else sync
+            del buffer[:garbage]
+            self._faults.garbage(garbage)
 
-    def close(self) -> None:
-        """End the stream.
+    def _decoded(self, header: FrameHeader, frame: bytes) -> list[PcmChunk]:
+        try:
+            chunks = self._decode_frame(header, frame)
+        except DecodeError as exc:
+            self._faults.frame_refused(exc)
+            return []
+        if chunks is None:
+            return []
+        self._faults.frame_decoded()
+        return chunks
 
-        Raises:
-            TruncatedAudio: the stream stopped inside a frame, or in a tag before the first one.
+    def _end(self) -> list[PcmChunk]:
+        self._check_rest()
+        self._faults.check()
+        return []
 
-        """
-        if self._skip and not self._faults.good:
-            raise TruncatedAudio(f"the stream stopped {self._skip} bytes before the end of its ID3 tag")
+    def _check_rest(self) -> None:
+        """Raise TruncatedAudio if the stream stopped inside a frame, or in a tag before the first one."""
         rest = self._buffer
-        if not rest:
-            return
-        if rest[0] == 0xFF and not self._lost:
-            if len(rest) < self._header_bytes:
-                raise TruncatedAudio("the stream stopped inside the header of a frame")
-            header = self._parse(rest, 0)
-            if header is not None and len(rest) < header.length:
-                missing = header.length - len(rest)
-                raise TruncatedAudio(f"the stream stopped {missing} bytes before the end of a frame")
-        if not self._lost and rest[0] != 0xFF and self._tag_length() is None:
-            # The start of a tag: no audio is lost if it is the one at the end.
-            if self._faults.good:
-                return
-            raise TruncatedAudio("the stream stopped inside the head of its ID3 tag")
-        self._faults.garbage(len(rest))
+        if self._in_tag and not self._faults.good:
+            raise TruncatedAudio("the stream stopped inside its ID3 tag")
+        if rest and not self._is_lost:
+            if rest[0] == 0xFF:
+                if len(rest) < self._header_bytes:
+                    raise TruncatedAudio("the stream stopped inside the header of a frame")
+                header = self._read_header(rest, 0)
+                if header is not None and len(rest) < header.length:
+                    missing = header.length - len(rest)
+                    raise TruncatedAudio(f"the stream stopped {missing} bytes before the end of a frame")
+            elif _tag_length(rest) is None:
+                if self._faults.good:
+                    return  # the tag at the end: no audio is lost
+                raise TruncatedAudio("the stream stopped inside the head of its ID3 tag")
+        if rest:
+            self._faults.garbage(len(rest))
 
-    def _agrees(self, header: FrameHeader) -> bool | None:
-        """Return whether the header at the buffer's start can be trusted; None: more data is needed."""
-        if not self._lost and self._key in (None, header.key):
-            return True
-        if len(self._buffer) < header.length + self._header_bytes:
-            return None
-        second = self._parse(self._buffer, header.length)
-        return second is not None and second.key == header.key
 
-    def _pass_garbage(self) -> None:
-        """Skip to where a frame may begin."""
-        self._lost = True
-        sync = self._buffer.find(0xFF, 1)
-        passed = len(self._buffer) if sync < 0 else sync
-        del self._buffer[:passed]
-        self._faults.garbage(passed)
-
-    def _tag_length(self) -> int | None:
-        """Return the size of the tag at the buffer's start; 0: there is none; None: more data is needed."""
-        head = bytes(self._buffer[:32])
-        for magic, needed in _TAGS.items():
-            if head.startswith(magic[: len(head)]):
-                if len(head) < needed:
-                    return None
-                return self._length_of(magic, head)
-        return 0
-
-    @staticmethod
-    def _length_of(magic: bytes, head: bytes) -> int:
-        if magic == b"ID3":
-            return id3v2_length(head)
-        if magic == b"TAG":
-            return _ID3V1_BYTES
-        # APEv2: the size covers the items and the footer; bit 29 of the flags marks the header.
-        size = int.from_bytes(head[12:16], "little")
-        is_header = int.from_bytes(head[20:24], "little") >> 29 & 1
-        return 32 + size if is_header else 32
+def _tag_length(data: bytearray) -> int | None:
+    """Return the size of the tag at the start of `data`; 0: there is none; None: more data is needed."""
+    head = bytes(data[:32])
+    for magic, needed in _TAGS.items():
+        if head.startswith(magic[: len(head)]):
+            if len(head) < needed:
+                return None
+            if magic == b"ID3":
+                return id3v2_length(head)
+            if magic == b"TAG":
+                return _ID3V1_BYTES
+            # APEv2: the size covers the items and the footer; bit 29 of the flags marks the header.
+            is_header = int.from_bytes(head[20:24], "little") >> 29 & 1
+            return 32 + (int.from_bytes(head[12:16], "little") if is_header else 0)
+    return 0

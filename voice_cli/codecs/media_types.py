@@ -14,7 +14,7 @@ _MOST_CHANNELS = 255
 
 
 def encoding_of(content_type: str | None) -> Encoding:
-    """Read a Content-Type header.
+    """Parse a Content-Type header.
 
     Raw PCM has a format only if a parameter names its rate or its channels; the other one is that of `DEFAULT_PCM`.
     audio/L16 is little-endian here: RFC 2586 says big-endian, but speech servers send little-endian.
@@ -22,7 +22,7 @@ def encoding_of(content_type: str | None) -> Encoding:
     essence, parameters = _parse(content_type or "")
     found = table.by_media_type(essence)
     codec = found.name if found is not None else None
-    if codec == "opus" and not _is_opus(parameters.get("codecs", "opus")):
+    if codec == "opus" and "opus" not in parameters.get("codecs", "opus").lower():
         codec = None
     if codec != "pcm":
         return Encoding(codec)
@@ -34,7 +34,7 @@ def encoding_of(content_type: str | None) -> Encoding:
 
 
 def content_type_of(encoding: Encoding) -> str:
-    """Write a Content-Type header."""
+    """Return the Content-Type header of an encoding."""
     codec = table.by_name(encoding.codec) if encoding.codec is not None else None
     if codec is None or not codec.media_types:
         return "application/octet-stream"
@@ -44,12 +44,8 @@ def content_type_of(encoding: Encoding) -> str:
     return "; ".join(filter(None, (codec.media_types[0], parameters)))
 
 
-def _is_opus(codecs: str) -> bool:
-    return "opus" in (codec.strip().lower() for codec in codecs.split(","))
-
-
 def _number(text: str | None, most: int) -> int | None:
-    """Read a number from 1 to `most`; None: it is not one."""
+    """Parse a number from 1 to `most`; None: it is not one."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 9:
         return None
     number = int(text)
@@ -57,39 +53,19 @@ def _number(text: str | None, most: int) -> int | None:
 
 
 def _parse(content_type: str) -> tuple[str, dict[str, str]]:
-    """Split a header into its essence and its parameters, names in lower case, values unquoted."""
-    essence, _, rest = content_type.partition(";")
+    """Split a header into its essence and its parameters, names in lower case, values without their quotes."""
+    parts = [""]
+    is_quoted = is_escaped = False
+    for character in content_type:
+        if character == ";" and not is_quoted:
+            parts.append("")
+            continue
+        if character == '"' and not is_escaped:
+            is_quoted = not is_quoted
+        is_escaped = character == "\\" and not is_escaped
+        parts[-1] += character
     parameters: dict[str, str] = {}
-    while rest:
-        name, equals, rest = _until(rest, "=;")
-        value = ""
-        if equals == "=":
-            rest = rest.lstrip()
-            value, rest = _quoted(rest) if rest.startswith('"') else ("", rest)
-            bare, _, rest = _until(rest, ";")
-            value = value or bare.strip()
-        parameters.setdefault(name.strip().lower(), value)
-    return essence.strip().lower(), parameters
-
-
-def _until(text: str, stops: str) -> tuple[str, str, str]:
-    """Split `text` at the first of the characters `stops`: before it, it, after it."""
-    for index, character in enumerate(text):
-        if character in stops:
-            return text[:index], character, text[index + 1 :]
-    return text, "", ""
-
-
-def _quoted(text: str) -> tuple[str, str]:
-    """Read the quoted string at the start of `text` (RFC 9110 section 5.6.4); return its value and the rest."""
-    value: list[str] = []
-    escaped = False
-    for index, character in enumerate(text[1:], start=1):
-        if escaped or character not in '"\\':
-            value.append(character)
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        else:
-            return "".join(value), text[index + 1 :]
-    return "".join(value), ""
+    for part in parts[1:]:
+        name, _, value = part.partition("=")
+        parameters.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return parts[0].strip().lower(), parameters

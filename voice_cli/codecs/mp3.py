@@ -4,17 +4,18 @@ The stream is cut into frames here.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import mpg123
-from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
-from voice_cli.codecs.faults import Faults
-from voice_cli.codecs.framer import Framer
+from voice_cli.codecs.base import PacketEncoder
+from voice_cli.codecs.framer import FramedDecoder
 from voice_cli.codecs.headers import MPEG_HEADER_BYTES, FrameHeader, mpeg_header
 from voice_cli.codecs.trim import Trim
 from voice_cli.errors import DecodeError, TruncatedAudio
 
+_FRAMES, _BYTES, _CONTENTS, _QUALITY = 1, 2, 4, 8
+"""Flags of the Xing tag's fields."""
 _DECODER_DELAY = 528 + 1
 """Delay of every MP3 decoder in samples, as measured by LAME's authors."""
 
@@ -44,11 +45,8 @@ class InfoTag(NamedTuple):
     """Samples of silence at the end."""
 
 
-class FrameDecoder(Protocol):
-    """A library's decoder of whole frames."""
-
-    def decode(self, frame: bytes, /) -> list[PcmChunk]:
-        """Decode one frame, or raise DecodeError if it is corrupt."""
+FrameDecoder = Callable[[bytes], list[PcmChunk]]
+"""Decodes one whole frame. Raises DecodeError if it is corrupt."""
 
 
 def load() -> None:
@@ -60,32 +58,29 @@ def load() -> None:
 def open_frame_decoder(layer: int) -> FrameDecoder:
     """Open the decoder of a layer's frames, libmpg123's if it is installed."""
     lib = mpg123.library()
-    return mpg123.Mpg123Decoder(lib) if lib is not None else open_av_decoder(layer)
+    return mpg123.Mpg123Decoder(lib).decode if lib is not None else open_av_decoder(layer)
 
 
 def open_av_decoder(layer: int) -> FrameDecoder:
     """Open PyAV's decoder of a layer's frames."""
     from voice_cli.codecs.av_codec import AvDecoder
 
-    return AvDecoder(_CODECS[layer])
+    return AvDecoder(_CODECS[layer]).decode
 
 
-class Mp3Decoder(DeferredErrorDecoder):
+class Mp3Decoder(FramedDecoder):
     """Returns the samples of `ffmpeg -f s16le`, each frame as soon as its last byte has arrived.
 
     With libmpg123 a sample may differ by 1. It mutes frames after a cut whose bit reservoir is missing.
 
     A stream may be several MP3s joined, as from a server that encodes sentence by sentence: a second Info frame is
     dropped too, and its delay and padding are applied from there on, so that there is no gap. (ffmpeg plays silence.)
-    A frame that the codec refuses is skipped, and `flush` raises DecodeError (see `Faults`).
     """
 
-    def __init__(self, open_codec: Callable[[int], FrameDecoder] | None = None) -> None:
-        """`open_codec` opens the decoder of a layer's frames; None: `open_frame_decoder`."""
-        super().__init__()
-        self._open_codec = open_codec or open_frame_decoder
-        self._faults = Faults("MP3")
-        self._framer = Framer(mpeg_header, MPEG_HEADER_BYTES, self._faults)
+    def __init__(self, open_codec: Callable[[int], FrameDecoder] = open_frame_decoder) -> None:
+        """Set the function that opens the decoder of a layer's frames."""
+        super().__init__("MP3", mpeg_header, MPEG_HEADER_BYTES)
+        self._open_codec = open_codec
         self._codecs: dict[int, FrameDecoder] = {}
         """By layer."""
         self._trim = Trim()
@@ -93,59 +88,41 @@ class Mp3Decoder(DeferredErrorDecoder):
         self._frames = 0
         """MP3 frames since the tag."""
 
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        self._framer.receive(data)
-        while (frame := self._framer.next_frame()) is not None:
-            chunks += self._frame(*frame)
+    def _check_rest(self) -> None:
+        super()._check_rest()
+        if self._tag is not None:
+            # Some encoders (not LAME or libavformat) count the tag's own frame.
+            missing = self._tag.frames - self._frames - (1 if self._tag.delay is None else 0)
+            if missing > 0:
+                raise TruncatedAudio(f"the MP3 stream stopped {missing} frames before its end")
 
-    def _end(self) -> list[PcmChunk]:
-        self._framer.close()
-        missing = self._missing()
-        if missing:
-            raise TruncatedAudio(f"the MP3 stream stopped {missing} frames before its end")
-        self._faults.check()
-        return []
-
-    def _frame(self, header: FrameHeader, frame: bytes) -> list[PcmChunk]:
+    def _decode_frame(self, header: FrameHeader, frame: bytes) -> list[PcmChunk] | None:
         tag = info_tag(header, frame)
         if tag is not None:
             self._begin(tag, header.samples)
-            return []
+            return None
         self._frames += 1
         try:
-            decoded = self._codec(header).decode(frame)
-        except DecodeError as exc:
+            _, layer, _ = header.key
+            if layer not in self._codecs:
+                self._codecs[layer] = self._open_codec(layer)
+            decoded = self._codecs[layer](frame)
+        except DecodeError:
             self._trim.skip(header.samples)
-            self._faults.frame_refused(exc)
-            return []
-        self._faults.frame_decoded()
+            raise
         return [kept for chunk in decoded for kept in self._trim.keep(chunk)]
-
-    def _codec(self, header: FrameHeader) -> FrameDecoder:
-        _, layer, _ = header.key
-        if layer not in self._codecs:
-            self._codecs[layer] = self._open_codec(layer)
-        return self._codecs[layer]
 
     def _begin(self, tag: InfoTag, samples: int) -> None:
         self._tag = tag
         self._frames = 0
+        self._trim = Trim()
         if tag.delay is None:
-            self._trim = Trim()
             return
         start = tag.delay + _DECODER_DELAY
         total = tag.frames * samples
         # The decoder delay also shifts the end, so there is less padding to remove. Frames after those that the tag
         # counts are kept.
         self._trim = Trim(start, total - max(tag.padding - _DECODER_DELAY, 0), total) if total else Trim(start)
-
-    def _missing(self) -> int:
-        """Return how many of the MP3 frames that the tag declares did not arrive."""
-        if self._tag is None:
-            return 0
-        # Some encoders (not LAME or libavformat) count the tag's own frame.
-        tolerated = 1 if self._tag.delay is None else 0
-        return max(0, self._tag.frames - self._frames - tolerated)
 
 
 def info_tag(header: FrameHeader, frame: bytes) -> InfoTag | None:
@@ -170,16 +147,14 @@ def info_tag(header: FrameHeader, frame: bytes) -> InfoTag | None:
 
 def _xing(frame: bytes, at: int) -> InfoTag | None:
     flags = int.from_bytes(frame[at : at + 4])
+    fields = {}
     at += 4
-    frames = size = 0
-    if flags & 1:
-        frames = int.from_bytes(frame[at : at + 4])
-        at += 4
-    if flags & 2:
-        size = int.from_bytes(frame[at : at + 4])
-        at += 4
-    at += (100 if flags & 4 else 0) + (4 if flags & 8 else 0)  # the table of contents; the quality
-    if not frames and not size:
+    for flag, size in ((_FRAMES, 4), (_BYTES, 4), (_CONTENTS, 100), (_QUALITY, 4)):
+        if flags & flag:
+            fields[flag] = int.from_bytes(frame[at : at + size])
+            at += size
+    frames = fields.get(_FRAMES, 0)
+    if not frames and not fields.get(_BYTES):
         return None
     if frame[at : at + 4] not in (b"LAME", b"Lavf", b"Lavc") or len(frame) < at + 24:
         return InfoTag(frames)
@@ -187,7 +162,7 @@ def _xing(frame: bytes, at: int) -> InfoTag | None:
     return InfoTag(frames, delay=gaps >> 12, padding=gaps & 0xFFF)
 
 
-class Mp3Encoder(ConvertingEncoder):
+class Mp3Encoder(PacketEncoder):
     """LAME at a constant bit rate, so that players compute the right time from bytes.
 
     No ID3 tag and no Xing frame, which declares a number of frames that is not known yet. So the delay is not declared
@@ -202,9 +177,3 @@ class Mp3Encoder(ConvertingEncoder):
         super().__init__(source, Encoding("mp3", target), target)
         bit_rates = _NARROW_BIT_RATES if target.rate <= _NARROW_HERTZ else _BIT_RATES
         self._codec = AvEncoder("libmp3lame", target, "s16p", _OPTIONS, bit_rates[target.channels - 1])
-
-    def _encoded(self, pcm: bytes) -> bytes:
-        return b"".join(self._codec.encode(pcm))
-
-    def _end(self) -> bytes:
-        return b"".join(self._codec.flush())

@@ -7,7 +7,7 @@ and TLS have their own. No I/O: "need more data" is a return value, as in h11.
 
 import struct
 import zlib
-from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from voice_cli.errors import DecodeError
@@ -20,9 +20,9 @@ _MOST_GARBAGE = 1 << 17
 _MOST_PACKET = 1 << 24
 """Bytes of the longest packet, comments with a picture included."""
 
-_HEADER = struct.Struct("<4sBBqIIIB")
+_HEADER = struct.Struct("<4sBBQIIIB")
 _CRC_AT = 22
-_FIRST, _LAST = 2, 4
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
 _MOST_SEGMENTS = 255
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits reversed."""
@@ -60,21 +60,16 @@ class OggDemuxer:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.buffer = bytearray()
+        """Data that was received and not returned."""
         self._partial: dict[int, bytearray] = {}
         """By serial: the start of a packet that continues on that stream's next page."""
-        self._page: Page | None = None
-        self._runs: deque[tuple[int, bool]] = deque()
-        """Of the current page: size of each part of a packet, and whether the packet ends with it."""
-        self._packets = 0
-        """Packets of the current page that have not ended."""
-        self._orphan = False
-        """The page begins with the rest of a packet whose start is missing."""
-        self._started = False
-        self._garbage = 0
+        self._left = 0
+        """Bytes of the current page's body that were not returned."""
+        self._events = self._parse()
 
     def receive(self, data: bytes) -> None:
-        self._buffer += data
+        self.buffer += data
 
     def next_event(self) -> Page | Packet | None:
         """Return the next page header or packet; None: more data is needed.
@@ -83,112 +78,104 @@ class OggDemuxer:
             DecodeError: the data is not Ogg.
 
         """
-        while True:
-            if not self._runs:
-                return self._read_header()
-            size, ends = self._runs[0]
-            if len(self._buffer) < size:
-                return None
-            self._runs.popleft()
-            packet = self._take(size, ends=ends)
-            if packet is not None:
-                return packet
+        return next(self._events)
 
     @property
     def missing(self) -> int:
-        """Bytes missing at the end of the current page, as far as its header tells; 0: between two pages."""
-        if self._runs:
-            return sum(size for size, _ in self._runs) - len(self._buffer)
-        if not self._buffer or not _CAPTURE.startswith(bytes(self._buffer[:4])):
+        """Bytes missing at the end of the current page, as far as its header declares; 0: between two pages."""
+        if self._left:
+            return self._left - len(self.buffer)
+        if not self.buffer or not _CAPTURE.startswith(bytes(self.buffer[:4])):
             return 0
-        if len(self._buffer) < _HEADER_BYTES:
-            return _HEADER_BYTES - len(self._buffer)
-        return max(1, _HEADER_BYTES + self._buffer[26] - len(self._buffer))
+        if len(self.buffer) < _HEADER_BYTES:
+            return _HEADER_BYTES - len(self.buffer)
+        return max(1, _HEADER_BYTES + self.buffer[26] - len(self.buffer))
 
     def unfinished(self, serial: int) -> bool:
         """Return whether a packet of this stream has begun and not ended."""
         return bool(self._partial.get(serial))
 
-    def _read_header(self) -> Page | None:
-        buffer = self._buffer
-        if not self._synced() or len(buffer) < _HEADER_BYTES:
-            return None
-        segments = buffer[26]
-        if len(buffer) < _HEADER_BYTES + segments:
-            return None
-        if buffer[4]:
-            raise DecodeError(f"unknown Ogg version {buffer[4]}")
-        flags = buffer[5]
-        granule = int.from_bytes(buffer[6:14], "little")
-        serial = int.from_bytes(buffer[14:18], "little")
-        self._lace(buffer[_HEADER_BYTES : _HEADER_BYTES + segments])
-        del buffer[: _HEADER_BYTES + segments]
-        page = Page(
-            serial,
-            None if granule == _NO_GRANULE else granule,
-            first=bool(flags & 2),
-            last=bool(flags & 4),
-            packets=sum(ends for _, ends in self._runs),
-        )
-        self._started = True
-        self._garbage = 0
-        self._page = page
-        self._packets = page.packets
-        # RFC 3533 section 6: the first segment continues the packet of the page before.
-        continued = bool(flags & 1)
-        if not continued or page.first:
-            self._partial.pop(serial, None)
-        self._orphan = continued and serial not in self._partial
-        return page
+    def _parse(self) -> Iterator[Page | Packet | None]:
+        buffer = self.buffer
+        is_first_page = True
+        while True:
+            yield from self._sync(is_first_page=is_first_page)
+            while len(buffer) < _HEADER_BYTES or len(buffer) < _HEADER_BYTES + buffer[26]:
+                yield None
+            _, version, flags, granule, serial, _, _, segments = _HEADER.unpack_from(buffer)
+            if version:
+                raise DecodeError(f"unknown Ogg version {version}")
+            runs = _runs(bytes(buffer[_HEADER_BYTES : _HEADER_BYTES + segments]))
+            del buffer[: _HEADER_BYTES + segments]
+            is_first_page = False
+            page = Page(
+                serial,
+                None if granule == _NO_GRANULE else granule,
+                first=bool(flags & _FIRST),
+                last=bool(flags & _LAST),
+                packets=sum(ends for _, ends in runs),
+            )
+            self._left = sum(size for size, _ in runs)
+            yield page
+            # RFC 3533 section 6: the first segment continues the packet of the page before.
+            if not flags & _CONTINUED or page.first:
+                self._partial.pop(serial, None)
+            yield from self._packets(page, runs, is_orphan=bool(flags & _CONTINUED) and serial not in self._partial)
 
-    def _lace(self, lacing: bytearray) -> None:
-        size = 0
-        for value in lacing:
-            size += value
-            if value < 255:
-                self._runs.append((size, True))
-                size = 0
-        if size or (lacing and lacing[-1] == 255):
-            self._runs.append((size, False))
+    def _sync(self, *, is_first_page: bool) -> Iterator[None]:
+        """Skip to a page's capture pattern."""
+        buffer = self.buffer
+        garbage = 0
+        while not buffer.startswith(_CAPTURE):
+            if not _CAPTURE.startswith(bytes(buffer[:4])):
+                if is_first_page:
+                    raise DecodeError("the server sent no Ogg stream")
+                at = buffer.find(_CAPTURE)
+                if at < 0:
+                    at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(_CAPTURE[:n]))
+                del buffer[:at]
+                garbage += at
+                if garbage > _MOST_GARBAGE:
+                    raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
+            if not buffer.startswith(_CAPTURE):
+                yield None
 
-    def _take(self, size: int, *, ends: bool) -> Packet | None:
-        """Remove a packet, or a part of one, from the buffer; return the packet if it is complete."""
-        page = self._page
-        if page is None:
-            raise RuntimeError("no page")
-        data = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
-        self._packets -= ends
-        if self._orphan:
-            self._orphan = not ends
-            return None
-        if not ends or page.serial in self._partial:
-            whole = self._partial.setdefault(page.serial, bytearray())
-            whole += data
-            if len(whole) > _MOST_PACKET:
-                raise DecodeError("an Ogg packet does not end")
-            if not ends:
-                return None
-            data = bytes(self._partial.pop(page.serial))
-        return Packet(page, data, closes=self._packets == 0)
+    def _packets(self, page: Page, runs: list[tuple[int, bool]], *, is_orphan: bool) -> Iterator[Packet | None]:
+        """Yield a page's packets. `is_orphan`: it begins with the rest of a packet whose start is missing."""
+        packets = page.packets
+        for size, ends in runs:
+            while len(self.buffer) < size:
+                yield None
+            data = bytes(memoryview(self.buffer)[:size])
+            del self.buffer[:size]
+            self._left -= size
+            packets -= ends
+            if is_orphan:
+                is_orphan = not ends
+                continue
+            if not ends or page.serial in self._partial:
+                whole = self._partial.setdefault(page.serial, bytearray())
+                whole += data
+                if len(whole) > _MOST_PACKET:
+                    raise DecodeError("an Ogg packet does not end")
+                data = bytes(whole) if ends else b""
+            if ends:
+                self._partial.pop(page.serial, None)
+                yield Packet(page, data, closes=packets == 0)
 
-    def _synced(self) -> bool:
-        """Move a page's capture pattern to the start of the buffer; return False if more data is needed."""
-        buffer = self._buffer
-        if buffer.startswith(_CAPTURE):
-            return True
-        if _CAPTURE.startswith(bytes(buffer[:4])):
-            return False
-        if not self._started:
-            raise DecodeError("the server sent no Ogg stream")
-        at = buffer.find(_CAPTURE)
-        if at < 0:
-            at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(_CAPTURE[:n]))
-        del buffer[:at]
-        self._garbage += at
-        if self._garbage > _MOST_GARBAGE:
-            raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
-        return self._synced() if buffer else False
+
+def _runs(lacing: bytes) -> list[tuple[int, bool]]:
+    """Return the size of each part of a packet on a page, and whether the packet ends with it."""
+    runs = []
+    size = 0
+    for value in lacing:
+        size += value
+        if value < 255:
+            runs.append((size, True))
+            size = 0
+    if lacing.endswith(b"\xff"):
+        runs.append((size, False))
+    return runs
 
 
 class OggWriter:

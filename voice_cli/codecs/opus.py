@@ -6,13 +6,13 @@ opuslib saves 35 ms and 30 MB; PyAV's wheel contains a libopus.
 import ctypes
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from random import getrandbits
 from typing import Any, NamedTuple
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
+from voice_cli.codecs.base import PacketEncoder, ParsingDecoder
 from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.ogg import OggDemuxer, OggWriter, Packet, Page
 from voice_cli.codecs.trim import Trim
@@ -43,8 +43,8 @@ _OTHER_CODECS = {
     b"fishead\0": "Skeleton",
 }
 
-PacketDecoder = Callable[[bytes, int], list[PcmChunk]]
-"""Decodes a packet of so many samples a channel. Raises DecodeError if it is corrupt."""
+PacketDecoder = Callable[[bytes], list[PcmChunk]]
+"""Decodes one packet. Raises DecodeError if it is corrupt."""
 
 
 class OpusHead(NamedTuple):
@@ -85,7 +85,7 @@ class OpusHead(NamedTuple):
         return head
 
 
-class OpusDecoder(DeferredErrorDecoder):
+class OpusDecoder(ParsingDecoder):
     """Decodes the first Opus stream, each packet as soon as it is complete.
 
     Pre-skip and end trimming are applied; granule positions may begin anywhere. A new chain link (a new head) starts a
@@ -95,6 +95,7 @@ class OpusDecoder(DeferredErrorDecoder):
     def __init__(self) -> None:
         super().__init__()
         self._demuxer = OggDemuxer()
+        self._buffer = self._demuxer.buffer
         self._faults = Faults("Opus")
         self._serial: int | None = None
         """Of the decoded stream; None: its head has not arrived."""
@@ -111,15 +112,17 @@ class OpusDecoder(DeferredErrorDecoder):
         self._page_samples = 0
         """Samples of the packets that ended on the current page."""
 
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        self._demuxer.receive(data)
-        while (event := self._demuxer.next_event()) is not None:
-            if isinstance(event, Page):
+    def _parse(self) -> Iterator[PcmChunk | None]:
+        while True:
+            event = self._demuxer.next_event()
+            if event is None:
+                yield None
+            elif isinstance(event, Page):
                 self._page(event)
             elif event.page.first and self._serial is None:
                 self._head(event)
             elif event.page.serial == self._serial:
-                chunks += self._packet(event)
+                yield from self._packet(event)
 
     def _end(self) -> list[PcmChunk]:
         missing = self._demuxer.missing
@@ -177,7 +180,7 @@ class OpusDecoder(DeferredErrorDecoder):
         else:
             self._page_samples += samples
             try:
-                decoded = self._decode_packet(packet.data, samples)
+                decoded = self._decode_packet(packet.data)
             except DecodeError as exc:
                 self._trim.skip(samples)
                 self._faults.frame_refused(exc)
@@ -237,11 +240,10 @@ def _packet_decoder(head: OpusHead) -> PacketDecoder:
     """
     opuslib = _opuslib()
     if opuslib is None or head.family or head.gain:
-        return _by_av(head)
-    return _by_opuslib(head, opuslib)
+        from voice_cli.codecs.av_codec import AvDecoder
 
-
-def _by_opuslib(head: OpusHead, opuslib: Any) -> PacketDecoder:
+        # libopus by name: libavcodec's own decoder delays samples. Without pre-skip: `Trim` applies it.
+        return AvDecoder("libopus", extradata=head.raw[:10] + b"\0\0" + head.raw[12:]).decode
     audio_format = AudioFormat(RATE, head.channels)
     try:
         decoder = opuslib.Decoder(RATE, head.channels)
@@ -252,28 +254,16 @@ def _by_opuslib(head: OpusHead, opuslib: Any) -> PacketDecoder:
     pcm = (ctypes.c_int16 * (_MOST_SAMPLES * head.channels))()
     pointer = ctypes.cast(pcm, ctypes.POINTER(ctypes.c_int16))
 
-    def decode(packet: bytes, samples: int) -> list[PcmChunk]:
-        given = api.libopus_decode(decoder.decoder_state, packet, len(packet), pointer, samples, 0)
-        if given < 0:
-            raise DecodeError(f"libopus refuses a packet: {opuslib.OpusError(given)}")
-        return [PcmChunk(audio_format, ctypes.string_at(pcm, given * audio_format.frame_bytes))]
+    def decode(packet: bytes) -> list[PcmChunk]:
+        samples = api.libopus_decode(decoder.decoder_state, packet, len(packet), pointer, _MOST_SAMPLES, 0)
+        if samples < 0:
+            raise DecodeError(f"libopus refuses a packet: {opuslib.OpusError(samples)}")
+        return [PcmChunk(audio_format, ctypes.string_at(pcm, samples * audio_format.frame_bytes))]
 
     return decode
 
 
-def _by_av(head: OpusHead) -> PacketDecoder:
-    from voice_cli.codecs.av_codec import AvDecoder
-
-    # libopus by name: libavcodec's own decoder delays samples. Without pre-skip: `Trim` applies it.
-    codec = AvDecoder("libopus", extradata=head.raw[:10] + b"\0\0" + head.raw[12:])
-
-    def decode(packet: bytes, _: int) -> list[PcmChunk]:
-        return codec.decode(packet)
-
-    return decode
-
-
-class OpusEncoder(ConvertingEncoder):
+class OpusEncoder(PacketEncoder):
     """Packets of 20 ms. The first page of audio holds one, the next two, then four, then five.
 
     So the first packet is sent at once, playback does not underrun if speech is generated at twice real time, and page
@@ -314,7 +304,7 @@ class OpusEncoder(ConvertingEncoder):
 
     def _encoded(self, pcm: bytes) -> bytes:
         self._frames += len(pcm) // self._wanted.frame_bytes
-        return self._paged(self._codec.encode(pcm))
+        return super()._encoded(pcm)
 
     def _end(self) -> bytes:
         # Silence flushes the encoder. It is never empty, because of the delay, so there is a last packet to trim.
@@ -323,11 +313,11 @@ class OpusEncoder(ConvertingEncoder):
         packets = -(-end // (packet * self._scale))
         padding = packets * packet - self._frames
         *others, last = self._codec.encode(bytes(padding * self._wanted.frame_bytes))
-        pages = self._paged(others)
+        pages = self._framed(others)
         self._packets.append(last)
         return pages + self._ogg.page(self._packets, end, last=True)
 
-    def _paged(self, packets: list[bytes]) -> bytes:
+    def _framed(self, packets: list[bytes]) -> bytes:
         pages = b""
         for packet in packets:
             self._packets.append(packet)

@@ -13,22 +13,16 @@ class PcmDecoder(Decoder):
         self._carry = b""
 
     def decode(self, data: bytes) -> list[PcmChunk]:
-        if self._carry:
-            data = self._carry + data
-        over = len(data) % self._format.frame_bytes
-        self._carry = data[len(data) - over :]
-        whole = data[: len(data) - over] if over else data
-        return [PcmChunk(self._format, bytes(whole))] if whole else []
+        data = self._carry + data if self._carry else data
+        size = len(data) - len(data) % self._format.frame_bytes
+        self._carry = data[size:]
+        return [PcmChunk(self._format, bytes(data[:size]))] if size else []
 
     def flush(self) -> list[PcmChunk]:
         if self._carry:
             missing = self._format.frame_bytes - len(self._carry)
-            raise TruncatedAudio(f"the PCM stream stopped {_bytes(missing)} short of a whole frame")
+            raise TruncatedAudio(f"the PCM stream stopped {missing} bytes short of a whole frame")
         return []
-
-
-def _bytes(count: int) -> str:
-    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 class PcmEncoder(ConvertingEncoder):
@@ -37,6 +31,3 @@ class PcmEncoder(ConvertingEncoder):
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
         target = AudioFormat(rate or source.rate, source.channels)
         super().__init__(source, Encoding("pcm", target), target)
-
-    def _encoded(self, pcm: bytes) -> bytes:
-        return pcm

@@ -17,34 +17,36 @@ def u8(data: bytes) -> bytes:
 
 
 def s24(data: bytes) -> bytes:
-    """Keep the upper 16 bits; truncated, as libswresample does."""
-    out = bytearray(len(data) // 3 * 2)
-    out[0::2] = data[1::3]
-    out[1::2] = data[2::3]
-    return bytes(out)
+    return _upper_16_bits(data, 3)
 
 
 def s32(data: bytes) -> bytes:
-    """Keep the upper 16 bits; truncated, as libswresample does."""
-    out = bytearray(len(data) // 2)
-    out[0::2] = data[2::4]
-    out[1::2] = data[3::4]
+    return _upper_16_bits(data, 4)
+
+
+def _upper_16_bits(data: bytes, size: int) -> bytes:
+    """Truncate samples of `size` bytes, as libswresample does."""
+    out = bytearray(len(data) // size * 2)
+    out[0::2] = data[size - 2 :: size]
+    out[1::2] = data[size - 1 :: size]
     return bytes(out)
 
 
-def floats(dtype: str) -> Converter:
-    """Return the converter of IEEE floats (±1 is full scale), rounded half to even and clipped.
+def f32(data: bytes) -> bytes:
+    return _floats(data, "<f4")
 
-    `dtype` is numpy's name of the type. Imports numpy.
-    """
+
+def f64(data: bytes) -> bytes:
+    return _floats(data, "<f8")
+
+
+def _floats(data: bytes, dtype: str) -> bytes:
+    """Convert IEEE floats (±1 is full scale), rounded half to even and clipped."""
     import numpy as np
 
-    def convert(data: bytes) -> bytes:
-        scaled = np.frombuffer(data, dtype=dtype).astype(np.float64) * 32768
-        whole = np.rint(np.nan_to_num(scaled, copy=False, nan=0, posinf=32767, neginf=-32768))
-        return whole.clip(-32768, 32767).astype("<i2").tobytes()
-
-    return convert
+    scaled = np.frombuffer(data, dtype=dtype).astype(np.float64) * 32768
+    whole = np.rint(np.nan_to_num(scaled, copy=False, nan=0, posinf=32767, neginf=-32768))
+    return whole.clip(-32768, 32767).astype("<i2").tobytes()
 
 
 _OFFSET_BINARY = bytes(code ^ 0x80 for code in range(256))

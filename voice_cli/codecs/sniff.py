@@ -4,6 +4,8 @@ Servers announce wrong types: MP3 as audio/pcm plays as noise, an error page as 
 other codec override the announcement; otherwise (raw PCM may begin with anything) it counts.
 """
 
+from typing import NamedTuple
+
 from voice_cli.audio import Encoding
 from voice_cli.codecs import table
 from voice_cli.codecs.headers import (
@@ -34,8 +36,27 @@ _TAG_BYTES = 4096
 """The longest ID3 tag to wait for."""
 
 
-class _MoreBytes(Exception):  # noqa: N818  not an error: the head is too short to tell
+class _MoreBytes(Exception):  # noqa: N818  not an error: the head is too short to decide
     pass
+
+
+class _Head(NamedTuple):
+    """The first bytes of a stream."""
+
+    data: bytes
+    final: bool
+    """The stream has no more."""
+
+    def has(self, size: int) -> bool:
+        """Return whether there are `size` bytes; raise _MoreBytes if they may follow."""
+        if len(self.data) < size and not self.final:
+            raise _MoreBytes
+        return len(self.data) >= size
+
+    def begins(self, magic: bytes) -> bool:
+        if magic.startswith(self.data):
+            self.has(len(magic))
+        return self.data.startswith(magic)
 
 
 def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool) -> str | None:
@@ -46,37 +67,34 @@ def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final:
 
     Raises:
         ServerError: `head` is text. The message quotes its first line.
-        DecodeError: it is audio that is not decoded here, or its kind is unknown.
+        DecodeError: it is audio that is not decoded here, or it is not recognised.
 
     """
     said = announced.codec if announced is not None else None
     try:
-        return _sniff(said, expected.codec, head, final=final)
+        return _sniff(said, expected.codec, _Head(head, final))
     except _MoreBytes:
         return None
 
 
-def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> str:
+def _sniff(said: str | None, asked: str | None, head: _Head) -> str:
     for magic, codec in _FIRST_BYTES.items():
-        if _begins(head, magic, final=final):
-            return _behind_id3(said, head, final=final) if magic == b"ID3" else codec
+        if head.begins(magic):
+            return _after_id3(said, head) if magic == b"ID3" else codec
     for magic, name in _UNDECODED.items():
-        if _begins(head, magic, final=final):
+        if head.begins(magic):
             raise _undecoded(name)
     claim = said or asked
-    if said is None and head[:2] == b"\0\0"[: len(head)]:
-        # Silence begins so too: wait only if PCM is not announced.
-        if len(head) < 8 and not final:
-            raise _MoreBytes
-        if head[4:8] == b"ftyp":
-            raise _undecoded("MP4")
-    _refuse_text(head, final=final)
-    synced = _synced(head, 0, sure=claim not in ("mp3", "aac"), final=final)
+    # Silence begins with zeros too: wait only if PCM is not announced.
+    if said is None and b"\0\0".startswith(head.data[:2]) and head.has(8) and head.data[4:8] == b"ftyp":
+        raise _undecoded("MP4")
+    _refuse_text(head)
+    synced = _synced(head, 0, sure=claim not in ("mp3", "aac"))
     if synced is not None:
         return synced
     if claim not in table.BUILT_IN:
         for added in table.added():
-            if any(_begins(head, first, final=final) for first in added.first_bytes):
+            if any(head.begins(first) for first in added.first_bytes):
                 return added.name
     if claim is None:
         raise DecodeError("the server sent no content type and the format is not recognised", hint=_HINT)
@@ -86,71 +104,50 @@ def _sniff(said: str | None, asked: str | None, head: bytes, *, final: bool) -> 
     return claim
 
 
-def _begins(head: bytes, magic: bytes, *, final: bool) -> bool:
-    if len(head) < len(magic) and not final and magic.startswith(head):
-        raise _MoreBytes
-    return head.startswith(magic)
-
-
-def _behind_id3(said: str | None, head: bytes, *, final: bool) -> str:
+def _after_id3(said: str | None, head: _Head) -> str:
     """Return the codec after an ID3 tag: nearly always MP3; AAC in HTTP live streaming."""
     if said in ("mp3", "aac", "flac"):
         return said
-    if len(head) < 10:
-        if final:
-            return "mp3"
-        raise _MoreBytes
-    length = id3v2_length(head)
+    if not head.has(10):
+        return "mp3"
+    length = id3v2_length(head.data)
     if length > _TAG_BYTES:
         return "mp3"
-    if len(head) < length + 4 and not final:
-        raise _MoreBytes
-    if head.startswith(b"fLaC", length):
+    head.has(length + 4)
+    if head.data.startswith(b"fLaC", length):
         return "flac"
-    return _synced(head, length, sure=False, final=final) or "mp3"
+    return _synced(head, length, sure=False) or "mp3"
 
 
-def _synced(head: bytes, at: int, *, sure: bool, final: bool) -> str | None:
+def _synced(head: _Head, at: int, *, sure: bool) -> str | None:
     """Return the codec if an MPEG audio or ADTS frame begins at `at`; `sure`: and another one follows it."""
-    start = head[at : at + 2]
-    if start[:1] != b"\xff":
+    data = head.data
+    if data[at : at + 1] != b"\xff" or not head.has(at + 2) or data[at + 1] & 0xE0 != 0xE0:
         return None
-    if len(start) < 2:
-        if final:
-            return None
-        raise _MoreBytes
-    if start[1] & 0xE0 != 0xE0:
-        return None
-    is_adts = start[1] & 0xF6 == 0xF0
+    is_adts = data[at + 1] & 0xF6 == 0xF0
     codec, parse = ("aac", adts_header) if is_adts else ("mp3", mpeg_header)
     size = ADTS_HEADER_BYTES if is_adts else MPEG_HEADER_BYTES
-    if len(head) < at + size:
-        if final:
-            return None
-        raise _MoreBytes
-    first = parse(head, at)
+    if not head.has(at + size):
+        return None
+    first = parse(data, at)
     if first is None or not sure:
         return codec if first else None
     following = at + first.length
-    if len(head) < following + size:
-        if not final:
-            raise _MoreBytes
-        return codec if len(head) == following else None
-    second = parse(head, following)
+    if not head.has(following + size):
+        return codec if len(data) == following else None
+    second = parse(data, following)
     return codec if second is not None and second.key == first.key else None
 
 
-def _refuse_text(head: bytes, *, final: bool) -> None:
-    run = head[:_TEXT_BYTES]
+def _refuse_text(head: _Head) -> None:
+    run = head.data[:_TEXT_BYTES]
     if not run or not _printable(run):
         return
-    if len(run) < _TEXT_BYTES and not final:
-        raise _MoreBytes
-    if len(run) < 4 and not run.isascii():
-        return  # may as well be two samples
-    line, newline, _ = head.lstrip().partition(b"\n")
-    if not newline and len(head) < _LINE_BYTES and not final:
-        raise _MoreBytes
+    if not head.has(_TEXT_BYTES) and len(run) < 4 and not run.isascii():
+        return  # may be two samples
+    line, newline, _ = head.data.lstrip().partition(b"\n")
+    if not newline:
+        head.has(_LINE_BYTES)
     quoted = one_line(line.decode(errors="replace"))
     raise ServerError(f"the server sent text instead of audio: {quoted}")
 

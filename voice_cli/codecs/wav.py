@@ -5,11 +5,11 @@ played as audio.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import samples
-from voice_cli.codecs.base import ConvertingEncoder, DeferredErrorDecoder
+from voice_cli.codecs.base import ConvertingEncoder, ParsingDecoder
 from voice_cli.errors import DecodeError, Hint, TruncatedAudio
 from voice_cli.pcm import g711
 
@@ -25,13 +25,18 @@ sizes this large are 12 hours of 24 kHz mono.)"""
 _FMT_BYTES = 1024
 """The longest `fmt ` chunk that is read."""
 _EXTENSIBLE = 0xFFFE
-_FORMAT_NAMES = {0x0002: "ADPCM", 0x0011: "IMA ADPCM", 0x0031: "GSM 6.10", 0x0055: "MP3", 0x00FF: "AAC"}
+_FORMAT_NAMES = {
+    0x0001: "PCM",
+    0x0003: "floats",
+    0x0002: "ADPCM",
+    0x0011: "IMA ADPCM",
+    0x0031: "GSM 6.10",
+    0x0055: "MP3",
+    0x00FF: "AAC",
+}
 
-_Step = Callable[[list[PcmChunk]], bool]
-"""One step of a state; returns False if more bytes are needed."""
 
-
-class WavDecoder(DeferredErrorDecoder):
+class WavDecoder(ParsingDecoder):
     """Decodes the contents of `data` chunks.
 
     After data of known size, other chunks are skipped and another header may follow. Data "until the end" is searched
@@ -41,145 +46,115 @@ class WavDecoder(DeferredErrorDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._buffer = bytearray()
-        self._skip = 0
-        """Bytes to skip that have not arrived."""
-        self._left: int | None = None
-        """Bytes of the data chunk that have not arrived; None: until the end."""
-        self._state: _Step = self._header
-        self._odd = False
-        """The data chunk's size is odd: a padding byte may follow."""
+        self._left: int | None = 0
+        """Bytes of the data chunk that were not decoded; None: until the end."""
         self._format: AudioFormat | None = None
         self._block_bytes = 0
         """Bytes of one frame in the file."""
         self._convert: samples.Converter = samples.s16
         self._seen_data = False
 
-    def _feed(self, data: bytes, chunks: list[PcmChunk]) -> None:
-        self._buffer += data
-        while self._state(chunks):
-            pass
-
     def _end(self) -> list[PcmChunk]:
         rest = len(self._buffer)
-        if self._state == self._data:
-            if self._left is not None:
-                raise TruncatedAudio(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
-            return self._flush_unsized()
+        if self._left is None:
+            # The buffer holds what may have been the start of a header.
+            chunks = self._frames(rest)
+            if self._buffer:
+                missing = self._block_bytes - len(self._buffer)
+                raise TruncatedAudio(f"the WAV stream stopped {missing} bytes short of a whole frame")
+            return chunks
+        if self._left:
+            raise TruncatedAudio(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
         if not self._seen_data:
             raise TruncatedAudio("the WAV stream stopped before its data")
-        if rest and b"RIFF".startswith(bytes(self._buffer[:4])) and not self._skip:
+        if rest and b"RIFF".startswith(bytes(self._buffer[:4])):
             raise TruncatedAudio("the WAV stream stopped inside a second header")
         return []
 
-    def _flush_unsized(self) -> list[PcmChunk]:
-        # The buffer holds what may have been the start of a header.
-        chunks: list[PcmChunk] = []
-        self._play(len(self._buffer), chunks)
-        if self._buffer:
-            missing = self._block_bytes - len(self._buffer)
-            raise TruncatedAudio(f"the WAV stream stopped {missing} bytes short of a whole frame")
-        return chunks
+    def _parse(self) -> Iterator[PcmChunk | None]:
+        while True:
+            yield from self._need(_RIFF_BYTES)
+            if not self._buffer.startswith((b"RIFF", b"RF64")) or self._buffer[8:12] != b"WAVE":
+                raise DecodeError("the server sent no WAV file")
+            del self._buffer[:_RIFF_BYTES]
+            self._format = None
+            self._seen_data = False
+            yield from self._chunks_to_header()
 
-    def _header(self, _: list[PcmChunk]) -> bool:
-        if len(self._buffer) < _RIFF_BYTES:
-            return False
-        if not self._buffer.startswith((b"RIFF", b"RF64")) or self._buffer[8:12] != b"WAVE":
-            raise DecodeError("the server sent no WAV file")
-        del self._buffer[:_RIFF_BYTES]
-        self._format = None
-        self._seen_data = False
-        self._state = self._chunk
-        return True
-
-    def _chunk(self, _: list[PcmChunk]) -> bool:
+    def _chunks_to_header(self) -> Iterator[PcmChunk | None]:
         buffer = self._buffer
-        if self._odd and buffer:
+        while True:
+            yield from self._need(_CHUNK_BYTES)
+            name, size = bytes(buffer[:4]), int.from_bytes(buffer[4:8], "little")
+            if name in (b"RIFF", b"RF64"):
+                return
+            if not (name.isascii() and name.decode("ascii").isprintable()):
+                if not self._seen_data or buffer.strip(b"\0"):  # may be audio
+                    raise DecodeError("the WAV file has bytes that belong to no chunk")
+                buffer.clear()
+            elif name == b"data":
+                if self._format is None:
+                    raise DecodeError("the WAV file has no format before its data")
+                self._seen_data = True
+                del buffer[:_CHUNK_BYTES]
+                if size == 0 or size >= _UNKNOWN_SIZE:
+                    yield from self._data_to_header()
+                    return
+                yield from self._data(size)
+            else:
+                if name == b"fmt ":
+                    if size > _FMT_BYTES:
+                        raise DecodeError(f"a WAV format of {size} bytes is not valid")
+                    yield from self._need(_CHUNK_BYTES + size)
+                    self._read_format(bytes(buffer[_CHUNK_BYTES : _CHUNK_BYTES + size]))
+                yield from self._skip(_CHUNK_BYTES + size + (size & 1))
+
+    def _data(self, size: int) -> Iterator[PcmChunk | None]:
+        """Decode a data chunk of known size."""
+        buffer, left = self._buffer, size
+        while left >= self._block_bytes:
+            self._left = left
+            chunks = self._frames(min(left, len(buffer)))
+            yield from chunks
+            if not chunks:
+                yield None
+            left -= sum(chunk.frames for chunk in chunks) * self._block_bytes
+        self._left = left
+        yield from self._need(left)
+        del buffer[:left]  # an incomplete frame
+        self._left = 0
+        if size & 1:
             # Some writers omit the padding, a zero; no chunk's name begins with it.
+            yield from self._need(1)
             if not buffer[0]:
                 del buffer[0]
-            self._odd = False
-        if self._skip:
-            passed = min(self._skip, len(buffer))
-            del buffer[:passed]
-            self._skip -= passed
-        if len(buffer) < _CHUNK_BYTES:
-            return False
-        name, size = bytes(buffer[:4]), int.from_bytes(buffer[4:8], "little")
-        if name in (b"RIFF", b"RF64"):
-            self._state = self._header
-            return True
-        if not (name.isascii() and name.decode("ascii").isprintable()):
-            return self._junk()
-        if name == b"data":
-            if self._format is None:
-                raise DecodeError("the WAV file has no format before its data")
-            self._left = None if size == 0 or size >= _UNKNOWN_SIZE else size
-            self._odd = bool(size & 1) and self._left is not None
-            self._seen_data = True
-            self._state = self._data
-        elif name == b"fmt ":
-            if size > _FMT_BYTES:
-                raise DecodeError(f"a WAV format of {size} bytes is not valid")
-            if len(buffer) < _CHUNK_BYTES + size:
-                return False
-            self._read_format(bytes(buffer[_CHUNK_BYTES : _CHUNK_BYTES + size]))
-            self._skip = _CHUNK_BYTES + size + (size & 1)
-            return True
-        else:
-            self._skip = _CHUNK_BYTES + size + (size & 1)
-            return True
-        del buffer[:_CHUNK_BYTES]
-        return True
 
-    def _junk(self) -> bool:
-        """Skip zeros between chunks; raise for other bytes, which may be audio."""
-        if not self._seen_data or self._buffer.strip(b"\0"):
-            raise DecodeError("the WAV file has bytes that belong to no chunk")
-        self._buffer.clear()
-        return False
-
-    def _data(self, chunks: list[PcmChunk]) -> bool:
-        if self._left is None:
-            return self._unsized(chunks)
-        size = min(self._left, len(self._buffer))
-        if size == self._left and size < self._block_bytes:
-            del self._buffer[:size]  # an incomplete frame
-            played = size
-        else:
-            played = self._play(size, chunks)
-        self._left -= played
-        if self._left:
-            return played > 0 and self._left <= len(self._buffer)
-        self._state = self._chunk
-        return True
-
-    def _unsized(self, chunks: list[PcmChunk]) -> bool:
-        """Decode up to where a header begins, or may begin in the last bytes."""
+    def _data_to_header(self) -> Iterator[PcmChunk | None]:
+        """Decode data up to where a header begins, or may begin in the last bytes."""
         buffer = self._buffer
-        at = buffer.find(b"RIFF")
-        while at >= 0:
-            if len(buffer) < at + _RIFF_BYTES:
-                break
-            if buffer[at + 8 : at + _RIFF_BYTES] == b"WAVE":
-                self._play(at, chunks)
+        self._left = None
+        while True:
+            at = buffer.find(b"RIFF")
+            while at >= 0 and len(buffer) >= at + _RIFF_BYTES and buffer[at + 8 : at + _RIFF_BYTES] != b"WAVE":
+                at = buffer.find(b"RIFF", at + 1)
+            found = at >= 0 and len(buffer) >= at + _RIFF_BYTES
+            if at < 0:
+                at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(b"RIFF"[:n]))
+            yield from self._frames(at)
+            if found:
                 del buffer[: at % self._block_bytes]
-                self._state = self._header
-                return True
-            at = buffer.find(b"RIFF", at + 1)
-        if at < 0:
-            at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(b"RIFF"[:n]))
-        self._play(at, chunks)
-        return False
+                self._left = 0
+                return
+            yield None
 
-    def _play(self, size: int, chunks: list[PcmChunk]) -> int:
-        """Convert the whole frames in the next `size` bytes; return the number of bytes used."""
+    def _frames(self, size: int) -> list[PcmChunk]:
+        """Convert the whole frames in the next `size` bytes: one chunk or none."""
         size -= size % self._block_bytes
-        if size and self._format is not None:
-            raw = bytes(memoryview(self._buffer)[:size])
-            del self._buffer[:size]
-            chunks.append(PcmChunk(self._format, self._convert(raw)))
-        return size
+        if not size or self._format is None:
+            return []
+        raw = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
+        return [PcmChunk(self._format, self._convert(raw))]
 
     def _read_format(self, fmt: bytes) -> None:
         """Read a `fmt ` chunk: WAVEFORMATEX, or -EXTENSIBLE, whose GUID begins with the plain tag."""
@@ -191,31 +166,26 @@ class WavDecoder(DeferredErrorDecoder):
             tag = int.from_bytes(fmt[24:26], "little")
         if not channels or not rate:
             raise DecodeError(f"{channels} channels at {rate} Hz are not a valid WAV format")
-        self._convert = _converter(tag, bits)
+        if (tag, bits) not in _CONVERTERS:
+            name = _FORMAT_NAMES.get(tag, f"format 0x{tag:04X}")
+            hint = Hint("ask for PCM as the {format}")
+            raise DecodeError(f"a WAV file of {bits}-bit {name} is not supported", hint=hint)
+        self._convert = _CONVERTERS[tag, bits]
         self._format = AudioFormat(rate, channels)
         self._block_bytes = channels * bits // 8
 
 
-def _converter(tag: int, bits: int) -> samples.Converter:
-    match tag, bits:
-        case 1, 8:
-            return samples.u8
-        case 1, 16:
-            return samples.s16
-        case 1, 24:
-            return samples.s24
-        case 1, 32:
-            return samples.s32
-        case 3, 32:
-            return samples.floats("<f4")
-        case 3, 64:
-            return samples.floats("<f8")
-        case 6, 8:
-            return g711.decode_a_law
-        case 7, 8:
-            return g711.decode
-    name = _FORMAT_NAMES.get(tag, {1: "PCM", 3: "floats"}.get(tag, f"format 0x{tag:04X}"))
-    raise DecodeError(f"a WAV file of {bits}-bit {name} is not supported", hint=Hint("ask for PCM as the {format}"))
+_CONVERTERS: dict[tuple[int, int], samples.Converter] = {
+    # (format tag, bits a sample)
+    (1, 8): samples.u8,
+    (1, 16): samples.s16,
+    (1, 24): samples.s24,
+    (1, 32): samples.s32,
+    (3, 32): samples.f32,
+    (3, 64): samples.f64,
+    (6, 8): g711.decode_a_law,
+    (7, 8): g711.decode,
+}
 
 
 class WavEncoder(ConvertingEncoder):
@@ -225,9 +195,6 @@ class WavEncoder(ConvertingEncoder):
         target = AudioFormat(rate or source.rate, source.channels)
         super().__init__(source, Encoding("wav", target), target)
         self._head = wav_header(target, None)
-
-    def _encoded(self, pcm: bytes) -> bytes:
-        return pcm
 
 
 def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:

@@ -1,1 +1,1 @@
-"""Arithmetic on samples, for whoever plays them and whoever sends them: stateful over a stream, however it is cut."""
+"""Conversions of PCM. Those with state give the same samples however a stream is cut."""

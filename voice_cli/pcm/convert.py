@@ -1,65 +1,74 @@
-"""What the device's format and the person's volume ask of the samples; most often nothing."""
+"""Conversion of rate and channels, and volume."""
 
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
 
 _FILTER_SECONDS = 0.02
-"""More than libswresample's filter is long: 32 samples of the lower rate."""
+"""Longer than libswresample's filter: 32 samples of the lower rate."""
 
 
 class Converter:
-    """PCM of one format to PCM of another, as one stateful stream: how it is cut makes no difference to a sample.
+    """Converts one stream from a format to another; the samples do not depend on how it is cut.
 
-    It lasts as long as before, to the frame. libswresample (PyAV) does rate and channels, 116 dB clean; it is loaded
-    only where they differ.
+    The duration is kept to the frame. libswresample (PyAV; 116 dB signal-to-noise ratio) is loaded only if the formats
+    differ.
     """
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self.source = source
         self.target = target
         self._resampler: Any = None
-        self._taken = 0
-        self._given = 0
+        self._received = 0
+        """Frames of the source."""
+        self._returned = 0
+        """Frames of the target."""
         if source != target:
             import av
 
-            self._av = av
-            self._resampler = av.AudioResampler("s16", _layout(target.channels), target.rate)
+            self._resampler = av.AudioResampler("s16", layout_of(target.channels), target.rate)
 
     def convert(self, data: bytes) -> bytes:
-        """Take whole frames of the source and give the target's frames that are now certain."""
+        """Convert whole frames of the source and return the target's frames that are complete."""
         if self._resampler is None or not data:
             return data
-        self._taken += len(data) // self.source.frame_bytes
-        converted = self._push(data)
-        self._given += len(converted) // self.target.frame_bytes
+        self._received += len(data) // self.source.frame_bytes
+        converted = self._resample(data)
+        self._returned += len(converted) // self.target.frame_bytes
         return converted
 
     def flush(self) -> bytes:
-        """Give the frames that the resampler's filter still holds; the stream is over."""
-        if not self._taken:
+        """End the stream and return the frames that the resampler's filter still holds."""
+        if not self._received:
             return b""
-        # Left to itself, libswresample gives nothing of what is shorter than its filter, and a frame more or less else.
+        # Flushed alone, libswresample returns nothing of a stream shorter than its filter, else a frame more or less.
         silence = bytes(self.source.frames(_FILTER_SECONDS) * self.source.frame_bytes)
-        rest = self._push(silence) + self._bytes(self._resampler.resample(None))
-        due = round(self._taken * self.target.rate / self.source.rate) - self._given
+        rest = self._resample(silence) + self._resample(None)
+        due = round(self._received * self.target.rate / self.source.rate) - self._returned
         return rest[: due * self.target.frame_bytes]
 
-    def _push(self, data: bytes) -> bytes:
-        frame = self._av.AudioFrame(
-            format="s16", layout=_layout(self.source.channels), samples=len(data) // self.source.frame_bytes
-        )
-        frame.sample_rate = self.source.rate
-        frame.planes[0].update(data.ljust(frame.planes[0].buffer_size, b"\0"))
-        return self._bytes(self._resampler.resample(frame))
-
-    def _bytes(self, frames: list[Any]) -> bytes:
-        size = self.target.frame_bytes
-        return b"".join(bytes(frame.planes[0])[: frame.samples * size] for frame in frames)
+    def _resample(self, data: bytes | None) -> bytes:
+        frame = to_av(data, self.source) if data is not None else None
+        return b"".join(from_av(out, self.target) for out in self._resampler.resample(frame))
 
 
-def _layout(channels: int) -> str:
+def to_av(data: bytes, audio_format: AudioFormat) -> Any:
+    """Return whole frames of PCM as PyAV's AudioFrame."""
+    import av
+
+    frame = av.AudioFrame("s16", layout_of(audio_format.channels), len(data) // audio_format.frame_bytes)
+    frame.sample_rate = audio_format.rate
+    frame.planes[0].update(data.ljust(frame.planes[0].buffer_size, b"\0"))
+    return frame
+
+
+def from_av(frame: Any, audio_format: AudioFormat) -> bytes:
+    """Return the PCM of PyAV's AudioFrame, whose plane ends in padding."""
+    return bytes(frame.planes[0])[: frame.samples * audio_format.frame_bytes]
+
+
+def layout_of(channels: int) -> str:
+    """Return libavutil's name of a channel layout."""
     return {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
 
 

@@ -1,7 +1,7 @@
-"""Where one utterance ends and the next begins: a natural pause, whatever silence the backend put there.
+"""Joins utterances: replaces the silence between two of them, whatever its length, by a pause.
 
-Only at a join is anything left out or put in, and only frames below -60 dBFS: the first utterance begins as it came,
-the last one ends as it came, and silence inside an utterance stays.
+Only frames below -60 dBFS are removed or inserted, and only at a join: silence inside an utterance, before the first
+and after the last one stays.
 """
 
 from collections.abc import Callable
@@ -10,46 +10,46 @@ from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.pcm.levels import first_audible, last_audible
 
 ONSET_SECONDS = 0.01
-"""Silence that stays before the first audible frame: a soft beginning lies below what counts as audible."""
+"""Silence to keep before the first audible frame: a soft onset is below the threshold."""
 
 
 class Joins:
-    """Follows the chunks of one utterance after the other. Silence that may be at an end is held until it is known."""
+    """Processes the chunks of consecutive utterances. Silence that may be at an end is held until more arrives."""
 
     def __init__(self, rested: Callable[[], float] = lambda: 0.0) -> None:
-        """Take what tells how long, in seconds, it has been silent already where a pause is due."""
+        """`rested` returns the seconds of silence that were already played before the utterance."""
         self._held: list[PcmChunk] = []
         self._rested = rested
         self._gap: float | None = None
-        """Seconds of silence that go before the next audible frame; None: what is there stays as it is."""
+        """Seconds of silence to insert before the next audible frame; None: keep the silence as it is."""
         self.lead = 0.0
-        """Seconds that were left out at the head of this utterance."""
+        """Seconds that were removed at the start of this utterance."""
         self.pause = 0.0
-        """Seconds of silence that were put before what is left of it."""
+        """Seconds of silence that were inserted before the rest of it."""
         self._dropped = 0.0
 
     def begin(self, gap: float | None) -> None:
-        """Begin an utterance, `gap` seconds after the one before; None: it is the first."""
+        """Start an utterance, `gap` seconds after the one before; None: it is the first."""
         self._gap = gap
         self.lead = self.pause = self._dropped = 0.0
         if gap is not None:
             self._held.clear()
 
     def push(self, chunk: PcmChunk) -> list[PcmChunk]:
-        """Take frames; give those that are certain to stay."""
+        """Process frames; return those that are certain to stay."""
         first = first_audible(chunk.data)
         if first is None:
             if self._gap is None:
                 self._held.append(chunk)
             else:
-                self._leave_out(chunk)
+                self._remove(chunk)
             return []
-        given = self._join(chunk, first) if self._gap is not None else [*self._held, chunk]
+        kept = self._join(chunk, first) if self._gap is not None else [*self._held, chunk]
         self._held.clear()
-        return self._hold_tail(given)
+        return self._hold_tail(kept)
 
-    def _leave_out(self, chunk: PcmChunk) -> None:
-        """Leave silence out, and hold as much of it as may be a soft beginning."""
+    def _remove(self, chunk: PcmChunk) -> None:
+        """Remove silence, but hold as much of it as may be a soft onset."""
         chunk = self._after_held(chunk)
         size = chunk.format.frames(ONSET_SECONDS) * chunk.format.frame_bytes
         kept = PcmChunk(chunk.format, chunk.data[-size:])
@@ -60,7 +60,7 @@ class Joins:
         return PcmChunk(chunk.format, b"".join([*(held.data for held in self._held), chunk.data]))
 
     def _join(self, chunk: PcmChunk, first: int) -> list[PcmChunk]:
-        """Put the pause before the first audible frame, and a little of the silence that came."""
+        """Insert the pause before the first audible frame, and keep a little of the silence."""
         audio_format = chunk.format
         first += sum(len(held.data) for held in self._held) // 2
         chunk = self._after_held(chunk)
@@ -86,7 +86,7 @@ class Joins:
         return [*before, chunk]
 
     def finish(self) -> list[PcmChunk]:
-        """Give what is held: there was no next utterance."""
+        """Return what is held, after the last utterance."""
         held, self._held = self._held, []
         return held if self._gap is None else []
 

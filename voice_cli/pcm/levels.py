@@ -1,11 +1,11 @@
-"""What counts as sound, and where it is."""
+"""The threshold of audible samples."""
 
 AUDIBLE = 33
-"""The smallest sample magnitude that counts as sound: -60 dBFS (32768 / 1000), rounded up."""
+"""The smallest magnitude of an audible sample: -60 dBFS (32768 / 1000), rounded up."""
 
 
 def first_audible(data: bytes) -> int | None:
-    """Give the index of the first sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    """Return the index of the first sample (not frame) of s16 data at or above -60 dBFS, or None."""
     if not any(data):
         return None
     samples = memoryview(data).cast("h")
@@ -13,7 +13,7 @@ def first_audible(data: bytes) -> int | None:
 
 
 def last_audible(data: bytes) -> int | None:
-    """Give the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
+    """Return the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
     samples = memoryview(data).cast("h")
     at = len(samples) - 1
     while at >= 0 and -AUDIBLE < samples[at] < AUDIBLE:

@@ -1,7 +1,7 @@
-"""What a generator hands over: which samples its chunks are of, a copy that is the reader's own, and its PCM.
+"""Chunks of arrays, tensors and lists: the samples of a batch, copies, and conversion to PCM.
 
-A tensor is told by what it can do (`detach`, `tolist`, `shape`), so torch is never imported here, and numpy
-only by `to_pcm`.
+A sample is one item of a generator's batch. Tensors are recognised by their methods, so torch is not imported; numpy is
+imported only by `to_pcm`.
 """
 
 import copy
@@ -11,23 +11,23 @@ from typing import Any
 from voice_cli.audio import FULL_SCALE, SAMPLE_BYTES
 
 _NARROW_FLOATS = ("float16", "float8", "float4")
-"""In the names of the dtypes, bfloat16 too, that numpy has no type for, or none that sums well."""
+"""In the names of dtypes, bfloat16 included, that numpy lacks or does not sum well."""
 
 
 class SampleIndexError(IndexError, ValueError):
-    """No such sample in the batch. A ValueError too, because that is what VibeVoice's `get_stream` raises."""
+    """The batch has no such sample. Also a ValueError, which VibeVoice's `get_stream` raises."""
 
 
 def sample_number(sample_idx: Any, batch_size: int) -> int:
-    """Give the index as an int.
+    """Return the index as an int.
 
     Raises:
-        SampleIndexError: it is below 0 or not below `batch_size`.
-        TypeError: it is no integer. A bool is none: as an index it would be a mask.
+        SampleIndexError: it is not from 0 to `batch_size` - 1.
+        TypeError: it is not an integer. A bool is not one: it would be a mask.
 
     """
     if isinstance(sample_idx, bool):
-        raise TypeError("a sample index is an integer, not a bool: a mask is no list of indices")
+        raise TypeError("a sample index must be an integer, not a bool (masks are not supported)")
     number = operator.index(sample_idx)
     if not 0 <= number < batch_size:
         raise SampleIndexError(f"there is no sample {number} in a batch of {batch_size}")
@@ -35,7 +35,7 @@ def sample_number(sample_idx: Any, batch_size: int) -> int:
 
 
 def sample_numbers(sample_indices: Any, batch_size: int) -> list[int]:
-    """Give every index of a scalar, a list, or a tensor of 0 to 2 dimensions, in reading order.
+    """Return every index of a scalar, a list, or a tensor of 0 to 2 dimensions, row by row.
 
     Raises:
         SampleIndexError: see `sample_number`.
@@ -61,14 +61,14 @@ def _plain(value: Any) -> Any:
 
 
 def rows(audio_chunks: Any, sample_indices: Any, batch_size: int) -> list[tuple[int, Any]]:
-    """Pair each sample's number with its chunk, which still is a view of `audio_chunks`.
+    """Return (sample number, chunk) for each index. The chunks are views of `audio_chunks`.
 
-    `audio_chunks` has the shape `(samples, ...)`, or is a list of chunks. For a scalar index it may also be
-    the chunk itself, with one dimension.
+    `audio_chunks` has the shape `(samples, ...)`, or is a list of chunks. With a scalar index it may also be the chunk
+    itself, with one dimension.
 
     Raises:
         SampleIndexError, TypeError: see `sample_numbers`.
-        ValueError: there are not as many chunks as indices.
+        ValueError: the numbers of chunks and indices differ.
 
     """
     values = _plain(sample_indices)
@@ -81,7 +81,7 @@ def rows(audio_chunks: Any, sample_indices: Any, batch_size: int) -> list[tuple[
 
 
 def _has_rows(audio_chunks: Any) -> bool:
-    """Whether it has two dimensions, as far as one can see without a look at every sample."""
+    """Return whether the chunks have two dimensions, from their shape or the first item."""
     shape = getattr(audio_chunks, "shape", None)
     if shape is not None:
         return len(shape) > 1
@@ -89,10 +89,10 @@ def _has_rows(audio_chunks: Any) -> bool:
 
 
 def own(chunk: Any) -> Any:
-    """Copy a chunk, so that what is read is what was put, whatever becomes of the generator's buffers.
+    """Return a copy of a chunk, which the generator's next writes to its buffers do not change.
 
-    A torch tensor is detached and brought to the CPU; half-precision floats become float32, because numpy
-    has no bfloat16 and `.numpy()` on one raises. An array stays an array, a list a list.
+    A torch tensor is detached and copied to the CPU; half-precision floats become float32, because numpy has no
+    bfloat16. An array stays an array, a list a list.
     """
     if hasattr(chunk, "detach"):
         tensor = chunk.detach().cpu()
@@ -112,11 +112,10 @@ def _is_narrow(tensor: Any) -> bool:
 
 
 def to_pcm(chunk: Any) -> bytes:
-    """Convert one mono chunk to signed 16-bit little-endian PCM, as `voice_cli.audio` knows it.
+    """Convert one mono chunk to s16le: a list, an array, or a tensor of any float type and device. Any thread.
 
-    Floats are clipped to full scale and rounded to the nearest step of 1/32768; what is not a number is
-    silence. int16 samples, and a list of integers in their range, are taken as they are. Any thread; any
-    chunk of a streamer, or what a generator puts (bfloat16, CUDA).
+    Floats are clipped to full scale and rounded to the nearest step of 1/32768; NaN becomes 0. int16 samples, and lists
+    of integers in their range, are kept.
 
     Raises:
         TypeError: the samples are neither floats nor 16-bit integers.
@@ -129,7 +128,7 @@ def to_pcm(chunk: Any) -> bytes:
         chunk = own(chunk).numpy()
     samples = np.asarray(chunk)
     if samples.size and samples.size != max(samples.shape, default=1):
-        raise ValueError(f"a chunk of one channel is wanted, not one of shape {samples.shape}")
+        raise ValueError(f"a chunk must have one channel; its shape is {samples.shape}")
     samples = samples.reshape(-1)
     if samples.dtype.kind == "f":
         wide = samples.astype(np.promote_types(samples.dtype, np.float32))
@@ -139,8 +138,8 @@ def to_pcm(chunk: Any) -> bytes:
         samples = np.rint(wide * FULL_SCALE)
     elif samples.dtype.kind == "i" and not hasattr(chunk, "dtype"):
         if samples.min() < -FULL_SCALE or samples.max() >= FULL_SCALE:
-            raise ValueError("an integer sample is beyond 16 bits")
+            raise ValueError("an integer sample does not fit into 16 bits")
     elif samples.dtype.kind != "i" or samples.dtype.itemsize != SAMPLE_BYTES:
-        raise TypeError(f"samples are floats or 16-bit integers, not {samples.dtype}")
+        raise TypeError(f"samples must be floats or 16-bit integers, not {samples.dtype}")
     pcm: bytes = samples.astype("<i2").tobytes()
     return pcm
