@@ -10,7 +10,7 @@ import pytest
 from support import material
 from voice_cli.audio import Encoding, PcmChunk
 from voice_cli.codecs import open_decoder, open_encoder, preload, table
-from voice_cli.codecs.base import ConvertingEncoder, Decoder
+from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.media_types import content_type_of, encoding_of
 from voice_cli.errors import DecodeError, EngineError, UsageError
 from voice_cli.recording.recorder import FileRecorder
@@ -24,7 +24,7 @@ class PlainDecoder(Decoder):
         return []
 
 
-class PlainEncoder(ConvertingEncoder):
+class PlainEncoder(Encoder):
     def __init__(self, source, rate):
         super().__init__(source, Encoding("plain", source), source)
         self._head = b"PLAIN"

@@ -1,7 +1,7 @@
 """A codec for voice-cli: raw PCM of 16000 Hz, mono, with unsigned samples of 8 bits."""
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs.base import ConvertingEncoder, Decoder
+from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.table import Codec
 
 FORMAT = AudioFormat(rate=16_000, channels=1)
@@ -29,8 +29,8 @@ class U8Decoder(Decoder):
         return []
 
 
-class U8Encoder(ConvertingEncoder):
-    """Takes PCM of any rate and channels; `ConvertingEncoder` converts it to `FORMAT`."""
+class U8Encoder(Encoder):
+    """Takes PCM of any rate and channels; `Encoder` converts it to `FORMAT`."""
 
     def __init__(self, source, rate):
         super().__init__(source, Encoding("u8", FORMAT), FORMAT)

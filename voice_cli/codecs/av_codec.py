@@ -4,8 +4,9 @@ libavformat would frame too, but its Ogg demuxer and muxer wait for whole pages 
 pages of 100), and its muxers need a file-like object.
 """
 
+from typing import TYPE_CHECKING, cast
+
 import av
-from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
@@ -13,6 +14,9 @@ from av.error import FFmpegError
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.errors import DecodeError, UsageError
 from voice_cli.pcm.convert import from_av, layout_of, to_av
+
+if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
 
 
 class AvDecoder:
@@ -22,18 +26,11 @@ class AvDecoder:
     """
 
     def __init__(self, name: str, extradata: bytes | None = None) -> None:
-        """Open the decoder that libavcodec calls `name`; `extradata` is the codec's header, if it has one.
-
-        Raises:
-            DecodeError: this build of PyAV has no such decoder.
-
-        """
+        """Open the decoder that libavcodec calls `name`; `extradata` is the codec's header, if it has one."""
         try:
-            context = av.CodecContext.create(name, "r")
+            context = cast("AudioCodecContext", av.CodecContext.create(name, "r"))
         except (FFmpegError, ValueError) as exc:
             raise DecodeError(f"PyAV has no decoder called {name}", hint="install av from PyPI") from exc
-        if not isinstance(context, AudioCodecContext):
-            raise DecodeError(f"{name} is not an audio codec")
         if extradata is not None:
             context.extradata = extradata
         context.thread_count = 1  # frame threads would hold frames back
@@ -43,12 +40,7 @@ class AvDecoder:
         """Sample format, layout and rate that the resampler was made for."""
 
     def decode(self, packet: bytes) -> list[PcmChunk]:
-        """Decode one whole packet.
-
-        Raises:
-            DecodeError: the packet is corrupt. The next one may be good.
-
-        """
+        """Decode one whole packet; raise DecodeError if it is corrupt. The next one may be good."""
         try:
             frames = self._context.decode(av.Packet(packet))
             return [chunk for frame in frames for chunk in self._convert(frame)]
@@ -79,16 +71,12 @@ class AvEncoder:
         options: dict[str, str],
         bit_rate: int | None = None,
     ) -> None:
-        """Open the encoder that libavcodec calls `name`, which takes samples as `sample_format`.
+        """Open the encoder that libavcodec calls `name`, with samples in `sample_format`.
 
-        Raises:
-            UsageError: PyAV has no such encoder, or it does not have this format.
-
+        Raises UsageError if PyAV has no such encoder, or if it does not have this format.
         """
         try:
-            context = av.CodecContext.create(name, "w")
-            if not isinstance(context, AudioCodecContext):
-                raise UsageError(f"{name} is not an audio codec")
+            context = cast("AudioCodecContext", av.CodecContext.create(name, "w"))
             context.sample_rate = audio_format.rate
             context.layout = layout_of(audio_format.channels)
             context.format = av.AudioFormat(sample_format)
@@ -129,12 +117,7 @@ def rates(name: str) -> list[int]:
 
 
 def rate_of(name: str, source: AudioFormat, asked: int | None) -> int:
-    """Return the rate to encode at: `asked`, or the nearest to the source's.
-
-    Raises:
-        UsageError: the codec does not have the rate asked for.
-
-    """
+    """Return the rate to encode at: `asked`, which the codec must have, or the nearest to the source's."""
     known = rates(name)
     if asked is None:
         return min(known, key=lambda rate: (abs(rate - source.rate), -rate))

@@ -96,39 +96,20 @@ class ParsingDecoder(Decoder):
         del self._buffer[:size]
 
 
-class Encoder(ABC):
+class Encoder:
     """Encodes one stream, which is valid after every call. Used by one thread at a time.
 
-    The bytes do not depend on how the PCM is cut.
-    """
-
-    source: AudioFormat
-    """The format of the input."""
-    encoding: Encoding
-    """The codec, and the format that the stream decodes to."""
-    content_type: str
-    """The media type to announce."""
-
-    @abstractmethod
-    def encode(self, pcm: bytes) -> bytes:
-        """Encode whole frames of the source and return the bytes that are complete, perhaps none."""
-
-    @abstractmethod
-    def finish(self) -> bytes:
-        """End the stream and return the rest of its bytes. Called once."""
-
-
-class ConvertingEncoder(Encoder):
-    """Converts the source and prepends the stream's head to the first bytes.
-
-    Subclasses set `_head` if they have one, and override `_encoded` and `_end` unless the stream is PCM.
+    The bytes do not depend on how the PCM is cut. Subclasses set `_head` if the stream has one, and override `_encoded`
+    and `_end` unless it is PCM.
     """
 
     def __init__(self, source: AudioFormat, encoding: Encoding, wanted: AudioFormat) -> None:
         """Set the format of the input, the encoding of the output and the format of the input of `_encoded`."""
         self.source = source
         self.encoding = encoding
+        """The codec, and the format that the stream decodes to."""
         self.content_type = content_type_of(encoding)
+        """The media type to announce."""
         self._wanted = wanted
         from voice_cli.pcm.convert import Converter  # decoders do not need it
 
@@ -137,6 +118,7 @@ class ConvertingEncoder(Encoder):
         self._finished = False
 
     def encode(self, pcm: bytes) -> bytes:
+        """Encode whole frames of the source and return the bytes that are complete, perhaps none."""
         if self._finished:
             raise RuntimeError("this stream is finished")
         if len(pcm) % self.source.frame_bytes:
@@ -144,6 +126,7 @@ class ConvertingEncoder(Encoder):
         return self._take_head() + self._encoded(self._converter.convert(pcm))
 
     def finish(self) -> bytes:
+        """End the stream and return the rest of its bytes. Called once."""
         if self._finished:
             raise RuntimeError("this stream is finished")
         self._finished = True
@@ -162,7 +145,7 @@ class ConvertingEncoder(Encoder):
         return b""
 
 
-class PacketEncoder(ConvertingEncoder):
+class PacketEncoder(Encoder):
     """Encodes with one of libavcodec's encoders. Subclasses set `_codec`."""
 
     _codec: "AvEncoder"

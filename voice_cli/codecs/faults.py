@@ -16,57 +16,38 @@ class Faults:
     """
 
     def __init__(self, codec: str) -> None:
-        self._codec = codec
-        self._good = 0
-        self._frames = 0
-        self._row = 0
-        self._garbage = 0
-        self._garbage_row = 0
-
-    @property
-    def good(self) -> int:
+        self.good = 0
         """Frames that were decoded."""
-        return self._good
+        self._codec = codec
+        self._refused = 0
+        self._refused_in_a_row = 0
+        self._garbage = 0
+        self._garbage_in_a_row = 0
 
     def frame_decoded(self) -> None:
-        self._good += 1
-        self._row = 0
-        self._garbage_row = 0
+        self.good += 1
+        self._refused_in_a_row = 0
+        self._garbage_in_a_row = 0
 
     def frame_refused(self, cause: Exception | None = None) -> None:
-        """Count a frame that is skipped.
-
-        Raises:
-            DecodeError: too many in a row.
-
-        """
-        self._frames += 1
-        self._row += 1
-        if self._row >= _MOST_IN_A_ROW:
-            raise DecodeError(f"{self._row} {self._codec} frames in a row do not decode") from cause
+        """Count a frame that is skipped; raise DecodeError if there are too many in a row."""
+        self._refused += 1
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= _MOST_IN_A_ROW:
+            raise DecodeError(f"{self._refused_in_a_row} {self._codec} frames in a row do not decode") from cause
 
     def garbage(self, count: int) -> None:
-        """Count bytes that belong to no frame.
-
-        Raises:
-            DecodeError: too many in a row.
-
-        """
+        """Count bytes that belong to no frame; raise DecodeError if there are too many in a row."""
         self._garbage += count
-        self._garbage_row += count
-        if self._garbage_row > _MOST_GARBAGE:
+        self._garbage_in_a_row += count
+        if self._garbage_in_a_row > _MOST_GARBAGE:
             raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are not {self._codec}")
 
     def check(self, *, empty: bool = False) -> None:
-        """Check a stream at its end; `empty`: it may have no frames.
-
-        Raises:
-            DecodeError: something was skipped, or there was no frame.
-
-        """
-        if not self._good and not empty:
+        """Raise DecodeError if something was skipped, or if there was no frame; `empty`: there may be none."""
+        if not self.good and not empty:
             raise DecodeError(f"the server sent no {self._codec} frame")
-        if self._frames or self._garbage:
-            parts = [f"{self._frames} corrupt frames" if self._frames else ""]
-            parts += [f"{self._garbage} bytes that are no frame" if self._garbage else ""]
-            raise DecodeError(f"skipped in the {self._codec} stream: {', '.join(filter(None, parts))}")
+        if self._refused or self._garbage:
+            parts = [f"{self._refused} corrupt frames"] if self._refused else []
+            parts += [f"{self._garbage} bytes that are no frame"] if self._garbage else []
+            raise DecodeError(f"skipped in the {self._codec} stream: {', '.join(parts)}")

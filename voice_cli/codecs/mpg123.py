@@ -73,12 +73,7 @@ class Mpg123Decoder:
         self._pcm = ctypes.create_string_buffer(_MAX_FRAME_BYTES)
 
     def decode(self, frame: bytes) -> list[PcmChunk]:
-        """Decode one whole frame.
-
-        Raises:
-            DecodeError: it is corrupt. The next one may be good.
-
-        """
+        """Decode one whole frame; raise DecodeError if it is corrupt. The next one may be good."""
         mono = frame[3] >> 6 == 3
         key = (frame[1] & 0x1E, frame[2] & 0x0C, mono)  # version and layer, rate
         if key != self._key:

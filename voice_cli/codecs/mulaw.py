@@ -1,7 +1,7 @@
 """Raw µ-law (ITU-T G.711): 8000 Hz, mono, a byte a sample, no header."""
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs.base import ConvertingEncoder, Decoder
+from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.errors import UsageError
 from voice_cli.pcm import g711
 
@@ -16,7 +16,7 @@ class MulawDecoder(Decoder):
         return []
 
 
-class MulawEncoder(ConvertingEncoder):
+class MulawEncoder(Encoder):
     """The source may have any rate; `rate` is 8000 or None."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:

@@ -72,12 +72,7 @@ class OggDemuxer:
         self.buffer += data
 
     def next_event(self) -> Page | Packet | None:
-        """Return the next page header or packet; None: more data is needed.
-
-        Raises:
-            DecodeError: the data is not Ogg.
-
-        """
+        """Return the next page header or packet; None: more data is needed. Raises DecodeError if it is not Ogg."""
         return next(self._events)
 
     @property
@@ -187,16 +182,9 @@ class OggWriter:
         self._pages = 0
 
     def page(self, packets: list[bytes], granule: int, *, last: bool = False) -> bytes:
-        """Return a page of whole packets.
+        """Return a page of whole packets, `granule` being the position at its end, in the codec's units.
 
-        Args:
-            packets: all of them end on the page.
-            granule: the position at the end of the last one, in the codec's units.
-            last: the stream ends with this page.
-
-        Raises:
-            ValueError: the packets do not fit.
-
+        Raises ValueError if the packets do not fit.
         """
         lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
         if len(lacing) > _MOST_SEGMENTS:

@@ -61,12 +61,7 @@ class OpusHead(NamedTuple):
 
     @classmethod
     def parse(cls, packet: bytes) -> "OpusHead":
-        """Read the header.
-
-        Raises:
-            DecodeError: it is corrupt, or its version is unknown.
-
-        """
+        """Parse the header; raise DecodeError if it is corrupt or its version is unknown."""
         if len(packet) < 19:
             raise DecodeError("the Opus stream's header is cut")
         if packet[8] >> 4:
@@ -144,7 +139,8 @@ class OpusDecoder(ParsingDecoder):
             return
         self._in_data = True
         if self._serial is None:
-            raise DecodeError(f"the server sent {self._others_named()} in Ogg, which voice does not decode")
+            others = " and ".join(self._others) or "a stream without a head"
+            raise DecodeError(f"the server sent {others} in Ogg, which voice does not decode")
         if page.serial != self._serial:
             return
         self._page_samples = 0
@@ -192,9 +188,6 @@ class OpusDecoder(ParsingDecoder):
             # samples only if the page is the last one, and trimmed.
             self._first_granule = max(0, packet.page.granule - self._page_samples)
         return chunks
-
-    def _others_named(self) -> str:
-        return " and ".join(self._others) or "a stream without a head"
 
 
 def packet_samples(packet: bytes) -> int | None:
@@ -274,12 +267,7 @@ class OpusEncoder(PacketEncoder):
     """
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
-        """Open the encoder; the source may have any rate.
-
-        Raises:
-            UsageError: `rate` is another than 48000.
-
-        """
+        """Open the encoder; the source may have any rate, and `rate` must be 48000 or None."""
         if rate not in (None, RATE):
             raise UsageError(f"Opus is {RATE} Hz, not {rate}")
         from voice_cli.codecs.av_codec import AvEncoder, rates

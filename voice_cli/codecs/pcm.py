@@ -1,7 +1,7 @@
 """Raw PCM: s16le, interleaved, no header."""
 
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs.base import ConvertingEncoder, Decoder
+from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.errors import TruncatedAudio
 
 
@@ -25,7 +25,7 @@ class PcmDecoder(Decoder):
         return []
 
 
-class PcmEncoder(ConvertingEncoder):
+class PcmEncoder(Encoder):
     """s16le, interleaved, no header."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:

@@ -8,13 +8,7 @@ from typing import NamedTuple
 
 from voice_cli.audio import Encoding
 from voice_cli.codecs import table
-from voice_cli.codecs.headers import (
-    ADTS_HEADER_BYTES,
-    MPEG_HEADER_BYTES,
-    adts_header,
-    id3v2_length,
-    mpeg_header,
-)
+from voice_cli.codecs.headers import ADTS_HEADER_BYTES, MPEG_HEADER_BYTES, adts_header, id3v2_length, mpeg_header
 from voice_cli.errors import DecodeError, Hint, ServerError, one_line
 
 _FIRST_BYTES = {first: codec.name for codec in table.BUILT_IN.values() for first in codec.first_bytes}
@@ -65,10 +59,8 @@ def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final:
     The result does not depend on how the stream is cut. At most some 8 KiB are needed; two bytes of PCM are enough,
     unless they look like the start of another format.
 
-    Raises:
-        ServerError: `head` is text. The message quotes its first line.
-        DecodeError: it is audio that is not decoded here, or it is not recognised.
-
+    Raises ServerError, which quotes the first line, if `head` is text, and DecodeError if it is audio that is not
+    decoded here or not recognised.
     """
     said = announced.codec if announced is not None else None
     try:

@@ -34,16 +34,9 @@ class Codec(NamedTuple):
     """A stream begins with one of these, and no stream of another codec does."""
     parameters: str = ""
     """To announce after the media type."""
-    muxer: str | None = None
-    """ffmpeg's name of the file format, for files of a codec without an encoder."""
 
     def load_class(self, name: str) -> type:
-        """Import the module and return its class `name`.
-
-        Raises:
-            EngineError: the module does not load.
-
-        """
+        """Import the module and return its class `name`; raise EngineError if it does not load."""
         try:
             found: type = getattr(import_module(self.module), name)
         except Exception as exc:  # a package's module may raise anything
@@ -105,9 +98,7 @@ def by_suffix(suffix: str) -> Codec | None:
 def added() -> tuple[Codec, ...]:
     """Return the codecs of entry points, except those with a built-in codec's name.
 
-    Raises:
-        EngineError: one of them does not load.
-
+    Raises EngineError if one of them does not load.
     """
     from importlib.metadata import entry_points
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import samples
-from voice_cli.codecs.base import ConvertingEncoder, ParsingDecoder
+from voice_cli.codecs.base import Encoder, ParsingDecoder
 from voice_cli.errors import DecodeError, Hint, TruncatedAudio
 from voice_cli.pcm import g711
 
@@ -188,7 +188,7 @@ _CONVERTERS: dict[tuple[int, int], samples.Converter] = {
 }
 
 
-class WavEncoder(ConvertingEncoder):
+class WavEncoder(Encoder):
     """A header that declares no length, then s16le."""
 
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
@@ -204,21 +204,8 @@ def wav_header(audio_format: AudioFormat, data_bytes: int | None) -> bytes:
     else:
         size = min(data_bytes, UNKNOWN_SIZE - HEADER_BYTES)
         riff_size = size + HEADER_BYTES - 8
-    frame = audio_format.frame_bytes
-    pcm, fmt_bytes = 1, 16
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        riff_size,
-        b"WAVE",
-        b"fmt ",
-        fmt_bytes,
-        pcm,
-        audio_format.channels,
-        audio_format.rate,
-        audio_format.rate * frame,
-        frame,
-        8 * SAMPLE_BYTES,
-        b"data",
-        size,
-    )
+    rate, frame_bytes = audio_format.rate, audio_format.frame_bytes
+    pcm = 1
+    fmt = struct.pack("<HHIIHH", pcm, audio_format.channels, rate, rate * frame_bytes, frame_bytes, 8 * SAMPLE_BYTES)
+    head = struct.pack("<4sI4s4sI", b"RIFF", riff_size, b"WAVE", b"fmt ", len(fmt))
+    return head + fmt + struct.pack("<4sI", b"data", size)

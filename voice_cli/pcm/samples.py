@@ -19,12 +19,9 @@ class SampleIndexError(IndexError, ValueError):
 
 
 def sample_number(sample_idx: Any, batch_size: int) -> int:
-    """Return the index as an int.
+    """Return the index as an int; raise SampleIndexError if the batch has no such sample.
 
-    Raises:
-        SampleIndexError: it is not from 0 to `batch_size` - 1.
-        TypeError: it is not an integer. A bool is not one: it would be a mask.
-
+    Raises TypeError if it is not an integer. A bool is not one: it would be a mask.
     """
     if isinstance(sample_idx, bool):
         raise TypeError("a sample index must be an integer, not a bool (masks are not supported)")
@@ -37,22 +34,16 @@ def sample_number(sample_idx: Any, batch_size: int) -> int:
 def sample_numbers(sample_indices: Any, batch_size: int) -> list[int]:
     """Return every index of a scalar, a list, or a tensor of 0 to 2 dimensions, row by row.
 
-    Raises:
-        SampleIndexError: see `sample_number`.
-        TypeError: likewise, or there are more than two dimensions.
-
+    Raises as `sample_number` does, and TypeError if there are more than two dimensions.
     """
-    values = _plain(sample_indices)
-    if not hasattr(values, "__iter__"):
-        return [sample_number(values, batch_size)]
     flat: list[Any] = []
-    for value in values:
-        row = _plain(value)
-        if hasattr(row, "__iter__"):
-            flat.extend(map(_plain, row))
-        else:
-            flat.append(row)
+    for value in _items(_plain(sample_indices)):
+        flat += map(_plain, _items(_plain(value)))
     return [sample_number(value, batch_size) for value in flat]
+
+
+def _items(value: Any) -> Any:
+    return value if hasattr(value, "__iter__") else [value]
 
 
 def _plain(value: Any) -> Any:
@@ -66,10 +57,7 @@ def rows(audio_chunks: Any, sample_indices: Any, batch_size: int) -> list[tuple[
     `audio_chunks` has the shape `(samples, ...)`, or is a list of chunks. With a scalar index it may also be the chunk
     itself, with one dimension.
 
-    Raises:
-        SampleIndexError, TypeError: see `sample_numbers`.
-        ValueError: the numbers of chunks and indices differ.
-
+    Raises as `sample_numbers` does, and ValueError if the numbers of chunks and indices differ.
     """
     values = _plain(sample_indices)
     numbers = sample_numbers(values, batch_size)

@@ -205,8 +205,6 @@ class FileRecorder(Recorder):
         suffix = os.path.splitext(path)[1].lower()
         self._muxer = CONTAINERS.get(suffix)
         self._codec = table.by_suffix(suffix) if self._muxer is None else None
-        if self._codec is not None and self._codec.name != "wav" and self._codec.encoder is None:
-            self._muxer = self._codec.muxer
         if self._codec is None and self._muxer is None:
             known = " ".join((*(s for codec in table.BUILT_IN.values() for s in codec.suffixes), *CONTAINERS))
             raise UsageError(
