@@ -15,7 +15,7 @@ def test_frames_are_seconds_and_seconds_are_frames(audio_format, frames):
 
 
 @given(FORMATS, st.integers(0, 1000))
-def test_a_chunk_knows_its_length(audio_format, frames):
+def test_the_length_of_a_chunk(audio_format, frames):
     chunk = PcmChunk(audio_format, bytes(frames * audio_format.frame_bytes))
     assert chunk.frames == frames
     assert chunk.seconds == pytest.approx(frames / audio_format.rate)
@@ -33,11 +33,11 @@ def test_seconds_are_rounded_to_the_nearest_frame():
 
 
 @pytest.mark.parametrize(("channels", "words"), [(1, "mono"), (2, "stereo"), (6, "6 channels")])
-def test_a_format_is_said_in_words(channels, words):
+def test_a_format_as_text(channels, words):
     assert str(AudioFormat(24_000, channels)) == f"24000 Hz {words}"
 
 
-def test_values_are_values():
+def test_values_are_immutable_and_hashable():
     assert AudioFormat(8000, 1) == AudioFormat(8000, 1)
     assert len({AudioFormat(8000, 1), AudioFormat(8000, 1), AudioFormat(8000, 2)}) == 2
     assert Encoding("pcm") == Encoding("pcm", None)

@@ -52,7 +52,7 @@ def installed(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_it_speaks(installed):
+def test_the_backend_speaks(installed):
     installed()
     backend = open_backend("beep", **options_of("beep", Profile(compute="cpu", model="not for it")))
     assert backend.voices() == [Voice("low"), Voice("high")]
@@ -67,7 +67,7 @@ def test_it_speaks(installed):
     backend.close()
 
 
-def test_it_is_one_of_the_backends(installed):
+def test_the_backend_is_listed(installed):
     assert "beep" not in BACKENDS
     installed()
     assert "beep" in BACKENDS
@@ -81,14 +81,14 @@ def test_it_is_one_of_the_backends(installed):
     assert "beep" in caught.value.hint
 
 
-def test_a_built_in_one_cannot_be_replaced(installed):
+def test_a_built_in_backend_cannot_be_replaced(installed):
     installed({"espeak": "voice_beep:BeepBackend"})
     assert backend_class("espeak").name == "espeak"
     assert BACKENDS.names() == list(BACKENDS)
 
 
 @pytest.mark.parametrize("place", ["no_such_module:X", "voice_beep:X", "voice_beep:FORMAT"])
-def test_one_that_does_not_load(installed, place):
+def test_a_backend_that_does_not_load(installed, place):
     installed({"beep": place})
     with pytest.raises(EngineError, match="the backend 'beep' does not load"):
         open_backend("beep")

@@ -35,18 +35,18 @@ def test_the_format_follows_the_frames():
     assert formats == [material.STEREO44, material.MONO24]
 
 
-def test_an_id3_tag_before_it_is_passed_over():
+def test_an_id3_tag_at_the_start_is_skipped():
     assert heard(b"ID3\x04\0\0\0\0\0\x3f" + bytes(63) + DATA) == heard(DATA)
 
 
-def test_a_cut_frame_is_told_by_its_bytes():
+def test_a_cut_frame_reports_the_missing_bytes():
     decoder = AacDecoder()
     decoder.decode(DATA[:-3])
     with pytest.raises(TruncatedAudio, match="3 bytes before the end of a frame"):
         decoder.flush()
 
 
-def test_corrupt_frames_are_left_out_and_told():
+def test_corrupt_frames_are_skipped_and_reported():
     header = adts_header(DATA)
     second = header.length + adts_header(DATA, header.length).length
     corrupt = bytearray(DATA)

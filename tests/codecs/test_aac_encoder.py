@@ -15,7 +15,7 @@ RATES = (7350, 8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 96_
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", RATES)
-def test_every_frame_says_what_it_is(rate, channels):
+def test_every_frame_has_a_valid_header(rate, channels):
     source = AudioFormat(rate, channels)
     _, data = encoding.encoded("aac", source, encoding.voice(source, 0.5))
     at, count = 0, 0
@@ -30,7 +30,7 @@ def test_every_frame_says_what_it_is(rate, channels):
 
 
 @pytest.mark.parametrize("source", [material.MONO24, material.STEREO48], ids=str)
-def test_to_the_byte_what_libavformat_writes(source):
+def test_equals_libavformats_muxer(source):
     pcm = encoding.voice(source, 0.5)
     sink = io.BytesIO()
     with av.open(sink, "w", format="adts") as container:

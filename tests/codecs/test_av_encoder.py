@@ -8,14 +8,14 @@ from voice_cli.codecs.av_codec import AvEncoder, rate_of, rates
 from voice_cli.errors import UsageError
 
 
-def test_what_is_not_there_is_told():
+def test_a_missing_encoder_is_an_error():
     with pytest.raises(UsageError, match="no_such does not encode 24000 Hz mono"):
         AvEncoder("no_such", material.MONO24, "s16", {})
     with pytest.raises(UsageError, match="mpeg4 is not an audio codec"):
         AvEncoder("mpeg4", material.MONO24, "s16", {})
 
 
-def test_what_it_does_not_take_is_told():
+def test_an_unsupported_format_is_an_error():
     with pytest.raises(UsageError, match="libopus does not encode 44100 Hz mono"):
         AvEncoder("libopus", material.MONO44, "s16", {})
 
@@ -31,7 +31,7 @@ def test_a_codec_that_takes_any_rate_has_no_list():
     assert rates("libopus") == [8000, 12_000, 16_000, 24_000, 48_000]
 
 
-def test_packets_come_when_their_frames_are_there():
+def test_packets_are_returned_when_their_frames_are_complete():
     codec = AvEncoder("libopus", material.MONO24, "s16", {})
     assert codec.frame_size == 480
     assert codec.encode(bytes(2 * 479)) == []

@@ -90,7 +90,7 @@ def test_any_cut(codec, sizes):
 
 
 @pytest.mark.parametrize("codec", [codec for codec in DECODERS if codec != "aac"])
-def test_nothing_is_missing_at_head_or_tail(codec):
+def test_start_and_end_are_complete(codec):
     # AAC in ADTS cannot say how much its encoder put around the sound, and ends in silence.
     _, pcm = whole(codec, material.STEREO48, True)
     over = len(pcm) // material.STEREO48.frame_bytes - material.STEREO48.frames(0.6)
@@ -99,7 +99,7 @@ def test_nothing_is_missing_at_head_or_tail(codec):
 
 
 @streams
-def test_every_cut_end_gives_all_whole_frames_and_says_that_it_is_cut(codec, audio_format, seekable):
+def test_a_cut_end_returns_all_whole_frames_and_raises_truncated(codec, audio_format, seekable):
     data = encoded(codec, audio_format, seekable=seekable)
     make = DECODERS[codec]
     decoder, total, given_at = make(), 0, [0]
@@ -134,7 +134,7 @@ def test_a_cut_inside_a_frame_is_truncation(codec):
 
 
 @pytest.mark.parametrize("codec", DECODERS)
-def test_sound_comes_all_along_and_not_at_the_end(codec):
+def test_pcm_is_returned_throughout_the_stream(codec):
     # voice-mode: "the first 32 KB play, then silence until the download ends".
     data = encoded(codec, material.STEREO44 if codec != "opus" else material.STEREO48, 2.0)
     decoder, quiet = DECODERS[codec](), 0
@@ -158,7 +158,7 @@ def test_garbage_is_a_decode_error(codec, data):
 @pytest.mark.parametrize("codec", DECODERS)
 @few
 @given(st.data())
-def test_damage_anywhere_is_no_other_exception_and_no_endless_loop(codec, data):
+def test_damage_raises_only_decode_errors(codec, data):
     stream = bytearray(encoded(codec, material.MONO24))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(stream) - 1))
@@ -179,14 +179,14 @@ def test_damage_anywhere_is_no_other_exception_and_no_endless_loop(codec, data):
 
 
 @pytest.mark.parametrize("codec", DECODERS)
-def test_nothing_but_noise_is_given_up(codec):
+def test_noise_is_a_decode_error(codec):
     noise = b"\x55\xaa\xff" * 50_000
     with pytest.raises(DecodeError):
         DECODERS[codec]().decode(noise)
 
 
 @pytest.mark.parametrize("codec", DECODERS)
-def test_what_came_before_the_failure_is_given_in_one_call_too(codec):
+def test_pcm_before_an_error_is_returned(codec):
     data = encoded(codec, material.MONO24)
     decoder = DECODERS[codec]()
     chunks = decoder.decode(data + b"\x55\xaa" * 100_000)

@@ -64,7 +64,7 @@ def frames_of(codec: str, source: AudioFormat, frames: int) -> range:
 @streams
 @few
 @given(cuts=st.lists(st.integers(0, 3000), max_size=30))
-def test_how_the_speech_is_cut_makes_no_difference_to_a_byte(codec, source, cuts):
+def test_the_bytes_do_not_depend_on_the_cut(codec, source, cuts):
     pieces = material.cut(encoding.voice(source, 0.6), [count * source.frame_bytes for count in cuts])
     assert encoding.stream(open_encoder(codec, source), pieces) == whole(codec, source)[1]
 
@@ -82,7 +82,7 @@ def test_in_the_chunks_of_an_engine(codec, source):
 
 
 @streams
-def test_all_of_the_speech_is_there_at_its_place(codec, source):
+def test_decodes_to_the_whole_speech_at_its_position(codec, source):
     announced, data = whole(codec, source, 3.0)
     expected = wanted(codec, source, encoding.voice(source, 3.0))
     got = encoding.decoded(announced, data)
@@ -103,7 +103,7 @@ def test_all_of_the_speech_is_there_at_its_place(codec, source):
 
 
 @streams
-def test_ffmpeg_hears_the_same(codec, source):
+def test_ffmpeg_decodes_the_same(codec, source):
     material.need("ffmpeg")
     announced, data = whole(codec, source, 1.0)
     ours = encoding.decoded(announced, data)
@@ -119,7 +119,7 @@ def test_ffmpeg_hears_the_same(codec, source):
 
 
 @streams
-def test_it_may_stop_after_any_call(codec, source):
+def test_the_stream_is_valid_after_every_call(codec, source):
     announced, data = whole(codec, source)
     pcm = encoding.decoded(announced, data)
     encoder, sent, came = open_encoder(codec, source), b"", 0
@@ -140,7 +140,7 @@ def test_it_may_stop_after_any_call(codec, source):
 
 @pytest.mark.parametrize("seconds", [0, "one frame", 0.001, 0.01, 0.05])
 @streams
-def test_a_short_stream_is_a_stream(codec, source, seconds):
+def test_a_short_stream_is_valid(codec, source, seconds):
     material.need("ffmpeg")
     frames = 1 if seconds == "one frame" else source.frames(seconds)
     pcm = encoding.voice(source, 0.1)[: frames * source.frame_bytes]
@@ -158,14 +158,14 @@ def test_a_short_stream_is_a_stream(codec, source, seconds):
 
 
 @every_codec
-def test_nothing_said_now_and_then_changes_nothing(codec):
+def test_empty_input_changes_nothing(codec):
     pcm = encoding.voice(material.MONO24, 0.6)
     pieces = [b"", pcm[:4800], b"", b"", pcm[4800:], b""]
     assert encoding.stream(open_encoder(codec, material.MONO24), pieces) == whole(codec, material.MONO24)[1]
 
 
 @every_codec
-def test_streams_side_by_side_know_nothing_of_each_other(codec):
+def test_concurrent_streams_are_independent(codec):
     pieces = list(material.every(2880, encoding.voice(material.MONO24, 0.6)))
     encoders = [open_encoder(codec, material.MONO24) for _ in range(3)]
     given = [b"", b"", b""]
@@ -178,14 +178,14 @@ def test_streams_side_by_side_know_nothing_of_each_other(codec):
 
 
 @every_codec
-def test_half_a_frame_is_a_mistake(codec):
+def test_half_a_frame_is_a_value_error(codec):
     encoder = open_encoder(codec, material.STEREO48)
     with pytest.raises(ValueError, match="3 bytes are no whole frames of 48000 Hz stereo"):
         encoder.encode(b"abc")
 
 
 @every_codec
-def test_there_is_nothing_after_the_end(codec):
+def test_use_after_finish_is_a_runtime_error(codec):
     encoder = open_encoder(codec, material.MONO24)
     encoder.finish()
     with pytest.raises(RuntimeError, match="finished"):

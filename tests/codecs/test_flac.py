@@ -37,17 +37,17 @@ def test_lossless(audio_format, level):
     assert heard(data) == [(audio_format, pcm)]
 
 
-def test_24_bits_are_cut_to_16_as_ffmpeg_does():
+def test_24_bits_are_truncated_to_16_as_ffmpeg_does():
     data = material.encode("flac", PCM, material.MONO24, sample_format="s32", options={"strict": "-2"})
     assert heard(data) == [material.reference(data, "flac")] == [(material.MONO24, PCM)]
 
 
-def test_a_frame_is_heard_at_its_last_byte():
+def test_the_first_frame_is_decoded_at_its_last_byte():
     first = frames(FILE)[0]
     assert material.bytes_to_first_pcm(FlacDecoder, FILE) == HEAD_BYTES + len(first)
 
 
-def test_every_frame_is_heard_at_its_last_byte():
+def test_every_frame_is_decoded_at_its_last_byte():
     decoder, at = FlacDecoder(), HEAD_BYTES
     expected = []
     for frame in frames(FILE):
@@ -65,7 +65,7 @@ def test_without_a_total():
     material.run(FlacDecoder(), [bytes(streaming[:-1])], truncated=True)
 
 
-def test_the_total_tells_what_is_missing():
+def test_the_declared_total_shows_missing_samples():
     decoder = FlacDecoder()
     decoder.decode(FILE[:-1])
     last = blocks(FILE)[-1]
@@ -90,13 +90,13 @@ def test_joined_streams():
 
 
 @pytest.mark.parametrize("around", [(b"ID3\x04\0\0\0\0\0\x10" + bytes(16), b""), (b"", b"TAG" + bytes(125))])
-def test_tags_around_it_are_passed_over(around):
+def test_tags_before_and_after_are_skipped(around):
     assert heard(around[0] + FILE + around[1]) == [(material.MONO24, PCM)]
 
 
 @pytest.mark.parametrize("where", ["header", "middle", "checksum"])
 @pytest.mark.parametrize("step", [1, 300, 10**6])
-def test_a_corrupt_frame_costs_itself_and_is_told(where, step):
+def test_only_the_corrupt_frame_is_skipped_and_it_is_reported(where, step):
     data = material.encoded("flac", material.MONO24, 1.5)
     pcm = material.speech(material.MONO24, 1.5)
     whole = frames(data)
@@ -117,6 +117,6 @@ def test_a_cut_head_is_truncation(end):
 
 
 @pytest.mark.parametrize("data", [b"fLaX", b"fLaC\x01\0\0\x22" + bytes(34), b"fLaC\0\0\0\x22" + bytes(34)])
-def test_what_is_no_flac(data):
+def test_other_data_is_a_decode_error(data):
     with pytest.raises(DecodeError):
         FlacDecoder().decode(data)

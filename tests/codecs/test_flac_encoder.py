@@ -11,7 +11,7 @@ HEAD_BYTES = 42
 
 
 @pytest.mark.parametrize("source", [encoding.MONO22, material.STEREO48, AudioFormat(96_000, 1)], ids=str)
-def test_the_head_says_what_is_known_and_no_more(source):
+def test_streaminfo_declares_no_total(source):
     head = open_encoder("flac", source).encode(b"")
     assert len(head) == HEAD_BYTES
     assert head[:8] == b"fLaC\x80\x00\x00\x22", "STREAMINFO, and it is the last block of metadata"
@@ -24,7 +24,7 @@ def test_the_head_says_what_is_known_and_no_more(source):
 @pytest.mark.parametrize(
     ("rate", "size"), [(8000, 192), (16_000, 576), (22_050, 576), (24_000, 576), (44_100, 1152), (96_000, 2304)]
 )
-def test_a_block_leaves_when_it_is_full(rate, size):
+def test_a_block_is_returned_when_it_is_full(rate, size):
     source = AudioFormat(rate, 1)
     encoder = open_encoder("flac", source)
     encoder.encode(b"")
@@ -35,7 +35,7 @@ def test_a_block_leaves_when_it_is_full(rate, size):
         assert frame_block_size(block, 0) == size
 
 
-def test_no_block_is_longer_than_players_are_told():
+def test_no_block_exceeds_the_declared_size():
     for rate in range(4000, 96_001, 1000):
         head = open_encoder("flac", AudioFormat(rate, 1)).encode(b"")
         least, most = (int.from_bytes(head[at : at + 2]) for at in (8, 10))

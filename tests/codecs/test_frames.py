@@ -8,7 +8,7 @@ from voice_cli.codecs.frames import Frames
 
 
 @given(data=st.binary(max_size=1000), cuts=st.lists(st.integers(0, 200), max_size=30), size=st.integers(1, 170))
-def test_any_cut_gives_the_same_frames_and_only_the_last_is_filled_up(data, cuts, size):
+def test_any_cut_gives_the_same_frames_and_only_the_last_is_padded(data, cuts, size):
     frames, given, at = Frames(size), [], 0
     for count in cuts:
         given += frames.cut(data[at : at + count])
@@ -26,7 +26,7 @@ def test_a_whole_number_of_frames_is_followed_by_nothing():
     assert frames.finish() == []
 
 
-def test_the_end_is_filled_up_with_the_silence_of_mulaw():
+def test_the_padding_is_mulaw_silence():
     frames = Frames()
     assert frames.cut(b"\x12") == []
     (last,) = frames.finish()
@@ -35,7 +35,7 @@ def test_the_end_is_filled_up_with_the_silence_of_mulaw():
 
 
 @given(data=st.binary(max_size=1000), cuts=st.lists(st.integers(0, 200), max_size=30), size=st.integers(1, 170))
-def test_the_last_may_be_left_short(data, cuts, size):
+def test_padding_is_optional(data, cuts, size):
     frames, given, at = Frames(size, fill=None), [], 0
     for count in cuts:
         given += frames.cut(data[at : at + count])
@@ -46,7 +46,7 @@ def test_the_last_may_be_left_short(data, cuts, size):
 
 
 @pytest.mark.parametrize("pieces", [[b""], []])
-def test_nothing_gives_nothing(pieces):
+def test_empty_input_gives_no_frame(pieces):
     frames = Frames()
     assert [frame for piece in pieces for frame in frames.cut(piece)] == []
     assert frames.finish() == []

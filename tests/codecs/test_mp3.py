@@ -57,7 +57,7 @@ def bare(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("audio_format", [material.MONO24, material.MONO44, material.STEREO48], ids=str)
-def test_the_speech_begins_and_ends_where_it_did(audio_format):
+def test_encoder_delay_and_padding_are_trimmed(audio_format):
     # voice-mode: "MP3 decoded chunk by chunk: +1055 samples", "a 44.1 kHz MP3 plays at 0.54 of its pace".
     [(heard_format, pcm)] = heard(material.encoded("mp3", audio_format))
     assert heard_format == audio_format
@@ -75,7 +75,7 @@ def test_equals_the_ffmpeg_command(tmp_path, lsb):
     assert_close(heard(FILE), (material.MONO44, pcm), lsb)
 
 
-def test_the_info_frame_is_no_sound():
+def test_the_info_frame_is_not_decoded():
     first = frames(FILE)[0]
     tag = info_tag(mpeg_header(first), first)
     assert tag is not None
@@ -85,7 +85,7 @@ def test_the_info_frame_is_no_sound():
     assert info_tag(mpeg_header(second), second) is None
 
 
-def test_a_frame_is_heard_at_its_last_byte():
+def test_the_first_frame_is_decoded_at_its_last_byte():
     first = frames(PIPE)[0]
     assert material.bytes_to_first_pcm(Mp3Decoder, bare(PIPE)) == len(first)
 
@@ -96,7 +96,7 @@ def test_joined_files_leave_no_gap():
     assert heard(FILE * 3) == [(material.MONO44, one * 3)]
 
 
-def test_joined_files_of_two_rates_are_each_at_their_own():
+def test_joined_files_keep_their_rates():
     other = material.encoded("mp3", material.MONO24)
     assert heard(FILE + other) == heard(FILE) + heard(other)
 
@@ -115,7 +115,7 @@ def test_joined_files_of_two_rates_are_each_at_their_own():
         PIPE + ID3V2 + bytes(9),
     ],
 )
-def test_tags_and_padding_are_not_heard(data):
+def test_tags_and_padding_are_skipped(data):
     assert heard(data) == heard(PIPE)
 
 
@@ -124,7 +124,7 @@ def test_a_cut_in_the_first_tag_is_truncation(end):
     material.run(Mp3Decoder(), [ID3V2[:end]], truncated=True)
 
 
-def test_garbage_between_frames_is_passed_over_and_told():
+def test_garbage_between_frames_is_skipped_and_reported():
     whole = frames(bare(PIPE))
     data = b"".join(whole[:5]) + b"garbage\xff\xfb\x90g\xff" + b"".join(whole[5:])
     decoder = Mp3Decoder()
@@ -134,7 +134,7 @@ def test_garbage_between_frames_is_passed_over_and_told():
         decoder.flush()
 
 
-def test_a_join_inside_a_frame_costs_that_frame_only():
+def test_a_join_inside_a_frame_loses_only_that_frame():
     whole = frames(bare(PIPE))
     data = b"".join(whole[:8])[:-50] + b"".join(whole[8:])
     decoder = Mp3Decoder()
@@ -144,7 +144,7 @@ def test_a_join_inside_a_frame_costs_that_frame_only():
         decoder.flush()
 
 
-def test_the_tag_tells_how_many_frames_are_missing():
+def test_the_tag_shows_missing_frames():
     whole = frames(bare(FILE))
     decoder = Mp3Decoder()
     decoder.decode(b"".join(whole[:-3]))
@@ -152,7 +152,7 @@ def test_the_tag_tells_how_many_frames_are_missing():
         decoder.flush()
 
 
-def test_a_cut_frame_is_told_by_its_bytes():
+def test_a_cut_frame_reports_the_missing_bytes():
     decoder = Mp3Decoder()
     decoder.decode(bare(PIPE)[:-7])
     with pytest.raises(TruncatedAudio, match="7 bytes before the end of a frame"):
@@ -164,7 +164,7 @@ def test_layer_two_is_decoded_too(lsb):
     assert_close(heard(data), material.reference(data, "mp3"), lsb)
 
 
-def test_a_vbri_frame_is_no_sound():
+def test_a_vbri_frame_is_not_decoded():
     whole = frames(bare(PIPE))
     vbri = bytearray(whole[0])
     vbri[36:] = (b"VBRI\0\1" + bytes(4) + struct.pack(">II", len(PIPE), len(whole))).ljust(len(vbri) - 36, b"\0")
@@ -172,7 +172,7 @@ def test_a_vbri_frame_is_no_sound():
 
 
 @pytest.mark.parametrize("data", [b"no mp3 at all", ID3V2, bytes(1000)])
-def test_nothing_to_hear(data):
+def test_a_stream_without_frames(data):
     decoder = Mp3Decoder()
     decoder.decode(data)
     with pytest.raises(DecodeError, match="no MP3 frame"):
@@ -202,7 +202,7 @@ def test_the_libraries_refuse_the_same_frames(audio_format, lsb):
         assert lengths[0] == lengths[1]
 
 
-def test_no_library_prints_a_word(capfd):
+def test_the_libraries_print_nothing(capfd):
     for seed in range(20):
         Mp3Decoder().decode(damaged(PIPE, 5, 60, seed))
     assert capfd.readouterr() == ("", "")

@@ -46,14 +46,14 @@ def test_no_frame_takes_bits_from_another(source):
         assert main_data_begin == 0
 
 
-def test_the_first_frame_leaves_after_two_have_come():
+def test_the_first_frame_is_returned_after_two_frames_of_input():
     encoder = open_encoder("mp3", material.MONO24)
     pieces = list(material.every(240, encoding.voice(material.MONO24, 0.2)))
     first = next(index for index, piece in enumerate(pieces) if encoder.encode(piece))
     assert (first + 1) * 120 <= 2 * 576 + 120
 
 
-def test_a_player_that_reckons_time_from_bytes_is_right():
+def test_the_duration_follows_from_the_size():
     pcm = encoding.voice(material.MONO24, 5.0)
     _, data = encoding.encoded("mp3", material.MONO24, pcm)
     with av.open(io.BytesIO(data), format="mp3") as container:

@@ -26,11 +26,11 @@ def mulaw(source, pieces):
     return encoding.stream(open_encoder("mulaw", source), pieces)
 
 
-def test_every_sample_has_the_code_that_audioop_gives_it():
+def test_every_code_equals_audioops():
     assert mulaw(PHONE, [EVERY_SAMPLE]) == audioop.lin2ulaw(EVERY_SAMPLE, 2)
 
 
-def test_every_code_comes_back():
+def test_every_code_round_trips():
     samples = g711.decode(bytes(range(256)))
     assert mulaw(PHONE, [samples]) == bytes(range(0x7F)) + b"\xff" + bytes(range(0x80, 0x100))  # zero is one code
 
@@ -56,7 +56,7 @@ def test_a_stream_is_the_whole_utterance_converted_at_once(source, cuts):
     assert b"".join(sent) == at_once.ljust(len(sent) * 160, b"\xff")
 
 
-def test_what_a_telephone_cannot_say_does_not_come_back_as_another_tone():
+def test_tones_above_4_khz_do_not_alias():
     time = np.arange(24_000) / 24_000
     high = (8000 * np.sin(2 * np.pi * 7000 * time)).astype("<i2").tobytes()
     heard = np.frombuffer(g711.decode(mulaw(material.MONO24, [high])), "<i2")

@@ -33,7 +33,7 @@ sizes = st.sampled_from([0, 1, 254, 255, 256, 509, 510, 511, 1500])
     st.integers(1, 6),
     st.lists(st.integers(1, 600), max_size=60),
 )
-def test_packets_come_back_as_they_were(lengths, per_page, segments, cuts):
+def test_packets_round_trip(lengths, per_page, segments, cuts):
     sent = [bytes([index + 1]) * length for index, length in enumerate(lengths)]
     stream = ogg_stream([(data, index) for index, data in enumerate(sent)], per_page=per_page, segments=segments)
     assert packets(material.cut(stream, cuts)) == sent
@@ -44,7 +44,7 @@ def test_packets_come_back_as_they_were(lengths, per_page, segments, cuts):
     assert (demuxer.missing, demuxer.unfinished(7)) == (0, False)
 
 
-def test_a_packet_is_given_before_its_page_ends():
+def test_a_packet_is_returned_before_its_page_ends():
     stream = ogg_page(lacing_of(300) + lacing_of(400), b"a" * 300 + b"b" * 400, bos=True)
     head = 27 + 4
     demuxer = OggDemuxer()
@@ -60,7 +60,7 @@ def test_a_packet_is_given_before_its_page_ends():
     assert demuxer.next_event().closes
 
 
-def test_what_a_page_says():
+def test_page_headers():
     [page, *_] = events([ogg_page([3, 4, 255], bytes(262), serial=9, granule=1234, eos=True)])
     assert page == Page(serial=9, granule=1234, first=False, last=True, packets=2)
     [page, *_] = events([ogg_page([255], bytes(255), granule=-1, bos=True)])
@@ -79,7 +79,7 @@ def test_grouped_streams_keep_their_packets_apart():
     assert packets(material.every(7, stream)) == [b"a", b"b", b"A" * 257, b"B" * 258]
 
 
-def test_the_rest_of_a_packet_that_never_began_is_dropped():
+def test_the_rest_of_a_packet_without_a_start_is_dropped():
     stream = ogg_page([1], b"a", bos=True) + ogg_page([5, 2], b"-----bb", continued=True)
     assert packets([stream]) == [b"a", b"bb"]
     over_two_pages = ogg_page([255], b"-" * 255, continued=True) + ogg_page([5, 2], b"-----bb", continued=True)
@@ -91,23 +91,23 @@ def test_a_packet_that_never_ends_is_dropped():
     assert packets([stream]) == [b"bb"]
 
 
-def test_garbage_between_pages_is_passed_over():
+def test_garbage_between_pages_is_skipped():
     stream = ogg_page([1], b"a", bos=True) + b"OgOggOg garbage O" + ogg_page([1], b"b") + b"Ogg"
     assert packets(material.every(1, stream)) == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("data", [b"RIFF", b"\0", b"Oggs", b"OggS\1" + bytes(22)])
-def test_what_is_no_ogg(data):
+def test_other_data_is_a_decode_error(data):
     with pytest.raises(DecodeError):
         events([data])
 
 
-def test_endless_garbage_is_given_up():
+def test_too_much_garbage_is_a_decode_error():
     with pytest.raises(DecodeError, match="in a row"):
         events([ogg_page([1], b"a", bos=True), *[b"garbage!" * 1000] * 20])
 
 
-def test_an_endless_packet_is_given_up():
+def test_an_endless_packet_is_a_decode_error():
     page = ogg_page([255] * 255, bytes(255 * 255), continued=True)
     with pytest.raises(DecodeError, match="does not end"):
         events([ogg_page([255], bytes(255), bos=True), *[page] * 300])

@@ -11,7 +11,7 @@ packets = st.lists(st.binary(max_size=800), max_size=12)
 
 
 @given(pages=st.lists(packets, min_size=1, max_size=5), serial=st.integers(0, 2**32 - 1))
-def test_packets_come_back(pages, serial):
+def test_packets_round_trip(pages, serial):
     writer, demuxer, back = OggWriter(serial), OggDemuxer(), []
     for number, page in enumerate(pages):
         demuxer.receive(writer.page(page, 960 * number, last=number == len(pages) - 1))
@@ -23,7 +23,7 @@ def test_packets_come_back(pages, serial):
 
 
 @given(page=packets, granule=st.integers(0, 2**40), last=st.booleans())
-def test_to_the_byte_what_another_writer_makes(page, granule, last):
+def test_equals_another_writer(page, granule, last):
     writer = OggWriter(7)
     lacing = [value for packet in page for value in material.lacing_of(len(packet))]
     for number in range(2):
@@ -31,7 +31,7 @@ def test_to_the_byte_what_another_writer_makes(page, granule, last):
         assert writer.page(page, granule, last=last) == theirs
 
 
-def test_more_than_a_page_holds_is_a_mistake():
+def test_packets_beyond_a_page_are_a_value_error():
     writer = OggWriter(7)
     assert writer.page([bytes(254)] * 255, 0)
     with pytest.raises(ValueError, match="do not fit"):

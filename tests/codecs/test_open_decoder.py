@@ -36,7 +36,7 @@ def found(data: bytes, announced: Encoding | None = None, expected: Encoding = P
 @pytest.mark.parametrize("announced", [None, UNKNOWN, PCM, Encoding("mp3"), Encoding("wav")])
 @pytest.mark.parametrize("expected", [PCM, Encoding("mp3"), Encoding("opus")])
 @pytest.mark.parametrize("codec", FILES)
-def test_a_stream_is_decoded_as_what_it_is(codec, announced, expected):
+def test_the_bytes_override_the_announcement(codec, announced, expected):
     data = FILES[codec]
     assert found(data, announced, expected)[0] == codec
     opened = open_decoder(announced, expected, data, final=True)
@@ -59,7 +59,7 @@ def test_bare_aac_frames_under_another_name():
 
 
 @pytest.mark.parametrize("announced", [None, PCM])
-def test_pcm_is_told_by_two_bytes(announced):
+def test_two_bytes_of_pcm_are_enough(announced):
     assert found(SPEECH[SPEECH.index(b"\x01") :], announced)[1] <= 2
     assert found(b"\x05\x00\x07\x00", PCM) == ("pcm", 1)
     assert found(b"\xff\xff\x00\x00" * 10, PCM) == ("pcm", 4)  # -1: a sync word of a layer that is not used
@@ -95,12 +95,12 @@ def test_one_whole_frame_is_mp3():
 
 
 @pytest.mark.parametrize("announced", ["wav", "opus", "mp3", "aac", "flac"])
-def test_asked_for_pcm_and_a_content_type_that_is_always_the_same(announced):
+def test_requested_pcm_overrides_a_constant_content_type(announced):
     assert found(SPEECH[10_000:], Encoding(announced))[0] == "pcm"
 
 
 @pytest.mark.parametrize("codec", ["wav", "opus", "mp3", "aac", "flac"])
-def test_what_was_asked_for_and_announced_but_is_not(codec):
+def test_other_data_than_requested_and_announced_is_a_decode_error(codec):
     opened = open_decoder(Encoding(codec), Encoding(codec), SPEECH[10_000:], final=False)
     assert opened is not None
     assert opened[0] == codec
@@ -137,7 +137,7 @@ def test_the_format_of_pcm(announced, expected, audio_format):
         (b"busy", "busy"),
     ],
 )
-def test_a_text_is_an_error_that_shows_its_first_line(body, line, announced):
+def test_text_is_a_server_error_with_its_first_line(body, line, announced):
     for step in (1, 7, len(body)):
         with pytest.raises(ServerError) as error:
             found(body, announced, step=step)
@@ -145,7 +145,7 @@ def test_a_text_is_an_error_that_shows_its_first_line(body, line, announced):
         assert not isinstance(error.value, DecodeError)
 
 
-def test_the_line_is_bounded_and_clean():
+def test_the_quoted_line_is_short_and_printable():
     with pytest.raises(ServerError) as error:
         found(b"a" * 64 + b"\x1b]0;owned\x07\x9b" + b"b" * 5000)
     text = str(error.value)
@@ -162,13 +162,13 @@ def test_the_line_is_bounded_and_clean():
         (b"\0\0\0\x20ftypM4A ", "MP4"),
     ],
 )
-def test_what_is_not_decoded_is_named(head, name):
+def test_formats_without_a_decoder_are_named(head, name):
     with pytest.raises(DecodeError, match=name) as error:
         found(head + bytes(50))
     assert error.value.hint
 
 
-def test_nothing_known_at_all():
+def test_unrecognised_data_without_a_content_type():
     with pytest.raises(DecodeError, match="sent no content type"):
         found(SPEECH[10_000:], UNKNOWN, UNKNOWN)
 
@@ -185,7 +185,7 @@ def test_nothing_known_at_all():
         (b"ID3\x04\0\0\x7f\x7f\x7f\x7f", PCM, "mp3"),
     ],
 )
-def test_behind_an_id3_tag(data, announced, codec):
+def test_the_codec_after_an_id3_tag(data, announced, codec):
     assert found(data, announced)[0] == codec
 
 
@@ -195,7 +195,7 @@ encodings = st.sampled_from([None, UNKNOWN, *map(Encoding, CODECS)])
 
 @settings(max_examples=400)
 @given(heads, st.binary(max_size=300), encodings, encodings.filter(bool), st.integers(1, 40))
-def test_any_bytes_give_one_answer_whatever_the_cut(head, rest, announced, expected, step):
+def test_the_result_does_not_depend_on_the_cut(head, rest, announced, expected, step):
     def answer(step):
         try:
             return found(head + rest, announced, expected, step)[0]
@@ -206,7 +206,7 @@ def test_any_bytes_give_one_answer_whatever_the_cut(head, rest, announced, expec
 
 
 @given(st.binary(min_size=1, max_size=200), encodings, encodings.filter(bool))
-def test_never_undecided_at_the_end_nor_with_a_big_head(data, announced, expected):
+def test_decided_at_the_end_and_with_a_long_head(data, announced, expected):
     for head in (data, data + bytes(8300)):
         with contextlib.suppress(ServerError):
             assert open_decoder(announced, expected, head, final=head is data) is not None
@@ -231,7 +231,7 @@ def test_after_preload_decoding_imports_nothing(codec):
     assert done.stdout.decode().split() == [codec, "True", "True"]
 
 
-def test_preload_of_no_codec():
+def test_preload_of_an_unknown_codec():
     with pytest.raises(ValueError, match="no such codec"):
         preload("midi")
 
@@ -247,7 +247,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     assert done.stdout == "[]\n"
 
 
-def test_the_table_names_what_is_there():
+def test_the_table_names_existing_classes():
     assert {*table.BUILT_IN} == {*CODECS, "mulaw"}
     for codec in table.BUILT_IN.values():
         assert issubclass(codec.load_class(codec.decoder), voice_codecs.Decoder)

@@ -13,7 +13,7 @@ from voice_cli.errors import UsageError
 MONO24 = material.MONO24
 
 
-def test_all_that_a_client_can_name_is_there():
+def test_every_requestable_codec_is_tested():
     assert {*CODECS, "mulaw"} == set(encoding.ALL)
 
 
@@ -37,7 +37,7 @@ def test_all_that_a_client_can_name_is_there():
         ("mulaw", MONO24, 8000, AudioFormat(8000, 1), "audio/basic"),
     ],
 )
-def test_it_says_what_will_come(codec, source, rate, decodes_to, content_type):
+def test_encoding_and_content_type(codec, source, rate, decodes_to, content_type):
     encoder = open_encoder(codec, source, rate=rate)
     assert encoder.source == source
     assert encoder.encoding == Encoding(codec, decodes_to)
@@ -61,13 +61,13 @@ def test_it_says_what_will_come(codec, source, rate, decodes_to, content_type):
         ("mulaw", MONO24, 16_000, "8000 Hz, not 16000"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line(codec, source, rate, said):
+def test_an_unsupported_request_is_a_usage_error(codec, source, rate, said):
     with pytest.raises(UsageError, match=said) as told:
         open_encoder(codec, source, rate=rate)
     assert "\n" not in told.value.message
 
 
-def test_a_hint_names_what_there_is():
+def test_a_hint_names_the_choices():
     with pytest.raises(UsageError) as told:
         open_encoder("ogg", MONO24)
     assert told.value.hint == "the codecs: pcm, wav, opus, mp3, aac, flac, mulaw"
@@ -76,7 +76,7 @@ def test_a_hint_names_what_there_is():
     assert told.value.hint == "it has 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000"
 
 
-def test_pcm_and_wav_as_they_come_wait_for_no_library():
+def test_pcm_and_wav_without_conversion_load_no_library():
     program = (
         "import sys\n"
         "from voice_cli.audio import AudioFormat\n"

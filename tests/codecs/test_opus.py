@@ -63,7 +63,7 @@ def frames(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("audio_format", [material.MONO24, material.MONO48, material.STEREO48], ids=str)
-def test_both_libraries_give_the_same(audio_format, monkeypatch):
+def test_both_libraries_decode_the_same(audio_format, monkeypatch):
     material.need_libopus()
     data = material.encoded("opus", audio_format, 1.0)
     [(system_format, system)] = heard(data)
@@ -263,7 +263,7 @@ def test_packet_samples(packet, samples):
     assert packet_samples(packet) == samples
 
 
-def test_loading_prints_nothing_where_nothing_is_compiled_yet(tmp_path):
+def test_loading_prints_nothing_without_compiled_files(tmp_path):
     # opuslib's source raises SyntaxWarnings each time that it is compiled.
     code = "import voice_cli.codecs as d; d.preload('opus')"
     done = subprocess.run(

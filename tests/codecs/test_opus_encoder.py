@@ -54,7 +54,7 @@ def test_two_heads_and_then_pages_of_at_most_a_tenth_of_a_second(source):
     assert end - parsed.pre_skip == 48_000
 
 
-def test_the_first_sound_leaves_when_twenty_milliseconds_have_come():
+def test_the_first_packet_is_returned_after_20_ms():
     encoder = open_encoder("opus", material.MONO24)
     pcm = encoding.voice(material.MONO24, 0.1)
     assert [len(packets) for _, packets in pages_of(encoder.encode(pcm[:2]))] == [1, 1], "the heads"
@@ -66,7 +66,7 @@ def test_the_first_sound_leaves_when_twenty_milliseconds_have_come():
 @pytest.mark.parametrize("rate", [8000, 12_000, 16_000, 24_000, 48_000])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_it_decodes_to_exactly_what_went_in(rate, data):
+def test_decodes_to_the_same_number_of_frames(rate, data):
     source = AudioFormat(rate, 1)
     frames = data.draw(st.integers(0, 60) | st.integers(0, rate // 4))
     pcm = encoding.voice(source, 0.25)[: 2 * frames]
@@ -74,7 +74,7 @@ def test_it_decodes_to_exactly_what_went_in(rate, data):
     assert len(got) // 2 * rate == frames * 48_000
 
 
-def test_streams_in_a_row_are_heard_in_a_row(monkeypatch):
+def test_concatenated_streams_decode_one_after_the_other(monkeypatch):
     monkeypatch.setattr(opus, "getrandbits", random.getrandbits)
     links = [stream(material.MONO24, seconds) for seconds in (0.31, 0.17)]
     assert len({pages_of(link)[0][0].serial for link in links}) == 2

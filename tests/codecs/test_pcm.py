@@ -22,7 +22,7 @@ def test_any_cut_gives_the_same_samples(audio_format, data):
     assert material.joined(chunks) == ([(audio_format, pcm)] if pcm else [])
 
 
-def test_an_odd_chunk_is_no_error_and_loses_nothing():
+def test_a_cut_inside_a_frame_loses_nothing():
     # voice-mode: "An odd-sized PCM chunk raises ValueError"; openai-agents#1824: crashes, or is dropped.
     decoder = PcmDecoder(material.MONO24)
     assert decoder.decode(b"\1\2\3") == [PcmChunk(material.MONO24, b"\1\2")]

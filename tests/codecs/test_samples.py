@@ -39,7 +39,7 @@ def test_equals_ffmpeg(codec, raw, convert):
     assert convert(raw) == by_ffmpeg(raw, codec)
 
 
-def test_floats_beyond_full_scale_and_no_numbers():
+def test_floats_beyond_full_scale_and_nan():
     raw = struct.pack("<8f", 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan, 0.5 / 32768)
     assert struct.unpack("<8h", samples.f32(raw)) == (
         32767,

@@ -73,7 +73,7 @@ def plain(install, monkeypatch):
     return install(lambda: PLAIN)
 
 
-def test_an_added_codec_is_found_by_all_its_marks(plain, tmp_path):
+def test_a_packages_codec_is_recognised(plain, tmp_path):
     assert encoding_of("audio/plain") == Encoding("plain")
     assert content_type_of(Encoding("plain")) == "audio/plain"
     for announced, expected in ((Encoding("plain"), Encoding("pcm")), (None, Encoding(None))):
@@ -91,7 +91,7 @@ def test_an_added_codec_is_found_by_all_its_marks(plain, tmp_path):
     assert plain == ["voice_cli.codecs"]  # looked up once
 
 
-def test_entry_points_are_not_read_for_a_codec_that_is_built_in(plain):
+def test_entry_points_are_not_read_for_built_in_codecs(plain):
     for codec in table.BUILT_IN.values():
         assert encoding_of(codec.media_types[0]).codec == codec.name
         assert table.by_name(codec.name) is codec

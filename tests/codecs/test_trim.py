@@ -11,7 +11,7 @@ bound = st.none() | st.integers(0, 60)
 
 
 @given(st.integers(0, 60), bound, bound, st.lists(st.integers(1, 20), max_size=12))
-def test_what_is_kept_does_not_depend_on_the_cut(start, end, resume, sizes):
+def test_the_result_does_not_depend_on_the_cut(start, end, resume, sizes):
     trim, position, kept = Trim(start, end, resume), 0, []
     for size in sizes:
         data = b"".join(bytes([n, n, n, n]) for n in range(position, position + size))
@@ -27,7 +27,7 @@ def test_what_is_kept_does_not_depend_on_the_cut(start, end, resume, sizes):
     assert kept == [n for n in range(position) if sounds(n)]
 
 
-def test_frames_that_never_came_keep_the_places_of_the_others():
+def test_skipped_frames_count():
     trim = Trim(start=10)
     trim.skip(8)
     assert [chunk.frames for chunk in trim.keep(PcmChunk(STEREO, bytes(4 * 5)))] == [3]

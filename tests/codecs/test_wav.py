@@ -69,32 +69,32 @@ def test_byte_by_byte(data):
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000])
-def test_sizes_of_who_does_not_know_yet(size):
+def test_sizes_that_mean_unknown(size):
     assert heard(wav(PCM, size=size)) == [(material.MONO24, PCM)]
 
 
-def test_the_first_sample_is_heard_with_its_last_byte():
+def test_the_first_sample_is_decoded_at_its_last_byte():
     data = wav(PCM)
     assert material.bytes_to_first_pcm(WavDecoder, data) == 44 + 2
 
 
 @pytest.mark.parametrize("size", [None, 0xFFFFFFFF])
-def test_chunks_before_the_data_are_not_heard(size):
+def test_chunks_before_the_data_are_skipped(size):
     assert heard(wav(PCM, before=LIST + chunk(b"fact", b"\1\2\3"), size=size)) == [(material.MONO24, PCM)]
 
 
-def test_chunks_after_the_data_are_not_heard():
+def test_chunks_after_the_data_are_skipped():
     # wyoming_openai#73: trailing RIFF chunks play as a click.
     after = LIST + chunk(b"id3 ", b"ID3" + bytes(range(50))) + chunk(b"bext", b"odd")
     assert heard(wav(PCM, after=after)) == [(material.MONO24, PCM)]
 
 
-def test_a_cut_in_a_chunk_after_the_data_harms_nothing():
+def test_a_cut_in_a_chunk_after_the_data_is_no_error():
     assert heard(wav(PCM, after=LIST)[:-10]) == [(material.MONO24, PCM)]
 
 
 @pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
-def test_a_header_on_every_chunk_is_not_heard(size):
+def test_repeated_headers_are_skipped(size):
     # Kokoro-FastAPI#94: a WAV header a chunk.
     pieces = [PCM[at : at + 480] for at in range(0, len(PCM), 480)]
     assert heard(b"".join(wav(piece, size=size) for piece in pieces)) == [(material.MONO24, PCM)]
@@ -106,7 +106,7 @@ def test_a_second_header_may_change_the_format(size):
     assert heard(data) == [(material.MONO24, PCM), (material.STEREO44, OTHER)]
 
 
-def test_riff_by_chance_in_the_sound_is_sound():
+def test_riff_inside_the_data_is_data():
     pcm = PCM[:100] + b"RIFF" + PCM[100:200] + b"RIFFabcdWAVX" + PCM[200:300] + b"RIF" + b"\0"
     for end in range(len(pcm) - 4, len(pcm) + 1, 2):
         assert heard(wav(pcm[:end], size=0), [1] * 500) == [(material.MONO24, pcm[:end])]
@@ -119,7 +119,7 @@ def test_an_odd_size_with_and_without_its_padding():
         assert [len(pcm) for _, pcm in heard(data)] == [2 * 99 + len(PCM)]
 
 
-def test_zeros_behind_the_file_are_padding_and_speech_behind_it_is_not_lost_silently():
+def test_zeros_after_the_file_are_padding_and_other_bytes_an_error():
     assert heard(wav(PCM) + bytes(100)) == [(material.MONO24, PCM)]
     with pytest.raises(DecodeError, match="belong to no chunk"):
         heard(wav(PCM) + b"\x01\x02\xfe\xff" * 50)
@@ -152,7 +152,7 @@ def test_sample_types_equal_ffmpeg(tag, bits, codec, extensible):
     assert len(expected) == len(raw) * 8 // bits * 2
 
 
-def test_truncation_says_how_many_bytes_are_missing():
+def test_truncation_reports_the_missing_bytes():
     data = wav(PCM)
     for missing in (1, 2, 333, len(PCM)):
         decoder = WavDecoder()
@@ -174,7 +174,7 @@ def test_a_cut_in_a_second_header_is_truncation():
         assert material.joined(material.run(WavDecoder(), [data[:end]], truncated=True)) == [(material.MONO24, PCM)]
 
 
-def test_half_a_frame_behind_unsized_data_is_truncation():
+def test_half_a_frame_after_unsized_data_is_truncation():
     chunks = material.run(WavDecoder(), [wav(OTHER, material.STEREO44, size=0), b"\1\2\3"], truncated=True)
     assert material.joined(chunks) == [(material.STEREO44, OTHER)]
 
@@ -194,18 +194,18 @@ def test_half_a_frame_behind_unsized_data_is_truncation():
         (b"RIFF\0\0\0\0WAVEfmt \xff\xff\0\0", "65535 bytes"),
     ],
 )
-def test_what_is_not_decoded_is_named(data, message):
+def test_unsupported_files_are_a_decode_error(data, message):
     with pytest.raises(DecodeError, match=message):
         WavDecoder().decode(data)
 
 
-def test_what_came_before_junk_is_given_in_one_call_too():
+def test_pcm_before_junk_is_returned():
     decoder = WavDecoder()
     assert material.joined(decoder.decode(wav(PCM) + b"\x01\x02\xfe\xff" * 50)) == [(material.MONO24, PCM)]
     with pytest.raises(DecodeError, match="belong to no chunk"):
         decoder.flush()
 
 
-def test_rf64_is_streamed_too():
+def test_rf64():
     data = b"RF64" + wav(PCM, size=0xFFFFFFFF, before=chunk(b"ds64", bytes(28)))[4:]
     assert heard(data) == [(material.MONO24, PCM)]

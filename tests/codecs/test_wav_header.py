@@ -13,7 +13,7 @@ from voice_cli.codecs.wav import HEADER_BYTES, UNKNOWN_SIZE, WavDecoder, wav_hea
 
 
 @given(st.integers(1, 192_000), st.integers(1, 8), st.integers(0, 400))
-def test_the_standard_librarys_reader_reads_it(rate, channels, frames):
+def test_the_standard_librarys_reader_accepts_it(rate, channels, frames):
     audio_format = AudioFormat(rate, channels)
     data = bytes(frames * audio_format.frame_bytes)
     header = wav_header(audio_format, len(data))
@@ -24,27 +24,27 @@ def test_the_standard_librarys_reader_reads_it(rate, channels, frames):
         assert file.readframes(frames + 1) == data
 
 
-def test_the_sizes_are_those_of_what_follows_them():
+def test_the_declared_sizes_are_right():
     header = wav_header(AudioFormat(8000, 2), 1000)
     assert struct.unpack_from("<I", header, 4) == (1000 + HEADER_BYTES - 8,)
     assert struct.unpack_from("<I", header, 40) == (1000,)
     assert struct.unpack_from("<IHH", header, 28) == (32_000, 4, 16), "bytes a second, bytes a frame, bits a sample"
 
 
-def test_an_unknown_length_is_said_so():
+def test_an_unknown_length():
     header = wav_header(AudioFormat(8000, 1), None)
     assert struct.unpack_from("<I", header, 4) == struct.unpack_from("<I", header, 40) == (UNKNOWN_SIZE,)
 
 
 @pytest.mark.parametrize("size", [UNKNOWN_SIZE - 44, UNKNOWN_SIZE, 2**32, 2**40])
-def test_more_than_a_wav_can_say_is_as_much_as_it_can(size):
+def test_too_long_data_gets_the_greatest_size(size):
     header = wav_header(AudioFormat(8000, 1), size)
     assert struct.unpack_from("<I", header, 4)[0] <= UNKNOWN_SIZE
     assert struct.unpack_from("<I", header, 40) == (UNKNOWN_SIZE - 44,)
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_our_own_decoder_reads_it(told):
+def test_the_decoder_accepts_it(told):
     audio_format = AudioFormat(22_050, 2)
     decoder = WavDecoder()
     chunks = decoder.decode(wav_header(audio_format, 400 if told else None) + bytes(400)) + decoder.flush()

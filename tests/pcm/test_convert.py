@@ -32,7 +32,7 @@ def converted(source, target, pieces):
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda pair: str(pair).replace(" ", ""))
 @settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=40))
-def test_how_it_is_cut_makes_no_difference_to_a_sample(source, target, cuts):
+def test_the_samples_do_not_depend_on_the_cut(source, target, cuts):
     data = material.speech(source, 0.1)
     whole = converted(source, target, [data])
     pieces = material.cut(data, [count * source.frame_bytes for count in cuts])
@@ -43,14 +43,14 @@ def test_how_it_is_cut_makes_no_difference_to_a_sample(source, target, cuts):
 @settings(max_examples=30, deadline=None)
 @given(frames=st.integers(0, 60) | st.integers(0, 12_000))
 @example(frames=1)
-def test_it_takes_as_long_as_before(source, target, frames):
+def test_the_duration_is_kept(source, target, frames):
     data = material.speech(source, 1.5)[: frames * source.frame_bytes]
     got = converted(source, target, material.every(480 * source.frame_bytes, data))
     assert len(got) == round(frames * target.rate / source.rate) * target.frame_bytes
 
 
 @pytest.mark.parametrize(("rate", "wanted"), [(44100, 24000), (24000, 48000), (22050, 44100), (24000, 44100)])
-def test_a_tone_stays_the_same_tone_at_the_same_place(rate, wanted):
+def test_a_tone_keeps_its_frequency_and_phase(rate, wanted):
     def tone(hertz):
         return 10_000 * np.sin(2 * np.pi * 440 * np.arange(hertz // 2) / hertz)
 
@@ -63,20 +63,20 @@ def test_a_tone_stays_the_same_tone_at_the_same_place(rate, wanted):
     assert np.sqrt(np.mean(error**2)) < 10, "60 dB below the tone"
 
 
-def test_the_same_format_is_not_touched():
+def test_the_same_format_is_not_changed():
     converter = Converter(material.MONO24, material.MONO24)
     data = material.speech(material.MONO24, 0.1)
     assert converter.convert(data) is data
     assert converter.flush() == b""
 
 
-def test_nothing_gives_nothing():
+def test_empty_input_gives_empty_output():
     converter = Converter(material.MONO24, material.MONO48)
     assert converter.convert(b"") == b""
     assert converter.flush() == b""
 
 
-def test_mono_is_on_both_sides_and_sides_make_one_middle():
+def test_mono_to_stereo_and_back():
     data = struct.pack("<4h", 100, -200, 300, 32767)
     both = struct.unpack("<8h", converted(AudioFormat(8000, 1), AudioFormat(8000, 2), [data]))
     assert both[::2] == both[1::2]
@@ -103,20 +103,20 @@ def test_volume_scales_rounds_and_clips():
 
 
 @given(st.binary(max_size=200).map(lambda data: data[: len(data) // 2 * 2]), st.floats(0, 4))
-def test_volume_never_wraps_around(data, gain):
+def test_volume_does_not_overflow(data, gain):
     before = np.frombuffer(data, "<i2").astype(float)
     after = np.frombuffer(amplify(data, gain), "<i2").astype(float)
     wanted = np.clip(before * gain, -32768, 32767)
     assert np.all(np.abs(after - wanted) <= 0.51 + 1e-6 * np.abs(wanted))
 
 
-def test_full_volume_costs_nothing():
+def test_full_volume_returns_the_input():
     data = b"\1\2" * 10
     assert amplify(data, 1.0) is data
     assert amplify(b"", 2.0) == b""
 
 
-def test_no_library_is_loaded_where_nothing_is_to_be_done():
+def test_no_library_is_loaded_without_a_conversion():
     program = (
         "import sys\n"
         "from voice_cli.audio import AudioFormat\n"

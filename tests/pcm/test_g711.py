@@ -22,12 +22,12 @@ SAMPLES = {
 """Table 2a of the recommendation, times 4 (14 bits in 16)."""
 
 
-def test_the_recommendations_own_values():
+def test_the_values_of_the_recommendation():
     for code, sample in SAMPLES.items():
         assert struct.unpack("<h", decode(bytes([code]))) == (sample,), hex(code)
 
 
-def test_it_rises_and_is_symmetrical():
+def test_monotonic_and_symmetrical():
     positive = [struct.unpack("<h", decode(bytes([code])))[0] for code in range(0xFF, 0x7F, -1)]
     negative = [struct.unpack("<h", decode(bytes([code])))[0] for code in range(0x7F, -1, -1)]
     assert positive == sorted(set(positive))

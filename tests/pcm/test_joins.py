@@ -41,7 +41,7 @@ def join(utterances, gaps, audio_format=MONO, sizes=(10**9,)):
     return b"".join(chunk.data for chunk in out)
 
 
-def test_the_first_utterance_begins_and_the_last_one_ends_as_it_came():
+def test_the_start_of_the_first_and_the_end_of_the_last_utterance_are_kept():
     data = frames_of([0] * 500 + [QUIET] * 20 + [9000] * 30 + [0] * 700 + [-9000] + [QUIET] * 300)
     assert join([data], []) == data
 
@@ -57,7 +57,7 @@ def test_the_pause_is_exact_to_the_frame(pause):
     assert len(heard) == 80 + between + 100
 
 
-def test_a_soft_beginning_stays_and_what_is_before_it_goes():
+def test_a_soft_onset_is_kept_and_the_silence_before_it_removed():
     one = frames_of([5000] * 10)
     soft = [QUIET] * 200
     joins = Joins()
@@ -71,22 +71,22 @@ def test_a_soft_beginning_stays_and_what_is_before_it_goes():
     assert joins.pause == pause.seconds
 
 
-def test_a_beginning_that_is_shorter_than_what_may_stay():
+def test_an_onset_shorter_than_the_kept_silence():
     heard = join([frames_of([5000]), frames_of([1, 2, 7000])], [0.1])
     assert heard == frames_of([5000] + [0] * (MONO.frames(0.1) - 2) + [1, 2, 7000])
 
 
-def test_silence_inside_an_utterance_stays_however_long():
+def test_silence_inside_an_utterance_is_kept():
     data = frames_of([5000] + [0] * 9000 + [5000])
     assert join([data, data], [0.0], sizes=(7, 500)) == data + data
 
 
-def test_an_utterance_of_silence_adds_none():
+def test_a_silent_utterance_adds_no_silence():
     loud, silent = frames_of([5000] * 9), frames_of([QUIET] * 999)
     assert join([loud, silent, loud], [0.3, 0.2]) == join([loud, loud], [0.2])
 
 
-def test_the_last_end_is_what_is_heard_even_when_it_is_held_for_long():
+def test_the_end_of_the_last_utterance_is_returned():
     joins = Joins()
     joins.begin(None)
     assert joins.push(PcmChunk(MONO, frames_of([0] * 50))) == []
@@ -152,7 +152,7 @@ def last_sound(data):
 
 
 @pytest.mark.parametrize("expected", [True, False])
-def test_a_rest_is_no_underrun(expected):
+def test_waiting_for_text_is_not_an_underrun(expected):
     sink = NullSink()
     sink.open(MONO)
     feed = SinkSource(MONO, 1.0)
@@ -177,7 +177,7 @@ def test_a_rest_is_no_underrun(expected):
     assert feed.position == 800
 
 
-def test_a_rest_that_is_over_excuses_nothing():
+def test_an_underrun_after_waiting_for_text_counts():
     sink = NullSink()
     sink.open(MONO)
     feed = SinkSource(MONO, 1.0)
@@ -197,7 +197,7 @@ def padded(frames, before=400, after=400, first=100):
     return bytes(2 * before) + numbered(frames, first=first) + bytes(2 * after)
 
 
-def test_the_pump_joins_and_says_where_each_utterance_stands():
+def test_the_pump_joins_and_reports_positions():
     streams = [FakeStream(padded(800), end=True), FakeStream(padded(400), padded(400, 0), end=True)]
     with Rig(streams, pause=0.1) as rig:
         result = rig.play_out()
@@ -214,7 +214,7 @@ def test_the_pump_joins_and_says_where_each_utterance_stands():
 
 
 @pytest.mark.parametrize("size", [2, 7 * 2, 400 * 2])
-def test_where_it_stands_does_not_depend_on_the_cut(size):
+def test_positions_do_not_depend_on_the_cut(size):
     data = padded(800)
     chunks = [data[at : at + size] for at in range(0, len(data), size)]
     with Rig([FakeStream(*chunks, end=True), FakeStream(*chunks, end=True)], pause=0.1) as rig:
@@ -224,7 +224,7 @@ def test_where_it_stands_does_not_depend_on_the_cut(size):
     assert (two.start, two.end, two.lead) == pytest.approx((0.24, 0.35, 0.04))
 
 
-def test_an_utterance_that_is_silent_has_its_place_too():
+def test_a_silent_utterance_has_a_position():
     streams = [FakeStream(padded(80), end=True), FakeStream(bytes(800), end=True), FakeStream(padded(80), end=True)]
     with Rig(streams, pause=0.1) as rig:
         result = rig.play_out()
@@ -232,7 +232,7 @@ def test_an_utterance_that_is_silent_has_its_place_too():
     assert result.utterances[1].start == result.utterances[1].end
 
 
-def test_what_waits_for_text_is_heard_meanwhile_and_its_silence_is_no_underrun():
+def test_buffered_audio_is_played_while_waiting_for_text():
     """Less than the prebuffer, and nothing more to come for now: it must not wait for what is not written yet."""
     second = Late(FakeStream(padded(200), end=True), FakeStream(padded(200, before=1000), end=True))
     with Rig(second, prebuffer=Prebuffer(1.0), pause=0.1, waits_for_text=True) as rig:
@@ -266,7 +266,7 @@ class Late:
         self._go.set()
 
 
-def test_a_backend_that_is_late_with_an_utterance_is_an_underrun():
+def test_a_late_backend_is_an_underrun():
     streams = [FakeStream(padded(2000), end=True), FakeStream()]
     with Rig(streams, pause=0.1) as rig:
         rig.settle()
@@ -278,7 +278,7 @@ def test_a_backend_that_is_late_with_an_utterance_is_an_underrun():
         assert result.metrics.underruns == 1
 
 
-def test_formats_that_differ_from_utterance_to_utterance_are_one_sound():
+def test_utterances_of_different_formats_are_converted_to_one():
     other = AudioFormat(16000, 1)
     streams = [
         FakeStream(padded(800), end=True),

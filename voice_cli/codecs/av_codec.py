@@ -116,11 +116,11 @@ def rates(name: str) -> list[int]:
     return sorted(av.Codec(name, "w").audio_rates or [])
 
 
-def rate_of(name: str, source: AudioFormat, asked: int | None) -> int:
-    """Return the rate to encode at: `asked`, which the codec must have, or the nearest to the source's."""
+def rate_of(name: str, source: AudioFormat, wanted: int | None) -> int:
+    """Return the rate to encode at: `wanted`, which the codec must have, or the nearest to the source's."""
     known = rates(name)
-    if asked is None:
+    if wanted is None:
         return min(known, key=lambda rate: (abs(rate - source.rate), -rate))
-    if asked not in known:
-        raise UsageError(f"{name} has no {asked} Hz", hint=f"it has {', '.join(map(str, known))}")
-    return asked
+    if wanted not in known:
+        raise UsageError(f"{name} has no {wanted} Hz", hint=f"it has {', '.join(map(str, known))}")
+    return wanted

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class FrameHeader(NamedTuple):
-    """What a frame header declares."""
+    """The fields of a frame header."""
 
     length: int
     """In bytes, the header included."""
@@ -36,7 +36,7 @@ _ADTS_HERTZ = (
 
 
 def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
-    """Read the MPEG audio frame header at `at`, where `MPEG_HEADER_BYTES` must be available. None: there is none.
+    """Parse the MPEG audio frame header at `at`, where `MPEG_HEADER_BYTES` must be available. None: there is none.
 
     Layers II and III of MPEG-1, 2 and 2.5 (ISO 11172-3 section 2.4.1.3, ISO 13818-3). Layer I is not read: speech
     servers do not use it, and -1 in PCM (FF FF) looks like it. Nor is the free format, which has no length.
@@ -60,7 +60,7 @@ def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
 
 
 def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
-    """Read the ADTS frame header at `at`, where `ADTS_HEADER_BYTES` must be available (ISO 13818-7 section 6.2)."""
+    """Parse the ADTS frame header at `at`, where `ADTS_HEADER_BYTES` must be available (ISO 13818-7 section 6.2)."""
     if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     rate_index = data[at + 2] >> 2 & 15

@@ -62,23 +62,22 @@ def sniff(announced: Encoding | None, expected: Encoding, head: bytes, *, final:
     Raises ServerError, which quotes the first line, if `head` is text, and DecodeError if it is audio that is not
     decoded here or not recognised.
     """
-    said = announced.codec if announced is not None else None
     try:
-        return _sniff(said, expected.codec, _Head(head, final))
+        return _sniff(announced.codec if announced is not None else None, expected.codec, _Head(head, final))
     except _MoreBytes:
         return None
 
 
-def _sniff(said: str | None, asked: str | None, head: _Head) -> str:
+def _sniff(announced: str | None, expected: str | None, head: _Head) -> str:
     for magic, codec in _FIRST_BYTES.items():
         if head.begins(magic):
-            return _after_id3(said, head) if magic == b"ID3" else codec
+            return _after_id3(announced, head) if magic == b"ID3" else codec
     for magic, name in _UNDECODED.items():
         if head.begins(magic):
             raise _undecoded(name)
-    claim = said or asked
+    claim = announced or expected
     # Silence begins with zeros too: wait only if PCM is not announced.
-    if said is None and b"\0\0".startswith(head.data[:2]) and head.has(8) and head.data[4:8] == b"ftyp":
+    if announced is None and b"\0\0".startswith(head.data[:2]) and head.has(8) and head.data[4:8] == b"ftyp":
         raise _undecoded("MP4")
     _refuse_text(head)
     synced = _synced(head, 0, sure=claim not in ("mp3", "aac"))
@@ -90,16 +89,16 @@ def _sniff(said: str | None, asked: str | None, head: _Head) -> str:
                 return added.name
     if claim is None:
         raise DecodeError("the server sent no content type and the format is not recognised", hint=_HINT)
-    if asked == "pcm":
+    if expected == "pcm":
         # A server that always sends the same Content-Type: only PCM has no first bytes of its own.
         return "pcm"
     return claim
 
 
-def _after_id3(said: str | None, head: _Head) -> str:
+def _after_id3(announced: str | None, head: _Head) -> str:
     """Return the codec after an ID3 tag: nearly always MP3; AAC in HTTP live streaming."""
-    if said in ("mp3", "aac", "flac"):
-        return said
+    if announced in ("mp3", "aac", "flac"):
+        return announced
     if not head.has(10):
         return "mp3"
     length = id3v2_length(head.data)
