@@ -1,8 +1,8 @@
-"""Who says what."""
+"""The turns of a dialogue."""
 
 import pytest
 
-from voice_cli.script.dialogue import Dialogue, Line
+from voice_cli.script.dialogue import Dialogue, TurnStarted
 
 TEXT = """The curtain rises.
 ANN: Hello there. It is 12:30.
@@ -27,43 +27,45 @@ TURNS = [
 ]
 
 
+def turns_of(dialogue: Dialogue, pieces: list[str]) -> list[tuple[str | None, str]]:
+    """Return the speaker and the text of each turn that has a text."""
+    turns: list[tuple[str | None, str]] = [(None, "")]
+    for part in [*(part for piece in pieces for part in dialogue.feed(piece)), *dialogue.finish()]:
+        if isinstance(part, TurnStarted):
+            turns.append((part.speaker, ""))
+        else:
+            speaker, text = turns[-1]
+            turns[-1] = (speaker, text + part)
+    return [(speaker, text) for speaker, text in turns if text]
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 1000])
 def test_turns(size):
-    dialogue = Dialogue(["Ann", "Bob", "Mary Jane"])
-    turns: list[list[object]] = []
-    lines = [line for at in range(0, len(TEXT), size) for line in dialogue.feed(TEXT[at : at + size])]
-    for line in lines + dialogue.finish():
-        if line.begins:
-            turns.append([line.speaker, line.text])
-        else:
-            turns[-1][1] += line.text
-    assert [tuple(turn) for turn in turns] == TURNS
+    pieces = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
+    assert turns_of(Dialogue(["Ann", "Bob", "Mary Jane"]), pieces) == TURNS
 
 
-def test_only_what_may_be_a_name_is_held():
+def test_only_what_may_become_a_name_is_buffered():
     dialogue = Dialogue(["Ann"])
     assert dialogue.feed("An") == []
-    assert dialogue.feed("d then") == [Line(None, "And then", begins=True)]
-    assert dialogue.feed(" more") == [Line(None, " more", begins=False)]
-    assert dialogue.feed("\nAnn") == [Line(None, "\n", begins=False)]
-    assert dialogue.feed(": H") == [Line("Ann", "H", begins=True)]
+    assert dialogue.feed("d then") == ["And then"]
+    assert dialogue.feed(" more") == [" more"]
+    assert dialogue.feed("\nAnn") == ["\n"]
+    assert dialogue.feed(": H") == [TurnStarted("Ann"), "H"]
     assert dialogue.finish() == []
 
 
 def test_two_lines_of_one_speaker_are_two_turns():
-    lines = Dialogue(["A"]).feed("A: x\nA: y\n")
-    assert lines == [Line("A", "x\n", begins=True), Line("A", "y\n", begins=True)]
+    assert Dialogue(["A"]).feed("A: x\nA: y\n") == [TurnStarted("A"), "x\n", TurnStarted("A"), "y\n"]
 
 
 def test_without_names_all_is_text():
     dialogue = Dialogue([])
-    assert dialogue.feed("A: x") == [Line(None, "A: x", begins=True)]
+    assert dialogue.feed("A: x\n") == ["A: x\n"]
     assert dialogue.finish() == []
-    with pytest.raises(RuntimeError):
-        dialogue.feed("x")
 
 
 @pytest.mark.parametrize("names", [[""], ["A", "a"], ["A:"], ["A\nB"]])
-def test_names_that_cannot_be(names):
-    with pytest.raises(ValueError, match="speaker"):
+def test_invalid_names(names):
+    with pytest.raises(ValueError, match="speaker name"):
         Dialogue(names)

@@ -172,7 +172,7 @@ def test_as_little_as_possible_is_held():
 def test_the_splitter_hears_headings_and_items_end():
     splitter = Splitter()
     text = spoken("# Shopping\n\nWhat we need\n- milk\n- eggs\n\nThat is all")
-    parts = [utterance.spoken for utterance in splitter.feed(text) + splitter.finish()]
+    parts = [utterance.strip() for utterance in splitter.feed(text) + splitter.finish()]
     assert parts == ["Shopping.", "What we need.\nmilk.\neggs.", "That is all"]
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from script.test_dialogue import turns_of
 
 from voice_cli.script.dialogue import Dialogue
 from voice_cli.script.markdown import SpokenMarkdown
@@ -129,15 +130,7 @@ def test_what_a_terminal_does_not_show_is_gone(text):
 )
 def test_any_cut_gives_the_same_dialogue(text, sizes):
     def turns(parts: list[str]) -> list[tuple[str | None, str]]:
-        dialogue = Dialogue(["Ann", "Bob", "Mary Jane"])
-        found: list[tuple[str | None, str]] = []
-        for line in [*(line for part in parts for line in dialogue.feed(part)), *dialogue.finish()]:
-            if line.begins or not found:
-                found.append((line.speaker, line.text))
-            else:
-                assert line.speaker == found[-1][0]
-                found[-1] = (line.speaker, found[-1][1] + line.text)
-        return found
+        return turns_of(Dialogue(["Ann", "Bob", "Mary Jane"]), parts)
 
     whole = turns([text])
     assert turns(pieces(text, sizes)) == whole

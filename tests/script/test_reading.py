@@ -5,10 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_cli.errors import ConfigError
+from voice_cli.script.ends import CONTEXT
 from voice_cli.script.markdown import SpokenMarkdown
 from voice_cli.script.pauses import Flush
-from voice_cli.script.reading import Reading, lines_of
-from voice_cli.script.splitter import Boundary
+from voice_cli.script.reading import _SILENT_LIMIT, Reading, lines_of
+from voice_cli.script.splitter import _PIECE, Boundary
 
 PIECES = [
     *" \n\t.,;:!?*_`#>|-()[]",
@@ -256,12 +257,15 @@ def test_ends_never_go_back(pieces):
     assert all(0 < end <= size for end in ends)
 
 
-def test_a_book_costs_no_more_memory_than_a_page():
+def test_the_buffered_text_is_bounded():
     reading = Reading()
+    behind = 0
     for _ in range(3000):
-        reading.feed("This is a sentence, and so is that. ")
-    assert len(reading._splitter._scanner.text) < 5000
-    assert len(reading._silent) < 100
+        behind += 11 - sum(len(line.text) for line in reading.feed("and so on,\n"))
+        assert len(reading._markdown._text) <= 20
+        assert len(reading._splitter._scanner.text) <= CONTEXT + _PIECE // 4 + 400 + 100
+        assert behind <= 400 + 100
+        assert len(reading._silent) == 0
 
 
 @pytest.mark.parametrize("nothing", [" ", ". ", "!", "\n", "…"])
@@ -270,5 +274,5 @@ def test_what_has_nothing_to_say_takes_no_memory(nothing):
     reading.flush()
     for _ in range(200):
         assert reading.feed(1000 * nothing) == []
-    assert len(reading._silent) < 5000
+    assert len(reading._silent) <= _SILENT_LIMIT
     assert [line.spoken for line in reading.feed("Hello.") + reading.finish()][-1].endswith("Hello.")

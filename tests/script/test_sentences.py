@@ -23,7 +23,7 @@ def marked(text: str, language: str, size: int) -> str:
     for at in range(0, len(text), size):
         scanner.text += text[at : at + size]
         scan()
-    scanner.finish()
+    scanner.final = True
     scan()
     return "".join("|" * (at in ends) + char for at, char in enumerate(text))
 

@@ -1,43 +1,43 @@
-"""The characters that end, join or close, in the scripts that a voice may meet.
+"""The characters that end, join or close, in the scripts of many languages.
 
 Chosen from Unicode's Sentence_Terminal and Terminal_Punctuation (PropList.txt) and the grapheme cluster rules of
-UAX #29, less what `unicodedata` says at no cost. No language here: languages are in `abbreviations`.
+UAX #29, without what `unicodedata` provides. Rules of languages are in `abbreviations`.
 """
 
 import re
 from unicodedata import category, combining
 
 DOTS = ".…‥․"
-"""What may end a sentence, or stand in a number, an abbreviation, a name."""
+"""May end a sentence, or be part of a number, an abbreviation or a name."""
 
 MARKS = "!?‼⁇⁈⁉⸮"
 """End a sentence if white space follows; inside a word they are part of it (`index.php?x`)."""
 
 HARD_ENDS = "。！？｡．।॥؟۔։።፧፨။។៕༎།෴᱾᱿᠃᠉꧈꧉꘎꘏꛳꛷𑁇𑁈\u037e"
-"""End a sentence whatever follows, closing marks apart: their scripts may write no space."""
+"""End a sentence, whatever follows the closing marks: their scripts may write no space."""
 
 COMMAS = ",;:·"
 """End a clause if white space follows."""
 
 HARD_COMMAS = "，、；：﹐﹑､،؛؍၊፣፤፥፦՝᠂᠈꛶"
-"""End a clause whatever follows, digits apart."""
+"""End a clause unless between digits."""
 
 DASHES = "—–―⸺⸻-"
-"""End a clause where they stand between spaces; an em dash also between words."""
+"""End a clause between spaces; an em dash also between words."""
 
 QUOTES_STRAIGHT = "\"'"
 OPENERS = "“„‟‘‚‛«‹「『【〈《〔〖（［｛([{¿¡⌈⟨"
 CLOSERS = "”’»›」』】〉》〕〗）］｝)]}⌉⟩"
 
 AFTER_END = frozenset(CLOSERS + QUOTES_STRAIGHT + "*_~¹²³⁰⁴⁵⁶⁷⁸⁹†‡")
-"""What belongs to the sentence before it if no space stands between: closing marks, and marks of a note."""
+"""Closing marks and note marks, which belong to the sentence before them if no space is between."""
 
 ENDS = frozenset(DOTS + MARKS + HARD_ENDS)
 HARD = frozenset(HARD_ENDS)
 
 CODE = "`"
 WORD_SPACES = "፡"
-"""Ethiopic writes its word space as a mark."""
+"""Ethiopic marks that separate words."""
 
 INTERESTING = re.compile(
     r"[\s"
@@ -45,60 +45,59 @@ INTERESTING = re.compile(
     + re.escape(QUOTES_STRAIGHT + OPENERS + CLOSERS + CODE + WORD_SPACES)
     + "]"
 )
-"""Where a scan has to stop and look. All between is letters, digits and marks."""
+"""The characters at which a scan has to decide."""
 
 SPEAKABLE = re.compile(r"[^\W_]")
-"""Without one of these an utterance has nothing to say."""
+"""Without one of these, an utterance has nothing to speak."""
 
 GLUE_SPACES = frozenset("\u00a0\u202f\u2007\u2060\ufeff")
 """White space where no line may break (UAX #14, class GL)."""
 
 _UNSPACED = (
-    ("\u0e00", "\u0fff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u1950", "\u19df"),
+    ("\u0e00", "\u0fff"),  # Thai, Lao, Tibetan
+    ("\u1000", "\u109f"),  # Burmese
+    ("\u1780", "\u17ff"),  # Khmer
+    ("\u1950", "\u19df"),  # Tai
     ("\u1a20", "\u1aaf"),
     ("\ua9e0", "\ua9ff"),
     ("\uaa60", "\uaadf"),
 )
-"""First and last of Thai and Lao, Tibetan, Burmese, Khmer, Tai: words are not spaced, so a space is a breath."""
+"""First and last character of scripts that put spaces between phrases, not between words."""
+
+_WIDE = (
+    ("\u3040", "\u30ff"),  # kana
+    ("\u3400", "\u9fff"),  # Chinese characters
+    ("\uac00", "\ud7af"),  # Hangul
+    ("\U00020000", "\U0003ffff"),
+    ("\u1100", "\u11ff"),
+    ("\u2e80", "\u2fdf"),
+    ("\u3105", "\u312f"),
+    ("\u31f0", "\u31ff"),
+    ("\uf900", "\ufaff"),
+)
+"""First and last of the letters that are a syllable or more, and take as long to speak as three of an alphabet."""
 
 _CLUSTER_LIMIT = 64
-"""Characters; a longer cluster is no letter but a prank, and is cut."""
+"""Characters; a longer grapheme cluster is cut."""
 
 
 def is_unspaced(char: str) -> bool:
-    """Tell whether the character is of a script that puts spaces between phrases only."""
     return "\u0e00" <= char <= "\uaadf" and any(first <= char <= last for first, last in _UNSPACED)
 
 
 def is_wide(char: str) -> bool:
-    """Tell whether it is a letter that is a syllable or more, as long to say as three of an alphabet."""
-    if char < "\u1100":
-        return False
-    return (
-        "\u3040" <= char <= "\u30ff"
-        or "\u3400" <= char <= "\u9fff"
-        or "\uac00" <= char <= "\ud7af"
-        or "\U00020000" <= char <= "\U0003ffff"
-        or "\u1100" <= char <= "\u11ff"
-        or "\u2e80" <= char <= "\u2fdf"
-        or "\u3105" <= char <= "\u312f"
-        or "\u31f0" <= char <= "\u31ff"
-        or "\uf900" <= char <= "\ufaff"
-    )
+    return char >= "\u1100" and any(first <= char <= last for first, last in _WIDE)
 
 
 def weight(text: str) -> int:
-    """Say how long the text takes to speak, in letters of an alphabet (some 15 a second)."""
+    """Return how long the text takes to speak, in letters of an alphabet (about 15 a second)."""
     return len(text) if text.isascii() else len(text) + 2 * sum(map(is_wide, text))
 
 
 def cluster_start(text: str, at: int, low: int) -> int:
-    """Give the last offset in `low + 1 ..= at` at which a grapheme cluster begins; `at` if there is none.
+    """Return the last offset in `low + 1 ..= at` at which a grapheme cluster begins; `at` if there is none.
 
-    `text[at]` has to exist. Thai and Lao vowels that are written before their consonant count as one with it.
+    `text[at]` must exist. Thai and Lao vowels that are written before their consonant count as one with it.
     """
     for offset in range(at, max(low, at - _CLUSTER_LIMIT), -1):
         if not _joins(text, offset, low):
@@ -107,7 +106,7 @@ def cluster_start(text: str, at: int, low: int) -> int:
 
 
 def _joins(text: str, at: int, low: int) -> bool:
-    """Tell whether a cluster goes on from `text[at - 1]` to `text[at]` (UAX #29, GB3 to GB13)."""
+    """Return whether a cluster continues from `text[at - 1]` to `text[at]` (UAX #29, GB3 to GB13)."""
     after, before = text[at], text[at - 1]
     if after < "\u0300" and before < "\u0300":
         return before == "\r" and after == "\n"

@@ -1,4 +1,4 @@
-"""Who says what: lines that begin with a speaker's name and a colon, told apart as they arrive."""
+"""Speakers of a text: lines that begin with a speaker's name and a colon, found as the text arrives."""
 
 import re
 from collections.abc import Iterable
@@ -6,108 +6,74 @@ from typing import NamedTuple
 
 _COLONS = ":："
 _SPACES = 8
-_LINE = re.compile(rf"[ \t]{{0,{_SPACES}}}([^\n{_COLONS}]+)[{_COLONS}][*_]{{0,3}}[ \t]{{0,{_SPACES}}}")
-_AROUND = " \t*_"
-"""Spaces, and marks of emphasis."""
+_NAME = re.compile(rf"[ \t]{{0,{_SPACES}}}([^\n{_COLONS}]+)[{_COLONS}][*_]{{0,3}}[ \t]{{0,{_SPACES}}}")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_AROUND_NAME = " \t*_"
+"""Spaces and emphasis marks."""
 
 
-class Line(NamedTuple):
-    """A piece of what one speaker says."""
+class TurnStarted(NamedTuple):
+    """The text that follows belongs to this speaker, up to the next `TurnStarted`."""
 
-    speaker: str | None
-    """The name as the table has it; None: before the first name."""
-    text: str
-    begins: bool
-    """Whether this is where the speaker's turn begins; else it goes on with the piece before."""
+    speaker: str
 
 
 class Dialogue:
-    """Gives the text of `NAME: text` lines with the names of their speakers, and without them in it.
+    """Splits a text into the turns of its speakers, without their names.
 
-    Only the names of the table are speakers, in any case, with or without marks of emphasis (`**Ann:** Hello`). A line
-    without a name goes on with the turn before it. Put together by turns, any cut of the input gives the same; what is
-    held is a line's beginning that may still become a name.
+    A name of the table starts a turn, in any case, with or without emphasis marks (`**Ann:** Hello`). A line without a
+    name continues the turn. Any cut of the input gives the same turns; only the start of a line that may become a name
+    is buffered.
     """
 
     def __init__(self, speakers: Iterable[str]) -> None:
-        """Take the names.
-
-        Raises:
-            ValueError: a name is empty, has a colon or a line's end, or differs from another in its case alone.
-
-        """
+        """Raise ValueError if a name is empty, has a colon or a line break, or differs from another only in case."""
         self._names: dict[str, str] = {}
         for name in speakers:
             key = _key(name)
             if not key or key in self._names or any(char in name for char in _COLONS + "\r\n"):
-                raise ValueError(f"no name for a speaker, or not the only one: {name!r}")
+                raise ValueError(f"invalid or duplicate speaker name: {name!r}")
             self._names[key] = name
-        self._longest = max((len(name) for name in self._names.values()), default=0) + 2 * _SPACES
-        self._held = ""
+        self._longest = max(map(len, self._names.values()), default=0) + 2 * _SPACES
+        self._buffered = ""
         self._at_start = True
-        self._speaker: str | None = None
-        self._begins = True
-        self._finished = False
+        self._final = False
 
-    def feed(self, text: str) -> list[Line]:
-        """Take text that has arrived; give what is known to be said, and by whom."""
-        if self._finished:
-            raise RuntimeError("the dialogue is finished")
-        return self._read(text)
-
-    def finish(self) -> list[Line]:
-        """Give the rest; no more text may be fed."""
-        if self._finished:
-            return []
-        self._finished = True
-        return self._read("")
-
-    def _read(self, text: str) -> list[Line]:
-        text, self._held = self._held + text, ""
-        given: list[Line] = []
-        said: list[str] = []
-        at = 0
-        while at < len(text):
-            if self._at_start:
-                line = _LINE.match(text, at, at + self._longest + 2 * _SPACES)
-                name = self._names.get(_key(line[1])) if line and len(line[1]) <= self._longest else None
-                if line is None and self._may_be_name(text, at):
+    def feed(self, text: str) -> list[str | TurnStarted]:
+        """Return the text and the starts of turns that are certain, in their order."""
+        parts: list[str | TurnStarted] = []
+        lines = _LINE.findall(self._buffered + text) if self._names else [text]
+        self._buffered = ""
+        for line in lines:
+            rest = line
+            if self._at_start and self._names:
+                match = _NAME.match(line, 0, self._longest + 2 * _SPACES)
+                name = self._names.get(_key(match[1])) if match and len(match[1]) <= self._longest else None
+                # The marks and spaces after the colon may continue.
+                is_open = match.end() == len(line) if match and name else not match and self._may_be_name(line)
+                if is_open and not self._final:
+                    self._buffered = line
                     break
-                if line and name and line.end() == len(text) and not self._finished:
-                    break  # the marks and spaces behind the colon may go on
-                self._at_start = False
-                if line and name:
-                    self._say(said, given)
-                    self._speaker = name
-                    self._begins = True
-                    at = line.end()
-                    continue
-            end = text.find("\n", at)
-            end = len(text) if end < 0 else end + 1
-            said.append(text[at:end])
-            self._at_start = text[end - 1] == "\n"
-            at = end
-        self._held = text[at:]
-        self._say(said, given)
-        return given
+                if match and name:
+                    parts.append(TurnStarted(name))
+                    rest = line[match.end() :]
+            if rest:
+                parts.append(rest)
+            self._at_start = line.endswith("\n")
+        return parts
 
-    def _say(self, said: list[str], given: list[Line]) -> None:
-        text = "".join(said)
-        said.clear()
-        if text:
-            given.append(Line(self._speaker, text, self._begins))
-            self._begins = False
+    def finish(self) -> list[str | TurnStarted]:
+        """Return the buffered rest."""
+        self._final = True
+        return self.feed("")
 
-    def _may_be_name(self, text: str, at: int) -> bool:
-        """Tell whether what stands at the line's beginning could go on to be a name and a colon."""
-        if self._finished or not self._names:
+    def _may_be_name(self, line: str) -> bool:
+        """Return whether the line could continue as a name and a colon."""
+        if len(line) > self._longest + _SPACES or line.endswith("\n"):
             return False
-        part = text[at:]
-        if len(part) > self._longest + _SPACES or "\n" in part:
-            return False
-        begun = _key(part)
-        return any(key.startswith(begun) for key in self._names)
+        start = _key(line)
+        return any(key.startswith(start) for key in self._names)
 
 
 def _key(name: str) -> str:
-    return " ".join(name.strip(_AROUND).split()).casefold()
+    return " ".join(name.strip(_AROUND_NAME).split()).casefold()

@@ -1,6 +1,7 @@
-"""What a mark that may end a sentence is worth, by what stands before and after it."""
+"""Ratings of the marks that may end a sentence, by the text before and after them."""
 
 import re
+from collections.abc import Container
 from enum import IntEnum
 
 from voice_cli.script.abbreviations import (
@@ -12,26 +13,27 @@ from voice_cli.script.abbreviations import (
     point_after,
 )
 from voice_cli.script.characters import CLOSERS, HARD, HARD_COMMAS, OPENERS, QUOTES_STRAIGHT, is_wide
+from voice_cli.script.incomplete import IncompleteTextError
 
 
 class Boundary(IntEnum):
-    """How good a cut is here, from bad to best."""
+    """How good a place is for a cut, from worst to best."""
 
     WORD = 1
     """Between words."""
     PHRASE = 2
-    """At a comma within brackets, a hyphen between spaces."""
+    """At a comma within brackets, or a hyphen between spaces."""
     CLAUSE = 3
     SENTENCE = 4
     PARAGRAPH = 5
-    """Or an item of a list. Never inside an utterance."""
+    """Or a list item. Never inside an utterance."""
 
 
 CONTEXT = 64
-"""Characters that stay before the oldest offset of interest, to look back at."""
+"""Characters kept before the oldest offset of interest, for decisions that look back."""
 
-_SPACES = 64
-_CLOSING = 8
+SPACES = 64
+CLOSING = 8
 _WORD = 40
 _LETTERS = 24
 """How far a decision looks, in characters."""
@@ -40,31 +42,32 @@ _NEXT_WORD = re.compile(rf"[^\W\d_]{{1,{_LETTERS}}}")
 _ROMAN = re.compile(r"[IVXLCM]+\Z")
 _INTEGER = re.compile(r"\d{1,4}\Z")
 _NOT_PLAIN = re.compile(r"[\d@/\\.:=_<>|{}&%#$^+~]")
-"""What makes a token more than words: an address, a name of a file, code, a number."""
+"""Marks of addresses, file names, code and numbers."""
 _WORD_BREAKS = frozenset("—–,;:/…" + OPENERS + CLOSERS + '"*_~=|<>') - {"’"}
 _BEFORE_NEXT = frozenset(OPENERS + QUOTES_STRAIGHT + "*_~")
 
 
 class EndRater:
-    """Rates end marks in `text`. Its methods give None where that takes more text."""
+    """Rates the end marks in `text`. Its methods raise IncompleteTextError if a decision needs more text."""
 
     def __init__(self, language: str) -> None:
         self.text = ""
+        self.final = False
+        """Whether no more text follows."""
         self._language = language
-        self._final = False
         self._token = 0
-        """Where the run without white space began."""
+        """Start of the run without white space."""
         self._begins_line = True
         """Whether that run is the first of its line."""
         self._glue = -1
-        """Where white space is no break, after an abbreviation."""
+        """Offset of white space after an abbreviation, which is no break."""
 
-    def rate(self, at: int, end: int, close: int) -> int | None:
-        """Say what the end mark at `at` to `end`, with closing marks to `close`, is worth; 0: nothing."""
+    def rate(self, at: int, end: int, close: int) -> int:
+        """Return the boundary of the end mark from `at` to `end`, with closing marks up to `close`; 0: none."""
         text = self.text
         marks = text[at:end]
         before = text[at - 1] if at else " "
-        after = text[close] if close < len(text) else " "
+        after = self._char(close)
         if not HARD.isdisjoint(marks):
             if before.isdigit() and after.isdigit():
                 return 0
@@ -72,12 +75,11 @@ class EndRater:
             return Boundary.PHRASE if inside else Boundary.SENTENCE
         if not after.isspace():
             if close > end and "\uac00" <= after <= "\ud7a3":
-                return 0  # a particle: what is quoted goes on as a part of the sentence
+                return 0  # a Korean particle: the quotation is part of the sentence
             return self._rate_unspaced(at, marks, before, after)
-        dots = all(mark in ".…‥․" for mark in marks)
-        if dots and len(marks) == 1 and marks in ".․":
+        if marks in (".", "․"):
             return self._rate_point(at, close)
-        if not dots and close == end:
+        if close == end and any(mark not in ".…‥․" for mark in marks):
             return Boundary.SENTENCE
         return self._rate_by_next(close, Boundary.CLAUSE)
 
@@ -92,14 +94,10 @@ class EndRater:
             return 0
         return Boundary.SENTENCE if after.isalpha() and not after.islower() else 0
 
-    def _rate_by_next(self, close: int, otherwise: int) -> int | None:
-        """Rate an end after which a word in lower case goes on with the sentence."""
-        first = self._peek(close)
-        if first is None:
-            return None
-        return otherwise if first[0].islower() else Boundary.SENTENCE
+    def _rate_by_next(self, close: int, before_lower: int) -> int:
+        return before_lower if self._peek(close)[0].islower() else Boundary.SENTENCE
 
-    def _rate_point(self, at: int, close: int) -> int | None:
+    def _rate_point(self, at: int, close: int) -> int:
         text = self.text
         start = at
         low = max(self._token, at - _WORD)
@@ -110,53 +108,41 @@ class EndRater:
             return Boundary.SENTENCE
         if word[-1].isdigit():
             return self._rate_number(word, start, close)
-        joined = self._joined(start, word, close)
-        if joined is None:
-            return None
-        point, glued = joined
+        point, is_pair = self._look_up(start, word, close)
         if point is None:
             return Boundary.SENTENCE if close == at + 1 else self._rate_by_next(close, Boundary.CLAUSE)
-        if point is Point.NEVER or glued:
+        if point is Point.NEVER or is_pair:
             self._glue = close
             return 0
-        peeked = self._peek(close)
-        if peeked is None:
-            return None
-        first, index = peeked
-        if first == "\n":
+        first, index = self._peek(close)
+        if first.isspace():
             return Boundary.SENTENCE
         if point is Point.BEFORE_LOWER:
             return 0 if first.islower() or first.isdigit() or first in ",;:" else Boundary.SENTENCE
         following = self._peek_word(index)
-        if following is None:
-            return None
-        if point is Point.BEFORE_NAMES and (first.islower() or first.isdigit()):
-            return 0
         if point is Point.NUMERIC:
             if first.isdigit() or first.islower() or _ROMAN.match(following):
                 self._glue = close
                 return 0
             return Boundary.SENTENCE
-        if following and begins_sentence(following, self._language):
+        if first.islower() or first.isdigit():
+            return 0
+        if not following or begins_sentence(following, self._language):
             return Boundary.SENTENCE
-        if len(word) == 1 and following:
+        if len(word) == 1:
             self._glue = close  # J. Smith
-        return 0 if following else Boundary.SENTENCE
+        return 0
 
-    def _joined(self, start: int, word: str, close: int) -> tuple[Point | None, bool] | None:
-        """Look the word up, alone and with its neighbours (`z. B.`); True: the next one belongs to it."""
+    def _look_up(self, start: int, word: str, close: int) -> tuple[Point | None, bool]:
+        """Look the word up with its neighbours (`z. B.`) or alone; also return whether the next word belongs to it."""
         text = self.text
         if begins_pair(word, self._language):
-            peeked = self._peek(close)
-            if peeked is None:
-                return None
-            following = self._peek_word(peeked[1])
-            if following is None:
-                return None
-            after = peeked[1] + len(following)
+            _, index = self._peek(close)
+            following = self._peek_word(index)
+            after = index + len(following)
             if following and len(following) <= 4 and text[after : after + 1] == ".":
                 both = point_after(f"{word}.{following}", self._language)
-                # Only what a table knows: every two initials look like it.
+                # Two initials look like a pair, so only a pair of the tables counts.
                 if both and (both is not Point.BEFORE_NAMES or not word.isupper() or len(word) > 1):
                     return both, True
         if len(word) <= 4:
@@ -176,36 +162,43 @@ class EndRater:
                     return point, False
         return point_after(word, self._language), False
 
-    def _rate_number(self, word: str, start: int, close: int) -> int | None:
+    def _rate_number(self, word: str, start: int, close: int) -> int:
         if not _INTEGER.match(word):
             return self._rate_by_next(close, 0)
         if self._begins_line and start == self._token:
-            self._glue = close  # the number of a list's item
+            self._glue = close  # the number of a list item
             return 0
-        peeked = self._peek(close)
-        if peeked is None:
-            return None
-        first, index = peeked
-        if first.islower() or first.isdigit():
-            self._glue = close
-            return 0
+        first, index = self._peek(close)
+        continues = first.islower() or first.isdigit()
         if first.isupper() and may_be_ordinal(self._language):
-            following = self._peek_word(index)
-            if following is None:
-                return None
-            if follows_ordinal(following, self._language):
-                self._glue = close
-                return 0
-        return Boundary.SENTENCE
+            continues = follows_ordinal(self._peek_word(index), self._language)
+        if continues:
+            self._glue = close
+        return 0 if continues else Boundary.SENTENCE
 
     def _is_plain(self, at: int) -> bool:
-        """Tell whether the run of characters before `at` is words, not an address or a number."""
+        """Return whether the run of characters before `at` is words, not an address or a number."""
         return _NOT_PLAIN.search(self.text, max(self._token, at - CONTEXT), at) is None
 
-    def _peek(self, at: int) -> tuple[str, int] | None:
-        """Give the first character of the next word after `at`, and its offset; a line's end for none there."""
+    def _char(self, at: int) -> str:
+        """Return the character at `at`; a space after the end of the text."""
+        if at < len(self.text):
+            return self.text[at]
+        if not self.final:
+            raise IncompleteTextError
+        return " "
+
+    def _skip(self, at: int, chars: Container[str], limit: int) -> int:
+        """Return the end of the run of `chars` that starts at `at`, at most `limit` characters long."""
+        end, bound = at, min(len(self.text), at + limit)
+        while end < bound and self.text[end] in chars:
+            end += 1
+        return end
+
+    def _peek(self, at: int) -> tuple[str, int]:
+        """Return the first character of the next word after `at`, and its offset; white space if there is none."""
         text = self.text
-        index, bound = at, at + _SPACES
+        index, bound = at, at + SPACES
         lines = 0
         while index < len(text) and index < bound and text[index].isspace():
             lines += text[index] == "\n"
@@ -214,18 +207,14 @@ class EndRater:
                 return "\n", index
         if index == bound:
             return "\n", index
-        bound = index + _CLOSING
-        while index < len(text) and index < bound and text[index] in _BEFORE_NEXT:
-            index += 1
-        if index == len(text):
-            return ("\n", index) if self._final else None
-        return text[index], index
+        index = self._skip(index, _BEFORE_NEXT, CLOSING)
+        return self._char(index), index
 
-    def _peek_word(self, at: int) -> str | None:
-        """Give the word at `at`, of which no more than a bound; empty where none is."""
+    def _peek_word(self, at: int) -> str:
+        """Return the first letters of the word at `at`; empty if there is none."""
         match = _NEXT_WORD.match(self.text, at)
         if match is None:
             return ""
-        if match.end() == len(self.text) and not self._final and match.end() - at < _LETTERS:
-            return None
+        if match.end() == len(self.text) and not self.final and match.end() - at < _LETTERS:
+            raise IncompleteTextError
         return match.group()

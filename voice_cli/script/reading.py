@@ -1,25 +1,25 @@
-"""The whole way from a text to what is sent to a voice: Markdown, speakers, utterances, pronunciations."""
+"""From a text that is still arriving to lines: Markdown, speakers, utterances, pronunciations."""
 
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 
-from voice_cli.script.dialogue import Dialogue
+from voice_cli.script.dialogue import Dialogue, TurnStarted
 from voice_cli.script.line import Line
 from voice_cli.script.markdown import Mode, SpokenMarkdown
 from voice_cli.script.pauses import Flush
 from voice_cli.script.pronounce import Pronunciations
-from voice_cli.script.splitter import Boundary, Splitter, Utterance
+from voice_cli.script.splitter import Boundary, Splitter
 
 _SENTENCE_END = re.compile(r"""[.!?…。！？｡．।॥؟۔։።]["'”’»)\]]*\Z""")
 
-_MOST_SILENT = 4096
-"""Characters without a word that are kept: whoever sends nothing else takes no memory."""
+_SILENT_LIMIT = 4096
+"""Characters without a word that are buffered; earlier ones are dropped."""
 
 
 class Reading:
-    """Gives the lines of a text as it arrives. Not for use by two threads at once."""
+    """Converts a text to lines as it arrives. Not thread-safe."""
 
     def __init__(
         self,
@@ -27,104 +27,91 @@ class Reading:
         markdown: Mode = "auto",
         speakers: Collection[str] = (),
         pronounce: Mapping[str, str] | None = None,
-        max_chars: int = 400,
         language: str = "",
         every: Boundary | None = None,
         gathers: bool = True,
     ) -> None:
-        """Raise ConfigError if a pronunciation is invalid.
+        """Raise ConfigError if a pronunciation is invalid, ValueError if a speaker's name is.
 
         Args:
             markdown: whether the text is Markdown; `auto` also accepts plain text and logs.
             speakers: names whose `NAME: text` lines are read as theirs.
-            pronounce: replacements, as `Pronunciations` takes them.
-            max_chars, language, every, gathers: as in `Splitter`.
+            pronounce: replacements, as in `Pronunciations`.
+            language, every, gathers: as in `Splitter`.
 
         """
         self._mode: Mode = markdown
         self._speakers = speakers
         self._pronounce = Pronunciations(pronounce or {})
-        self._every = every
-        self._new_splitter = partial(Splitter, max_chars=max_chars, language=language, every=every, gathers=gathers)
+        self._new_splitter = partial(Splitter, language=language, every=every, gathers=gathers)
         self._silent = ""
-        """What has nothing to say in it, and goes before the next line."""
+        """Text without a word; it becomes part of the next line."""
         self._flushed = False
-        """Nothing but white space has come since a flush."""
+        """Nothing but white space has arrived since a flush."""
         self._begin()
 
     def _begin(self) -> None:
         self._markdown = SpokenMarkdown(self._mode)
-        self._dialogue = Dialogue(self._speakers) if self._speakers else None
+        self._dialogue = Dialogue(self._speakers)
         self._speaker: str | None = None
         self._splitter = self._new_splitter()
 
     def read(self, piece: str | Flush | None) -> list[Line]:
-        """Take a piece, or None where none came for a while; give the lines that are complete."""
+        """Return the lines that are complete after this piece; None means that no text came for a while."""
         if isinstance(piece, Flush):
             return self.feed(piece.text) + self.flush()
         return self.pause() if piece is None else self.feed(piece)
 
     def feed(self, text: str) -> list[Line]:
-        """Take text that has arrived; give the lines that are complete."""
+        """Return the lines that are complete after this text."""
         if self._flushed:
             words = text.lstrip()
             self._keep(text[: len(text) - len(words)])
             text, self._flushed = words, not words
-        return self._split(self._markdown.feed(text))
+        return self._split(self._dialogue.feed(self._markdown.feed(text)))
 
     def pause(self) -> list[Line]:
-        """Give what can be spoken now: nothing has come for a while."""
-        return self._lines(self._splitter.pause(self._every or Boundary.WORD))
+        """Return what can be spoken now: no text came for a while."""
+        return self._lines(self._splitter.pause())
 
     def flush(self) -> list[Line]:
-        """Give all that came; what comes then is read as a text of its own."""
+        """Return the rest; what arrives later is read as a new text."""
         lines = self.finish()
         self._begin()
         self._flushed = True
         return lines
 
     def finish(self) -> list[Line]:
-        """Give the rest; no more text may be fed."""
-        lines = self._split(self._markdown.finish())
-        if self._dialogue is not None:
-            for turn in self._dialogue.finish():
-                lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
-        return lines + self._lines(self._splitter.finish())
+        """Return the rest; no more text may be fed."""
+        parts = self._dialogue.feed(self._markdown.finish()) + self._dialogue.finish()
+        return self._split(parts) + self._lines(self._splitter.finish())
 
-    def _split(self, text: str) -> list[Line]:
-        if self._dialogue is None:
-            return self._lines(self._splitter.feed(text))
+    def _split(self, parts: list[str | TurnStarted]) -> list[Line]:
         lines: list[Line] = []
-        for turn in self._dialogue.feed(text):
-            lines += self._turn(turn.speaker, turn.text, begins=turn.begins)
+        for part in parts:
+            if isinstance(part, TurnStarted):
+                lines += self._lines(self._splitter.finish())
+                self._splitter = self._new_splitter()
+                self._speaker = part.speaker
+            else:
+                lines += self._lines(self._splitter.feed(part))
         return lines
 
-    def _turn(self, speaker: str | None, text: str, *, begins: bool) -> list[Line]:
-        lines: list[Line] = []
-        if begins:
-            lines = self._lines(self._splitter.finish())
-            self._splitter = self._new_splitter()
-            self._speaker = speaker
-        return lines + self._lines(self._splitter.feed(text))
-
-    def _lines(self, utterances: list[Utterance]) -> list[Line]:
+    def _lines(self, utterances: list[str]) -> list[Line]:
         lines = []
         for utterance in utterances:
-            spoken = " ".join(self._pronounce.apply(utterance.spoken).split())
+            spoken = " ".join(self._pronounce.apply(utterance.strip()).split())
             if not any(character.isalnum() for character in spoken):
-                self._keep(utterance.text)
+                self._keep(utterance)
                 continue
-            text, self._silent = self._silent + utterance.text, ""
-            lines.append(Line(text, spoken, self._speaker, _pause_after(utterance.spoken)))
+            text, self._silent = self._silent + utterance, ""
+            # After a clause, half the pause after a sentence.
+            pause = 1.0 if _SENTENCE_END.search(utterance.rstrip()) else 0.5
+            lines.append(Line(text, spoken, self._speaker, pause))
         return lines
 
     def _keep(self, silent: str) -> None:
-        self._silent = (self._silent + silent)[-_MOST_SILENT:]
-
-
-def _pause_after(spoken: str) -> float:
-    """Give a clause half a sentence's pause."""
-    return 1.0 if _SENTENCE_END.search(spoken) else 0.5
+        self._silent = (self._silent + silent)[-_SILENT_LIMIT:]
 
 
 def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator[Line]:
