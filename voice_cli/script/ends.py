@@ -137,8 +137,8 @@ class EndRater:
         """Look the word up with its neighbours (`z. B.`) or alone; also return whether the next word belongs to it."""
         text = self.text
         if begins_pair(word, self._language):
-            _, index = self._peek(close)
-            following = self._peek_word(index)
+            first, index = self._peek(close)
+            following = "" if first.isspace() else self._peek_word(index)
             after = index + len(following)
             if following and len(following) <= 4 and text[after : after + 1] == ".":
                 both = point_after(f"{word}.{following}", self._language)
