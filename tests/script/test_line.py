@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.script.line import SHORT, Line, plain_line
+from voice_cli.script.pauses import Flush
 from voice_cli.script.reading import Reading
 
 
@@ -41,8 +42,7 @@ WORDS = st.lists(
 def test_the_reader_would_have_it_spoken_so_too(text):
     line = plain_line(text)
     if line is not None:
-        reading = Reading()
-        lines = reading.feed(text) + reading.finish()
+        lines = Reading().read(Flush(text))
         assert " ".join(read.spoken for read in lines) == " ".join(line.spoken.split())
         assert " ".join("".join(read.text for read in lines).split()) == " ".join(line.text.split())
 

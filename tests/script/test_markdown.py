@@ -176,11 +176,6 @@ def test_the_splitter_hears_headings_and_items_end():
     assert parts == ["Shopping.", "What we need.\nmilk.\neggs.", "That is all"]
 
 
-def test_misuse():
-    reader = SpokenMarkdown()
-    reader.finish()
-    assert reader.finish() == ""
-    with pytest.raises(RuntimeError):
-        reader.feed("x")
+def test_an_unknown_mode():
     with pytest.raises(ValueError, match="mode"):
         SpokenMarkdown("maybe")

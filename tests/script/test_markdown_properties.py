@@ -1,15 +1,17 @@
 """What holds for every text and every cut of it."""
 
-import sys
-import time
+from itertools import product
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from script.test_dialogue import turns_of
+from script.work import lines_run, repeated
 
 from voice_cli.script.dialogue import Dialogue
-from voice_cli.script.markdown import SpokenMarkdown
+from voice_cli.script.inline import _BACK, _NESTED
+from voice_cli.script.links import LINK_TARGET
+from voice_cli.script.markdown import _LINE_LIMIT, SpokenMarkdown
 from voice_cli.script.terminal import TerminalText
 
 PIECES = [
@@ -105,6 +107,9 @@ def spoken(parts: list[str], mode: str) -> str:
 @settings(max_examples=800, deadline=None)
 @given(TEXTS, SIZES, st.sampled_from(["auto", "on", "off"]))
 @example("\x1b[1;31mred\x1b[0m", [1], "off")
+@example("*a" + 200 * "*", [1], "on")
+@example("Title\n" + 300 * "=" + "x", [300, 6], "auto")
+@example("from 3 to\n-" + 15 * " " + "5", [1], "auto")
 def test_any_cut_gives_the_same_text(text, sizes, mode):
     whole = spoken([text], mode)
     assert spoken(pieces(text, sizes), mode) == whole
@@ -137,63 +142,76 @@ def test_any_cut_gives_the_same_dialogue(text, sizes):
     assert turns(list(text)) == whole
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        *["a", " ", "\n", "*", "**a", "_a", "`a", "[a", "[](", "![", "<a", "<b ", "<!--", "&", "|", "| a", "- ", "#"],
-        *[
-            "```\n",
-            "https://a/",
-            "\x1b[",
-            "\x1b]",
-            "1. ",
-            "> ",
-            "🎉",
-            "[^",
-            "**a_",
-            "[a](b",
-            "-",
-            "=",
-            "\\",
-            "(",
-            "www.",
-        ],
-        *["hhttp", "\n|", "\n[a", "~~a ", "\x1b]8;;"],
+UNITS = [
+    *[
+        "a",
+        " ",
+        "\n",
+        "*",
+        "**a",
+        "_a",
+        "`a",
+        "[a",
+        "[](",
+        "![",
+        "<a",
+        "<b ",
+        "<!--",
+        "&",
+        "|",
+        "| a",
+        "- ",
+        "#",
+        "`",
+        "~",
     ],
-)
-def test_what_is_held_is_bounded_and_each_character_costs_the_same(unit):
+    *[
+        "```\n",
+        "https://a/",
+        "\x1b[",
+        "\x1b]",
+        "1. ",
+        "> ",
+        "🎉",
+        "[^",
+        "**a_",
+        "[a](b",
+        "-",
+        "=",
+        "\\",
+        "(",
+        "www.",
+        "_",
+    ],
+    *["hhttp", "\n|", "\n[a", "~~a ", "\x1b]8;;", "``a", "[", "<", "and so on,\n"],
+    "# Title\n\nSome **bold** text, with a [link](http://a.b/c) and `code`.\n\n- one\n- two & <b>three</b>\n\n",
+]
+
+
+def feed_characters(text: str) -> None:
     reader = SpokenMarkdown("on")
-    begun = time.perf_counter()
-    for char in unit * (40_000 // len(unit)):
+    for char in text:
         reader.feed(char)
-        assert len(reader._text) < 8192
-        assert len(reader._emphasis) <= 16
     reader.finish()
-    assert time.perf_counter() - begun < 30
 
 
-def calls_of(unit, length):
-    """Count the calls that it takes to read so many characters, one at a time: a time that no machine changes."""
+@pytest.mark.parametrize(
+    ("start", "unit"), [*product([""], UNITS), *product(["*a", "__a", "~~a", "`a", "[a](", "<a ", "[a]: "], "*_~`a")]
+)
+def test_the_buffered_text_is_bounded(start, unit):
     reader = SpokenMarkdown("on")
-    calls = 0
-
-    def count(_frame, event, _argument):
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        for character in (unit * length)[:length]:
-            reader.feed(character)
-    finally:
-        sys.setprofile(before)
-    return calls
+    is_row_or_definition = start == "[a]: " or unit.startswith("|")
+    limit = _LINE_LIMIT if is_row_or_definition else LINK_TARGET + 4
+    for char in start + repeated(unit, 2500):
+        reader.feed(char)
+        assert len(reader._text) <= limit + _BACK
+        assert len(reader._emphasis) <= _NESTED
 
 
-@pytest.mark.parametrize("unit", ["`", "~", "*", "_", "`a", "``a", "**a", "[", "![", "<", "\\", "a"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_the_work_grows_as_the_text_does(unit):
-    assert calls_of(unit, 4000) < 2.5 * calls_of(unit, 2000), "quadratic work takes four times the calls"
+    work = lines_run(feed_characters, repeated(unit, 1000))
+    assert lines_run(feed_characters, repeated(unit, 2000)) < 2.5 * work, "quadratic work would be four times"
 
 
 @pytest.mark.parametrize("mark", ["`", "~", "*", "_"])

@@ -50,9 +50,9 @@ def read(text, sizes=(10**9,), **options):
     lines, at, turn = [], 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
-        lines += reading.feed(text[at : at + size])
+        lines += reading.read(text[at : at + size])
         at, turn = at + size, turn + 1
-    return lines + reading.finish()
+    return lines + reading.read(Flush())
 
 
 def markdown(text, mode="auto"):
@@ -77,11 +77,11 @@ def test_the_texts_put_together_are_the_text_that_markdown_gives(text, sizes, pa
     lines, at, turn = [], 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
-        lines += reading.feed(text[at : at + size])
+        lines += reading.read(text[at : at + size])
         if pauses[turn % len(pauses)]:
-            lines += reading.pause()
+            lines += reading.read(None)
         at, turn = at + size, turn + 1
-    lines += reading.finish()
+    lines += reading.read(Flush())
     wanted = markdown(text)
     together = "".join(line.text for line in lines)
     assert wanted.startswith(together)
@@ -150,20 +150,20 @@ def test_without_a_dialogue_a_name_is_a_word():
 
 def test_a_pause_gives_what_can_be_said_and_keeps_what_may_go_on():
     reading = Reading()
-    assert reading.feed("Hello there") == []
-    assert [line.spoken for line in reading.pause()] == ["Hello"]
-    assert reading.pause() == []
-    assert [line.text for line in reading.feed(", my friends. ") + reading.finish()] == [" there, my friends."]
+    assert reading.read("Hello there") == []
+    assert [line.spoken for line in reading.read(None)] == ["Hello"]
+    assert reading.read(None) == []
+    assert [line.text for line in reading.read(", my friends. ") + reading.read(Flush())] == [" there, my friends."]
 
 
 def test_a_flush_gives_all_that_came():
     reading = Reading()
-    assert reading.feed("Hello there") == []
-    assert [line.spoken for line in reading.flush()] == ["Hello there"]
-    assert reading.flush() == []
-    assert reading.feed(" *my* frien") == []
-    assert [line.text for line in reading.flush()] == [" my frien"]
-    assert [line.text for line in reading.feed("ds. ") + reading.finish()] == ["ds."]
+    assert reading.read("Hello there") == []
+    assert [line.spoken for line in reading.read(Flush())] == ["Hello there"]
+    assert reading.read(Flush()) == []
+    assert reading.read(" *my* frien") == []
+    assert [line.text for line in reading.read(Flush())] == [" my frien"]
+    assert [line.text for line in reading.read("ds. ") + reading.read(Flush())] == ["ds."]
 
 
 WORDS = st.lists(st.sampled_from(["word", " ", "\n\n", "Yes. ", "well, ", "3.", "Dr.", "。", "语"]), max_size=12).map(
@@ -185,7 +185,7 @@ def test_flushes_lose_nothing_and_keep_nothing_back(steps):
         assert text.startswith(together)
         if then == "flush":
             assert not any(character.isalnum() for character in text[len(together) :])
-    lines += reading.finish()
+    lines += reading.read(Flush())
     together = "".join(line.text for line in lines)
     assert text.startswith(together)
     assert not any(character.isalnum() for character in text[len(together) :])
@@ -196,7 +196,10 @@ def test_each_sentence_or_clause_can_be_a_line_of_its_own():
     assert [line.spoken for line in read(text, every=Boundary.SENTENCE)] == ["Well, yes.", "No.", "And so on"]
     assert [line.spoken for line in read(text, every=Boundary.CLAUSE)] == ["Well,", "yes.", "No.", "And so on"]
     reading = Reading(every=Boundary.SENTENCE)
-    assert [line.spoken for line in reading.feed("Well, yes. No. And so on") + reading.pause()] == ["Well, yes.", "No."]
+    assert [line.spoken for line in reading.read("Well, yes. No. And so on") + reading.read(None)] == [
+        "Well, yes.",
+        "No.",
+    ]
 
 
 def test_the_language_decides_what_a_point_after_a_number_is():
@@ -261,7 +264,7 @@ def test_the_buffered_text_is_bounded():
     reading = Reading()
     behind = 0
     for _ in range(3000):
-        behind += 11 - sum(len(line.text) for line in reading.feed("and so on,\n"))
+        behind += 11 - sum(len(line.text) for line in reading.read("and so on,\n"))
         assert len(reading._markdown._text) <= 20
         assert len(reading._splitter._scanner.text) <= CONTEXT + _PIECE // 4 + 400 + 100
         assert behind <= 400 + 100
@@ -271,8 +274,8 @@ def test_the_buffered_text_is_bounded():
 @pytest.mark.parametrize("nothing", [" ", ". ", "!", "\n", "…"])
 def test_what_has_nothing_to_say_takes_no_memory(nothing):
     reading = Reading()
-    reading.flush()
+    reading.read(Flush())
     for _ in range(200):
-        assert reading.feed(1000 * nothing) == []
+        assert reading.read(1000 * nothing) == []
     assert len(reading._silent) <= _SILENT_LIMIT
-    assert [line.spoken for line in reading.feed("Hello.") + reading.finish()][-1].endswith("Hello.")
+    assert [line.spoken for line in reading.read("Hello.") + reading.read(Flush())][-1].endswith("Hello.")

@@ -1,25 +1,26 @@
-"""Words that end with a point which is not the end of a sentence, and words that begin one: tables by language.
+"""Abbreviations whose point does not end a sentence, and words that begin one: tables by language.
 
-A word stands in one of four classes, by what its point may be (`Point`). Words are in lower case, without their last
-point and without inner spaces (`z. B.` is `z.b`). Where no language is said, the tables of all are one; a word marked
-with `!` is left out of that, since it is an everyday word of another language, or a bare letter.
+An abbreviation has one of four classes, by what its point may be (`Point`). It is in lower case, without its last point
+and without inner spaces (`z. B.` is `z.b`). If the language is unknown, the tables of all languages are used, without
+the words marked with `!`: each is a common word of another language, or a single letter.
 """
 
 import re
 from enum import IntEnum
+from functools import cache
 
 
 class Point(IntEnum):
     """What the point after a word may be."""
 
     NEVER = 1
-    """Never an end: a title (`Dr. Smith`), a link (`e.g. this`)."""
+    """Never an end: a title (`Dr. Smith`), a conjunction (`e.g. this`)."""
     NUMERIC = 2
-    """An abbreviation before a number alone: `No. 5`, but `He said no. Then`."""
+    """Not an end before a number: `No. 5`, but `He said no. Then`."""
     BEFORE_NAMES = 3
-    """An end before a word that begins sentences; other capitals follow it inside one too: `the U.S. Army`."""
+    """An end before a word that begins sentences; not before other capitals: `the U.S. Army`."""
     BEFORE_LOWER = 4
-    """An end if what follows begins with a capital: `etc. Then`, but `5 p.m. and`."""
+    """An end before a capital: `etc. Then`, but `5 p.m. and`."""
 
 
 _TABLES: dict[Point, dict[str, str]] = {
@@ -140,68 +141,51 @@ _ORDINAL_FOLLOWERS = (
     " kapitel klasse stock platz etage auflage semester tag woche lebensjahr weltkrieg mal januari jul jun ocak şubat"
     " mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık yüzyıl"
 )
-"""What follows an ordinal with a capital, for text whose language is not said."""
-
-_Table = dict[str, Point]
-_known: dict[str, _Table] = {}
+"""Capitalised words after an ordinal, for text of an unknown language."""
 
 
-def _table(language: str) -> _Table:
-    """Give the words of one language, or with `""` of all."""
-    table = _known.get(language)
-    if table is None:
-        table = {}
-        # The surer class wins where languages differ: a join that should be a cut costs a pause, not a word.
-        for point in sorted(_TABLES, reverse=True):
-            for tongue, words in _TABLES[point].items():
-                for word in words.split():
-                    marked = word.startswith("!")
-                    if tongue == language or not (language or marked):
-                        table[word.lstrip("!")] = point
-        _known[language] = table
+@cache
+def _table(language: str) -> dict[str, Point]:
+    """Return the abbreviations of a language; of all languages if it has no table."""
+    has_table = language in _TABLES[Point.NEVER]
+    table = {}
+    # The surer class wins where languages differ: a missing cut costs a pause, a wrong one splits a phrase.
+    for point in sorted(_TABLES, reverse=True):
+        for name, words in _TABLES[point].items():
+            for word in words.split():
+                if name == language or not (has_table or word.startswith("!")):
+                    table[word.lstrip("!")] = point
     return table
 
 
-_pairs: dict[str, frozenset[str]] = {}
+@cache
+def _pair_starts(language: str) -> frozenset[str]:
+    return frozenset(key.split(".", 1)[0] for key in _table(language) if "." in key)
+
+
+@cache
+def _starters(language: str) -> frozenset[str]:
+    tables = [_STARTERS[language]] if language in _STARTERS else _STARTERS.values()
+    return frozenset(" ".join(tables).split())
 
 
 def begins_pair(word: str, language: str) -> bool:
-    """Tell whether a table has an abbreviation in parts whose first this could be: the `z` of `z. B.`"""
-    found = _pairs.get(language)
-    if found is None:
-        table = _table(_tongue(language))
-        found = _pairs[language] = frozenset(key.split(".", 1)[0] for key in table if "." in key)
-    return word.lower() in found
-
-
-_starters: dict[str, frozenset[str]] = {}
-
-
-def _starters_of(language: str) -> frozenset[str]:
-    found = _starters.get(language)
-    if found is None:
-        tables = [_STARTERS[language]] if language in _STARTERS else _STARTERS.values()
-        found = _starters[language] = frozenset(" ".join(tables).split())
-    return found
-
-
-def _tongue(language: str) -> str:
-    return language if language in _TABLES[Point.NEVER] else ""
+    """Return whether the word may be the first part of an abbreviation: the `z` of `z. B.`"""
+    return word.lower() in _pair_starts(language)
 
 
 def point_after(word: str, language: str) -> Point | None:
-    """Say what the point after `word` may be; None: it ends a sentence, as far as tables know.
+    """Return what the point after `word` may be; None: it ends a sentence, as far as the tables know.
 
-    `language` is a code of two letters, or empty for any; a language without a table takes that of all.
+    `language` is a code of two letters, or empty; a language without a table uses the tables of all.
     """
-    table = _table(_tongue(language))
     folded = word.lower()
     elided = _ELISION.match(folded)
-    point = table.get(folded[elided.end() :] if elided else folded)
+    point = _table(language).get(folded[elided.end() :] if elided else folded)
     if point is None and folded.endswith("str") and language in ("", "de"):
         return Point.NUMERIC  # Hauptstr. 5
     if point is None and len(folded) == 1 and folded.isalpha():
-        # An initial, or a letter that abbreviates something that no table knows.
+        # An initial, or a letter that abbreviates something that no table has.
         return Point.BEFORE_LOWER if word.islower() else Point.BEFORE_NAMES
     if point is None and "." in folded and _LETTERS.match(folded):
         return Point.BEFORE_LOWER if word[-1].islower() else Point.BEFORE_NAMES
@@ -209,8 +193,8 @@ def point_after(word: str, language: str) -> Point | None:
 
 
 def begins_sentence(word: str, language: str) -> bool:
-    """Tell whether a capital on this word is likely that of a sentence rather than that of a name."""
-    return word.lower() in _starters_of(language)
+    """Return whether this capitalised word more likely begins a sentence than is a name."""
+    return word.lower() in _starters(language)
 
 
 def may_be_ordinal(language: str) -> bool:
@@ -218,7 +202,7 @@ def may_be_ordinal(language: str) -> bool:
 
 
 def follows_ordinal(word: str, language: str) -> bool:
-    """Tell whether a number and its point before this word, with a capital, are an ordinal."""
+    """Return whether a number and its point before this capitalised word are an ordinal."""
     if language in _ORDINAL_LANGUAGES.split():
         return not begins_sentence(word, language)
     return not language and word.lower() in _ORDINAL_FOLLOWERS.split()

@@ -5,28 +5,10 @@ waits for it, and looks ahead a bounded number of characters, so what is buffere
 """
 
 import re
-from typing import TYPE_CHECKING
 
-from voice_cli.script.characters import (
-    AFTER_END,
-    CLOSERS,
-    CODE,
-    COMMAS,
-    DASHES,
-    ENDS,
-    GLUE_SPACES,
-    HARD_COMMAS,
-    INTERESTING,
-    OPENERS,
-    QUOTES_STRAIGHT,
-    WORD_SPACES,
-    is_unspaced,
-)
+from voice_cli.script import characters
 from voice_cli.script.ends import CLOSING, SPACES, Boundary, EndRater
 from voice_cli.script.incomplete import IncompleteTextError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _CLUSTER = 32
 """Characters of the longest end mark."""
@@ -44,7 +26,7 @@ _NOTE = re.compile(r"(?:\[\d{1,3}\]){1,3}")
 _NOTE_BEGUN = re.compile(r"(?:\[\d{1,3}\]){0,2}\[\d{0,3}\Z")
 _CURRENCY = frozenset("$€£¥₹₽₩₺¢")
 _AFTER_NUMBER = frozenset("aApP%‰°") | _CURRENCY
-_NO_BREAK_BEFORE = frozenset("!?»”’)]}…ๆฯ" + COMMAS) | ENDS | frozenset(HARD_COMMAS)
+_NO_BREAK_BEFORE = frozenset("!?»”’)]}…ๆฯ" + characters.COMMAS) | characters.ENDS | frozenset(characters.HARD_COMMAS)
 _CLOSE = {
     "“": "”", "‟": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "‘": "’", "‚": "‘’",
     "「": "」", "『": "』", "《": "》", "〈": "〉", '"': '"', "'": "'",
@@ -57,13 +39,13 @@ class Scanner(EndRater):
 
     def __init__(self, language: str = "") -> None:
         super().__init__(language)
-        self._handlers: dict[str, Callable[[int, str], int]] = {
-            **dict.fromkeys(OPENERS + CLOSERS + QUOTES_STRAIGHT, self._mark),
-            **dict.fromkeys(ENDS, self._end),
-            **dict.fromkeys(COMMAS + HARD_COMMAS, self._comma),
-            **dict.fromkeys(DASHES, self._dash),
-            **dict.fromkeys(WORD_SPACES, self._word_space),
-            CODE: self._tick,
+        self._handlers = {
+            **dict.fromkeys(characters.OPENERS + characters.CLOSERS + characters.QUOTES_STRAIGHT, self._mark),
+            **dict.fromkeys(characters.ENDS, self._end),
+            **dict.fromkeys(characters.COMMAS + characters.HARD_COMMAS, self._comma),
+            **dict.fromkeys(characters.DASHES, self._dash),
+            **dict.fromkeys(characters.WORD_SPACES, self._word_space),
+            characters.CODE: self._tick,
         }
         self.position = 0
         """All before it is decided."""
@@ -79,7 +61,7 @@ class Scanner(EndRater):
         """Return the next boundary; None: more text is needed, or `position` is after `edge`."""
         text = self.text
         while True:
-            match = INTERESTING.search(text, self.position)
+            match = characters.INTERESTING.search(text, self.position)
             at = self.position = match.start() if match else len(text)
             if match is None or at > edge:
                 return None
@@ -128,7 +110,7 @@ class Scanner(EndRater):
 
     def _space(self, at: int, char: str) -> int:
         text = self.text
-        if char in GLUE_SPACES:
+        if char in characters.GLUE_SPACES:
             self._token = at + 1
             return at + 1
         end = at + 1
@@ -173,13 +155,13 @@ class Scanner(EndRater):
         if at in (self._glue, self._returned) or not at or end == len(text) or self._in_code(at):
             return None
         before, after = text[at - 1], text[end]
-        if before in OPENERS or after in _NO_BREAK_BEFORE:
+        if before in characters.OPENERS or after in _NO_BREAK_BEFORE:
             return None
         if before.isdigit() and (after.isdigit() or after in _AFTER_NUMBER):
             return None
         if before in _CURRENCY and after.isdigit():
             return None
-        return Boundary.CLAUSE if is_unspaced(before) else Boundary.WORD
+        return Boundary.CLAUSE if characters.is_unspaced(before) else Boundary.WORD
 
     def _word_space(self, at: int, _: str) -> int:
         self._found = (at + 1, Boundary.WORD)
@@ -187,7 +169,7 @@ class Scanner(EndRater):
         return at + 1
 
     def _tick(self, at: int, _: str) -> int:
-        end = self._skip(at, CODE, CLOSING)
+        end = self._skip(at, characters.CODE, CLOSING)
         if end - at < CLOSING:
             self._char(end)  # another one may follow
         ticks = end - at
@@ -219,7 +201,7 @@ class Scanner(EndRater):
         if self._in_code(at):
             return at + 1
         before = self.text[at - 1] if at else " "
-        hard = char in HARD_COMMAS
+        hard = char in characters.HARD_COMMAS
         certain = hard or (char == "," and not before.isspace() and self._is_plain(at))
         boundary = Boundary.PHRASE if at - self._bracket <= _SPAN else Boundary.CLAUSE
         in_quote = self._in_quote(at)
@@ -227,8 +209,8 @@ class Scanner(EndRater):
             # Whatever follows, this is no part of a number.
             self._found = (at + 1, boundary)
             return at + 1
-        own = self._quote_mark if in_quote and self._quote_mark in QUOTES_STRAIGHT else ""
-        end = self._skip(at + 1, CLOSERS + own, CLOSING - 1)
+        own = self._quote_mark if in_quote and self._quote_mark in characters.QUOTES_STRAIGHT else ""
+        end = self._skip(at + 1, characters.CLOSERS + own, CLOSING - 1)
         after = self._char(end)
         if after.isspace():
             is_greek = "\u0370" <= before <= "\u03ff"
@@ -248,7 +230,7 @@ class Scanner(EndRater):
         spaced = before.isspace()
         if self._in_code(at) or (char == "-" and not spaced) or (self._begins_line and self._token == at):
             return at + 1
-        end = self._skip(at, DASHES, CLOSING)
+        end = self._skip(at, characters.DASHES, CLOSING)
         after = self._char(end)
         if not spaced:
             if char == "—" and before.isalpha() and after.isalpha():
@@ -261,9 +243,9 @@ class Scanner(EndRater):
 
     def _end(self, at: int, _: str) -> int:
         text = self.text
-        end = self._skip(at, ENDS, _CLUSTER)
+        end = self._skip(at, characters.ENDS, _CLUSTER)
         own = _CLOSE[self._quote_mark] if self._in_quote(at) else ""
-        close = self._skip(end, AFTER_END.union(own) if own else AFTER_END, CLOSING)
+        close = self._skip(end, characters.AFTER_END.union(own) if own else characters.AFTER_END, CLOSING)
         if own == "»" and text[close : close + 1].isspace() and self._char(close + 1) == "»":
             close += 2  # French puts a space before it
         self._char(close)  # a closing mark or a note may follow

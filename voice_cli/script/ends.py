@@ -4,14 +4,8 @@ import re
 from collections.abc import Container
 from enum import IntEnum
 
-from voice_cli.script.abbreviations import (
-    Point,
-    begins_pair,
-    begins_sentence,
-    follows_ordinal,
-    may_be_ordinal,
-    point_after,
-)
+from voice_cli.script import abbreviations
+from voice_cli.script.abbreviations import Point
 from voice_cli.script.characters import CLOSERS, HARD, HARD_COMMAS, OPENERS, QUOTES_STRAIGHT, is_wide
 from voice_cli.script.incomplete import IncompleteTextError
 
@@ -127,7 +121,7 @@ class EndRater:
             return Boundary.SENTENCE
         if first.islower() or first.isdigit():
             return 0
-        if not following or begins_sentence(following, self._language):
+        if not following or abbreviations.begins_sentence(following, self._language):
             return Boundary.SENTENCE
         if len(word) == 1:
             self._glue = close  # J. Smith
@@ -136,12 +130,12 @@ class EndRater:
     def _look_up(self, start: int, word: str, close: int) -> tuple[Point | None, bool]:
         """Look the word up with its neighbours (`z. B.`) or alone; also return whether the next word belongs to it."""
         text = self.text
-        if begins_pair(word, self._language):
+        if abbreviations.begins_pair(word, self._language):
             first, index = self._peek(close)
             following = "" if first.isspace() else self._peek_word(index)
             after = index + len(following)
             if following and len(following) <= 4 and text[after : after + 1] == ".":
-                both = point_after(f"{word}.{following}", self._language)
+                both = abbreviations.point_after(f"{word}.{following}", self._language)
                 # Two initials look like a pair, so only a pair of the tables counts.
                 if both and (both is not Point.BEFORE_NAMES or not word.isupper() or len(word) > 1):
                     return both, True
@@ -157,10 +151,10 @@ class EndRater:
                 while start and end - start < 6 and not text[start - 1].isspace() and text[start - 1] not in OPENERS:
                     start -= 1
                 whole = text[start:end] + whole
-                point = point_after(whole, self._language)
+                point = abbreviations.point_after(whole, self._language)
                 if point is not None:
                     return point, False
-        return point_after(word, self._language), False
+        return abbreviations.point_after(word, self._language), False
 
     def _rate_number(self, word: str, start: int, close: int) -> int:
         if not _INTEGER.match(word):
@@ -170,8 +164,8 @@ class EndRater:
             return 0
         first, index = self._peek(close)
         continues = first.islower() or first.isdigit()
-        if first.isupper() and may_be_ordinal(self._language):
-            continues = follows_ordinal(self._peek_word(index), self._language)
+        if first.isupper() and abbreviations.may_be_ordinal(self._language):
+            continues = abbreviations.follows_ordinal(self._peek_word(index), self._language)
         if continues:
             self._glue = close
         return 0 if continues else Boundary.SENTENCE

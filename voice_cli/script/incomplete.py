@@ -1,5 +1,5 @@
-"""What the parsers of this folder raise while text is still arriving."""
+"""The exception of parsers that read text while it arrives."""
 
 
 class IncompleteTextError(Exception):
-    """A decision needs more text. Raised before any state changes, and never out of `feed`."""
+    """A decision needs more text. `feed` catches it and decides when more has arrived."""

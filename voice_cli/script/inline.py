@@ -1,270 +1,242 @@
-"""The inside of a paragraph: what of a line of Markdown is read out, as it arrives.
+"""The inside of a paragraph: what is read of a line of Markdown, as it arrives.
 
-CommonMark decides emphasis and links by the whole paragraph; a voice cannot wait for that. Each decision here looks a
-bounded number of characters ahead, counted from the mark in question, so it is the same for every cut of the input.
-An emphasis that is longer than that is taken for one: its marks are dropped, rather than read.
+CommonMark decides emphasis and links by the whole paragraph; speech cannot wait for that. Each decision here looks a
+bounded number of characters ahead, counted from its mark, so it is the same for every cut of the input. An emphasis
+that is longer than that counts as one: its marks are dropped, not read.
 """
 
 import re
 
 from voice_cli.script import spans
+from voice_cli.script.incomplete import IncompleteTextError
 from voice_cli.script.output import Output
+from voice_cli.script.spans import EMPHASIS, LONGEST_RUN
 
-EMPHASIS = 64
-"""Characters in which a mark of emphasis is looked for its other one."""
 _NESTED = 16
-"""Emphases in one another; what is deeper is a stream of marks that nobody closes."""
+"""Nested emphases that are remembered."""
 CODE_SPAN = 200
-LONGEST_RUN = 64
-"""Characters of the longest run of backticks, asterisks, underscores or tildes that is a mark; a longer one is text."""
 _DUNDER = re.compile(r"__[a-z0-9_]+__")
+_TICKS = re.compile(r"`+|\n\n")
 _BACK = 8
-"""Characters that stay, to look back at."""
+"""Characters kept before the current one, to look back at."""
 
 
 class Inline(Output):
-    """What `markdown` builds on: the text that is held, what was read out last, and all that stands inside lines.
+    """The base of `SpokenMarkdown`: the buffered text, and everything inside lines.
 
-    Every method that takes a step gives whether it did; False: more text is needed.
+    Every method takes one step, or raises IncompleteTextError if that takes more text.
     """
 
     def __init__(self, *, strict: bool) -> None:
         super().__init__()
         self._strict = strict
-        """Whether it is known to be Markdown; else what is plain in plain text stays."""
+        """Whether the text is certainly Markdown; otherwise what is common in plain text is kept."""
         self._text = ""
         self._at = 0
         self._final = False
         self._emphasis: list[tuple[str, int]] = []
         self._hidden = ""
-        """Inside what nobody sees: the text that ends it."""
+        """The end of the comment or element that is skipped."""
         self._address = False
         """Inside the rest of a bare URL."""
         self._depth = 0
+        """Open parentheses of that URL."""
 
     def _take(self) -> str:
-        """Give what can be read out, and forget the text behind it."""
-        given = "".join(self._given)
-        self._given.clear()
+        """Return what was written, and drop the text that was read."""
+        written = "".join(self._written)
+        self._written.clear()
         if self._at > _BACK:
             self._text = self._text[self._at - _BACK :]
             self._at = _BACK
-        return given
+        return written
 
     def _stop(self) -> None:
         super()._stop()
         self._emphasis.clear()
 
-    def _behind(self) -> str:
+    def _before(self) -> str:
         return self._text[self._at - 1] if self._at else "\n"
 
-    def _inline(self) -> bool:
-        """Read one piece of a line; not a line's end."""
+    def _after(self, count: int = 1) -> str:
+        """Return the character `count` after the current one; empty after the end of the text."""
+        self._require(self._at + count + 1)
+        return self._text[self._at + count : self._at + count + 1]
+
+    def _require(self, end: int) -> None:
+        """Check that the text up to `end` has arrived, or all of the text."""
+        if len(self._text) < end and not self._final:
+            raise IncompleteTextError
+
+    def _match(self, whole: re.Pattern[str], begun: re.Pattern[str], limit: int) -> re.Match[str] | None:
+        """Match at the current character, within `limit`. The end of the text counts as the end of a line.
+
+        Raises IncompleteTextError if `begun` matches up to the end of what has arrived.
+        """
+        part = self._text[self._at : self._at + limit]
+        if len(part) < limit:
+            if self._final:
+                part += "\n"
+            elif begun.match(part):
+                raise IncompleteTextError
+        return whole.match(part)
+
+    def _inline(self) -> None:
+        """Read one piece of a line, not its end."""
         text = self._text
-        if self._hidden:
-            return self._skip_hidden()
-        if self._address:
-            return self._skip_address()
         match = spans.SPECIAL.search(text, self._at)
         end = match.start() if match else len(text)
+        char = text[self._at]
         if end > self._at:
-            self._write(text[self._at : end])
-            self._at = end
-            return True
-        if match is None:
-            return False
-        char = text[end]
-        if char.isspace() or spans.BOXES[0] <= char <= spans.BOXES[2]:
+            self._literal(end - self._at)
+        elif char.isspace() or spans.BOXES[0] <= char <= spans.BOXES[2]:
             self._space()
             self._at += 1
-            return True
-        if char in "*_~":
-            return self._mark(char)
-        if char == "\\":
-            return self._escape()
-        if char == "`":
-            return self._code()
-        if char in "[!":
-            return self._bracket()
-        if char == "<":
-            return self._angle()
-        if char == "&":
-            return self._entity()
-        if char == spans.JOINER:
-            if not spans.EMOJI.match(self._behind()):
-                return self._literal()
+        elif char in "*_~":
+            self._mark(char)
+        elif char == "\\":
+            self._escape()
+        elif char == "`":
+            self._code()
+        elif char in "[!":
+            self._bracket()
+        elif char == "<":
+            self._angle()
+        elif char == "&":
+            self._entity()
+        elif char == spans.JOINER and not spans.EMOJI.match(self._before()):
+            self._literal()
+        elif char == spans.JOINER or spans.EMOJI.match(char):
             self._at += 1
-            return True
-        emoji = spans.EMOJI.match(text, end)
-        if emoji:
-            self._at = emoji.end()
-            return True
-        return self._url()
+        else:
+            self._url()
 
-    def _literal(self, count: int = 1) -> bool:
+    def _literal(self, count: int = 1) -> None:
         self._write(self._text[self._at : self._at + count])
         self._at += count
-        return True
 
-    def _splice(self, end: int, text: str) -> bool:
-        """Read `text` in the place of what stands up to `end`."""
+    def _splice(self, end: int, text: str) -> None:
+        """Replace the text up to `end`; the replacement is read next."""
         self._text = self._text[: self._at] + text + self._text[end:]
-        return True
 
-    def _escape(self) -> bool:
-        after = self._text[self._at + 1 : self._at + 2]
-        if not after and not self._final:
-            return False
-        if after == "\n":
+    def _escape(self) -> None:
+        after = self._after()
+        if after and after in "\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~":
             self._at += 1
-        elif after and after in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~":
-            self._at += 1
-            return self._literal()
-        else:
-            return self._literal()
-        return True
+        if after != "\n":
+            self._literal()
 
     def _run(self, char: str) -> int:
-        """Return how often the character is repeated, up to `LONGEST_RUN`; 0 if more may follow."""
-        end, most = self._at, min(len(self._text), self._at + LONGEST_RUN)
-        while end < most and self._text[end] == char:
-            end += 1
-        is_cut = end == len(self._text) and end - self._at < LONGEST_RUN
-        return 0 if is_cut and not self._final else end - self._at
+        """Return how often the character is repeated, at most `LONGEST_RUN` times."""
+        count = 1
+        while count < LONGEST_RUN and self._after(count) == char:
+            count += 1
+        return count
 
-    def _code(self) -> bool:
+    def _code(self) -> None:
         count = self._run("`")
-        if not count:
-            return False
-        if count == LONGEST_RUN:
-            return self._literal(count)
         text, start = self._text, self._at + count
-        stop = min(len(text), start + CODE_SPAN)
-        index = start
-        while index < stop:
-            if text[index] == "\n" and text[index + 1 : index + 2] == "\n":
-                return self._literal(count)
-            end = index
-            while end < min(len(text), stop + LONGEST_RUN) and text[end] == "`":
-                end += 1
-            if end == len(text) and end < stop + LONGEST_RUN and not self._final:
-                return False
-            if end - index == count:
-                self._write(" ".join(text[start:index].split()))
+        bound = start + CODE_SPAN
+        for match in _TICKS.finditer(text, start, bound + LONGEST_RUN):
+            end = match.end()
+            if count == LONGEST_RUN or match.start() >= bound or match.group() == "\n\n":
+                break
+            if end < bound + LONGEST_RUN:
+                self._require(end + 1)
+            if end - match.start() == count:
+                self._write(" ".join(text[start : match.start()].split()))
                 self._at = end
-                return True
-            index = max(end, index + 1)
-        if self._final or len(text) >= start + CODE_SPAN:
-            return self._literal(count)
-        return False
+                return
+        else:
+            if count < LONGEST_RUN:
+                self._require(bound)
+        self._literal(count)
 
-    def _mark(self, char: str) -> bool:
+    def _mark(self, char: str) -> None:
         count = self._run(char)
-        if not count:
-            return False
-        if count == LONGEST_RUN or (char == "~" and count != 2):
-            return self._literal(count)
-        text = self._text
-        before = self._behind()
-        after = text[self._at + count] if self._at + count < len(text) else " "
+        text, end = self._text, self._at + count
+        before, after = self._before(), text[end : end + 1] or " "
         intraword = before.isalnum() and after.isalnum()
-        latin = intraword and before.isascii() and after.isascii()
-        if (intraword and char == "_") or (latin and not self._strict):
-            return self._literal(count)
-        if spans.flanks(after, before) and not (char == "_" and intraword) and self._close(char, count):
+        is_text = (
+            count == LONGEST_RUN
+            or (char == "~" and count != 2)
+            or (intraword and (char == "_" or (before.isascii() and after.isascii() and not self._strict)))
+        )
+        if not is_text and spans.flanks(after, before) and self._close(char, count):
             self._at += count
-            return True
-        if not spans.flanks(before, after) or (char == "_" and before.isalnum()):
-            return self._literal(count)
-        start = self._at + count
-        closed = spans.closes(text, start, start + EMPHASIS, char, count, strict=self._strict, final=self._final)
-        if closed is None:
-            return False
-        if closed and not self._strict and _DUNDER.match(text, self._at):
-            return self._literal(count)
-        blank = text.find("\n\n", start, start + EMPHASIS)
-        long = not closed and blank < 0 and len(text) >= start + EMPHASIS and char == "*"
-        if not closed and not long:
-            return self._literal(count)
-        self._emphasis.append((char, count))
-        del self._emphasis[:-_NESTED]
-        self._at += count
-        return True
+        elif is_text or not self._opens(char, count, before, after):
+            self._literal(count)
+        else:
+            self._emphasis.append((char, count))
+            del self._emphasis[:-_NESTED]
+            self._at += count
 
-    def _is_open(self, char: str) -> bool:
-        return any(mark == char for mark, _ in self._emphasis)
+    def _opens(self, char: str, count: int, before: str, after: str) -> bool:
+        """Return whether the run of marks opens an emphasis that is closed, or too long to know."""
+        if not spans.flanks(before, after) or (char == "_" and before.isalnum()):
+            return False
+        text, start = self._text, self._at + count
+        if spans.closes(text, start, char, count, strict=self._strict, final=self._final):
+            return self._strict or not _DUNDER.match(text, self._at)
+        return char == "*" and "\n\n" not in text[start : start + EMPHASIS] and len(text) >= start + EMPHASIS
 
     def _close(self, char: str, count: int) -> bool:
-        """Take the run for the end of the emphasis that it can end."""
-        if not self._is_open(char):
-            return False
-        while count > 0 and self._is_open(char):
+        """Close the emphasis that the run can end; return whether there is one."""
+        is_open = False
+        while count > 0 and any(mark == char for mark, _ in self._emphasis):
+            is_open = True
             mark, opened = self._emphasis.pop()
             if mark == char:
                 if opened > count:
                     self._emphasis.append((mark, opened - count))
                 count -= opened
-        return True
+        return is_open
 
-    def _bracket(self) -> bool:
-        """Read a link, an image or a note's mark."""
+    def _bracket(self) -> None:
+        """Read a link, an image or the mark of a note."""
         from voice_cli.script import links
 
         text, image = self._text, self._text[self._at] == "!"
-        if image and self._at + 1 >= len(text) and not self._final:
-            return False
         at = self._at + image
-        if text[at : at + 1] != "[":
-            return self._literal()
-        found = links.link_end(text, at, final=self._final)
-        if found is None:
-            return False
-        label_end, end = found
+        if image and self._after() != "[":
+            self._literal()
+            return
+        label_end, end = links.link_end(text, at, final=self._final)
         label = text[at + 1 : label_end]
-        if label.startswith("^") and label_end and not image and not any(char.isspace() for char in label):
-            self._at = label_end + 1
-            return True
-        before = self._behind()
+        before = self._before()
         index = not self._strict and not image and before.isascii() and (before.isalnum() or before in "_])")
-        if not end or index:
-            return self._literal()
-        return self._splice(end, label)
+        if label.startswith("^") and not image and not any(char.isspace() for char in label):
+            self._at = label_end + 1
+        elif end and not index:
+            self._splice(end, label)
+        else:
+            self._literal()
 
-    def _angle(self) -> bool:
+    def _angle(self) -> None:
         from voice_cli.script import links
 
-        text, at = self._text, self._at
-        if at + 1 == len(text) and not self._final:
-            return False
-        after = text[at + 1 : at + 2]
-        if not (after.isascii() and after.isalnum()) and (not after or after not in "/!?"):
-            return self._literal()
-        if text.startswith("<!--", at):
+        part = self._text[self._at : self._at + links.TAG_LIMIT]
+        after = self._after()
+        link = links.AUTOLINK.match(part)
+        name = links.TAG_NAME.match(part)
+        is_text = not after or not ((after.isascii() and after.isalnum()) or after in "/!?")
+        if is_text or (name and name[1].lower() not in links.ELEMENTS and not link):
+            self._literal()
+        elif part.startswith("<!--"):
             self._hidden = "-->"
             self._at += 4
-            return True
-        part = text[at : at + links.TAG_LIMIT]
-        link = links.AUTOLINK.match(part)
-        if link:
+        elif link:
             address = spans.HOST.match(link[1], link[1].find("://") + 3) if "://" in link[1] else None
             self._write(spans.host_name(address.group()) if address else link[1].removeprefix("mailto:"))
             self._at += link.end()
-            return True
-        name = links.TAG_NAME.match(part)
-        if name and name[1].lower() not in links.ELEMENTS:
-            return self._literal()
-        tag = links.TAG.match(part)
-        if tag:
-            return self._tag(tag[1].lower(), tag[2] or "", part[: tag.end()])
-        other = links.OTHER_TAG.match(part)
-        if other:
+        elif tag := self._match(links.TAG, links.TAG_BEGUN, links.TAG_LIMIT):
+            self._tag(tag[1].lower(), tag[2] or "", tag.group())
+        elif other := links.OTHER_TAG.match(part):
             self._at += other.end()
-            return True
-        if not self._final and len(part) < links.TAG_LIMIT and links.TAG_BEGUN.match(part):
-            return False
-        return self._literal()
+        else:
+            self._literal()
 
-    def _tag(self, name: str, attributes: str, whole: str) -> bool:
+    def _tag(self, name: str, attributes: str, whole: str) -> None:
         from voice_cli.script import links
 
         self._at += len(whole)
@@ -280,66 +252,63 @@ class Inline(Output):
             alt = links.ALT.search(attributes)
             if alt:
                 self._write(alt[1] or alt[2] or "")
-        return True
 
-    def _skip_hidden(self) -> bool:
+    def _skip_hidden(self) -> None:
         text, end = self._text, self._hidden
         found = re.compile(re.escape(end), re.IGNORECASE).search(text, self._at)
         if found is None:
             self._at = max(self._at, len(text) - len(end) + 1)
-            return False
-        # A closing tag is read as any other.
+            raise IncompleteTextError
+        # A closing tag is read like any other.
         self._at = found.end() if end == "-->" else found.start()
         self._hidden = ""
-        return True
 
-    def _entity(self) -> bool:
+    def _entity(self) -> None:
         from voice_cli.script import links
 
-        text = self._text
-        entity = links.ENTITY.match(text, self._at)
+        entity = self._match(links.ENTITY, links.ENTITY_BEGUN, links.ENTITY_LIMIT)
         if entity is None:
-            if not self._final and links.ENTITY_BEGUN.match(text, self._at):
-                return False
-            return self._literal()
-        from html import unescape  # its table costs a millisecond, and most texts have no entity
+            self._literal()
+            return
+        from html import unescape  # its table takes a millisecond, and most texts have no entity
 
         char = unescape(entity.group())
-        self._at = entity.end()
+        self._at += entity.end()
         if char.isspace():
             self._space()
         elif char.isprintable():
             self._write(char)
-        return True
 
-    def _url(self) -> bool:
+    def _url(self) -> None:
         text = self._text
         scheme = spans.URL.match(text, self._at)
         if scheme is None:
             begun = text[self._at : self._at + len(spans.SCHEMES[0])].lower()
             if not self._final and any(scheme.startswith(begun) for scheme in spans.SCHEMES):
-                return False
-            return self._literal()
+                raise IncompleteTextError
+            self._literal()
+            return
         start = scheme.end() if scheme.group()[-1] == "/" else self._at
         host = spans.HOST.match(text, start, start + spans.HOST_LIMIT)
         end = host.end() if host else start
-        if end == len(text) and not self._final and end - start < spans.HOST_LIMIT:
-            return False
+        if end - start < spans.HOST_LIMIT:
+            self._require(end + 1)
         name = text[start:end].rstrip(".:?'_~")
-        said = spans.host_name(name)
-        if not said:
-            return self._literal(end - self._at)
-        self._write(said)
+        spoken = spans.host_name(name)
+        if not spoken:
+            self._literal(end - self._at)
+            return
+        self._write(spoken)
         self._at = start + len(name)
         self._address = True
         self._depth = 0
-        return True
 
-    def _skip_address(self) -> bool:
+    def _skip_address(self) -> None:
         text = self._text
         while self._at < len(text):
             char = text[self._at]
             part = spans.URL_CHARS.match(text, self._at)
+            marks = spans.URL_PUNCTUATION.match(text, self._at)
             if part:
                 self._at = part.end()
             elif char == "(":
@@ -349,14 +318,11 @@ class Inline(Output):
                 self._depth -= 1
                 self._at += 1
             else:
-                marks = spans.URL_PUNCTUATION.match(text, self._at)
-                if marks is None:
+                if marks and len(marks.group()) < 16:
+                    self._require(marks.end() + 1)
+                if not marks or not (
+                    spans.URL_CHARS.match(text, marks.end()) or text[marks.end() : marks.end() + 1] == "("
+                ):
                     self._address = False
-                    return True
-                if marks.end() == len(text) and not self._final and len(marks.group()) < 16:
-                    return False
-                if not spans.URL_CHARS.match(text, marks.end()) and text[marks.end() : marks.end() + 1] != "(":
-                    self._address = False
-                    return True
+                    return
                 self._at = marks.end()
-        return False

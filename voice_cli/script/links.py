@@ -1,13 +1,16 @@
-"""Links, and what HTML there is inside a line. Imported when the first one is met: most texts have none.
+"""Links and HTML inside a line. Imported when the first one is found, since most texts have none.
 
 CommonMark 6.3 (links), 6.5 (autolinks), 6.6 (raw HTML), with bounds.
 """
 
 import re
 
+from voice_cli.script.incomplete import IncompleteTextError
+
 LINK_LABEL = 300
 LINK_TARGET = 600
-"""Characters; what is longer is no link."""
+"""Characters of the longest label and target; what is longer is text."""
+_LABEL = re.compile(r"\\.|\n\n|[\[\]]", re.DOTALL)
 _TARGET = re.compile(r"\([ \n]*(?:<[^<>\n]*>|(?:[^\s()<>\\]|\\.|\((?:[^\s()\\]|\\.)*\))*)")
 _TITLE = re.compile(r"""[ \n]+(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\((?:\\.|[^()\\])*\))""", re.DOTALL)
 _TITLE_BEGUN = re.compile(r"""[ \n]+(?:"(?:\\.|[^"\\])*\\?|'(?:\\.|[^'\\])*\\?|\((?:\\.|[^()\\])*\\?)?\Z""", re.DOTALL)
@@ -26,9 +29,10 @@ ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 ENTITY_BEGUN = re.compile(r"&(?:#?[0-9a-zA-Z]{0,32})\Z")
+ENTITY_LIMIT = 40
 
 HIDDEN = frozenset({"script", "style", "template", "textarea", "svg", "head", "noscript"})
-"""Elements whose content nobody sees."""
+"""Elements whose content is not shown."""
 _BLOCKS = (
     "address article aside blockquote body br caption center dd details dialog div dl dt fieldset figcaption"
     " figure footer form h1 h2 h3 h4 h5 h6 header hr html li main menu nav ol option p pre section summary"
@@ -42,63 +46,58 @@ _INLINE = (
 )
 BLOCKS = frozenset(_BLOCKS.split())
 ELEMENTS = BLOCKS | HIDDEN | set(_INLINE.split())
-"""HTML's. `<your name>` is none: it is read."""
+"""The elements of HTML. Anything else (`<your name>`) is text."""
 
 
-def link_end(text: str, at: int, *, final: bool) -> tuple[int, int] | None:
-    """Read a link's label at `[` and what follows it: where the label ends, and where the link does.
+def link_end(text: str, at: int, *, final: bool) -> tuple[int, int]:
+    """Return where a link's label that starts at `[` ends, and where the link does; each 0 if it does not.
 
-    None: more text is needed. The link's end is 0 where it is none, and both are where no label ends.
+    Raises IncompleteTextError if that takes more text.
     """
-    depth = 0
-    index = at
-    bound = min(len(text), at + LINK_LABEL)
-    while index < bound:
-        char = text[index]
-        if char == "\\":
-            index += 1
-        elif char == "[":
-            depth += 1
-        elif char == "]":
-            depth -= 1
-            if not depth:
-                break
-        elif char == "\n" and text[index + 1 : index + 2] == "\n":
+    depth, bound = 0, at + LINK_LABEL
+    for match in _LABEL.finditer(text, at, bound):
+        part, index = match.group(), match.start()
+        depth += (part == "[") - (part == "]")
+        if part == "\n\n":
             return 0, 0
-        index += 1
+        if part == "]" and not depth:
+            break
     else:
-        return (0, 0) if final or len(text) >= at + LINK_LABEL else None
-    if index + 1 >= len(text):
-        return (index, 0) if final else None
-    if text[index + 1] == "[":
-        match = _REFERENCE.match(text, index + 1)
-        if match is None and not final and _REFERENCE_BEGUN.match(text, index + 1):
-            return None
-        return index, match.end() if match else 0
-    if text[index + 1] != "(":
+        if len(text) < bound and not final:
+            raise IncompleteTextError
+        return 0, 0
+    after = text[index + 1 : index + 2]
+    if not after and not final:
+        raise IncompleteTextError
+    if after == "[":
+        reference = _REFERENCE.match(text, index + 1)
+        if reference is None and not final and _REFERENCE_BEGUN.match(text, index + 1):
+            raise IncompleteTextError
+        return index, reference.end() if reference else 0
+    if after != "(":
         return index, 0
-    end = _target_end(text, index + 1, final=final)
-    return None if end is None else (index, end)
+    part = text[index + 1 : index + 1 + LINK_TARGET]
+    end = _target_end(part)
+    if end is None and len(part) < LINK_TARGET and not final:
+        raise IncompleteTextError
+    return index, index + 1 + end if end else 0
 
 
-def _target_end(text: str, at: int, *, final: bool) -> int | None:
-    """Read `(target "title")`; 0: it is none."""
-    part = text[at : at + LINK_TARGET]
-    short = 0 if final or len(part) == LINK_TARGET else None
+def _target_end(part: str) -> int | None:
+    """Return the end of `(target "title")`; 0: it is none; None: more text decides."""
     match = _TARGET.match(part)
     if match is None or match.end() == len(part):
-        return short
+        return None
     end = match.end()
     if part[end] not in " \n)":
-        # A bracket or a tag that is open still, or something that no target has.
-        return short if part[end] in "(<\\" and "\n" not in part[end:] else 0
+        # An open bracket or tag, or something that no target has.
+        return None if part[end] in "(<\\" and "\n" not in part[end:] else 0
     title = _TITLE.match(part, end)
     if title:
         end = title.end()
     elif part[end] != ")" and _TITLE_BEGUN.match(part, end):
-        return short
-    while end < len(part) and part[end] in " \n":
-        end += 1
+        return None
+    end += len(part[end:]) - len(part[end:].lstrip(" \n"))
     if end == len(part):
-        return short
-    return at + end + 1 if part[end] == ")" else 0
+        return None
+    return end + 1 if part[end] == ")" else 0

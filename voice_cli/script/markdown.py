@@ -1,19 +1,20 @@
-"""From Markdown, or whatever a terminal program prints, to what a person would read out, as it arrives.
+"""From Markdown, or the output of any terminal program, to the text that is read out, as it arrives.
 
-What is read: the text of headings, paragraphs, quotations and items (an item's number too, its bullet not), of links
-and footnotes, the alternative text of images, a table row by row, a code span; of an address its host. What is not:
-fenced code (nobody reads code aloud; `code_notice` can say that there is some), marks of emphasis, rules, frames,
-HTML's tags and comments, references of footnotes, boxes of tasks, emoji, escape sequences and control characters.
-Headings, items and rows end as sentences, since a voice has no other sign of their end.
+Read: the text of headings, paragraphs, quotations and list items (an item's number, not its bullet), of links and
+footnotes, the alternative text of images, tables row by row, code spans; of an address its host. Not read: fenced code
+(`code_notice` can announce it), emphasis marks, rules, frames, HTML tags and comments, footnote references, task boxes,
+emoji, escape sequences and control characters. Headings, items and rows end with a full stop, since a voice has no
+other sign of their end.
 
-markdown-it-py is what the tests compare with. It cannot do this itself: it parses whole documents. The differences
-are meant: no indented code (in a terminal it is text), and no look-ahead beyond some characters (see `inline`).
+The tests compare with markdown-it-py, which parses whole documents only. The intended differences: no indented code (in
+a terminal it is text), and no look-ahead beyond some characters (see `inline`).
 """
 
 import re
 from typing import Literal
 
 from voice_cli.script import spans
+from voice_cli.script.incomplete import IncompleteTextError
 from voice_cli.script.inline import Inline
 from voice_cli.script.terminal import TerminalText
 
@@ -21,7 +22,7 @@ Mode = Literal["auto", "on", "off"]
 
 _PIECE = 4096
 _LINE_LIMIT = 2000
-"""Characters in which a table's row or a definition has to end; else it is read as text."""
+"""Characters of the longest table row or definition; a longer one is text."""
 _RULE_LIMIT = 300
 
 _FENCE = re.compile(r"(`{3,})([^`\n]*)(?=\n)|(~{3,})([^\n]*)(?=\n)")
@@ -32,14 +33,12 @@ _HEADING_BEGUN = re.compile(r"#{1,6}\Z")
 _HEADING_END = re.compile(r"[ \t]+#+[ \t]*(?=\n)")
 _HEADING_END_BEGUN = re.compile(r"[ \t]+#*[ \t]*\Z")
 _DRAWN = re.compile(r"[-=*_+|:~ \t]+")
-"""What rules, the underlines of headings and the frames of tables are made of."""
+"""Rules, underlines of headings and frames of tables."""
 _STROKES = re.compile(r"[-=*_+|]")
-_BULLET = re.compile(r"[-*+•‣◦▪●○](?=[ \t\n])")
-_BULLET_BEGUN = re.compile(r"[-*+•‣◦▪●○]\Z")
+_BULLET = re.compile(r"[-*+•‣◦▪●○](?=[ \t\n])(?:[ \t]+\[[ xX]\](?=[ \t]))?(?=[ \t]*(\d?))")
+_BULLET_BEGUN = re.compile(r"[-*+•‣◦▪●○](?:[ \t]+(?:\[(?:[ xX]\]?)?)?)?\Z")
 _NUMBER = re.compile(r"(\d{1,9}[.)])(?=[ \t])")
 _NUMBER_BEGUN = re.compile(r"\d{1,9}[.)]?\Z")
-_TASK = re.compile(r"[ \t]+\[[ xX]\](?=[ \t])")
-_TASK_BEGUN = re.compile(r"[ \t]+(?:\[(?:[ xX]\]?)?)?\Z")
 _NOTE = re.compile(r"\[\^[^\]\s]{1,60}\]:[ \t]*")
 _NOTE_BEGUN = re.compile(r"\[(?:\^[^\]\s]{0,60}\]?)?\Z")
 _DEFINITION = re.compile(
@@ -51,26 +50,24 @@ _CELL = re.compile(r"(?:\\.|`[^`]*`|[^|\\])+|\\")
 
 
 class SpokenMarkdown(Inline):
-    """Gives what is to be spoken of a text. Any cut of the input gives the same.
+    """Converts Markdown to the text that is spoken. Any cut of the input gives the same.
 
-    `auto` is for text that may be Markdown and may be none: what is common in plain text stays as it is
-    (`snake_case`, `2*3*4`, a line that begins with `- 5`). `on` takes Markdown at its word. `off` drops what a terminal
-    would not show, and nothing else.
+    `auto` is for text that may be Markdown: what is common in plain text stays as it is (`snake_case`, `2*3*4`, a line
+    that begins with `- 5`). `on` reads everything as Markdown. `off` removes only what a terminal does not show.
     """
 
     def __init__(self, mode: Mode = "auto", *, code_notice: str = "") -> None:
-        """Take the mode, and what is said in the place of each block of code (nothing)."""
+        """Raise ValueError for an unknown mode. `code_notice` is read in place of each block of code."""
         if mode not in ("auto", "on", "off"):
             raise ValueError(f"mode must be auto, on or off, not {mode!r}")
         super().__init__(strict=mode == "on")
         self._off = mode == "off"
         self._code_notice = code_notice
         self._terminal = TerminalText()
-        self._finished = False
         self._fresh = True
         """Before the first character of a line that is no indent."""
         self._kind = ""
-        """The block that is open: `text`, `item`, `heading`, `row`; none."""
+        """The open block: `text`, `item`, `heading` or `row`; empty: none."""
         self._fence = ""
         """The fence that the open block of code began with."""
         self._skips = False
@@ -79,52 +76,58 @@ class SpokenMarkdown(Inline):
         """In a table whose rows begin without a bar."""
 
     def feed(self, text: str) -> str:
-        """Take text that has arrived; give what can be read out of it."""
-        if self._finished:
-            raise RuntimeError("the text is finished")
+        """Return what is certain to be read."""
         shown = self._terminal.feed(text)
         if self._off:
             return shown
-        given: list[str] = []
+        parts: list[str] = []
         for begin in range(0, len(shown), _PIECE):
             self._text += shown[begin : begin + _PIECE]
-            given.append(self._read())
-        return "".join(given)
+            self._read()
+            parts.append(self._take())
+        return "".join(parts)
 
     def finish(self) -> str:
-        """Give the rest; no more text may be fed."""
-        if self._finished:
-            return ""
+        """Return the rest; no more text may be fed."""
         rest = self._terminal.finish()
         if self._off:
-            self._finished = True
             return rest
-        given = self.feed(rest)
-        self._finished = self._final = True
-        given += self._read()
+        self._text += rest
+        self._final = True
+        self._read()
         if self._kind != "text":
             self._stop()
-        if self._owed and not self._broken and self._last:
-            self._given.append("\n")
-        return given + self._take()
-
-    def _read(self) -> str:
-        while self._at < len(self._text):
-            if self._skips:
-                going = self._skip_line()
-            elif self._fresh and not self._hidden and not self._address:
-                going = self._begin_line() if not self._fence else self._in_fence()
-            elif self._text[self._at] == "\n" and not self._hidden:
-                going = self._end_line()
-            elif self._kind == "heading" and self._text[self._at] in " \t":
-                going = self._heading_end()
-            else:
-                going = self._inline()
-            if not going:
-                break
+        if self._breaks and not self._broken and self._last:
+            self._written.append("\n")
         return self._take()
 
-    def _end_line(self) -> bool:
+    def _read(self) -> None:
+        try:
+            while self._at < len(self._text):
+                self._step()
+        except IncompleteTextError:
+            pass
+
+    def _step(self) -> None:
+        char = self._text[self._at]
+        if self._skips:
+            self._skip_line()
+        elif self._hidden:
+            self._skip_hidden()
+        elif self._fresh and self._fence:
+            self._in_fence(char)
+        elif self._fresh:
+            self._begin_line(char)
+        elif char == "\n":
+            self._end_line()
+        elif self._kind == "heading" and char in " \t" and (marks := self._match(_HEADING_END, _HEADING_END_BEGUN, 80)):
+            self._at += marks.end()
+        elif self._address:
+            self._skip_address()
+        else:
+            self._inline()
+
+    def _end_line(self) -> None:
         self._address = False
         self._at += 1
         self._fresh = True
@@ -132,33 +135,22 @@ class SpokenMarkdown(Inline):
             self._stop()
             self._kind = ""
         self._break(1)
-        return True
 
-    def _skip_line(self) -> bool:
+    def _skip_line(self) -> None:
         end = self._text.find("\n", self._at)
         self._skips = end < 0
         self._at = len(self._text) if end < 0 else end + 1
-        return True
 
-    def _line(self, limit: int) -> str | None:
-        """Give the rest of this line; None: more text is needed; longer than the limit: it is cut."""
+    def _line(self, limit: int) -> str:
+        """Return the rest of this line, at most `limit` characters."""
         end = self._text.find("\n", self._at, self._at + limit)
-        if end < 0 and not self._final and len(self._text) < self._at + limit:
-            return None
-        return self._text[self._at : end if end >= 0 else self._at + limit]
-
-    def _matches(self, whole: re.Pattern[str], begun: re.Pattern[str], limit: int) -> re.Match[str] | bool | None:
-        """Match here; False: more text is needed. What ends the input ends a line."""
-        part = self._text[self._at : self._at + limit]
-        if self._final and len(part) < limit:
-            part += "\n"
-        match = whole.match(part)
-        if match is None and not self._final and len(part) < limit and begun.match(part):
-            return False
-        return match
+        if end < 0:
+            end = self._at + limit
+            self._require(end)
+        return self._text[self._at : end]
 
     def _begin_block(self, kind: str) -> None:
-        """Open a block; the one before it ends here, as a sentence."""
+        """Open a block; the one before it ends as a sentence."""
         if self._kind:
             self._stop()
         self._visible = ""
@@ -166,41 +158,33 @@ class SpokenMarkdown(Inline):
         self._kind = kind
         self._lazy = kind not in ("", "text")
 
-    def _begin_line(self) -> bool:
-        """Say what the line is, and pass its marks."""
-        char = self._text[self._at]
+    def _begin_line(self, char: str) -> None:
+        """Find what kind of line it is, and pass its marks."""
         if char == "\n":
             self._at += 1
             if self._kind == "item":
                 self._stop()
             self._begin_blank()
-            return True
-        if char.isspace() or spans.BOXES[0] <= char <= spans.BOXES[2]:
+        elif char.isspace() or spans.BOXES[0] <= char <= spans.BOXES[2]:
             self._at += 1
-            return True
-        if char == ">":
-            return self._quotation()
-        if char in "`~":
-            fence = self._matches(_FENCE, _FENCE_BEGUN, _FENCE_LIMIT)
-            if fence is False:
-                return False
-            if isinstance(fence, re.Match):
-                return self._open_fence(fence)
-        if char == "#":
-            return self._heading()
-        if char == "[" and self._kind != "text":
-            return self._definition()
-        if char in "-=*_+|:":
-            drawn = _DRAWN.match(self._text, self._at, self._at + _RULE_LIMIT)
-            end = drawn.end() if drawn else self._at
-            if end == len(self._text) and not self._final and end < self._at + _RULE_LIMIT:
-                return False
-            marks = self._text[self._at : end]
-            if self._text[end : end + 1] in ("", "\n") and _STROKES.search(marks):
-                return self._drawn(end, marks)
-        if char == "|" or self._piped:
-            return self._row()
-        return self._item(char)
+        elif char == ">":
+            self._quotation()
+        elif char in "`~" and (fence := self._match(_FENCE, _FENCE_BEGUN, _FENCE_LIMIT)):
+            self._open_fence(fence)
+        elif char == "#" and (heading := self._match(_HEADING, _HEADING_BEGUN, 8)):
+            self._begin_block("heading")
+            self._at += heading.end()
+            self._fresh = False
+        elif char == "#":
+            self._begin_text()
+        elif char == "[" and self._kind != "text":
+            self._definition()
+        elif char in "-=*_+|:" and self._is_drawn():
+            self._skips = True
+        elif char == "|" or self._piped:
+            self._row()
+        else:
+            self._item()
 
     def _begin_blank(self) -> None:
         self._break(2)
@@ -209,23 +193,20 @@ class SpokenMarkdown(Inline):
         self._visible = ""
         self._emphasis.clear()
 
-    def _begin_text(self) -> bool:
-        """Go on inside the line."""
+    def _begin_text(self) -> None:
+        """Continue inside the line."""
         self._fresh = False
         if not self._kind:
             self._begin_block("text")
-        return True
 
-    def _quotation(self) -> bool:
-        after = self._text[self._at + 1 : self._at + 2]
-        if not after and not self._final:
-            return False
+    def _quotation(self) -> None:
+        after = self._after()
         if after and after in "=-)_:;":
-            return self._begin_text()  # an operator, an arrow, a face
-        self._at += 1
-        return True
+            self._begin_text()  # an operator, an arrow, a face
+        else:
+            self._at += 1
 
-    def _open_fence(self, fence: re.Match[str]) -> bool:
+    def _open_fence(self, fence: re.Match[str]) -> None:
         self._begin_block("")
         self._break(1)
         self._fence = fence[1] or fence[3]
@@ -235,123 +216,69 @@ class SpokenMarkdown(Inline):
             self._write(self._code_notice)
             self._stop()
             self._break(1)
-        return True
 
-    def _in_fence(self) -> bool:
+    def _in_fence(self, char: str) -> None:
         """Pass a line of code, or the fence that ends it."""
-        mark = self._fence[0]
-        char = self._text[self._at]
         if char in "\n \t>":
             self._at += 1
-        elif char == mark:
-            line = self._line(_FENCE_LIMIT)
-            if line is None:
-                return False
-            if len(line.rstrip()) >= len(self._fence) and not line.rstrip().strip(mark):
+            return
+        if char == self._fence[0]:
+            line = self._line(_FENCE_LIMIT).rstrip()
+            if len(line) >= len(self._fence) and not line.strip(char):
                 self._fence = ""
                 self._begin_blank()
+        self._skips = True
+
+    def _definition(self) -> None:
+        note = self._match(_NOTE, _NOTE_BEGUN, 80)
+        if note:
+            self._begin_block("text")
+            self._at += note.end()
+            self._fresh = False
+        elif self._match(_DEFINITION, _DEFINITION_BEGUN, _LINE_LIMIT):
             self._skips = True
         else:
-            self._skips = True
-        return True
+            self._begin_text()
 
-    def _heading(self) -> bool:
-        heading = self._matches(_HEADING, _HEADING_BEGUN, 8)
-        if heading is False:
+    def _is_drawn(self) -> bool:
+        """Return whether the line is a rule, an underline or a frame, and end the block before it."""
+        drawn = _DRAWN.match(self._text, self._at, self._at + _RULE_LIMIT)
+        marks = drawn.group() if drawn else ""
+        if self._after(len(marks)) not in ("", "\n") or not _STROKES.search(marks):
             return False
-        if isinstance(heading, re.Match):
-            self._begin_block("heading")
-            self._at += heading.end()
-            self._fresh = False
-            return True
-        return self._begin_text()
-
-    def _heading_end(self) -> bool:
-        end = self._matches(_HEADING_END, _HEADING_END_BEGUN, 80)
-        if end is False:
-            return False
-        if isinstance(end, re.Match):
-            self._at += min(end.end(), len(self._text) - self._at)
-            return True
-        return self._inline()
-
-    def _definition(self) -> bool:
-        note = self._matches(_NOTE, _NOTE_BEGUN, 80)
-        if note is False:
-            return False
-        if isinstance(note, re.Match):
-            self._begin_block("text")
-            self._at += min(note.end(), len(self._text) - self._at)
-            return self._begin_text()
-        definition = self._matches(_DEFINITION, _DEFINITION_BEGUN, _LINE_LIMIT)
-        if definition is False:
-            return False
-        if isinstance(definition, re.Match):
-            self._skips = True
-            return True
-        return self._begin_text()
-
-    def _drawn(self, end: int, marks: str) -> bool:
-        """Drop a rule, a heading's underline, a table's frame."""
         self._begin_block("")
         self._break(1)
         self._piped = "|" in marks and "-" in marks
-        self._at = end
-        self._skips = end < len(self._text)
         return True
 
-    def _row(self) -> bool:
+    def _row(self) -> None:
         line = self._line(_LINE_LIMIT)
-        if line is None:
-            return False
-        begins = line.startswith("|")
-        bare = line.rstrip(" \t")
-        whole = len(line) < _LINE_LIMIT
-        if (
-            not whole
-            or (not begins and "|" not in line)
-            or (begins and not self._strict and (len(bare) < 2 or bare[-1] != "|"))
-        ):
-            return self._begin_text()
-        cells = [cell.replace("\\|", "|").strip() for cell in _CELL.findall(bare)]
-        said = ""
-        for cell in filter(None, cells):
-            said += (" " if said[-1:] in spans.PAUSES else ", ") * bool(said) + cell
+        row = line.rstrip(" \t")
+        is_open = line.startswith("|") and not (len(row) > 1 and row.endswith("|"))
+        if len(line) == _LINE_LIMIT or "|" not in line or (is_open and not self._strict):
+            self._begin_text()
+            return
+        read = ""
+        for cell in filter(None, (cell.replace("\\|", "|").strip() for cell in _CELL.findall(row))):
+            if read:
+                read += " " if read[-1] in spans.PAUSES else ", "
+            read += cell
         self._begin_block("row")
         self._fresh = False
-        return self._splice(self._at + len(line), said)
+        self._splice(self._at + len(line), read)
 
-    def _item(self, char: str) -> bool:
-        bullet = self._matches(_BULLET, _BULLET_BEGUN, 2)
-        number = self._matches(_NUMBER, _NUMBER_BEGUN, 12) if char.isdigit() else None
-        if bullet is False or number is False:
-            return False
+    def _item(self) -> None:
+        bullet = self._match(_BULLET, _BULLET_BEGUN, 12)
+        number = self._match(_NUMBER, _NUMBER_BEGUN, 12)
         inside = self._kind == "text" and self._visible not in spans.PAUSES
-        if isinstance(bullet, re.Match):
-            after = self._text[self._at + 1 :].lstrip(" \t")[:1]
-            if not after and not self._final and len(self._text) < self._at + 8:
-                return False
-            if inside and not self._strict and after.isdigit():
-                return self._begin_text()
-            task = self._matches_task()
-            if task is None:
-                return False
+        if bullet and not (inside and bullet[1] and not self._strict):
             self._begin_block("item")
-            self._at += 1 + task
-            return True
-        if isinstance(number, re.Match) and not (inside and number[1][:-1] != "1"):
+            self._at += bullet.end()
+        elif number and not (inside and number[1][:-1] != "1"):
             self._begin_block("item")
             self._write(number[1])
             self._at += number.end()
             self._visible = ""
             self._spaced = True
-            return True
-        return self._begin_text()
-
-    def _matches_task(self) -> int | None:
-        """Give the length of the box of a task behind a bullet; None: more text is needed."""
-        part = self._text[self._at + 1 : self._at + 12]
-        task = _TASK.match(part)
-        if task is None and not self._final and len(part) < 11 and _TASK_BEGUN.match(part):
-            return None
-        return task.end() if task else 0
+        else:
+            self._begin_text()

@@ -57,34 +57,24 @@ class Reading:
         self._splitter = self._new_splitter()
 
     def read(self, piece: str | Flush | None) -> list[Line]:
-        """Return the lines that are complete after this piece; None means that no text came for a while."""
-        if isinstance(piece, Flush):
-            return self.feed(piece.text) + self.flush()
-        return self.pause() if piece is None else self.feed(piece)
+        """Return the lines that are complete after this piece.
 
-    def feed(self, text: str) -> list[Line]:
-        """Return the lines that are complete after this text."""
+        After a Flush, that is the whole text, and what follows is a new text. None means that no text came for a while.
+        """
+        if piece is None:
+            return self._lines(self._splitter.pause())
+        text = piece.text if isinstance(piece, Flush) else piece
         if self._flushed:
             words = text.lstrip()
             self._keep(text[: len(text) - len(words)])
             text, self._flushed = words, not words
-        return self._split(self._dialogue.feed(self._markdown.feed(text)))
-
-    def pause(self) -> list[Line]:
-        """Return what can be spoken now: no text came for a while."""
-        return self._lines(self._splitter.pause())
-
-    def flush(self) -> list[Line]:
-        """Return the rest; what arrives later is read as a new text."""
-        lines = self.finish()
-        self._begin()
-        self._flushed = True
+        lines = self._split(self._dialogue.feed(self._markdown.feed(text)))
+        if isinstance(piece, Flush):
+            lines += self._split(self._dialogue.feed(self._markdown.finish()) + self._dialogue.finish())
+            lines += self._lines(self._splitter.finish())
+            self._begin()
+            self._flushed = True
         return lines
-
-    def finish(self) -> list[Line]:
-        """Return the rest; no more text may be fed."""
-        parts = self._dialogue.feed(self._markdown.finish()) + self._dialogue.finish()
-        return self._split(parts) + self._lines(self._splitter.finish())
 
     def _split(self, parts: list[str | TurnStarted]) -> list[Line]:
         lines: list[Line] = []

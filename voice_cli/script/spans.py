@@ -1,76 +1,76 @@
-"""What stands inside a line of Markdown: patterns, and what of a match is read out. No state."""
+"""Patterns and stateless functions for the inside of a line of Markdown."""
 
 import re
 
 from voice_cli.script.characters import is_wide
+from voice_cli.script.incomplete import IncompleteTextError
 
 _EMOJI_RANGES = (
     "\U0001f000-\U0001faff\u2600-\u27bf\u231a\u231b\u2328\u23cf\u23e9-\u23f3\u23f8-\u23fa\u2b05-\u2b07\u2b1b\u2b1c"
     "\u2b50\u2b55\u3030\u303d\u3297\u3299\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f"
 )
-EMOJI = re.compile(f"[{_EMOJI_RANGES}]+")
-"""Pictures, and what colours them. Of a keycap the digit stays."""
+EMOJI = re.compile(f"[{_EMOJI_RANGES}]")
+"""Pictures and their modifiers. The digit of a keycap is not one."""
 JOINER = "\u200d"
-"""Joins pictures to one; between letters it is one of them."""
+"""Joins pictures; it is kept between letters."""
 
 BOXES = "\u2500-\u259f"
-"""Lines and blocks that draw a frame: as good as white space."""
+"""Box drawing characters, read as white space."""
+
+EMPHASIS = 64
+"""Characters in which the mark that closes an emphasis is searched."""
+LONGEST_RUN = 64
+"""Characters of the longest run of backticks, asterisks, underscores or tildes that is a mark; a longer one is text."""
 
 SCHEMES = ("https://", "http://", "ftp://", "www.")
 URL = re.compile(r"(?i)(?:https?://|ftp://|www\.)(?=[^\W_])")
 
 SPECIAL = re.compile(rf"[\\`*_~\[<&\s{BOXES}{_EMOJI_RANGES}{JOINER}]|!(?=\[)|!\Z|(?<![A-Za-z0-9])[hHwWfF]")
-"""Where a line has to be looked at. The letters are those that an address may begin with."""
+"""Where a line needs a decision. An address may begin with one of the letters."""
 
 _LETTERS = "A-Za-z0-9\u00c0-\u1fff"
-"""Of an address. Chinese and its neighbours put no space behind one, so what is theirs ends it."""
+"""Letters of an address. Chinese, Japanese and Korean put no space after one, so their letters end it."""
 HOST = re.compile(rf"[{_LETTERS}_.\-~:@%]*")
 HOST_LIMIT = 255
 URL_CHARS = re.compile(rf"[{_LETTERS}/?#&=%+@$\-{{}}^\\]+")
 URL_PUNCTUATION = re.compile(r"[.,;:!?'*_~]{1,16}")
-"""Of the address only if it goes on behind."""
+"""Part of the address only if it continues after them."""
 
 SENTENCE_ENDS = frozenset(".!?…。！？．।॥؟۔።։៕。")
 PAUSES = SENTENCE_ENDS | frozenset(",;:—，、；：،؛")
-"""After one of these a heading or an item needs no full stop."""
+"""After one of these, a heading or a list item needs no full stop."""
 CLOSING = frozenset("\"'”’»›)]}」』】）*_")
 
 
 def full_stop(after: str) -> str:
-    """Give the sentence's end of the script that `after` belongs to."""
+    """Return the full stop of the script that `after` belongs to."""
     if is_wide(after):
         return "。"
     return "।" if "\u0900" <= after <= "\u09ff" else "."
 
 
 def host_name(host: str) -> str:
-    """Give what a person would say of an address: `https://user@www.example.org:80/x` is `example.org`."""
+    """Return what is read of an address: `example.org` of `user@www.example.org:80`."""
     name = host.rsplit("@", 1)[-1].split(":", 1)[0].strip(".")
     return name[4:] if name[:4].lower() == "www." and "." in name[4:] else name
 
 
-def closes(text: str, at: int, bound: int, mark: str, count: int, *, strict: bool, final: bool) -> bool | None:
-    """Tell whether an emphasis that was opened before `at` is closed before `bound`.
+def closes(text: str, at: int, mark: str, count: int, *, strict: bool, final: bool) -> bool:
+    """Return whether an emphasis opened before `at` is closed within `EMPHASIS` characters, and before a blank line.
 
-    None: more text is needed. A blank line ends the search.
+    Raises IncompleteTextError if that takes more text.
     """
-    index = at
-    stop = min(bound, len(text))
+    bound = at + EMPHASIS
     depth = 0
-    while index < stop:
-        char = text[index]
-        if char == "\n" and text[index + 1 : index + 2] == "\n":
+    for match in re.compile(rf"\\.|\n\n|{re.escape(mark)}+", re.DOTALL).finditer(text, at, bound + LONGEST_RUN):
+        start, end = match.span()
+        if start >= bound or match.group() == "\n\n":
             return False
-        if char != mark:
-            index += 2 if char == "\\" else 1
+        if text[start] == "\\":
             continue
-        end = index
-        while end < len(text) and text[end] == mark:
-            end += 1
-        if end == len(text) and not final:
-            return None
-        before, after = text[index - 1], text[end] if end < len(text) else " "
-        length, index = end - index, end
+        if end == len(text) < bound + LONGEST_RUN and not final:
+            raise IncompleteTextError
+        before, after, length = text[start - 1], text[end : end + 1] or " ", end - start
         intraword = before.isalnum() and after.isalnum()
         if length != count and length < 3 and (length < count or count == 1):
             continue
@@ -82,12 +82,14 @@ def closes(text: str, at: int, bound: int, mark: str, count: int, *, strict: boo
             depth -= 1
         elif flanks(before, after):
             depth += 1
-    return False if final or len(text) >= bound else None
+    if len(text) < bound and not final:
+        raise IncompleteTextError
+    return False
 
 
 def flanks(outside: str, inside: str) -> bool:
-    """Tell whether a run of marks stands at an edge of the word on its side `inside`.
+    """Return whether a run of marks is at an edge of the word on its side `inside`.
 
-    CommonMark 6.2, with an exception for scripts that write no spaces: a bold word's last mark may be a colon there.
+    CommonMark 6.2, with an exception for scripts that write no spaces: a bold word may end with a colon there.
     """
     return not inside.isspace() and (inside.isalnum() or not outside.isalnum() or is_wide(outside))
