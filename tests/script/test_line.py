@@ -1,4 +1,4 @@
-"""A short text of plain words needs no reader; what does need one gets one."""
+"""A short text of plain words is one line; any other text needs the reader."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from voice_cli.script.line import SHORT, Line, plain_line
 from voice_cli.script.pauses import Flush
-from voice_cli.script.reading import Reading
+from voice_cli.script.reader import LineReader
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_plain_words_are_one_line(text):
         *["- item", "+ item", "see https://a.b", "see www.a.b"],
     ],
 )
-def test_anything_else_is_read_with_care(text):
+def test_any_other_text_needs_the_reader(text):
     assert plain_line(text) is None
 
 
@@ -39,15 +39,15 @@ WORDS = st.lists(
 
 
 @given(WORDS.map(made_of))
-def test_the_reader_would_have_it_spoken_so_too(text):
+def test_the_reader_returns_the_same_text(text):
     line = plain_line(text)
     if line is not None:
-        lines = Reading().read(Flush(text))
+        lines = LineReader().read(Flush(text))
         assert " ".join(read.spoken for read in lines) == " ".join(line.spoken.split())
         assert " ".join("".join(read.text for read in lines).split()) == " ".join(line.text.split())
 
 
 @given(st.text(max_size=250))
-def test_any_text_is_taken(text):
+def test_any_text_is_accepted(text):
     line = plain_line(text)
     assert line is None or (line.text == line.spoken == text.strip() and line.spoken)

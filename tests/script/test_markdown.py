@@ -1,4 +1,4 @@
-"""What a person would read out, of Markdown and of what terminal programs print."""
+"""The text that is read of Markdown and of the output of terminal programs."""
 
 import pytest
 
@@ -127,7 +127,7 @@ def test_what_is_read(text, said, mode):
         ("| not a row", "| not a row", "not a row."),
     ],
 )
-def test_what_is_common_in_plain_text(text, auto, on):
+def test_what_is_common_in_plain_text_is_kept_unless_markdown_is_on(text, auto, on):
     assert spoken(text, "auto") == auto
     assert spoken(text, "on") == on
 
@@ -150,7 +150,7 @@ def test_what_is_common_in_plain_text(text, auto, on):
         ("**stays** `so` https://a.b/c", "**stays** `so` https://a.b/c"),
     ],
 )
-def test_off_drops_what_a_terminal_does_not_show(text, said):
+def test_off_removes_what_a_terminal_does_not_show(text, said):
     assert spoken(text, "off") == said
 
 
@@ -159,7 +159,7 @@ def test_code_can_be_announced():
     assert spoken(text, code_notice="Code block") == "See.\nCode block.\n\nDone."
 
 
-def test_as_little_as_possible_is_held():
+def test_text_is_buffered_only_until_it_is_certain():
     reader = SpokenMarkdown()
     text = "Say so, **again**, and so on. "
     assert [reader.feed(char) for char in text[:8]] == list("Say so, ")
@@ -169,7 +169,7 @@ def test_as_little_as_possible_is_held():
     assert reader.feed("# No heading here") == "# No heading here"
 
 
-def test_the_splitter_hears_headings_and_items_end():
+def test_headings_and_items_end_for_the_splitter():
     splitter = Splitter()
     text = spoken("# Shopping\n\nWhat we need\n- milk\n- eggs\n\nThat is all")
     parts = [utterance.strip() for utterance in splitter.feed(text) + splitter.finish()]

@@ -1,4 +1,4 @@
-"""The words that are read, against a parser that has the whole document: markdown-it-py."""
+"""The words that are read, compared with markdown-it-py, which parses the whole document."""
 
 import re
 
@@ -108,7 +108,7 @@ Final [not link] and [x] and ](stray) and ![not image] and <3.
 
 
 def words_of(text: str) -> list[str]:
-    """Give the words; whether a sentence's end was added is not the parser's business."""
+    """Return the words without full stops, which the parser does not add."""
     return [word for word in (raw.strip(".,。") for raw in text.split()) if word]
 
 

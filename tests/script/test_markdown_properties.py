@@ -119,7 +119,7 @@ def test_any_cut_gives_the_same_text(text, sizes, mode):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
-def test_what_a_terminal_does_not_show_is_gone(text):
+def test_what_a_terminal_does_not_show_is_removed(text):
     reader = TerminalText()
     shown = reader.feed(text) + reader.finish()
     assert not [char for char in shown if (char < " " and char not in "\n\t") or "\x7f" <= char <= "\x9f"]

@@ -25,7 +25,7 @@ def rubbish(kind: str, seed: int) -> str:
 
 @pytest.mark.parametrize("kind", ["latin", "replaced", "escaped", "nul", "any"])
 @pytest.mark.parametrize("mode", ["auto", "on", "off"])
-def test_rubbish_is_spoken_or_dropped(kind, mode):
+def test_any_characters_are_accepted(kind, mode):
     text = rubbish(kind, 7)
     reader, splitter, dialogue = SpokenMarkdown(mode), Splitter(), Dialogue(["Ann"])
     said, given, lines = [], [], []

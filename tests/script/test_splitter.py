@@ -1,4 +1,4 @@
-"""What is spoken first, what next, and what a pause gives: the utterances of one text each."""
+"""The first utterance, the later ones, and those of a pause, for single texts."""
 
 import subprocess
 import sys
@@ -19,15 +19,15 @@ def fed(text: str, **options: object) -> list[tuple[int, str]]:
     return [(count, utterance.strip()) for count, char in enumerate(text, 1) for utterance in splitter.feed(char)]
 
 
-# The faults of the Chatterbox server's splitter, each once.
+# The faults of the splitter of the Chatterbox server.
 
 
-def test_chatterbox_cut_inside_a_word():
+def test_no_cut_is_inside_a_word():
     parts = spoken("Well, this is a longer test sentence. And one more follows it here.")
     assert parts[0] == "Well, this is a longer test sentence."
 
 
-def test_chatterbox_cut_inside_a_time_of_day():
+def test_no_cut_is_inside_a_time_of_day():
     for text in ("Please come and visit at 3.30 pm. Bring some food.", "Please come and visit at 3.30 pm"):
         assert all("3.30 pm" in part or "3" not in part for part in spoken(text))
         splitter = Splitter()
@@ -37,11 +37,11 @@ def test_chatterbox_cut_inside_a_time_of_day():
         assert not any(part.endswith(("3.", "3")) for part in parts)
 
 
-def test_chatterbox_never_split_chinese():
+def test_chinese_is_split():
     assert spoken("今天天气很好。我们去公园吧！你说呢？好的。")[0] == "今天天气很好。"
 
 
-def test_chatterbox_buffered_unpunctuated_text_without_limit():
+def test_unpunctuated_text_is_split():
     splitter = Splitter()
     given = splitter.feed("and so on " * 1000)
     assert len(given) > 20
@@ -49,7 +49,7 @@ def test_chatterbox_buffered_unpunctuated_text_without_limit():
     assert all(word in {"and", "so", "on"} for utterance in given for word in utterance.split())
 
 
-def test_chatterbox_asked_only_whether_a_message_ends_with_a_mark():
+def test_a_sentence_ends_inside_a_message():
     assert spoken("It is one thing. It is another thing")[0] == "It is one thing."
 
 
@@ -75,23 +75,23 @@ def test_chatterbox_asked_only_whether_a_message_ends_with_a_mark():
         ("ผมชื่อสมชาย ผมเป็น", 13, "ผมชื่อสมชาย"),
     ],
 )
-def test_the_first_is_given_as_soon_as_it_is_sure(text, count, first):
+def test_the_first_is_returned_as_soon_as_it_is_certain(text, count, first):
     given = fed(text)
     assert given[:1] == ([(count, first)] if first else [])
 
 
-def test_not_at_once_where_a_comma_may_be_part_of_something():
+def test_a_comma_inside_something_ends_no_clause():
     assert fed("The sum is now 1,000.50 dollars") == []
     assert fed("Look at https://example.com/a,b,c") == []
     assert fed("We sell tables (round, square) and")[:1] == []
     assert spoken("Use the call `add(one, two)` here, then go.")[0] == "Use the call `add(one, two)` here,"
 
 
-def test_a_short_clause_is_no_utterance():
+def test_a_short_clause_is_not_an_utterance():
     assert spoken("Well, I think so. Good.")[0] == "Well, I think so."
 
 
-def test_unpunctuated_text_is_heard_before_it_ends():
+def test_unpunctuated_text_is_returned_before_it_ends():
     count, first = fed("one two three four five " * 10)[0]
     assert count <= 162
     assert first.split()[-1] in {"one", "two", "three", "four", "five"}
@@ -100,7 +100,7 @@ def test_unpunctuated_text_is_heard_before_it_ends():
 # Those that follow.
 
 
-def test_they_grow():
+def test_utterances_grow():
     text = "The first clause, and what follows it here. " + "This is a sentence of some forty letters. " * 30
     lengths = [len(part) for part in spoken(text)]
     assert lengths[:2] == [17, 25]
@@ -135,7 +135,7 @@ def test_thai_is_cut_at_a_space():
         assert part.endswith(words)
 
 
-def test_never_inside():
+def test_no_cut_is_inside_these():
     whole = [
         "3.30 pm", "1,000.50", "v2.1", "10:30", "192.168.0.1", "Dr. Smith", "e.g. this", "z. B. das", "p. ej. esto",
         "M. Dupont", "J. R. R. Tolkien", "https://example.org/a.b,c?d=e", "me.you@example.org", "file.tar.gz",
@@ -152,7 +152,7 @@ def test_never_inside():
 
 
 @pytest.mark.parametrize(
-    ("text", "given"),
+    ("text", "parts"),
     [
         ("The weather is nice toda", ["The weather is nice"]),
         ("The weather is nice today.", ["The weather is nice today."]),
@@ -170,14 +170,14 @@ def test_never_inside():
         ("use `a b", ["use"]),
     ],
 )
-def test_a_pause_gives_what_can_be_spoken(text, given):
+def test_a_pause_returns_what_can_be_spoken(text, parts):
     splitter = Splitter()
-    parts = splitter.feed(text) + splitter.pause()
-    assert [utterance.strip() for utterance in parts] == given
-    assert "".join([*parts, *splitter.finish()]) == text
+    utterances = splitter.feed(text) + splitter.pause()
+    assert [utterance.strip() for utterance in utterances] == parts
+    assert "".join([*utterances, *splitter.finish()]) == text
 
 
-def test_a_pause_ends_at_no_lesser_boundary_than_asked_for():
+def test_a_pause_ends_only_at_the_requested_boundaries():
     splitter = Splitter(every=Boundary.SENTENCE)
     assert splitter.feed("One is here, and two is") == splitter.pause() == []
     assert splitter.feed(" too.") == []
@@ -192,24 +192,24 @@ def test_importing_it_loads_no_heavy_module():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# What is sent on at once.
+# One sentence per utterance.
 
 
-def test_without_gathering_each_sentence_is_one_after_the_first_clause():
+def test_without_joining_each_sentence_after_the_first_clause_is_one():
     text = "Well then, hello there. Yes. I am Dr. Smith. And it is 3.30 pm."
     parts = ["Well then,", "hello there.", "Yes.", "I am Dr. Smith.", "And it is 3.30 pm."]
-    assert spoken(text, gathers=False) == parts
+    assert spoken(text, join_sentences=False) == parts
     assert len(spoken(text)) < len(parts)
 
 
-def test_without_gathering_a_sentence_is_there_as_soon_as_its_end_is_certain():
+def test_without_joining_a_sentence_is_returned_as_soon_as_its_end_is_certain():
     text = "Well then, hello there. Yes. It is. "
     given = [(10, "Well then,"), (24, "hello there."), (29, "Yes."), (36, "It is.")]
-    assert fed(text, gathers=False) == given
+    assert fed(text, join_sentences=False) == given
 
 
-def test_without_gathering_what_has_no_end_is_cut_as_ever():
-    assert spoken("and so on " * 200, gathers=False) == spoken("and so on " * 200)
+def test_without_joining_long_text_is_cut_in_the_same_places():
+    assert spoken("and so on " * 200, join_sentences=False) == spoken("and so on " * 200)
 
 
 # An utterance for each sentence, or clause.
@@ -225,13 +225,13 @@ def test_without_gathering_what_has_no_end_is_cut_as_ever():
         ("今天天气很好，我们去。好的。", Boundary.CLAUSE, ["今天天气很好，", "我们去。", "好的。"]),
     ],
 )
-def test_every_boundary_that_is_asked_for_ends_one(text, every, parts):
+def test_every_requested_boundary_ends_one(text, every, parts):
     assert spoken(text, every=every) == parts
     assert [part for _, part in fed(text + " ", every=every)][: len(parts) - 1] == parts[:-1]
 
 
-def test_a_first_sentence_is_not_cut_where_it_need_not_be():
+def test_with_every_sentence_a_long_first_sentence_is_whole():
     text = "and so on " * 30 + "and on."
     assert spoken(text, every=Boundary.SENTENCE) == [text]
     assert len(spoken(text)) > 1
-    assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "but what is held is bounded"
+    assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "but the buffered text is bounded"

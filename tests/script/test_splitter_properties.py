@@ -51,8 +51,8 @@ def split(text: str, sizes: list[int] | None = None, **options: object) -> list[
 @given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), MAX_CHARS, st.booleans())
 @example("x\n\r\n\r  y", [1], 400, True)
 @example("“Stop!”\u2029  \n\n 1. a", [1], 400, True)
-def test_any_cut_gives_the_same_utterances(text, sizes, max_chars, gathers):
-    options = {"max_chars": max_chars, "gathers": gathers}
+def test_any_cut_gives_the_same_utterances(text, sizes, max_chars, join_sentences):
+    options = {"max_chars": max_chars, "join_sentences": join_sentences}
     whole = split(text, **options)
     assert split(text, sizes, **options) == whole
     assert split(text, [1], **options) == whole

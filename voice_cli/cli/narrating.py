@@ -113,7 +113,7 @@ def _read(
     pieces: "Iterable[Piece | None]", options: SayOptions, settings: Settings, language: str, *, gathers: bool = True
 ) -> Iterator[Line]:
     """Read the text; the reader is loaded when the first line is asked for."""
-    from voice_cli.script.reading import Reading, lines_of
+    from voice_cli.script.reader import LineReader, lines_of
 
     speakers = settings.profile.speakers or {}
     if options.dialogue and not speakers:
@@ -122,17 +122,17 @@ def _read(
             hint='[profiles.NAME.speakers] with lines as: Ann = "en-gb"',
         )
     try:
-        reading = Reading(
+        reader = LineReader(
             markdown=cast("Mode", settings.defaults.markdown),
             speakers=speakers if options.dialogue else (),
             pronounce=settings.pronounce,
             language=language,
-            gathers=gathers,
+            join_sentences=gathers,
         )
     except ValueError as exc:
         raise ConfigError(f"profile {settings.profile_name}: speakers: {exc}") from exc
     something = False
-    for line in lines_of(pieces, reading):
+    for line in lines_of(pieces, reader):
         something = True
         yield line
     if not something:

@@ -1,11 +1,10 @@
-"""Text, or text still arriving, to utterances: pure functions of what was fed, no I/O, no clock.
+"""From text, which may still be arriving, to lines. No I/O, no clock.
 
 ::
 
-    text ─▶ terminal ─▶ markdown ─▶ dialogue ─▶ splitter ─▶ utterances ─▶ pronounce ─▶ backend
-            escapes     what is     who says    where to                  how a word
-            dropped     read out    it          breathe                   is said
+    text ─▶ terminal ─▶ markdown ─▶ dialogue ─▶ splitter ─▶ pronounce ─▶ lines
+            no escape   no marks    speakers    utterances  replaced
+            sequences                                       words
 
-Each part is fed any cut of its input and gives, put together, what it would give fed whole. Each holds back a
-bounded amount: what it may still need to understand what comes next.
+However the input of a part is cut, its joined output is the same. What a part buffers is bounded.
 """

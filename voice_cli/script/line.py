@@ -1,21 +1,21 @@
-"""What the script gives to the backends."""
+"""The lines that are sent to a backend one by one."""
 
 from typing import NamedTuple
 
 _MARKS = frozenset("*_`#[]<>|~\\&=\x1b\n\r\t")
-"""What may mean something to a reader of Markdown, or to a terminal."""
+"""Characters with a meaning in Markdown or for a terminal."""
 
 SHORT = 200
-"""Characters that are said as one utterance, however many sentences they are."""
+"""Characters of a text that is spoken as one utterance, however many sentences it has."""
 
 
 class Line(NamedTuple):
     """One utterance, as it is reported and as it is spoken."""
 
     text: str
-    """What is read out, with the white space before it; put together, these are the whole text."""
+    """What is read, with the white space before it. Joined, the texts of all lines are the whole text."""
     spoken: str
-    """What the voice is asked to say; never empty."""
+    """What is sent to the voice; never empty."""
     speaker: str | None = None
     pause: float = 1.0
     """The pause after it, as a multiple of the pause between two sentences."""
@@ -25,9 +25,9 @@ class Line(NamedTuple):
 
 
 def plain_line(text: str) -> Line | None:
-    """Give a short text of plain words as the one line that it is; None: it has to be read with care.
+    """Return a short text of plain words as one line; None: `LineReader` has to read it.
 
-    It spares such a text, which is most of what is said, the 10 ms that loading the reader takes.
+    This saves such a text, which is the most common, the 10 ms that loading the reader takes.
     """
     end = len(text)
     text = text.strip()

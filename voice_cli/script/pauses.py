@@ -1,4 +1,4 @@
-"""Text that is still arriving, with its pauses."""
+"""Pieces of text that is still arriving, and the pauses between them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from voice_cli.queues import BoundedQueue
 
 
 class Flush(NamedTuple):
-    """A piece of a text after which a sentence is certain to end."""
+    """A piece of text that ends a sentence."""
 
     text: str = ""
 

@@ -36,7 +36,7 @@ class Splitter:
     """
 
     def __init__(
-        self, *, max_chars: int = 400, language: str = "", every: Boundary | None = None, gathers: bool = True
+        self, *, max_chars: int = 400, language: str = "", every: Boundary | None = None, join_sentences: bool = True
     ) -> None:
         """Make a splitter for one text.
 
@@ -44,12 +44,12 @@ class Splitter:
             max_chars: the most characters of an utterance, at least 16.
             language: a code (`de`, `pt-BR`) whose first part selects the abbreviations; empty: unknown.
             every: end an utterance at each boundary that is this good or better.
-            gathers: False: after the first utterance, end one with each sentence.
+            join_sentences: whether an utterance after the first may have several sentences.
 
         """
         self._scanner = Scanner(language.replace("_", "-").split("-")[0].lower())
         self._every = every
-        self._gathers = gathers
+        self._join_sentences = join_sentences
         self._limit = max_chars
         self._start = 0
         """Start of the next utterance, in the scanner's text."""
@@ -144,7 +144,7 @@ class Splitter:
         length = weight(self._scanner.text[self._start : offset].strip())
         if not self._count:
             return Boundary.CLAUSE if length >= _FIRST_CLAUSE else Boundary.SENTENCE
-        if not self._gathers:
+        if not self._join_sentences:
             return Boundary.SENTENCE
         target = _GROWTH[self._count - 1] if self._count <= len(_GROWTH) else _PREFERRED
         return Boundary.SENTENCE if length >= target else Boundary.PARAGRAPH

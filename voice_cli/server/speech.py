@@ -24,7 +24,7 @@ from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, 
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line
 from voice_cli.script.pauses import Flush
-from voice_cli.script.reading import Reading, lines_of
+from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
@@ -229,13 +229,13 @@ class Speech:
                 return iter([line])
             pieces = [text]
         mode = self.order.markdown or self._settings.markdown
-        reading = Reading(
+        reader = LineReader(
             markdown=cast("Mode", mode),
             pronounce=self._settings.pronounce,
             every=self.order.every,
             language=self._backend.language(self._voice),
         )
-        return lines_of(pieces, reading)
+        return lines_of(pieces, reader)
 
     def _request(self, line: Line) -> SpeechRequest:
         order, report = self.order, self.report

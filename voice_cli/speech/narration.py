@@ -2,7 +2,7 @@
 
 ::
 
-    text source ─▶ reading (script) ─▶ lines ─▶ backend.synthesize ─▶ utterances ─▶ Speech
+    text source ─▶ reader (script) ─▶ lines ─▶ backend.synthesize ─▶ utterances ─▶ Speech
 
 The first line's request is sent on the thread that calls `start`, if its text is there; a thread of the narration's own
 sends the others. The look-ahead bounds how many requests are under way besides the one that is read, so a text without

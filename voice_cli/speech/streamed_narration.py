@@ -2,7 +2,7 @@
 
 ::
 
-    text source ─▶ reading (script) ─▶ lines ─▶ text_stream.say ─▶ … ─▶ utterances ─▶ Speech
+    text source ─▶ reader (script) ─▶ lines ─▶ text_stream.say ─▶ … ─▶ utterances ─▶ Speech
 
 What the backend speaks as one stream is one utterance, however many lines were sent for it.
 """

@@ -1,4 +1,4 @@
-"""The whole way from text to lines: any cut gives the same, nothing is lost, and each has its voice and its pause."""
+"""From text to lines: any cut gives the same, nothing is lost, and each line has its speaker and its pause."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from voice_cli.errors import ConfigError
 from voice_cli.script.ends import CONTEXT
 from voice_cli.script.markdown import SpokenMarkdown
 from voice_cli.script.pauses import Flush
-from voice_cli.script.reading import _SILENT_LIMIT, Reading, lines_of
+from voice_cli.script.reader import _SILENT_LIMIT, LineReader, lines_of
 from voice_cli.script.splitter import _PIECE, Boundary
 
 PIECES = [
@@ -46,13 +46,13 @@ CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
 
 def read(text, sizes=(10**9,), **options):
-    reading = Reading(**options)
+    reader = LineReader(**options)
     lines, at, turn = [], 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
-        lines += reading.read(text[at : at + size])
+        lines += reader.read(text[at : at + size])
         at, turn = at + size, turn + 1
-    return lines + reading.read(Flush())
+    return lines + reader.read(Flush())
 
 
 def markdown(text, mode="auto"):
@@ -71,17 +71,16 @@ def test_any_cut_gives_the_same_lines(text, sizes, speakers, mode):
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, CUTS, st.lists(st.booleans(), min_size=1, max_size=5))
-def test_the_texts_put_together_are_the_text_that_markdown_gives(text, sizes, pauses):
-    """And what is spoken is that text, whether the writer pauses or not."""
-    reading = Reading()
+def test_the_joined_lines_are_the_text_of_the_markdown(text, sizes, pauses):
+    reader = LineReader()
     lines, at, turn = [], 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
-        lines += reading.read(text[at : at + size])
+        lines += reader.read(text[at : at + size])
         if pauses[turn % len(pauses)]:
-            lines += reading.read(None)
+            lines += reader.read(None)
         at, turn = at + size, turn + 1
-    lines += reading.read(Flush())
+    lines += reader.read(Flush())
     wanted = markdown(text)
     together = "".join(line.text for line in lines)
     assert wanted.startswith(together)
@@ -94,7 +93,7 @@ def test_the_texts_put_together_are_the_text_that_markdown_gives(text, sizes, pa
         assert len(line.spoken) <= 400
 
 
-def test_what_has_nothing_to_say_goes_with_what_has():
+def test_text_without_a_word_becomes_part_of_the_next_line():
     lines = read("* * *\n\n...\n\nHello.", markdown="off")
     assert [line.spoken for line in lines][-1].endswith("Hello.")
     assert read("... !!! —") == []
@@ -113,27 +112,27 @@ def test_a_sentence_ends_with_any_of_these(end):
 
 
 @pytest.mark.parametrize("end", [",", ";", ":", "", " –"])
-def test_and_with_none_of_these(end):
+def test_a_clause_ends_with_any_of_these(end):
     assert read(f"So it is{end}")[-1].pause == 0.5
 
 
-def test_what_is_said_otherwise_is_reported_as_it_was():
+def test_the_reported_text_is_without_pronunciations():
     (line,) = read("Nginx is on.", pronounce={"nginx": "engine x"})
     assert (line.text, line.spoken) == ("Nginx is on.", "engine x is on.")
 
 
-def test_a_word_that_is_not_to_be_spoken_is_part_of_the_next_line():
+def test_a_word_with_an_empty_pronunciation_is_part_of_the_next_line():
     lines = read("ugh. Hello there, my friend.", pronounce={"ugh": ""}, markdown="off")
     assert "".join(line.text for line in lines) == "ugh. Hello there, my friend."
     assert all(line.spoken for line in lines)
 
 
-def test_a_pronunciation_that_cannot_be_used():
+def test_an_invalid_pronunciation():
     with pytest.raises(ConfigError, match="pronounce"):
-        Reading(pronounce={"/(/": "x"})
+        LineReader(pronounce={"/(/": "x"})
 
 
-def test_each_speaker_says_his_own():
+def test_each_line_has_its_speaker():
     text = "It begins.\nAnn: Hello there. How are you?\n**Bob:** Fine, fine.\nAnd you?\nann: Me too\n"
     lines = read(text, speakers=("Ann", "Bob"))
     said = {}
@@ -144,26 +143,26 @@ def test_each_speaker_says_his_own():
     assert [who for at, who in enumerate(order) if not at or who != order[at - 1]] == [None, "Ann", "Bob", "Ann"]
 
 
-def test_without_a_dialogue_a_name_is_a_word():
+def test_without_speakers_a_name_is_text():
     assert "Ann: Hello" in "".join(line.text for line in read("Ann: Hello"))
 
 
-def test_a_pause_gives_what_can_be_said_and_keeps_what_may_go_on():
-    reading = Reading()
-    assert reading.read("Hello there") == []
-    assert [line.spoken for line in reading.read(None)] == ["Hello"]
-    assert reading.read(None) == []
-    assert [line.text for line in reading.read(", my friends. ") + reading.read(Flush())] == [" there, my friends."]
+def test_a_pause_returns_what_can_be_spoken_and_keeps_what_may_continue():
+    reader = LineReader()
+    assert reader.read("Hello there") == []
+    assert [line.spoken for line in reader.read(None)] == ["Hello"]
+    assert reader.read(None) == []
+    assert [line.text for line in reader.read(", my friends. ") + reader.read(Flush())] == [" there, my friends."]
 
 
-def test_a_flush_gives_all_that_came():
-    reading = Reading()
-    assert reading.read("Hello there") == []
-    assert [line.spoken for line in reading.read(Flush())] == ["Hello there"]
-    assert reading.read(Flush()) == []
-    assert reading.read(" *my* frien") == []
-    assert [line.text for line in reading.read(Flush())] == [" my frien"]
-    assert [line.text for line in reading.read("ds. ") + reading.read(Flush())] == ["ds."]
+def test_a_flush_returns_everything():
+    reader = LineReader()
+    assert reader.read("Hello there") == []
+    assert [line.spoken for line in reader.read(Flush())] == ["Hello there"]
+    assert reader.read(Flush()) == []
+    assert reader.read(" *my* frien") == []
+    assert [line.text for line in reader.read(Flush())] == [" my frien"]
+    assert [line.text for line in reader.read("ds. ") + reader.read(Flush())] == ["ds."]
 
 
 WORDS = st.lists(st.sampled_from(["word", " ", "\n\n", "Yes. ", "well, ", "3.", "Dr.", "。", "语"]), max_size=12).map(
@@ -173,46 +172,46 @@ WORDS = st.lists(st.sampled_from(["word", " ", "\n\n", "Yes. ", "well, ", "3.", 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(WORDS, st.sampled_from(["feed", "pause", "flush"])), max_size=8))
-def test_flushes_lose_nothing_and_keep_nothing_back(steps):
-    reading, lines = Reading(markdown="off"), []
+def test_flushes_lose_nothing_and_leave_nothing_buffered(steps):
+    reader, lines = LineReader(markdown="off"), []
     text = ""
     for piece, then in steps:
         text += piece
-        lines += reading.read(Flush(piece) if then == "flush" else piece)
+        lines += reader.read(Flush(piece) if then == "flush" else piece)
         if then == "pause":
-            lines += reading.read(None)
+            lines += reader.read(None)
         together = "".join(line.text for line in lines)
         assert text.startswith(together)
         if then == "flush":
             assert not any(character.isalnum() for character in text[len(together) :])
-    lines += reading.read(Flush())
+    lines += reader.read(Flush())
     together = "".join(line.text for line in lines)
     assert text.startswith(together)
     assert not any(character.isalnum() for character in text[len(together) :])
 
 
-def test_each_sentence_or_clause_can_be_a_line_of_its_own():
+def test_each_sentence_or_clause_can_be_a_line():
     text = "*Well*, yes. No. And so on"
     assert [line.spoken for line in read(text, every=Boundary.SENTENCE)] == ["Well, yes.", "No.", "And so on"]
     assert [line.spoken for line in read(text, every=Boundary.CLAUSE)] == ["Well,", "yes.", "No.", "And so on"]
-    reading = Reading(every=Boundary.SENTENCE)
-    assert [line.spoken for line in reading.read("Well, yes. No. And so on") + reading.read(None)] == [
+    reader = LineReader(every=Boundary.SENTENCE)
+    assert [line.spoken for line in reader.read("Well, yes. No. And so on") + reader.read(None)] == [
         "Well, yes.",
         "No.",
     ]
 
 
-def test_the_language_decides_what_a_point_after_a_number_is():
+def test_the_language_decides_about_a_point_after_a_number():
     text = "We moved here in 2019. August was warm that year."
     assert len(read(text, every=Boundary.SENTENCE)) == 1
     assert len(read(text, every=Boundary.SENTENCE, language="en")) == 2
     assert len(read("Ann: " + text, every=Boundary.SENTENCE, language="en-GB", speakers=["Ann"])) == 2
     assert len(read(text, every=Boundary.SENTENCE, language="de")) == 1
-    reading = Reading(language="en", every=Boundary.SENTENCE)
-    assert len(reading.read(Flush(text)) + reading.read(Flush(text))) == 4
+    reader = LineReader(language="en", every=Boundary.SENTENCE)
+    assert len(reader.read(Flush(text)) + reader.read(Flush(text))) == 4
 
 
-def test_lines_come_as_soon_as_the_text_does():
+def test_lines_are_yielded_while_the_text_arrives():
     taken = []
 
     def pieces():
@@ -220,14 +219,14 @@ def test_lines_come_as_soon_as_the_text_does():
             taken.append(piece)
             yield piece
 
-    lines = lines_of(pieces(), Reading())
+    lines = lines_of(pieces(), LineReader())
     assert next(lines).spoken == "Hello there,"
     assert len(taken) < 4
     assert " ".join(line.spoken for line in lines) == "my friend. And so on"
 
 
 def ends_of(*pieces):
-    return [(line.spoken, line.end) for line in lines_of(pieces, Reading())]
+    return [(line.spoken, line.end) for line in lines_of(pieces, LineReader())]
 
 
 def test_end_counts_the_text_read_and_ignores_pauses():
@@ -245,7 +244,7 @@ def test_end_is_exact_at_a_flush_and_at_the_end_of_the_text():
     ]
 
 
-def test_end_is_never_beyond_the_text_read():
+def test_end_is_never_after_the_text_read():
     assert ends_of("&hearts;" * 3 + "Hello there, ", "my friend.")[-1] == ("my friend.", 47)
     assert ends_of("a:", None, None)[-1][1] == 2
     assert ends_of() == ends_of("", None, Flush()) == []
@@ -253,29 +252,29 @@ def test_end_is_never_beyond_the_text_read():
 
 @given(st.lists(st.one_of(TEXTS, TEXTS.map(Flush), st.none()), max_size=5))
 @settings(max_examples=100, deadline=None)
-def test_ends_never_go_back(pieces):
-    ends = [line.end for line in lines_of(pieces, Reading())]
+def test_ends_never_decrease(pieces):
+    ends = [line.end for line in lines_of(pieces, LineReader())]
     assert ends == sorted(ends)
     size = sum(len(piece.text if isinstance(piece, Flush) else piece or "") for piece in pieces)
     assert all(0 < end <= size for end in ends)
 
 
 def test_the_buffered_text_is_bounded():
-    reading = Reading()
+    reader = LineReader()
     behind = 0
     for _ in range(3000):
-        behind += 11 - sum(len(line.text) for line in reading.read("and so on,\n"))
-        assert len(reading._markdown._text) <= 20
-        assert len(reading._splitter._scanner.text) <= CONTEXT + _PIECE // 4 + 400 + 100
+        behind += 11 - sum(len(line.text) for line in reader.read("and so on,\n"))
+        assert len(reader._markdown._text) <= 20
+        assert len(reader._splitter._scanner.text) <= CONTEXT + _PIECE // 4 + 400 + 100
         assert behind <= 400 + 100
-        assert len(reading._silent) == 0
+        assert len(reader._silent) == 0
 
 
 @pytest.mark.parametrize("nothing", [" ", ". ", "!", "\n", "…"])
-def test_what_has_nothing_to_say_takes_no_memory(nothing):
-    reading = Reading()
-    reading.read(Flush())
+def test_text_without_a_word_is_bounded(nothing):
+    reader = LineReader()
+    reader.read(Flush())
     for _ in range(200):
-        assert reading.read(1000 * nothing) == []
-    assert len(reading._silent) <= _SILENT_LIMIT
-    assert [line.spoken for line in reading.read("Hello.") + reading.read(Flush())][-1].endswith("Hello.")
+        assert reader.read(1000 * nothing) == []
+    assert len(reader._silent) <= _SILENT_LIMIT
+    assert [line.spoken for line in reader.read("Hello.") + reader.read(Flush())][-1].endswith("Hello.")

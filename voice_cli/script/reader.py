@@ -18,7 +18,7 @@ _SILENT_LIMIT = 4096
 """Characters without a word that are buffered; earlier ones are dropped."""
 
 
-class Reading:
+class LineReader:
     """Converts a text to lines as it arrives. Not thread-safe."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Reading:
         pronounce: Mapping[str, str] | None = None,
         language: str = "",
         every: Boundary | None = None,
-        gathers: bool = True,
+        join_sentences: bool = True,
     ) -> None:
         """Raise ConfigError if a pronunciation is invalid, ValueError if a speaker's name is.
 
@@ -37,13 +37,13 @@ class Reading:
             markdown: whether the text is Markdown; `auto` also accepts plain text and logs.
             speakers: names whose `NAME: text` lines are read as theirs.
             pronounce: replacements, as in `Pronunciations`.
-            language, every, gathers: as in `Splitter`.
+            language, every, join_sentences: as in `Splitter`.
 
         """
         self._mode: Mode = markdown
         self._speakers = speakers
         self._pronounce = Pronunciations(pronounce or {})
-        self._new_splitter = partial(Splitter, language=language, every=every, gathers=gathers)
+        self._new_splitter = partial(Splitter, language=language, every=every, join_sentences=join_sentences)
         self._silent = ""
         """Text without a word; it becomes part of the next line."""
         self._flushed = False
@@ -104,7 +104,7 @@ class Reading:
         self._silent = (self._silent + silent)[-_SILENT_LIMIT:]
 
 
-def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator[Line]:
+def lines_of(pieces: Iterable[str | Flush | None], reader: LineReader) -> Iterator[Line]:
     """Yield the lines of a text that arrives in pieces, each with its `end`.
 
     None among the pieces means that no text came for a while.
@@ -112,7 +112,7 @@ def lines_of(pieces: Iterable[str | Flush | None], reading: Reading) -> Iterator
     taken = end = 0
     for piece in itertools.chain(pieces, [Flush()]):
         taken += len(piece.text if isinstance(piece, Flush) else piece or "")
-        lines = reading.read(piece)
+        lines = reader.read(piece)
         for number, line in enumerate(lines, 1):
             is_last = isinstance(piece, Flush) and number == len(lines)
             end = taken if is_last else min(end + len(line.text), taken)
