@@ -1,4 +1,4 @@
-"""The tree of errors: drawn as it is, one exit code a class, and every one of them in the README."""
+"""The error tree: its drawing, one exit code for each class, and the list in the README."""
 
 import inspect
 import re
@@ -10,14 +10,13 @@ from voice_cli import errors
 from voice_cli.errors import BackendError, VoiceError
 
 CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
-DRAWN = re.compile(r"^ *([│├└─ ]*)(\w+) *(\d+)?", re.MULTILINE)
 
 
 def drawn():
-    """Read the tree of the module's docstring: class to (its parent, its exit code)."""
+    """Return the tree in the module's docstring: class to (parent, exit code)."""
     tree, path = {}, []
     for line in inspect.cleandoc(errors.__doc__).splitlines():
-        match = re.fullmatch(r" *([│├└─ ]*?)(VoiceError|\w*(?:Error|Audio|Interrupted))(?: +(\d+) .*)?", line)
+        match = re.fullmatch(r" *([│├└─ ]*?)(VoiceError|\w*(?:Error|Audio|Interrupted))(?:  +(\d+)? .*)?", line)
         if match and (match[1].strip() or match[2] == "VoiceError"):
             depth = len(match[1]) // 4
             path[depth:] = [match[2]]
@@ -25,15 +24,13 @@ def drawn():
     return tree
 
 
-def test_the_drawing_is_the_tree():
+def test_the_drawing_matches_the_classes():
     tree = drawn()
     assert set(tree) == {item.__name__ for item in CLASSES}
     for item in CLASSES:
         parent, code = tree[item.__name__]
-        if parent is not None:
-            assert item.__bases__[0].__name__ == parent, item
-        if code is not None:
-            assert item.exit_code == code, item
+        assert item.__bases__[0].__name__ == (parent or "Exception")
+        assert code == (None if item is BackendError else item.exit_code), item
 
 
 @pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
@@ -62,7 +59,7 @@ def test_the_readme_lists_the_exit_code(item):
         assert re.search(rf"^\|? *`?{item.exit_code}`? *\|", readme, re.MULTILINE)
 
 
-def test_an_error_has_a_line_and_perhaps_what_to_do_next():
+def test_an_error_has_a_message_and_an_optional_hint():
     error = VoiceError("it broke", hint="mend it")
     assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
     assert VoiceError("it broke").hint is None

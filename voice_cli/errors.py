@@ -1,34 +1,34 @@
-"""Everything that can go wrong, as one tree. Each class has one exit code; the README lists them.
+"""The errors of this package, as one tree. Each class has one exit code; the README lists them.
 
 ::
 
-    VoiceError
-    ├── UsageError               2   the command line asks for something that cannot be
+    VoiceError                   1   an error in this program
+    ├── UsageError               2   an option or a value of the command line is wrong
     ├── ConfigError              3   the config file, the environment or a profile is wrong
-    ├── BackendError
-    │   ├── AuthenticationError  4   the server wants a key, or another key
-    │   ├── RateLimitError       5   too many requests, or no quota left
+    ├── BackendError                 the backend returned no speech
+    │   ├── AuthenticationError  4   the key is missing, wrong, or not allowed
+    │   ├── RateLimitError       5   too many requests, or the quota is used up
     │   ├── NetworkError         6   the server was not reached, or did not answer in time
-    │   ├── ServerError          7   the server answered, but not with speech
-    │   │   └── DecodeError      7   what it sent is not the audio that it should be
-    │   └── EngineError         11   an engine in this process is missing, or failed
+    │   ├── ServerError          7   the server answered without speech
+    │   │   └── DecodeError      7   the data is not valid audio
+    │   └── EngineError         11   an engine in this process is missing or failed
     ├── TruncatedAudio           8   the speech stopped before its end
-    ├── DeviceError              9   no sound can come out
+    ├── DeviceError              9   the output device does not work
     ├── FileError               10   a file cannot be read or written
-    └── Interrupted            130   Ctrl-C, a signal, or a reader that left
+    └── Interrupted            130   Ctrl-C, a signal, or a closed pipe
 
-Misuse of a class of this package (a programmer's error) is a ValueError or RuntimeError, never one of these.
+Misuse of a class of this package (a programming error) raises ValueError or RuntimeError, none of these.
 """
 
 from collections.abc import Mapping
 
 
 class Hint:
-    """What to do next, with the settings and listings that it names as fields: ``Hint("raise {timeout}")``.
+    """What to do next, with settings and listings as fields: ``Hint("raise {timeout}")``.
 
-    An interface puts in its own names: the command line writes ``--timeout``. The fields are the names of settings
-    (``timeout``, ``base_url``, ``voice``, ``format``, …) and of listings (``list_voices``, ``list_devices``,
-    ``list_engines``). Values from elsewhere are given by keyword, so that braces in them stay as they are.
+    `render` inserts an interface's names, such as ``--timeout``. The fields are names of settings (``timeout``,
+    ``base_url``, ``voice``, ``format``, …) and of listings (``list_voices``, ``list_devices``, ``list_engines``). Other
+    values are passed by keyword, so that braces in them are not read as fields.
     """
 
     def __init__(self, template: str, **values: object) -> None:
@@ -36,7 +36,7 @@ class Hint:
         self.values = values
 
     def render(self, names: Mapping[str, str]) -> str:
-        """Return the text, with `names` for the settings and listings; those that it lacks get plain words."""
+        """Return the text with `names` for settings and listings, and plain words for those it lacks."""
         fields = {name: words for name, words in names.items() if name not in self.values}
         return self.template.format_map(_Fields(fields | {name: str(value) for name, value in self.values.items()}))
 
@@ -51,105 +51,75 @@ class _Fields(dict[str, str]):
 
 
 class VoiceError(Exception):
-    """The base: a line for the person, and if there is one, what to do next."""
+    """An error, with a message of one line and perhaps a hint; subclasses pass their kind and exit code."""
 
     exit_code = 1
     kind = "error"
 
-    def __init__(self, message: str, *, hint: "str | Hint | None" = None) -> None:
+    def __init_subclass__(cls, *, kind: str | None = None, exit_code: int | None = None) -> None:
+        super().__init_subclass__()
+        cls.kind = kind or cls.kind
+        cls.exit_code = exit_code or cls.exit_code
+
+    def __init__(self, message: str, *, hint: str | Hint | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
 
-class UsageError(VoiceError):
-    """The command line asks for something that cannot be."""
-
-    exit_code = 2
-    kind = "usage"
+class UsageError(VoiceError, kind="usage", exit_code=2):
+    """An option or a value of the command line is wrong."""
 
 
-class ConfigError(VoiceError):
+class ConfigError(VoiceError, kind="config", exit_code=3):
     """The config file, the environment or a profile is wrong."""
-
-    exit_code = 3
-    kind = "config"
 
 
 class BackendError(VoiceError):
-    """The backend gave no speech."""
+    """The backend returned no speech."""
 
 
-class AuthenticationError(BackendError):
-    """The server wants a key, or another key."""
-
-    exit_code = 4
-    kind = "authentication"
+class AuthenticationError(BackendError, kind="authentication", exit_code=4):
+    """The key is missing, wrong, or not allowed."""
 
 
-class RateLimitError(BackendError):
-    """Too many requests, or no quota left."""
-
-    exit_code = 5
-    kind = "rate_limit"
+class RateLimitError(BackendError, kind="rate_limit", exit_code=5):
+    """Too many requests were sent, or the quota is used up."""
 
 
-class NetworkError(BackendError):
+class NetworkError(BackendError, kind="network", exit_code=6):
     """The server was not reached, or did not answer in time."""
 
-    exit_code = 6
-    kind = "network"
+
+class ServerError(BackendError, kind="server", exit_code=7):
+    """The server answered without speech."""
 
 
-class ServerError(BackendError):
-    """The server answered, but not with speech."""
-
-    exit_code = 7
-    kind = "server"
+class DecodeError(ServerError, kind="decode"):
+    """The data is not valid audio."""
 
 
-class DecodeError(ServerError):
-    """What was sent is not the audio that it should be."""
-
-    kind = "decode"
+class EngineError(BackendError, kind="engine", exit_code=11):
+    """An engine in this process is missing or failed."""
 
 
-class EngineError(BackendError):
-    """An engine in this process is missing, or failed."""
-
-    exit_code = 11
-    kind = "engine"
-
-
-class TruncatedAudio(VoiceError):  # noqa: N818  the field's word; what has come is good
+class TruncatedAudio(VoiceError, kind="truncated", exit_code=8):  # noqa: N818  the audio before the end is valid
     """The speech stopped before its end."""
 
-    exit_code = 8
-    kind = "truncated"
+
+class DeviceError(VoiceError, kind="device", exit_code=9):
+    """The output device does not work."""
 
 
-class DeviceError(VoiceError):
-    """No sound can come out."""
-
-    exit_code = 9
-    kind = "device"
-
-
-class FileError(VoiceError):
+class FileError(VoiceError, kind="file", exit_code=10):
     """A file cannot be read or written."""
 
-    exit_code = 10
-    kind = "file"
 
-
-class Interrupted(VoiceError):  # noqa: N818  an ending, not a failure
-    """Ctrl-C, a signal, or a reader that left."""
-
-    exit_code = 130
-    kind = "interrupted"
+class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818  an ending, not a failure
+    """Ctrl-C, a signal or a closed pipe ended the program."""
 
 
 def one_line(text: str, limit: int = 240) -> str:
-    """Make of what a stranger wrote one line that a terminal may show: no control characters, not too long."""
+    """Return external text as one line of at most `limit` characters, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
