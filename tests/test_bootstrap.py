@@ -31,6 +31,7 @@ case "$*" in
             case $word in
                 libportaudio2 | portaudio) echo >"$STATE/portaudio" ;;
                 libopus0 | opus) echo >"$STATE/opus" ;;
+                libmpg123-0 | mpg123-libs | mpg123) echo >"$STATE/mpg123" ;;
                 python3-venv) echo >"$STATE/venv" ;;
                 python3 | python@3.13) echo >"$STATE/venv"; cp0 "$STATE/python" "$BIN/python3" ;;
             esac
@@ -46,7 +47,7 @@ STUBS = {
     "sudo": 'echo "sudo $*" >>"$LOG"\n[ "$1" = -n ] && [ -z "${PASSWORD-}" ] || exit 1\nshift\nexec "$@"\n',
     "id": 'echo "${USER_ID-0}"\n',
     "uname": 'echo "${SYSTEM-Linux}"\n',
-    "ldconfig": 'for name in portaudio opus; do [ ! -e "$STATE/$name" ] || echo "lib$name.so.0 => /lib"; done\n',
+    "ldconfig": 'for name in portaudio opus mpg123; do [ ! -e "$STATE/$name" ] || echo "lib$name.so.0 => /lib"; done\n',
     "cp0": 'cat "$1" >"$2"; chmod0 "$2"\n',
 }
 
@@ -84,7 +85,7 @@ class Defaults:
             if name == "python3":
                 shutil.copy(self.state / "python", self.bin / name)
                 (self.state / "venv").touch()
-            elif name in ("portaudio", "opus"):
+            elif name in ("portaudio", "opus", "mpg123"):
                 (self.state / name).touch()
             else:
                 self.stub(name, STUBS.get(name, ""))
@@ -133,7 +134,7 @@ def test_a_bare_debian_as_root(machine):
     calls, said = machine.bootstrap()
     assert calls == [
         "apt-get update -q",
-        f"{APT} libportaudio2 libopus0 python3 python3-venv",
+        f"{APT} libportaudio2 libopus0 libmpg123-0 python3 python3-venv",
         "python3 -m venv --clear .venv",
         PIP,
     ]
@@ -147,13 +148,13 @@ def test_the_second_run_does_nothing(machine):
 
 
 def test_only_what_is_missing_is_installed(machine):
-    machine.has("apt-get", "python3", "portaudio")
+    machine.has("apt-get", "python3", "portaudio", "mpg123")
     calls, _ = machine.bootstrap()
     assert calls[1] == f"{APT} libopus0"
 
 
 def test_a_python_without_venv_gets_it(machine):
-    machine.has("apt-get", "python3", "portaudio", "opus")
+    machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     (machine.state / "venv").unlink()
     calls, _ = machine.bootstrap()
     assert calls[1] == f"{APT} python3 python3-venv"
@@ -163,14 +164,14 @@ def test_what_the_tests_need(machine):
     machine.has("apt-get")
     calls, _ = machine.bootstrap("--test")
     packages = calls[1].removeprefix(APT).split()
-    assert packages[:2] == ["libportaudio2", "libopus0"]
+    assert packages[:3] == ["libportaudio2", "libopus0", "libmpg123-0"]
     assert {"pulseaudio", "pulseaudio-utils", "ffmpeg"} < set(packages)
     assert calls[-1] == f"{PIP} -r .venv/dev-requirements.txt"
     assert (machine.repo / ".venv/dev-requirements.txt").read_text() == "pytest>=8\n"
 
 
 def test_what_was_made_for_say_is_completed_for_test_and_kept_for_say(machine):
-    machine.has("apt-get", "python3", "portaudio", "opus", "pulseaudio", "pactl", "parec", "ffmpeg")
+    machine.has("apt-get", "python3", "portaudio", "opus", "mpg123", "pulseaudio", "pactl", "parec", "ffmpeg")
     machine.bootstrap()
     calls, _ = machine.bootstrap("--test")
     assert calls[-1].startswith(f"{PIP} -r")
@@ -179,14 +180,14 @@ def test_what_was_made_for_say_is_completed_for_test_and_kept_for_say(machine):
 
 
 def test_a_changed_project_is_installed_again(machine):
-    machine.has("python3", "portaudio", "opus")
+    machine.has("python3", "portaudio", "opus", "mpg123")
     machine.bootstrap()
     (machine.repo / "pyproject.toml").write_text("[project]\nname = 'other'\n")
     assert machine.bootstrap()[0] == [PIP]
 
 
 def test_a_failed_install_is_tried_again(machine):
-    machine.has("python3", "portaudio", "opus")
+    machine.has("python3", "portaudio", "opus", "mpg123")
     python = (machine.state / "python").read_text()
     machine.stub("python3", LOG + 'case "$*" in *"-m venv"*) exit 1 ;; esac\n')
     machine.bootstrap(status=1)
@@ -198,7 +199,7 @@ def test_a_failed_install_is_tried_again(machine):
 def test_a_user_with_sudo(machine):
     machine.has("apt-get", "sudo")
     calls, said = machine.bootstrap(USER_ID="1000")
-    installs = f"env DEBIAN_FRONTEND=noninteractive {APT} libportaudio2 libopus0 python3 python3-venv"
+    installs = f"env DEBIAN_FRONTEND=noninteractive {APT} libportaudio2 libopus0 libmpg123-0 python3 python3-venv"
     assert "sudo -n apt-get update -q" in calls
     assert f"sudo -n {installs}" in calls
     assert calls[-1] == PIP
@@ -206,7 +207,7 @@ def test_a_user_with_sudo(machine):
 
 
 def test_who_may_not_is_told_the_line_and_goes_on(machine):
-    machine.has("apt-get", "python3", "opus")
+    machine.has("apt-get", "python3", "opus", "mpg123")
     for _ in range(2):
         calls, said = machine.bootstrap(USER_ID="1000")
         assert not [call for call in calls if call.startswith("apt-get")]
@@ -218,13 +219,13 @@ def test_who_may_not_is_told_the_line_and_goes_on(machine):
 
 
 def test_whose_sudo_wants_a_password_where_there_is_no_terminal(machine):
-    machine.has("apt-get", "sudo", "python3", "opus")
+    machine.has("apt-get", "sudo", "python3", "opus", "mpg123")
     _, said = machine.bootstrap(USER_ID="1000", PASSWORD="wanted")
     assert said[1] == "to install, run:  sudo apt-get update && sudo apt-get install -y libportaudio2"
 
 
 def test_without_a_python_it_cannot_go_on(machine):
-    machine.has("apt-get", "portaudio", "opus")
+    machine.has("apt-get", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(USER_ID="1000", status=1)
     assert calls == []
     assert said == [
@@ -235,7 +236,7 @@ def test_without_a_python_it_cannot_go_on(machine):
 
 
 def test_an_old_systems_newer_python_is_looked_for(machine):
-    machine.has("apt-get", "python3", "portaudio", "opus")
+    machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     calls, _ = machine.bootstrap(OLD_PYTHON="1", status=1)
     assert [call.removeprefix(f"{APT} ") for call in calls if call.startswith(APT)] == [
         "python3 python3-venv",
@@ -257,13 +258,15 @@ def test_fedora(machine):
     machine.has("dnf")
     calls, _ = machine.bootstrap("--test")
     packages = calls[0].removeprefix("dnf install -y -q ").split()
-    assert {"portaudio", "opus", "pulseaudio", "pulseaudio-utils", "ffmpeg-free", "python3"} <= set(packages)
+    assert {"portaudio", "opus", "mpg123-libs", "pulseaudio", "pulseaudio-utils", "ffmpeg-free", "python3"} <= set(
+        packages
+    )
 
 
 def test_macos(machine):
     machine.has("brew", "sudo")
     calls, said = machine.bootstrap(USER_ID="501", SYSTEM="Darwin")
-    assert calls[0] == "brew install -q portaudio opus python@3.13"
+    assert calls[0] == "brew install -q portaudio opus mpg123 python@3.13"
     assert said == []
 
 
@@ -271,7 +274,7 @@ def test_a_system_with_none_of_the_managers(machine):
     machine.has("python3")
     calls, said = machine.bootstrap()
     assert calls == ["python3 -m venv --clear .venv", PIP]
-    assert said[0] == "missing: libportaudio2 libopus0"
+    assert said[0] == "missing: libportaudio2 libopus0 libmpg123-0"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,7 @@ def test_a_system_with_none_of_the_managers(machine):
     ],
 )
 def test_uv_where_it_is(machine, args, env, call):
-    machine.has("apt-get", "uv", "portaudio", "opus", "pulseaudio", "pactl", "parec", "ffmpeg")
+    machine.has("apt-get", "uv", "portaudio", "opus", "mpg123", "pulseaudio", "pactl", "parec", "ffmpeg")
     calls, _ = machine.bootstrap(*args, VENV="elsewhere", **env)
     assert calls[-1] == call
     assert (machine.repo / "elsewhere/bin/python").exists()
@@ -291,7 +294,7 @@ def test_uv_where_it_is(machine, args, env, call):
 
 
 def test_another_interpreter_makes_another_environment(machine):
-    machine.has("python3", "portaudio", "opus")
+    machine.has("python3", "portaudio", "opus", "mpg123")
     machine.bootstrap()
     shutil.copy(machine.bin / "python3", machine.bin / "python3.12")
     calls, _ = machine.bootstrap(PYTHON="python3.12")
@@ -299,7 +302,7 @@ def test_another_interpreter_makes_another_environment(machine):
 
 
 def test_a_named_interpreter_that_is_not_here(machine):
-    machine.has("apt-get", "python3", "portaudio", "opus")
+    machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(PYTHON="python3.12", USER_ID="1000", status=1)
     assert calls == []
     assert said[-1] == "no python3.12 found that is 3.11 or newer and has venv"
