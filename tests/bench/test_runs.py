@@ -41,7 +41,7 @@ def test_a_server_is_shown_without_credentials_and_path():
 def test_a_trace_goes_to_the_file_that_the_environment_names(tmp_path, monkeypatch):
     path = tmp_path / "trace.json"
     monkeypatch.setenv(trace.TRACE_ENV, str(path))
-    timeline = trace.traced_timeline()
+    timeline = trace.TracedTimeline()
     assert isinstance(timeline, Timeline)
     timeline.mark("process_start", 1.0)
     timeline.arrivals.append((2.0, 0.5))
@@ -51,5 +51,5 @@ def test_a_trace_goes_to_the_file_that_the_environment_names(tmp_path, monkeypat
 
 def test_a_trace_that_cannot_be_written_is_no_harm(tmp_path, monkeypatch):
     monkeypatch.setenv(trace.TRACE_ENV, str(tmp_path / "none" / "trace.json"))
-    trace.traced_timeline().metrics(None)
+    trace.TracedTimeline().metrics(None)
     assert trace.read(str(tmp_path / "none" / "trace.json")) is None

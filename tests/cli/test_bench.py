@@ -10,9 +10,9 @@ from support.command import VOICE, environment_in, on_terminal, screen_of
 from support.runs import target
 from support.server import Answer
 from voice_cli.cli import quick
-from voice_cli.cli.bench import BenchOptions, check_writable, command_line, make_targets
+from voice_cli.cli.bench import BenchOptions, command_line, make_targets
 from voice_cli.config import Config, Profile
-from voice_cli.errors import ConfigError, FileError, UsageError
+from voice_cli.errors import ConfigError, UsageError
 
 
 def test_a_run_is_one_that_the_quick_reader_takes():
@@ -24,9 +24,9 @@ def test_a_run_is_one_that_the_quick_reader_takes():
     assert {name: getattr(options, name) for name in flags} == flags
 
 
-def targets(formats=None, every_profile=False, profiles=(), **flags):
+def targets(formats=None, every_profile=False, profiles=(), runs=5, **flags):
     config = Config("config.toml", True, None, dict(profiles))
-    return make_targets(BenchOptions(flags=flags, formats=formats, every_profile=every_profile), config)
+    return make_targets(BenchOptions(flags=flags, formats=formats, every_profile=every_profile, runs=runs), config)
 
 
 def test_each_profile_in_each_format(monkeypatch):
@@ -43,6 +43,7 @@ def test_each_profile_in_each_format(monkeypatch):
     ("options", "error"),
     [
         ({"formats": "mp3,ogg"}, UsageError),
+        ({"runs": 0}, UsageError),
         ({"formats": ""}, UsageError),
         ({"speed": 9.0}, UsageError),
         ({"every_profile": True}, ConfigError),
@@ -54,13 +55,6 @@ def test_each_profile_in_each_format(monkeypatch):
 def test_what_cannot_be_is_said_before_anything_runs(options, error):
     with pytest.raises(error):
         targets(**options)
-
-
-def test_the_page_must_be_writable_before_the_first_run(tmp_path):
-    check_writable(str(tmp_path / "new.html"))
-    for path in (tmp_path, tmp_path / "none" / "new.html"):
-        with pytest.raises(FileError):
-            check_writable(str(path))
 
 
 PCM = Answer(b"\1\2" * 4800, chunk=960)
@@ -134,11 +128,19 @@ def test_what_fails_is_told_in_its_row_and_the_worst_is_the_exit_code(voice, thr
     assert "&lt;i&gt;none" in text
 
 
-def test_usage_and_files(voice, tmp_path):
+@pytest.mark.parametrize("path", [".", "none/p.html"])
+def test_the_page_must_be_writable_before_the_first_run(voice, serve, path):
+    server = serve(PCM)
+    said = voice("bench", "--html", path, "--base-url", server.url)
+    assert said.code == 10
+    assert said.line.startswith(f"cannot write {path}: ")
+    assert server.requests == []
+
+
+def test_wrong_usage(voice):
     assert voice("bench", "--format", "ogg").code == 2
     assert voice("bench", "-n", "0").code == 2
     assert voice("bench", "--backend", "none").code == 3
-    assert voice("bench", "--html", "none/p.html").code == 10
     assert voice("bench", "-", text=b" ").code == 2
 
 

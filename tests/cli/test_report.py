@@ -27,7 +27,7 @@ SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 
 
 def as_json(result, error=None, saved=None, settings=SETTINGS):
-    line = report.as_json(settings, result, error, saved)
+    line = report.to_json(report.outcome_object(settings, result, error, saved))
     assert "\n" not in line
     return json.loads(line)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from voice_cli.bench.figures import beginning, shown
+from voice_cli.bench.figures import beginning, shown, timestamps_of
 from voice_cli.bench.runs import Run
 from voice_cli.playback.curve import Hole, Point
 
@@ -66,17 +66,9 @@ class Bar(NamedTuple):
     last: float
 
 
-def moments_of(run: Run) -> dict[str, float]:
-    """Return a run's timestamps in milliseconds from its start."""
-    if run.trace is None or not run.trace.timestamps:
-        return {}
-    start = beginning(run)
-    return {name: 1000 * (at - start) for name, at in run.trace.timestamps.items()}
-
-
 def bars_of(run: Run) -> list[Bar]:
     """Return the phases of a run."""
-    timestamps = moments_of(run)
+    timestamps = timestamps_of(run)
     bars = []
     for phase in PHASES:
         ends = [timestamps[name] for name in phase.last if name in timestamps]
@@ -91,7 +83,7 @@ def horizon(runs: Iterable[Run]) -> float:
     """Return the milliseconds that waterfalls of these runs show: 12 % more than to the first sound."""
     ends = []
     for run in runs:
-        timestamps = moments_of(run)
+        timestamps = timestamps_of(run)
         for name in ("first_audible", "first_frame", "first_byte"):
             if name in timestamps:
                 ends.append(timestamps[name])
@@ -122,7 +114,7 @@ def waterfall(run: Run, title: str) -> str:
         )
         goes_on = "" if bar.last <= end else " →"
         labels.append(f'<text class="took" x="{x + width + 6:.1f}" y="{y + 11}">{took}{goes_on}</text>')
-    audible = moments_of(run).get("first_audible")
+    audible = timestamps_of(run).get("first_audible")
     if audible is not None:
         x = left + audible * scale
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 20}"/>')

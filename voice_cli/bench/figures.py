@@ -17,6 +17,11 @@ class Figure(NamedTuple):
     unit: str
     meaning: str
 
+    @property
+    def unit_suffix(self) -> str:
+        """The unit, as it follows the title of a column."""
+        return f", {self.unit}" if self.unit else ""
+
 
 FIGURES = (
     Figure("ttfa_ms", "TTFA", TIME, "time to first audio: from the start to the first audible frame at the device"),
@@ -110,6 +115,14 @@ def shown(value: float, unit: str) -> str:
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def shown_summary(measured: Measured) -> list[tuple[str, str] | None]:
+    """Return the median and the 95th percentile of each figure as text; None: not measured."""
+    return [
+        None if found is None else (shown(found.median, column.unit), shown(found.p95, column.unit))
+        for column, found in zip(FIGURES, summary(measured).values(), strict=True)
+    ]
+
+
 def tsv(measured: Sequence[Measured]) -> list[str]:
     """Return the table as lines with tabs, the names first; `-`: not measured."""
     names = ["target", "format", "runs", "complete"]
@@ -142,15 +155,23 @@ def as_object(measured: Measured) -> dict[str, Any]:
 
 def _run_object(run: Run) -> Mapping[str, Any]:
     trace = run.trace
-    timestamps, points = {}, []
-    if trace is not None and trace.timestamps:
+    timestamps = {name: round(at, 2) for name, at in timestamps_of(run).items()}
+    points = []
+    if trace is not None and timestamps:
         start = beginning(run)
-        timestamps = {name: round(1000 * (at - start), 2) for name, at in trace.timestamps.items()}
         points = [
             [round(1000 * (point.at - start), 2), round(point.received, 4), point.heard and round(point.heard, 4)]
             for point in trace.curve
         ]
     return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": timestamps, "curve": points}
+
+
+def timestamps_of(run: Run) -> dict[str, float]:
+    """Return a run's timestamps in milliseconds from its start."""
+    if run.trace is None or not run.trace.timestamps:
+        return {}
+    start = beginning(run)
+    return {name: 1000 * (at - start) for name, at in run.trace.timestamps.items()}
 
 
 def beginning(run: Run) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from voice_cli import __version__
 from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
-from voice_cli.bench.figures import FIGURES, Measured, figure, shown, summary
+from voice_cli.bench.figures import FIGURES, Figure, Measured, figure, shown, shown_summary
 from voice_cli.bench.runs import Run
 
 LONGEST_TEXT = 400
@@ -53,7 +53,7 @@ def page(measured: Sequence[Measured], about: About) -> str:
         warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>"
         if about.interrupted
         else "",
-        heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *(_head(f.key) for f in FIGURES))),
+        heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *map(_head, FIGURES))),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
         targets="\n".join(_target(each) for each in measured),
@@ -61,24 +61,14 @@ def page(measured: Sequence[Measured], about: About) -> str:
     )
 
 
-def name_of(measured: Measured) -> str:
-    """Return the name of a target and its format, as in `kokoro · mp3`."""
-    return f"{measured.target.name} · {measured.target.format}"
-
-
-def _head(key: str) -> str:
-    column = next(column for column in FIGURES if column.key == key)
-    return f'<abbr title="{escape(column.meaning)}">{column.title}</abbr>{f", {column.unit}" if column.unit else ""}'
+def _head(column: Figure) -> str:
+    return f'<abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}'
 
 
 def _row(measured: Measured) -> str:
     target = measured.target
     cells = [escape(target.name), escape(target.format), f"{len(measured.complete)} of {len(measured.runs)}"]
-    for column, found in zip(FIGURES, summary(measured).values(), strict=True):
-        if found is None:
-            cells.append("–")
-        else:
-            cells.append(f"{shown(found.median, column.unit)}<i>{shown(found.p95, column.unit)}</i>")
+    cells += [f"{found[0]}<i>{found[1]}</i>" if found else "–" for found in shown_summary(measured)]
     row = "".join(f"<td>{cell}</td>" for cell in cells)
     if not measured.error:
         return f"<tr>{row}</tr>"
@@ -87,7 +77,7 @@ def _row(measured: Measured) -> str:
 
 
 def _comparison(measured: Sequence[Measured]) -> str:
-    rows = [(name_of(each), run) for each in measured if (run := each.typical) is not None and bars_of(run)]
+    rows = [(each.target.label, run) for each in measured if (run := each.typical) is not None and bars_of(run)]
     if not rows:
         return ""
     drawing = comparison(rows, "From the start to the first sound, the median run of each target")
@@ -110,10 +100,9 @@ def _target(measured: Measured) -> str:
     described = " · ".join(filter(None, (target.settings.profile.backend, target.where)))
     typical = measured.typical
     runs = [
-        _run(run, number, name_of(measured), is_open=run is typical)
-        for number, run in enumerate(measured.runs, start=1)
+        _run(run, number, target.label, is_open=run is typical) for number, run in enumerate(measured.runs, start=1)
     ]
-    return f"<h2>{escape(name_of(measured))} <small>{escape(described)}</small></h2>{''.join(runs)}"
+    return f"<h2>{escape(target.label)} <small>{escape(described)}</small></h2>{''.join(runs)}"
 
 
 def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:

@@ -48,6 +48,11 @@ class Target(NamedTuple):
     """The error in its settings, if they have one; it is not run then."""
 
     @property
+    def label(self) -> str:
+        """The name and the format, as in `kokoro · mp3`."""
+        return f"{self.name} · {self.format}"
+
+    @property
     def format(self) -> str:
         """The codec to request."""
         return self.settings.profile.format or "pcm"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from voice_cli.bench.figures import FIGURES, Measured, shown, summary, tsv
+from voice_cli.bench.figures import FIGURES, Measured, shown_summary, tsv
 from voice_cli.bench.runs import Target
 
 WIDE = 100
@@ -35,7 +35,7 @@ class Progress:
         if self._bar is not None:
             from rich.markup import escape
 
-            self._bar.update(self._task, description=escape(f"{target.name} · {target.format}"), refresh=True)
+            self._bar.update(self._task, description=escape(target.label), refresh=True)
 
     def advance(self) -> None:
         """Count a run."""
@@ -65,19 +65,16 @@ def print_table(measured: Sequence[Measured]) -> None:
     table.add_column("format")
     table.add_column("runs", justify="right")
     for column in FIGURES:
-        title = f"{column.title}{f', {column.unit}' if column.unit else ''}"
+        title = column.title + column.unit_suffix
         table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
     for each in measured:
         cells = [Text(each.target.name), Text(each.target.format), Text(f"{len(each.complete)}/{len(each.runs)}")]
-        for column, found in zip(FIGURES, summary(each).values(), strict=True):
-            if found is None:
-                cells.append(Text("–", style="dim"))
-            else:
-                cells.append(Text(shown(found.median, column.unit)))
-                cells[-1].append(f"{between}{shown(found.p95, column.unit)}", style="dim")
+        for found in shown_summary(each):
+            dash = Text("–", style="dim")
+            cells.append(Text.assemble(found[0], (f"{between}{found[1]}", "dim")) if found else dash)
         table.add_row(*cells)
     console.print(table)
     for each in measured:
         if each.error:
-            console.print(Text(f"{each.target.name} · {each.target.format}: {each.error}", style="red"))
+            console.print(Text(f"{each.target.label}: {each.error}", style="red"))
     console.print(Text("median · 95th percentile of the complete runs", style="dim"))

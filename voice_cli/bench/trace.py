@@ -7,7 +7,6 @@ the file written after the last frame, so tracing does not slow the run.
 """
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,39 +30,27 @@ class Trace(NamedTuple):
 
 
 class TracedTimeline(Timeline):
-    """A timeline that records arrivals, and passes a trace on when its metrics are computed."""
+    """A timeline that records arrivals, and writes its trace to the file of VOICE_TRACE with its metrics."""
 
-    def __init__(self, give: Callable[[Trace], None]) -> None:
+    def __init__(self) -> None:
         super().__init__(arrivals=[])
-        self._give = give
+        self._path = os.environ[TRACE_ENV]
 
     def metrics(self, feed: SinkSource | None) -> PlaybackMetrics:
+        import json
+
         from voice_cli.playback.curve import curve, underflows, underruns
 
-        metrics = super().metrics(feed)
-        self._give(
-            Trace(
-                dict(self.timestamps),
-                curve(self.arrivals or [], feed),
-                underruns(feed) if feed is not None else [],
-                underflows(feed) if feed is not None else [],
-            )
+        trace = Trace(
+            dict(self.timestamps),
+            curve(self.arrivals or [], feed),
+            underruns(feed) if feed is not None else [],
+            underflows(feed) if feed is not None else [],
         )
-        return metrics
-
-
-def traced_timeline() -> Timeline:
-    """Return a timeline that writes its trace to the file that VOICE_TRACE names."""
-    path = os.environ[TRACE_ENV]
-    return TracedTimeline(lambda trace: _write(path, trace))
-
-
-def _write(path: str, trace: Trace) -> None:
-    import json
-
-    # `voice bench` reports a missing trace; playback goes on.
-    with suppress(OSError), open(path, "w", encoding="utf-8") as file:
-        json.dump(trace._asdict(), file)
+        # `voice bench` reports a missing trace; playback continues.
+        with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
+            json.dump(trace._asdict(), file)
+        return super().metrics(feed)
 
 
 def read(path: str) -> Trace | None:

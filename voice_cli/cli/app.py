@@ -1,10 +1,8 @@
-"""The typer commands: help, completion and usage errors.
-
-`voice say` is built from the fields of `options.SayOptions`.
-"""
+"""The typer commands: help, completion and usage errors. Each is built from `Option`s, and imported when run."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +11,6 @@ from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
 from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
-
-_EXAMPLES = "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)])
 
 app = typer.Typer(
     name="voice",
@@ -85,198 +81,139 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _say(**values: Any) -> None:
+def _text(help_text: str) -> inspect.Parameter:
+    kind = Annotated[list[str] | None, typer.Argument(help=help_text, show_default=False)]
+    return inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _add(
+    to: typer.Typer,
+    name: str,
+    summary: str,
+    run_command: Callable[..., int],
+    named: Mapping[str, Option],
+    *arguments: inspect.Parameter,
+    epilog: str | None = None,
+) -> None:
+    """Add a command that calls a function with the values of its arguments and options, by name."""
+
+    def command(**values: Any) -> None:
+        raise typer.Exit(run_command(**values))
+
+    parameters = [*arguments, *(_parameter(key, option) for key, option in named.items())]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    to.command(name, help=summary, epilog=epilog)(command)
+
+
+def _lazy(module: str, function: str) -> Callable[..., int]:
+    """Return a function that imports a module of `voice_cli.cli` when called, and calls a function of it."""
+    return lambda **values: int(getattr(import_module(f"voice_cli.cli.{module}"), function)(**values))
+
+
+def _say(text: list[str] | None, **values: Any) -> int:
     from voice_cli.cli.say import say
 
-    values["text"] = tuple(values["text"] or ())
-    raise typer.Exit(say(SayOptions(**values)))
+    return say(SayOptions(text=tuple(text or ()), **values))
 
 
-_text = inspect.Parameter(
-    "text",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[
-        list[str] | None,
-        typer.Argument(help="The text; '-', or no text and a pipe: standard input.", show_default=False),
-    ],
-)
-_parameters = [_text, *(_parameter(name, option) for name, option in options().items())]
-_say.__signature__ = inspect.Signature(_parameters)  # type: ignore[attr-defined]
-_say.__annotations__ = {parameter.name: parameter.annotation for parameter in _parameters}
-app.command("say", help=SUMMARY, epilog=_EXAMPLES)(_say)
+_DEBUG = Option(("--debug",), "Print tracebacks.", kind=bool)
+_LISTING = {"as_json": Option(("--json",), "Print JSON.", kind=bool), "debug": _DEBUG}
 
+_SERVE = {
+    "profile": Option(("--profile", "-p"), "Serve this profile's engine."),
+    "engine": Option(("--engine",), "The engine (espeak).", metavar="|".join(LOCAL)),
+    "model": Option(("--model", "-m"), "The engine's model."),
+    "voices": Option(("--voices",), "The folder of voices, for engines whose voices are files.", metavar="DIR"),
+    "host": Option(("--host",), "Listen on this address (127.0.0.1)."),
+    "port": Option(("--port",), "Listen on this port; 0: any free one (8880).", kind=int),
+    "api_key_env": Option(("--api-key-env",), "Require the key that this variable holds.", metavar="NAME"),
+    "insecure": Option(("--insecure",), "Accept other machines without a key.", kind=bool),
+    "cors": Option(("--cors",), "Accept pages from these origins; '*': from any.", metavar="ORIGINS"),
+    "max_streams": Option(("--max-streams",), "Accept at most so many streams at once (128).", kind=int),
+    "max_text": Option(("--max-text",), "Accept at most so many characters (20000).", kind=int),
+    "ray": Option(("--ray",), "Run several engines, on Ray Serve.", kind=bool),
+    "replicas": Option(("--replicas",), "The number of engines with --ray (as needed).", kind=int),
+    "quiet": Option(("--quiet", "-q"), "Print only errors, and no access log.", kind=bool),
+    "debug": _DEBUG,
+}
 
-@app.command("voices")
-def voices(
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", "-p", help="Ask this profile's server.", autocompletion=_complete_profile),
-    ] = None,
-    backend: Annotated[str | None, typer.Option("--backend", help="Ask this backend.")] = None,
-    base_url: Annotated[str | None, typer.Option("--base-url", help="Ask this server.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """List the backend's voices."""
-    from voice_cli.cli.listings import list_voices
-
-    flags = {"profile": profile, "backend": backend, "base_url": base_url}
-    raise typer.Exit(list_voices(flags, as_json=json, debug=debug))
-
-
-@app.command("devices")
-def devices(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """List the output devices."""
-    from voice_cli.cli.listings import list_devices
-
-    raise typer.Exit(list_devices(as_json=json, debug=debug))
-
-
-@app.command("engines")
-def engines(
-    test: Annotated[bool, typer.Option("--test", help="Time a sentence with each engine that is ready.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """List the engines that run in this process, and what they lack."""
-    from voice_cli.cli.engines import list_engines
-
-    raise typer.Exit(list_engines(test=test, as_json=json, debug=debug))
-
-
-@app.command("serve")
-def serve(
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", "-p", help="Serve this profile's engine.", autocompletion=_complete_profile),
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", metavar="|".join(LOCAL), help="The engine (espeak).")
-    ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The engine's model.")] = None,
-    voices: Annotated[
-        str | None,
-        typer.Option("--voices", metavar="DIR", help="The folder of voices, for engines whose voices are files."),
-    ] = None,
-    host: Annotated[str | None, typer.Option("--host", help="Listen on this address (127.0.0.1).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Listen on this port; 0: any free one (8880).")] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option("--api-key-env", metavar="NAME", help="Require the key that this variable holds.")
-    ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a key.")] = False,
-    cors: Annotated[
-        str | None, typer.Option("--cors", metavar="ORIGINS", help="Accept pages from these origins; '*': from any.")
-    ] = None,
-    max_streams: Annotated[
-        int | None, typer.Option("--max-streams", help="Accept at most so many streams at once (128).")
-    ] = None,
-    max_text: Annotated[
-        int | None, typer.Option("--max-text", help="Accept at most so many characters (20000).")
-    ] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="Run several engines, on Ray Serve.")] = False,
-    replicas: Annotated[
-        int | None, typer.Option("--replicas", help="The number of engines with --ray (as needed).")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors, and no access log.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """Serve streaming speech by HTTP and WebSocket: OpenAI's API and others."""
-    from voice_cli.cli.serve import serve
-
-    flags = {
-        "profile": profile,
-        "engine": engine,
-        "model": model,
-        "voices": voices,
-        "host": host,
-        "port": port,
-        "api_key_env": api_key_env,
-        "cors": cors,
-        "max_streams": max_streams,
-        "max_text": max_text,
-        "replicas": replicas,
-    }
-    raise typer.Exit(serve(flags, ray=ray, insecure=insecure, quiet=quiet, debug=debug))
-
-
-config_app = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
-app.add_typer(config_app, name="config")
-
-
-@config_app.command("path")
-def config_path() -> None:
-    """Print the path of the config file."""
-    from voice_cli.config import config_path as path
-
-    print(path())  # noqa: T201
-
-
-@config_app.command("show")
-def config_show(
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", "-p", help="Use this profile.", autocompletion=_complete_profile),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """Print the current settings and the origin of each. API keys are not shown."""
-    from voice_cli.cli.config_commands import show
-
-    raise typer.Exit(show(profile, as_json=json, debug=debug))
-
-
-@config_app.command("init")
-def config_init(
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-) -> None:
-    """Write a config file with every key in it, commented out."""
-    from voice_cli.cli.config_commands import init
-
-    raise typer.Exit(init(force=force, debug=debug))
-
-
-def _bench(
-    text: Annotated[list[str] | None, typer.Argument(help="The text; '-': standard input.", show_default=False)] = None,
-    *,
-    runs: Annotated[int, typer.Option("--runs", "-n", min=1, help="Runs of each target.")] = 5,
-    every_profile: Annotated[bool, typer.Option("--all", help="Measure every profile.")] = False,
-    formats: Annotated[
-        str | None,
-        typer.Option("--format", metavar=f"{'|'.join(CODECS)}[,…]", help="Request these formats."),
-    ] = None,
-    warm: Annotated[
-        bool,
-        typer.Option(
-            "--warm", help="Keep process, connection and sound library; otherwise, each run is a new process."
-        ),
-    ] = False,
-    no_play: Annotated[bool, typer.Option("--no-play", help="Do not play; TTFA is then not measured.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every run.")] = False,
-    html: Annotated[
-        str | None, typer.Option("--html", metavar="FILE", help="Write a page with waterfalls and buffer curves.")
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
-    **flags: Any,
-) -> None:
-    from voice_cli.cli.bench import BenchOptions, bench
-
-    flags["no_play"] = no_play
-    options = BenchOptions(tuple(text or ()), flags, formats, runs, every_profile, warm, json, html, debug)
-    raise typer.Exit(bench(options))
-
-
-_BENCH_TAKES = (
+_BENCH = {
+    "runs": Option(("--runs", "-n"), "Runs of each target (5).", kind=int),
+    "every_profile": Option(("--all",), "Measure every profile.", kind=bool),
+    "formats": Option(("--format",), f"Request these formats: {', '.join(CODECS)}.", metavar="FORMAT[,…]"),
+    "warm": Option(
+        ("--warm",), "Keep process, connection and sound library; otherwise, each run is a new process.", kind=bool
+    ),
+    "no_play": Option(("--no-play",), "Do not play; TTFA is then not measured.", kind=bool),
+    "as_json": Option(("--json",), "Print one JSON object with every run.", kind=bool),
+    "html": Option(("--html",), "Write a page with waterfalls and buffer curves.", metavar="FILE"),
+    "debug": _DEBUG,
+}
+_BENCH_SHARED = (
     *("profile", "backend", "base_url", "model", "voice", "speed", "instructions"),
     *("timeout", "device", "volume", "prebuffer"),
 )
-_own = [p for p in inspect.signature(_bench).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-_shared = [_parameter(name, option) for name, option in options().items() if name in _BENCH_TAKES]
-_bench.__signature__ = inspect.Signature([*_own, *_shared])  # type: ignore[attr-defined]
-_bench.__annotations__ = {parameter.name: parameter.annotation for parameter in (*_own, *_shared)}
-app.command("bench", help="Measure backends, formats and devices.")(_bench)
+
+_add(
+    app,
+    "say",
+    SUMMARY,
+    _say,
+    options(),
+    _text("The text; '-', or no text and a pipe: standard input."),
+    epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
+)
+_add(
+    app,
+    "voices",
+    "List the backend's voices.",
+    _lazy("listings", "list_voices"),
+    {
+        "profile": Option(("--profile", "-p"), "Ask this profile's server."),
+        "backend": Option(("--backend",), "Ask this backend."),
+        "base_url": Option(("--base-url",), "Ask this server."),
+        **_LISTING,
+    },
+)
+_add(app, "devices", "List the output devices.", _lazy("listings", "list_devices"), _LISTING)
+_add(
+    app,
+    "engines",
+    "List the engines that run in this process, and what they lack.",
+    _lazy("engines", "list_engines"),
+    {"test": Option(("--test",), "Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
+)
+_add(
+    app,
+    "serve",
+    "Serve streaming speech by HTTP and WebSocket: OpenAI's API and others.",
+    _lazy("serve", "serve"),
+    _SERVE,
+)
+
+_config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
+app.add_typer(_config, name="config")
+_add(_config, "path", "Print the path of the config file.", _lazy("config_commands", "print_path"), {})
+_add(
+    _config,
+    "show",
+    "Print the current settings and the origin of each. API keys are not shown.",
+    _lazy("config_commands", "show"),
+    {"profile": Option(("--profile", "-p"), "Use this profile."), **_LISTING},
+)
+_add(
+    _config,
+    "init",
+    "Write a config file with every key in it, commented out.",
+    _lazy("config_commands", "init"),
+    {"force": Option(("--force",), "Replace an existing file.", kind=bool), "debug": _DEBUG},
+)
+_add(
+    app,
+    "bench",
+    "Measure backends, formats and devices.",
+    _lazy("bench", "bench"),
+    {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
+    _text("The text; '-': standard input."),
+)

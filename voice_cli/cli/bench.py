@@ -1,8 +1,8 @@
 """`voice bench`: backends, formats and devices side by side, measured from the request to the first sound.
 
-The targets take turns, so that other load on the machine and the network meets all of them. A cold run is `voice say`
+The targets take turns, so that other load on the machine and the network affects all of them. A cold run is `voice say`
 in a new process; a warm run keeps the process, the connection and the sound library, and the first one is not counted.
-Nothing is drawn during a run: a spinner would take processor time from it.
+Nothing is drawn during a run, since drawing takes processor time.
 """
 
 import json
@@ -20,12 +20,12 @@ from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import Progress, print_table
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import print_message, report_error, silence_libraries
+from voice_cli.cli.console import print_message, report_error, silence_libraries, write_file
 from voice_cli.cli.options import SayOptions, options
-from voice_cli.cli.report import as_json
+from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, load, settle
-from voice_cli.errors import ConfigError, FileError, Interrupted, UsageError, VoiceError
+from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import Backend
@@ -41,7 +41,7 @@ PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
 class BenchOptions(NamedTuple):
     """The command line of `voice bench`."""
 
-    text: tuple[str, ...] = ()
+    text: Sequence[str] = ()
     flags: Mapping[str, Any] = {}
     """The options of `voice say`, by name."""
     formats: str | None = None
@@ -50,14 +50,19 @@ class BenchOptions(NamedTuple):
     """Of each target."""
     every_profile: bool = False
     warm: bool = False
-    json: bool = False
+    as_json: bool = False
     html: str | None = None
     """The path of the page."""
     debug: bool = False
 
 
-def bench(options: BenchOptions) -> int:
-    """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs."""
+def bench(**values: Any) -> int:
+    """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs.
+
+    `values` holds the fields of `BenchOptions`, and the options of `voice say`.
+    """
+    own = {name: values.pop(name) for name in BenchOptions._fields if name in values}
+    options = BenchOptions(flags=values, **{name: value for name, value in own.items() if value is not None})
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
@@ -66,7 +71,7 @@ def bench(options: BenchOptions) -> int:
         targets = make_targets(options, config)
         text = read_text(options.text)
         if options.html is not None:
-            check_writable(options.html)
+            write_file(options.html, "", mode="a")  # fails now if it cannot be written
     except Exception as exc:
         return report_error(exc, debug=options.debug)
     secrets = known_secrets([*config.profiles.values(), *(target.settings.profile for target in targets)])
@@ -78,7 +83,7 @@ def bench(options: BenchOptions) -> int:
         interrupted = True
     measured = [Measured(*each) for each in zip(targets, runs, strict=True)]
     code = Interrupted.exit_code if interrupted else max(each.exit_code for each in measured)
-    if options.json:
+    if options.as_json:
         print(json.dumps(_object(measured, text, options, code), ensure_ascii=False))  # noqa: T201
     else:
         print_table(measured)
@@ -86,7 +91,7 @@ def bench(options: BenchOptions) -> int:
         from voice_cli.bench.page import About, page
 
         try:
-            write(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
+            write_file(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
         except Exception as exc:
             return report_error(exc, debug=options.debug)
         print_message(f"wrote {options.html}")
@@ -100,7 +105,7 @@ def read_text(words: Sequence[str]) -> str:
         UsageError: the text is blank.
 
     """
-    text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if words == ("-",) else " ".join(words)
+    text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if list(words) == ["-"] else " ".join(words)
     if words and not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
     return text if words else SENTENCE
@@ -114,6 +119,8 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
         ConfigError: a setting is invalid, or there is no profile.
 
     """
+    if options.runs < 1:
+        raise UsageError(f"invalid --runs {options.runs}", hint="use 1 or more")
     flags = dict(options.flags)
     formats: list[str | None] = [None]
     if options.formats is not None:
@@ -189,11 +196,11 @@ def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable
 
 
 def _failed(error: Exception, secrets: Iterable[str]) -> Run:
-    return Run(clean(json.loads(as_json(None, None, error, None)), secrets), None)
+    return Run(clean(outcome_object(None, None, error, None), secrets), None)
 
 
 def command_line(target: Target, text: str) -> list[str]:
-    """Return the arguments of the `voice say` to measure, in a form that its quick reader takes."""
+    """Return the arguments of the `voice say` to measure, in a form that `quick.parse` accepts."""
     arguments = ["say", "--json"]
     for name, value in target.flags.items():
         if value is None or value is False:
@@ -204,7 +211,7 @@ def command_line(target: Target, text: str) -> list[str]:
 
 
 class WarmRunner:
-    """Runs a target in this process, and keeps its backend with its connection, and the sound library. Close it."""
+    """Runs a target in this process, and keeps its backend and connection. Close it."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -236,7 +243,7 @@ class WarmRunner:
             trace = read(os.environ.pop(TRACE_ENV))
         if isinstance(error, Interrupted):
             raise KeyboardInterrupt
-        return Run(clean(json.loads(as_json(settings, result, error, None)), secrets), trace)
+        return Run(clean(outcome_object(settings, result, error, None), secrets), trace)
 
     def close(self) -> None:
         if self._backend is not None:
@@ -256,33 +263,3 @@ def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code
         "exit_code": code,
         "targets": [as_object(each) for each in measured],
     }
-
-
-def check_writable(path: str) -> None:
-    """Check that a file can be written.
-
-    Raises:
-        FileError: it cannot be written.
-
-    """
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise FileError(f"cannot write {path}: it is a folder")
-    if not os.path.isdir(folder):
-        raise FileError(f"cannot write {path}: there is no folder {folder}")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise FileError(f"cannot write {path}: permission denied")
-
-
-def write(path: str, text: str) -> None:
-    """Write a file.
-
-    Raises:
-        FileError: it cannot be written.
-
-    """
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise FileError(f"cannot write {path}: {exc.strerror}") from exc

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 import voice_cli
 from voice_cli.backends import BACKENDS
 from voice_cli.backends.remote.failures import without_credentials
-from voice_cli.cli.console import print_message, report_error
+from voice_cli.cli.console import print_message, report_error, write_file, write_stdout
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle
 from voice_cli.errors import FileError
 
 
-def show(profile: str | None, *, as_json: bool, debug: bool) -> int:
+def print_path() -> int:
+    """Print the path of the config file."""
+    write_stdout(config_path())
+    return 0
+
+
+def show(*, profile: str | None, as_json: bool, debug: bool) -> int:
     """Print each setting, its value and its origin; of API keys only the origin."""
     try:
         settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
@@ -45,10 +51,9 @@ def init(*, force: bool, debug: bool) -> int:
         text = example()
         try:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
         except OSError as exc:
             raise FileError(f"cannot write {path}: {exc.strerror}") from exc
+        write_file(path, text)
     except Exception as exc:
         return report_error(exc, debug=debug)
     print_message(f"wrote {path}")

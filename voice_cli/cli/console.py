@@ -83,6 +83,20 @@ def write_stdout(text: str) -> None:
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
+def write_file(path: str, text: str, *, mode: str = "w") -> None:
+    """Write a text file.
+
+    Raises:
+        FileError: it cannot be written.
+
+    """
+    try:
+        with open(path, mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise FileError(f"cannot write {path}: {exc.strerror}") from exc
+
+
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print an error as one line, with `debug` after its traceback, and return its exit code."""
     if debug and not isinstance(error, Interrupted | KeyboardInterrupt):

@@ -11,7 +11,7 @@ from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
 
 
-def list_voices(flags: Mapping[str, Any], *, as_json: bool, debug: bool) -> int:
+def list_voices(*, as_json: bool, debug: bool, **flags: Any) -> int:
     """Print the voices of the configured backend."""
     try:
         backend = make_backend(settle(load(), flags, backend_names=BACKENDS))

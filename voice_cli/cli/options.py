@@ -32,7 +32,7 @@ class Option(NamedTuple):
 
     flags: tuple[str, ...]
     help: str
-    panel: str
+    panel: str | None = None
     """The heading above it in the help."""
     metavar: str | None = None
     kind: type = str

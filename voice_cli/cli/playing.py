@@ -32,10 +32,10 @@ def play(
     """Play what comes, and record it. `started`: when the process did, on `time.monotonic`."""
     defaults = settings.defaults
     timeline = Timeline()
-    if os.environ.get("VOICE_TRACE"):  # voice bench wants to know more than --json says
-        from voice_cli.bench.trace import traced_timeline
+    if os.environ.get("VOICE_TRACE"):  # set by `voice bench`
+        from voice_cli.bench.trace import TracedTimeline
 
-        timeline = traced_timeline()
+        timeline = TracedTimeline()
     timeline.mark("process_start", started)
     learned = Learned(defaults.device, backend.where)
     player = Player(

@@ -2,14 +2,15 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from voice_cli.cli.console import print_message, print_note, write_stdout
+from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
 from voice_cli.cli.hints import words
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
-from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
+from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import TIMESTAMPS
 from voice_cli.speech.narration import Narration
@@ -79,22 +80,18 @@ def report(ending: Ending) -> None:
         for note in notes_of(result):
             print_note(note)
     if options.subtitles is not None and result is not None:
-        _write_subtitles(options.subtitles, result)
+        is_vtt = options.subtitles.lower().endswith(".vtt")
+        try:
+            write_file(options.subtitles, subtitles(cues(result.utterances, result.heard), vtt=is_vtt))
+        except FileError as exc:
+            print_message(exc.message)
     if options.json:
-        write_stdout(as_json(ending.settings, result, ending.error, ending.saved, _spoken(ending)))
+        tree = outcome_object(ending.settings, result, ending.error, ending.saved) | _spoken(ending)
+        write_stdout(to_json(tree))
     if ending.noise is not None:
         print_noise(ending.noise)
     if options.debug and result is not None and ending.settings is not None:
         print_report(ending.settings, result)
-
-
-def _write_subtitles(path: str, result: PlaybackResult) -> None:
-    text = subtitles(cues(result.utterances, result.heard), vtt=path.lower().endswith(".vtt"))
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        print_message(f"cannot write {path}: {exc.strerror}")
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
@@ -123,11 +120,7 @@ def _spoken(ending: Ending) -> dict[str, Any]:
         if any(words)
         else None,
         "utterances": [
-            {
-                "text": utterance.line.text.strip(),
-                "start_ms": _ms(utterance.start),
-                "end_ms": _ms(utterance.end),
-            }
+            {"text": utterance.line.text.strip(), "start_ms": _ms(utterance.start), "end_ms": _ms(utterance.end)}
             for utterance in result.utterances
             if utterance.line.text
         ],
@@ -138,29 +131,24 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * seconds, 1)
 
 
-def as_json(
-    settings: Settings | None,
-    result: PlaybackResult | None,
-    error: BaseException | None,
-    saved: str | None,
-    spoken: Mapping[str, Any] | None = None,
-) -> str:
-    """Return the object that `--json` prints; null: not measured."""
+def outcome_object(
+    settings: Settings | None, result: PlaybackResult | None, error: BaseException | None, saved: str | None
+) -> dict[str, Any]:
+    """Return the object that `--json` prints, except the text; None: not measured."""
     outcome = result.outcome if result is not None else _outcome(error)
     metrics = result.metrics if result is not None else None
-    tree = {
+    audio_format = result.format if result is not None else None
+    return {
         "outcome": outcome.value,
         **{name: getattr(metrics, name, None) for name in JSON_METRICS},
         "backend": settings.profile.backend if settings is not None else None,
         "format": result.codec if result is not None else None,
-        "rate": result.format.rate if result is not None and result.format is not None else None,
-        "channels": result.format.channels if result is not None and result.format is not None else None,
+        "rate": audio_format.rate if audio_format is not None else None,
+        "channels": audio_format.channels if audio_format is not None else None,
         "saved": saved,
         "notes": notes_of(result) if result is not None else None,
         "error": _error_object(error),
-        **(spoken or {}),
     }
-    return to_json(tree)
 
 
 def to_json(tree: Any) -> str:
@@ -265,8 +253,5 @@ def _where(milliseconds: float | None, positions: tuple[float, ...]) -> str:
 def print_noise(noise: BinaryIO) -> None:
     """Print the lines of the sound libraries, each once with its count."""
     noise.seek(0)
-    lines: dict[str, int] = {}
-    for line in noise.read(1 << 20).decode("utf-8", "replace").splitlines():
-        lines[line] = lines.get(line, 0) + 1
-    for line, count in lines.items():
+    for line, count in Counter(noise.read(1 << 20).decode("utf-8", "replace").splitlines()).items():
         sys.stderr.write(f"library: {line}{f' ({count} times)' if count > 1 else ''}\n")

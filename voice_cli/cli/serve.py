@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from voice_cli.cli.console import print_message, report_error, silence_libraries
@@ -10,7 +9,7 @@ from voice_cli.config import load
 from voice_cli.errors import EngineError, UsageError
 
 
-def serve(flags: Mapping[str, Any], *, ray: bool, insecure: bool, quiet: bool, debug: bool) -> int:
+def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) -> int:
     """Serve until Ctrl-C or SIGTERM, and return the exit code."""
     if not debug:
         silence_libraries()
