@@ -10,7 +10,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
-from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
+from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, long_flag, options
 
 app = typer.Typer(
     name="voice",
@@ -69,7 +69,7 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     elif option.metavar and "|" in option.metavar and option.metavar.islower():
         completion = _complete_word(option.metavar)
     info = typer.Option(
-        *option.flags,
+        *option._replace(long=option.long or long_flag(name)).flags,
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.panel,
@@ -117,37 +117,35 @@ def _say(text: list[str] | None, **values: Any) -> int:
     return say(SayOptions(text=tuple(text or ()), **values))
 
 
-_DEBUG = Option(("--debug",), "Print tracebacks.", kind=bool)
-_LISTING = {"as_json": Option(("--json",), "Print JSON.", kind=bool), "debug": _DEBUG}
+_DEBUG = Option("Print tracebacks.", kind=bool)
+_LISTING = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
 
 _SERVE = {
-    "profile": Option(("--profile", "-p"), "Serve this profile's engine."),
-    "engine": Option(("--engine",), "The engine (espeak).", metavar="|".join(LOCAL)),
-    "model": Option(("--model", "-m"), "The engine's model."),
-    "voices": Option(("--voices",), "The folder of voices, for engines whose voices are files.", metavar="DIR"),
-    "host": Option(("--host",), "Listen on this address (127.0.0.1)."),
-    "port": Option(("--port",), "Listen on this port; 0: any free one (8880).", kind=int),
-    "api_key_env": Option(("--api-key-env",), "Require the key that this variable holds.", metavar="NAME"),
-    "insecure": Option(("--insecure",), "Accept other machines without a key.", kind=bool),
-    "cors": Option(("--cors",), "Accept pages from these origins; '*': from any.", metavar="ORIGINS"),
-    "max_streams": Option(("--max-streams",), "Accept at most so many streams at once (128).", kind=int),
-    "max_text": Option(("--max-text",), "Accept at most so many characters (20000).", kind=int),
-    "ray": Option(("--ray",), "Run several engines, on Ray Serve.", kind=bool),
-    "replicas": Option(("--replicas",), "The number of engines with --ray (as needed).", kind=int),
-    "quiet": Option(("--quiet", "-q"), "Print only errors, and no access log.", kind=bool),
+    "profile": Option("Serve this profile's engine.", short="-p"),
+    "engine": Option("The engine (espeak).", metavar="|".join(LOCAL)),
+    "model": Option("The engine's model.", short="-m"),
+    "voices": Option("The folder of voices, for engines whose voices are files.", metavar="DIR"),
+    "host": Option("Listen on this address (127.0.0.1)."),
+    "port": Option("Listen on this port; 0: any free one (8880).", kind=int),
+    "api_key_env": Option("Require the key that this variable holds.", metavar="NAME"),
+    "insecure": Option("Accept other machines without a key.", kind=bool),
+    "cors": Option("Accept pages from these origins; '*': from any.", metavar="ORIGINS"),
+    "max_streams": Option("Accept at most so many streams at once (128).", kind=int),
+    "max_text": Option("Accept at most so many characters (20000).", kind=int),
+    "ray": Option("Run several engines, on Ray Serve.", kind=bool),
+    "replicas": Option("The number of engines with --ray (as needed).", kind=int),
+    "quiet": Option("Print only errors, and no access log.", kind=bool, short="-q"),
     "debug": _DEBUG,
 }
 
 _BENCH = {
-    "runs": Option(("--runs", "-n"), "Runs of each target (5).", kind=int),
-    "every_profile": Option(("--all",), "Measure every profile.", kind=bool),
-    "formats": Option(("--format",), f"Request these formats: {', '.join(CODECS)}.", metavar="FORMAT[,…]"),
-    "warm": Option(
-        ("--warm",), "Keep process, connection and sound library; otherwise, each run is a new process.", kind=bool
-    ),
-    "no_play": Option(("--no-play",), "Do not play; TTFA is then not measured.", kind=bool),
-    "as_json": Option(("--json",), "Print one JSON object with every run.", kind=bool),
-    "html": Option(("--html",), "Write a page with waterfalls and buffer curves.", metavar="FILE"),
+    "runs": Option("Runs of each target (5).", kind=int, short="-n"),
+    "every_profile": Option("Measure every profile.", kind=bool, long="--all"),
+    "formats": Option(f"Request these formats: {', '.join(CODECS)}.", metavar="FORMAT[,…]", long="--format"),
+    "warm": Option("Keep process, connection and sound library; otherwise, each run is a new process.", kind=bool),
+    "no_play": Option("Do not play; TTFA is then not measured.", kind=bool),
+    "as_json": Option("Print one JSON object with every run.", kind=bool, long="--json"),
+    "html": Option("Write a page with waterfalls and buffer curves.", metavar="FILE"),
     "debug": _DEBUG,
 }
 _BENCH_SHARED = (
@@ -170,9 +168,9 @@ _add(
     "List the backend's voices.",
     _lazy("listings", "list_voices"),
     {
-        "profile": Option(("--profile", "-p"), "Ask this profile's server."),
-        "backend": Option(("--backend",), "Ask this backend."),
-        "base_url": Option(("--base-url",), "Ask this server."),
+        "profile": Option("Ask this profile's server.", short="-p"),
+        "backend": Option("Ask this backend."),
+        "base_url": Option("Ask this server."),
         **_LISTING,
     },
 )
@@ -182,7 +180,7 @@ _add(
     "engines",
     "List the engines that run in this process, and what they lack.",
     _lazy("engines", "list_engines"),
-    {"test": Option(("--test",), "Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
+    {"test": Option("Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
 )
 _add(
     app,
@@ -200,14 +198,14 @@ _add(
     "show",
     "Print the current settings and the origin of each. API keys are not shown.",
     _lazy("config_commands", "show"),
-    {"profile": Option(("--profile", "-p"), "Use this profile."), **_LISTING},
+    {"profile": Option("Use this profile.", short="-p"), **_LISTING},
 )
 _add(
     _config,
     "init",
     "Write a config file with every key in it, commented out.",
     _lazy("config_commands", "init"),
-    {"force": Option(("--force",), "Replace an existing file.", kind=bool), "debug": _DEBUG},
+    {"force": Option("Replace an existing file.", kind=bool), "debug": _DEBUG},
 )
 _add(
     app,

@@ -21,7 +21,7 @@ from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import Progress, print_table
 from voice_cli.bench.trace import TRACE_ENV, read
 from voice_cli.cli.console import print_message, report_error, silence_libraries, write_file
-from voice_cli.cli.options import SayOptions, options
+from voice_cli.cli.options import SayOptions, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, load, settle
@@ -131,7 +131,7 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
     if options.every_profile:
-        given = [f"--{name.replace('_', '-')}" for name in ("profile", "backend", "base_url") if flags.get(name)]
+        given = [long_flag(name) for name in ("profile", "backend", "base_url") if flags.get(name)]
         if given:
             raise UsageError(f"--all and {given[0]} were given", hint="use one of them")
         if not config.profiles:
@@ -205,7 +205,7 @@ def command_line(target: Target, text: str) -> list[str]:
     for name, value in target.flags.items():
         if value is None or value is False:
             continue
-        flag = max(options()[name].flags, key=len)
+        flag = long_flag(name)
         arguments.append(flag if value is True else f"{flag}={value}")
     return [*arguments, "--", text]
 

@@ -8,7 +8,7 @@ def words(hint: str | Hint) -> str:
     """Return a hint's text: ``{timeout}`` becomes ``--timeout``, ``{list_voices}`` becomes ``voice voices``."""
     if isinstance(hint, str):
         return hint
-    names = {name: max(option.flags, key=len) for name, option in options().items()}
+    names = {name: option.long for name, option in options().items()}
     return hint.render(names | {f"list_{listing}": f"voice {listing}" for listing in ("voices", "devices", "engines")})
 
 

@@ -11,8 +11,8 @@ from voice_cli.backends import BACKENDS
 from voice_cli.config import Defaults, Profile, keys_of
 from voice_cli.errors import UsageError
 
-SPEECH, TEXT, SOUND, OUTPUT = "Speech", "Text", "Sound", "Output"
-
+PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "save": "Output"}
+"""The headings in the help, by the option that each precedes."""
 
 SUMMARY = "Speak a text while it arrives."
 
@@ -28,98 +28,63 @@ EXAMPLES = (
 
 
 class Option(NamedTuple):
-    """One option of the command line."""
+    """One option of the command line. The last three fields of `voice say`'s options are set by `options`."""
 
-    flags: tuple[str, ...]
     help: str
-    panel: str | None = None
-    """The heading above it in the help."""
     metavar: str | None = None
+    short: str | None = None
+    """The short flag, such as `-f`."""
     kind: type = str
     """str, float, int, or bool for a flag without a value."""
+    long: str = ""
+    """The long flag, such as `--file`."""
+    panel: str | None = None
+    """The heading above it in the help."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The long flag, and the short one if there is one."""
+        return (self.long, self.short) if self.short else (self.long,)
 
 
 class SayOptions(NamedTuple):
     """The values of the command line; None: the environment or the config file decides."""
 
     text: tuple[str, ...] = ()
-    file: Annotated[str | None, Option(("--file", "-f"), "Read the text from a file.", SPEECH, "FILE")] = None
-    profile: Annotated[
-        str | None, Option(("--profile", "-p"), "Use this profile of the config file.", SPEECH, "NAME")
-    ] = None
-    backend: Annotated[
-        str | None, Option(("--backend",), "The backend. Without a key or server: espeak.", SPEECH, "|".join(BACKENDS))
-    ] = None
-    base_url: Annotated[
-        str | None,
-        Option(("--base-url",), "The server's URL up to /v1, or its root for a -ws backend.", SPEECH, "URL"),
-    ] = None
-    model: Annotated[str | None, Option(("--model", "-m"), "The server's model.", SPEECH, "NAME")] = None
-    voice: Annotated[str | None, Option(("--voice", "-v"), "The voice; 'voice voices' lists them.", SPEECH, "NAME")] = (
-        None
-    )
-    speed: Annotated[float | None, Option(("--speed",), "The speed, 0.25 to 4.", SPEECH, "FACTOR", float)] = None
-    instructions: Annotated[
-        str | None, Option(("--instructions",), "Directions for models that take them.", SPEECH, "TEXT")
-    ] = None
+    file: Annotated[str | None, Option("Read the text from a file.", "FILE", "-f")] = None
+    profile: Annotated[str | None, Option("Use this profile of the config file.", "NAME", "-p")] = None
+    backend: Annotated[str | None, Option("The backend. Without a key or server: espeak.", "|".join(BACKENDS))] = None
+    base_url: Annotated[str | None, Option("The server's URL up to /v1, or its root for a -ws backend.", "URL")] = None
+    model: Annotated[str | None, Option("The server's model.", "NAME", "-m")] = None
+    voice: Annotated[str | None, Option("The voice; 'voice voices' lists them.", "NAME", "-v")] = None
+    speed: Annotated[float | None, Option("The speed, 0.25 to 4.", "FACTOR")] = None
+    instructions: Annotated[str | None, Option("Directions for models that take them.", "TEXT")] = None
     format: Annotated[
-        str | None,
-        Option(
-            ("--format",),
-            "The format to request. pcm, the default, starts soonest.",
-            SPEECH,
-            "|".join(CODECS),
-        ),
+        str | None, Option("The format to request. pcm, the default, starts soonest.", "|".join(CODECS))
     ] = None
     timeout: Annotated[
-        float | None,
-        Option(("--timeout",), "Fail after so long without data from the server (60).", SPEECH, "SECONDS", float),
+        float | None, Option("Fail after so long without data from the server (60).", "SECONDS")
     ] = None
-    markdown: Annotated[
-        str | None, Option(("--markdown",), "Read the text as Markdown (auto).", TEXT, "auto|on|off")
-    ] = None
-    dialogue: Annotated[
-        bool, Option(("--dialogue",), "Speak 'NAME: text' lines with the profile's speakers.", TEXT, kind=bool)
-    ] = False
+    markdown: Annotated[str | None, Option("Read the text as Markdown (auto).", "auto|on|off")] = None
+    dialogue: Annotated[bool, Option("Speak 'NAME: text' lines with the profile's speakers.")] = False
     flush_after: Annotated[
-        float | None,
-        Option(("--flush-after",), "Speak buffered text after so long without more (0.6).", TEXT, "SECONDS", float),
+        float | None, Option("Speak buffered text after so long without more (0.6).", "SECONDS")
     ] = None
-    lookahead: Annotated[int | None, Option(("--lookahead",), "Utterances to request ahead (1).", TEXT, "N", int)] = (
-        None
-    )
-    pause: Annotated[
-        float | None, Option(("--pause",), "Silence between two sentences (0.3).", TEXT, "SECONDS", float)
-    ] = None
-    device: Annotated[
-        str | None, Option(("--device", "-d"), "The output device; 'voice devices' lists them.", SOUND, "NAME|INDEX")
-    ] = None
-    volume: Annotated[
-        float | None,
-        Option(("--volume",), "The volume, 0 to 4; saved files are not changed.", SOUND, "FACTOR", float),
-    ] = None
-    prebuffer: Annotated[
-        str | None, Option(("--prebuffer",), "Sound to buffer before playback starts (auto).", SOUND, "MS|auto")
-    ] = None
-    no_play: Annotated[bool, Option(("--no-play",), "Do not play; only save.", SOUND, kind=bool)] = False
+    lookahead: Annotated[int | None, Option("Utterances to request ahead (1).", "N")] = None
+    pause: Annotated[float | None, Option("Silence between two sentences (0.3).", "SECONDS")] = None
+    device: Annotated[str | None, Option("The output device; 'voice devices' lists them.", "NAME|INDEX", "-d")] = None
+    volume: Annotated[float | None, Option("The volume, 0 to 4; saved files are not changed.", "FACTOR")] = None
+    prebuffer: Annotated[str | None, Option("Sound to buffer before playback starts (auto).", "MS|auto")] = None
+    no_play: Annotated[bool, Option("Do not play; only save.")] = False
     save: Annotated[
         str | None,
-        Option(
-            ("--save", "-o"),
-            "Save while playing, in the format of the suffix; '-' writes WAV to standard output.",
-            OUTPUT,
-            "FILE",
-        ),
+        Option("Save while playing, in the format of the suffix; '-' writes WAV to standard output.", "FILE", "-o"),
     ] = None
-    show: Annotated[bool, Option(("--show",), "Print the text as it is heard.", OUTPUT, kind=bool)] = False
-    subtitles: Annotated[str | None, Option(("--subtitles",), "Write subtitles, as .srt or .vtt.", OUTPUT, "FILE")] = (
-        None
-    )
-    json: Annotated[bool, Option(("--json",), "Print the outcome as one JSON object.", OUTPUT, kind=bool)] = False
-    debug: Annotated[
-        bool, Option(("--debug",), "Print a latency report and tracebacks to standard error.", OUTPUT, kind=bool)
-    ] = False
-    quiet: Annotated[bool, Option(("--quiet", "-q"), "Print only errors.", OUTPUT, kind=bool)] = False
+    show: Annotated[bool, Option("Print the text as it is heard.")] = False
+    subtitles: Annotated[str | None, Option("Write subtitles, as .srt or .vtt.", "FILE")] = None
+    json: Annotated[bool, Option("Print the outcome as one JSON object.")] = False
+    debug: Annotated[bool, Option("Print a latency report and tracebacks to standard error.")] = False
+    quiet: Annotated[bool, Option("Print only errors.", short="-q")] = False
 
     def check(self) -> None:
         """Check each value, and combinations of options.
@@ -132,7 +97,7 @@ class SayOptions(NamedTuple):
             value = getattr(self, name, None)
             wrong = key.check(value) if value is not None and key.check else None
             if wrong:
-                raise UsageError(f"invalid --{name.replace('_', '-')} {value!r}: it {wrong}")
+                raise UsageError(f"invalid {long_flag(name)} {value!r}: it {wrong}")
         if self.save == "-" and self.json:
             raise UsageError("-o - and --json both write to standard output", hint="save to a file, or omit --json")
         if self.show and (self.json or self.save == "-"):
@@ -143,7 +108,19 @@ class SayOptions(NamedTuple):
             raise UsageError("a text and --file were given", hint="use one of them")
 
 
+def long_flag(name: str) -> str:
+    """Return the flag of a setting: `--base-url` for `base_url`."""
+    return f"--{name.replace('_', '-')}"
+
+
 def options() -> dict[str, Option]:
     """Return the options of `SayOptions` by name, in order, without `text`."""
-    annotations = SayOptions.__annotations__.items()
-    return {name: annotation.__metadata__[0] for name, annotation in annotations if name != "text"}
+    found = {}
+    panel = None
+    for name, annotation in SayOptions.__annotations__.items():
+        if name != "text":
+            panel = PANELS.get(name, panel)
+            kind = bool if annotation.__origin__ is bool else annotation.__origin__.__args__[0]  # KIND of KIND | None
+            given: Option = annotation.__metadata__[0]
+            found[name] = Option(given.help, given.metavar, given.short, kind, long_flag(name), panel)
+    return found
