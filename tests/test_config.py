@@ -70,7 +70,7 @@ VALUES = {
 }
 
 
-def test_every_setting_that_the_environment_may_set_is_tried():
+def test_every_setting_with_a_variable_is_tested():
     assert {name for kind in (Profile, Defaults) for name, key in keys_of(kind).items() if key.env} <= set(VALUES)
 
 
@@ -137,11 +137,11 @@ def test_without_a_profile_in_use_none_counts(file):
         ({"OPENAI_API_KEY": ""}, {}, "espeak"),
     ],
 )
-def test_who_speaks_if_nobody_says_so(environment, flags, backend):
+def test_the_default_backend(environment, flags, backend):
     assert settled(NO_FILE, flags, environment).profile.backend == backend
 
 
-def test_openais_own_address_counts_only_where_no_profile_is_in_use(file):
+def test_openais_base_url_is_used_only_without_a_profile(file):
     environment = {"OPENAI_BASE_URL": "http://env/v1"}
     assert settled(NO_FILE, {}, environment).profile.base_url == "http://env/v1"
     assert settled(file(PROFILES), {}, environment).profile.base_url is None
@@ -176,13 +176,13 @@ api_key_env = "KEY"
     assert config.profiles["k"].speed == 2.0
 
 
-def test_no_file_is_an_empty_one(tmp_path):
+def test_a_missing_file_is_like_an_empty_one(tmp_path):
     path = str(tmp_path / "none.toml")
     assert load(path, {}) == Config(path)
     assert load(None, {"XDG_CONFIG_HOME": str(tmp_path)}).profiles == {}
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path):
+def test_a_named_file_must_exist(tmp_path):
     path = str(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="no such file") as caught:
         load(None, {"VOICE_CONFIG": path})
@@ -235,7 +235,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("text", ERRORS)
-def test_what_is_wrong_names_the_file_the_key_and_the_nearest_right_one(file, tmp_path, text):
+def test_an_error_names_the_file_the_key_and_the_closest_match(file, tmp_path, text):
     with pytest.raises(ConfigError) as caught:
         file(text)
     for words in (str(tmp_path / "config.toml"), *ERRORS[text]):
@@ -249,7 +249,7 @@ def test_what_is_wrong_names_the_file_the_key_and_the_nearest_right_one(file, tm
     ),
     st.booleans(),
 )
-def test_no_file_makes_it_stumble(tmp_path_factory, values, in_profile):
+def test_every_file_is_read_or_a_config_error(tmp_path_factory, values, in_profile):
     def toml(value):
         if isinstance(value, bool):
             return str(value).lower()
@@ -267,7 +267,7 @@ def test_no_file_makes_it_stumble(tmp_path_factory, values, in_profile):
 
 
 @pytest.mark.parametrize("flags", [{"profile": "kokro"}, {"profile": "zzz"}])
-def test_an_unknown_profile_names_the_nearest_and_all(file, flags):
+def test_an_unknown_profile_is_an_error_with_the_closest_match_and_all_names(file, flags):
     with pytest.raises(ConfigError) as caught:
         settled(file("[profiles.kokoro]\n[profiles.home]"), flags)
     assert flags["profile"] in caught.value.message
@@ -283,7 +283,7 @@ def test_a_profile_where_there_are_none():
 
 
 @pytest.mark.parametrize("origin", ["flag", "environment", "profile"])
-def test_an_unknown_backend_names_where_it_stands_and_the_nearest(file, origin):
+def test_an_unknown_backend_is_an_error_with_its_origin_and_the_closest_match(file, origin):
     config = file("profile = 'p'\n[profiles.p]" + ("\nbackend = 'htpp'" if origin == "profile" else ""))
     flags = {"backend": "htpp"} if origin == "flag" else {}
     environment = {"VOICE_BACKEND": "htpp"} if origin == "environment" else {}
@@ -317,7 +317,7 @@ def test_a_wrong_value_in_the_environment_names_the_variable(variable, value, wo
 # Where it is.
 
 
-def test_the_path_that_is_named(monkeypatch):
+def test_the_path_of_voice_config(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     assert config_path({"VOICE_CONFIG": "/etc/v.toml", "XDG_CONFIG_HOME": "/x"}) == "/etc/v.toml"
@@ -359,7 +359,7 @@ def shown(error):
 def test_a_key_in_the_file_is_refused_with_the_reason_and_not_shown(file, name, where):
     with pytest.raises(ConfigError) as caught:
         file(f"{where}{name} = {SECRET!r}")
-    assert "secret" in caught.value.message
+    assert "is an API key in the config file" in caught.value.message
     assert "api_key_env" in caught.value.hint
     assert SECRET not in shown(caught.value)
 
@@ -394,7 +394,7 @@ def test_the_key_that_a_profile_names(file):
         api_key(settings, {"MY_KEY": ""})
 
 
-def test_a_server_of_its_own_does_not_get_the_key_of_another(file):
+def test_a_profiles_server_does_not_get_the_environments_key(file):
     environment = {"OPENAI_API_KEY": SECRET}
     assert api_key(keyed(file, ""), environment) is None
     assert api_key(keyed(file, "", base_url=""), environment) == SECRET
@@ -447,7 +447,7 @@ def test_the_environments_key_is_sent(url, environment):
         ("no address", OPENAI),
     ],
 )
-def test_the_environments_key_is_withheld_and_the_person_is_told(url, environment):
+def test_the_environments_key_is_withheld_with_a_note(url, environment):
     settings = settled(NO_FILE, {"base_url": url}, environment)
     assert api_key(settings, environment) is None
     note = withheld_key(settings, environment)
@@ -457,7 +457,7 @@ def test_the_environments_key_is_withheld_and_the_person_is_told(url, environmen
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_another_variables_address_is_not_the_command_lines(scheme):
+def test_an_address_of_a_variable_is_not_one_of_the_command_line(scheme):
     environment = {**OPENAI, "VOICE_BASE_URL": f"{scheme}://other.example/v1"}
     settings = settled(NO_FILE, {}, environment)
     assert api_key(settings, environment) is None
@@ -491,7 +491,7 @@ def test_the_key_that_a_command_prints(file):
         f": {SECRET}; kill $$",
     ],
 )
-def test_a_command_that_gives_no_key_is_told_and_nothing_of_it_is_shown(file, capfd, command):
+def test_a_command_without_a_key_is_an_error_that_does_not_show_it(file, capfd, command):
     settings = keyed(file, f'api_key_command = "{command}"')
     with pytest.raises(ConfigError, match="api_key_command") as caught:
         api_key(settings)
@@ -499,7 +499,7 @@ def test_a_command_that_gives_no_key_is_told_and_nothing_of_it_is_shown(file, ca
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_command_that_hangs_is_given_up(file, monkeypatch):
+def test_a_key_command_has_a_timeout(file, monkeypatch):
     import subprocess
 
     def hangs(command, **options):

@@ -1,8 +1,8 @@
 """Settings: defaults < config file < environment < command line.
 
-The file is TOML. At its top stand the settings of this machine (`Defaults`) and `profile`, the name of the profile to
-use; each table `[profiles.NAME]` says how to reach one voice (`Profile`). The fields below are the only definition of
-the keys: the file's checks, the environment's names, `voice config show` and the example file's test follow from them.
+The file is TOML. Its top-level keys are the settings for all voices (`Defaults`) and `profile`, the name of the profile
+to use; each table `[profiles.NAME]` describes one voice (`Profile`). The fields below are the only definition of the
+keys: the file's checks, the environment's names, the listing of settings and the example's test use them.
 """
 
 import os
@@ -16,20 +16,22 @@ from voice_cli.errors import ConfigError
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
 COMMAND_LINE = "command line"
-"""The origin of a setting that the command line has."""
+"""The origin of a setting from the command line."""
 
 
 class Key(NamedTuple):
-    """What is to be known of a key besides its type and default."""
+    """The properties of a key, besides its default."""
 
     kind: type
-    """str, float, int, or dict for a table of texts."""
+    """str, float, int, or dict for a table of strings."""
     check: Callable[[Any], str | None] | None = None
-    """Says what is wrong with a value, or None."""
+    """Returns what is wrong with a value, or None."""
     env: str | None = None
-    """The environment variable that sets it too."""
+    """The environment variable that sets it."""
     shown: bool = True
-    """False: its value may be, or hold, a secret, so no message has it."""
+    """False: the value may contain a secret, and is left out of messages."""
+    numbers: tuple[type, ...] = ()
+    """The types of numbers that a string key accepts in the file."""
 
 
 def keys_of(settings: type) -> dict[str, Key]:
@@ -59,7 +61,7 @@ def variable_name(value: str) -> str | None:
 
 
 def check_prebuffer(value: str) -> str | None:
-    """Return what is wrong with a prebuffer's text, if anything is: `auto`, or milliseconds."""
+    """Return what is wrong with a prebuffer, `auto` or milliseconds; None: nothing."""
     try:
         return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
     except ValueError:
@@ -67,7 +69,7 @@ def check_prebuffer(value: str) -> str | None:
 
 
 class Profile(NamedTuple):
-    """How to reach one voice. None: not said, so the backend's own default holds."""
+    """How to reach one voice. None: the backend's default."""
 
     backend: Annotated[str | None, Key(str, env="VOICE_BACKEND")] = None
     base_url: Annotated[str | None, Key(str, env="VOICE_BASE_URL")] = None
@@ -78,21 +80,21 @@ class Profile(NamedTuple):
     """A factor."""
     instructions: Annotated[str | None, Key(str, env="VOICE_INSTRUCTIONS")] = None
     compute: Annotated[str | None, Key(str, env="VOICE_COMPUTE")] = None
-    """Where an engine in this process runs: `auto`, `cpu`, `cuda`, `mps`."""
+    """The processor of an engine in this process: `auto`, `cpu`, `cuda`, `mps`."""
     voices: Annotated[str | None, Key(str)] = None
     """A folder of voices, for engines whose voices are files."""
     preset: Annotated[str | None, Key(str, env="VOICE_PRESET")] = None
-    """One of Chatterbox's."""
+    """A Chatterbox preset."""
     steps: Annotated[float | None, Key(float, whole(1, 100))] = None
-    """Of engines that refine their speech in steps: how many."""
+    """Steps, for engines that refine their speech in steps."""
     cfg_scale: Annotated[float | None, Key(float, between(0, 10))] = None
     """VibeVoice's guidance."""
     api_key_env: Annotated[str | None, Key(str, variable_name, shown=False)] = None
-    """The environment variable that has the key."""
+    """The environment variable that contains the key."""
     api_key_command: Annotated[str | None, Key(str, shown=False)] = None
     """A command line whose first line of output is the key."""
     speakers: Annotated[Mapping[str, str] | None, Key(dict)] = None
-    """Whose voice is whose in a dialogue."""
+    """Names to voices, for a dialogue."""
 
     def __repr__(self) -> str:
         shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
@@ -100,28 +102,28 @@ class Profile(NamedTuple):
 
 
 class Defaults(NamedTuple):
-    """What is the same whatever the voice."""
+    """The settings for all voices."""
 
-    device: Annotated[str | None, Key(str, env="VOICE_DEVICE")] = None
+    device: Annotated[str | None, Key(str, env="VOICE_DEVICE", numbers=(int,))] = None
     """Part of a name, or an index."""
     volume: Annotated[float, Key(float, between(0, 4), env="VOICE_VOLUME")] = 1.0
     """A factor."""
-    prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER")] = "auto"
+    prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER", numbers=(int, float))] = "auto"
     """Milliseconds, or `auto`."""
     timeout: Annotated[float, Key(float, between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
-    """Seconds of silence after which a server is given up."""
+    """Seconds without data from the server before a request fails."""
     markdown: Annotated[str, Key(str, one_of(("auto", "on", "off")), env="VOICE_MARKDOWN")] = "auto"
     """Whether the text is read as Markdown."""
     pause: Annotated[float, Key(float, between(0, 10), env="VOICE_PAUSE")] = 0.3
-    """Seconds between two sentences that were spoken one by one."""
+    """Seconds of silence between two sentences."""
     flush_after: Annotated[float, Key(float, between(0.05, 60), env="VOICE_FLUSH_AFTER")] = 0.6
-    """Seconds in which no text came after which what there is is spoken."""
+    """Idle seconds before buffered text is spoken."""
     lookahead: Annotated[int, Key(int, between(1, 16), env="VOICE_LOOKAHEAD")] = 1
-    """Utterances that are asked for ahead of the one that arrives."""
+    """Utterances to request ahead of the current one."""
 
 
 class Config(NamedTuple):
-    """A checked config file, and where it is."""
+    """A checked config file, and its path."""
 
     path: str
     exists: bool = False
@@ -130,21 +132,20 @@ class Config(NamedTuple):
     defaults: Mapping[str, Any] = {}
     """The keys of `Defaults` that the file sets."""
     pronounce: Mapping[str, str] = {}
-    """How words are said."""
+    """Words or regular expressions to their replacements."""
     server: Mapping[str, Any] = {}
-    """The table [server], as it stands: `server.settings` checks it."""
+    """The table [server], unchecked: `server.settings` checks it."""
 
 
 class Settings(NamedTuple):
-    """All that is settled before speech begins, with each setting's origin."""
+    """The settings in effect, with the origin of each."""
 
     profile_name: str | None
     profile: Profile
     defaults: Defaults
     pronounce: Mapping[str, str]
-    """How words are said."""
     origins: Mapping[str, str]
-    """Setting to where it came from, for those that are not defaults."""
+    """Settings to their origins, without those that have their default."""
 
 
 _FOLDERS = {
@@ -152,12 +153,12 @@ _FOLDERS = {
     "state": ("XDG_STATE_HOME", ".local/state", "Application Support", "LOCALAPPDATA", "Local"),
     "cache": ("XDG_CACHE_HOME", ".cache", "Caches", "LOCALAPPDATA", "Local"),
 }
-"""Where systems keep what a program has of a kind: the XDG variable, and the folder at home without it; macOS's folder
-in ~/Library; Windows' variable, and the folder in ~/AppData without it."""
+"""By kind: the XDG variable and the default in the home folder; macOS's folder in ~/Library; Windows' variable and the
+default in ~/AppData."""
 
 
 def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return this user's folder for what `voice` has of that kind: `config`, `state` or `cache`."""
+    """Return the user's folder for files of a kind: `config`, `state` or `cache`."""
     xdg, at_home, library, variable, app_data = _FOLDERS[kind]
     home = os.path.expanduser("~")
     if sys.platform == "win32":
@@ -172,16 +173,16 @@ def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Return where the config file is looked for: $VOICE_CONFIG, else this system's folder for such files."""
+    """Return the path of the config file: $VOICE_CONFIG, or in the user's folder."""
     named = environment.get("VOICE_CONFIG")
     return os.path.expanduser(named) if named else os.path.join(user_folder("config", environment), "config.toml")
 
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read and check the config file. None there is no error, unless $VOICE_CONFIG names it.
+    """Read and check the config file. A missing file is no error, unless $VOICE_CONFIG names it.
 
     Raises:
-        ConfigError: it cannot be read, or something in it is wrong: names the file, the key, and the nearest right one.
+        ConfigError: it cannot be read, or a key or a value is wrong.
 
     """
     path = path or config_path(environment)
@@ -192,7 +193,7 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
             tree = tomllib.load(file)
     except FileNotFoundError:
         if environment.get("VOICE_CONFIG"):
-            raise ConfigError(f"{path}: there is no such file", hint="VOICE_CONFIG names it") from None
+            raise ConfigError(f"{path}: no such file", hint="VOICE_CONFIG names it") from None
         return Config(path)
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}") from exc
@@ -209,35 +210,35 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
             if key in Profile._fields:
                 raise ConfigError(f"{path}: {key} belongs in a profile", hint="under [profiles.NAME]")
             raise ConfigError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
-    tables = tree.get("profiles", {})
-    if not isinstance(tables, dict):
-        raise ConfigError(f"{path}: profiles must be tables, [profiles.NAME]")
     profiles = {}
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise ConfigError(f"{path}: profiles.{name} must be a table, [profiles.{name}]")
+    for name, value in _table(path, "profiles", tree.get("profiles", {})).items():
+        table = _table(path, f"profiles.{name}", value)
         values = checked_table(path, f"profiles.{name}.", table, Profile)
         if values.get("api_key_env") and values.get("api_key_command"):
             raise ConfigError(f"{path}: profiles.{name} has both api_key_env and api_key_command", hint="keep one")
         profiles[name] = Profile(**values)
-    chosen = tree.get("profile")
-    if chosen is not None and not isinstance(chosen, str):
-        raise ConfigError(f"{path}: profile must be the name of a profile, as a string")
-    if chosen is not None and chosen not in profiles:
-        raise ConfigError(f"{path}: profile names {chosen!r}, which is not there{_nearest(chosen, profiles)}")
-    server = tree.get("server", {})
-    if not isinstance(server, dict):
-        raise ConfigError(f"{path}: server must be a table, [server]")
+    chosen = None
+    if "profile" in tree:
+        chosen = _checked_value(f"{path}: profile", tree["profile"], Key(str))
+        if chosen not in profiles:
+            raise ConfigError(f"{path}: there is no profile {chosen!r}{_nearest(chosen, profiles)}")
+    server = _table(path, "server", tree.get("server", {}))
     defaults = {key: tree[key] for key in tree if key in Defaults._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
     return Config(path, True, chosen, profiles, checked_table(path, "", defaults, Defaults), pronounce, server)
 
 
+def _table(path: str, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: {name} must be a table, [{name}]")
+    return value
+
+
 def checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """Check a table of the file against a class of settings.
+    """Check a table of the file against a class of settings, and return its values.
 
     Raises:
-        ConfigError: names the key, what is wrong with it, and the nearest right one.
+        ConfigError: a key or a value is wrong.
 
     """
     known = keys_of(kind)
@@ -254,23 +255,22 @@ def checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) 
 def _refuse_secret(where: str, key: str) -> None:
     if key in ("api_key", "key", "token"):
         raise ConfigError(
-            f"{where} would keep a secret in a file that gets copied, synced and shown",
+            f"{where} is an API key in the config file, which may be copied, synced and shown",
             hint="use api_key_env (a variable's name) or api_key_command (as: pass show openai)",
         )
 
 
 def _checked_value(where: str, value: Any, key: Key) -> Any:
     kind = key.kind
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    is_bool = isinstance(value, bool)
+    if kind is float and isinstance(value, int) and not is_bool:
         value = float(value)
-    if kind is str and key.check is check_prebuffer and isinstance(value, int | float) and not isinstance(value, bool):
-        value = f"{value:g}"
-    if kind is str and where.endswith(": device") and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, key.numbers) and not is_bool:
         value = str(value)
-    wrong_kind = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    wrong_kind = not isinstance(value, kind) or (kind is int and is_bool)
     if wrong_kind or (kind is dict and not all(isinstance(text, str) for text in value.values())):
         name = {str: "a string", float: "a number", int: "a whole number", dict: "a table of strings"}[kind]
-        raise ConfigError(f"{where} must be {name}" + (f", and is {value!r}" if key.shown else ""))
+        raise ConfigError(f"{where} must be {name}" + (f"; it is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
         raise ConfigError(f"{where} {wrong}" + (f"; it is {value!r}" if key.shown else ""))
@@ -291,13 +291,12 @@ def settle(
     *,
     backend_names: Collection[str] = (),
 ) -> Settings:
-    """Lay the layers over each other. `flags` has what the command line says; None there is not said.
+    """Merge the layers. `flags` holds the command line's values; None means unset.
 
-    With no profile and no backend named anywhere: `http` if there is a key or an address for it in the environment,
-    else `espeak`, which needs neither.
+    Without a backend in any layer, it is `http` if an address is set or the environment has a key, and else `espeak`.
 
     Raises:
-        ConfigError: the profile is unknown, or the environment has a value that cannot be.
+        ConfigError: the profile or the backend is unknown, or a value in the environment is wrong.
 
     """
     name = flags.get("profile") or environment.get("VOICE_PROFILE") or config.profile
@@ -306,14 +305,12 @@ def settle(
             f"there is no profile {name!r} in {config.path}{_nearest(name, config.profiles)}",
             hint=f"it has: {', '.join(config.profiles) or 'none'}",
         )
-    base = config.profiles[name] if name is not None else Profile()
-    origins: dict[str, str] = {}
-    profile = base._asdict()
-    origins.update({key: f"profile {name}" for key, value in profile.items() if value is not None})
+    profile = (config.profiles[name] if name is not None else Profile())._asdict()
     defaults = {**Defaults()._asdict(), **config.defaults}
-    origins.update(dict.fromkeys(config.defaults, config.path))
-    origins.update(lay_over(profile, Profile, flags, environment))
-    origins.update(lay_over(defaults, Defaults, flags, environment))
+    origins = {key: f"profile {name}" for key, value in profile.items() if value is not None}
+    origins |= dict.fromkeys(config.defaults, config.path)
+    origins |= lay_over(profile, Profile, flags, environment)
+    origins |= lay_over(defaults, Defaults, flags, environment)
     if profile["backend"] is None:
         asks_server = profile["base_url"] or environment.get(KEY_ENV) or environment.get(URL_ENV)
         profile["backend"] = "http" if asks_server else "espeak"
@@ -332,10 +329,10 @@ def settle(
 def lay_over(
     layer: dict[str, Any], kind: type, flags: Mapping[str, Any], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """Lay what the environment and the flags say over the values of a class of settings; give what came from where.
+    """Set the values of the environment and the flags in a layer, and return their origins.
 
     Raises:
-        ConfigError: the environment has a value that cannot be.
+        ConfigError: a value in the environment is wrong.
 
     """
     origins = {}
@@ -355,5 +352,5 @@ def _from_environment(variable: str, text: str, key: Key) -> Any:
         try:
             value = key.kind(text)
         except ValueError:
-            raise ConfigError(f"${variable} must be a number, and is {text!r}") from None
+            raise ConfigError(f"${variable} must be a number; it is {text!r}") from None
     return _checked_value(f"${variable}", value, key)

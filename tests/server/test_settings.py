@@ -137,7 +137,7 @@ def test_a_profile_that_there_is_not(file):
         ('voices_url = "https://x/voice.wav"', "server.voices_url must have {voice}"),
         ("stall_timeout = 0", "server.stall_timeout must be"),
         ("prot = 1", "did you mean 'port'"),
-        ('api_key = "sk-1"', "would keep a secret in a file"),
+        ('api_key = "sk-1"', "is an API key in the config file"),
         ('api_key_env = "sk-topsecret"', "must be the name of an environment variable"),
     ],
 )
