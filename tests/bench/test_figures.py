@@ -20,14 +20,14 @@ def test_median_and_95th_percentile(values, median, p95):
     assert spread(values) == (median, p95)
 
 
-def test_nothing_measured_is_nothing_and_not_0():
+def test_not_measured_is_none_and_not_0():
     assert spread([]) is None
     assert spread([None]) is None
     assert figure(run(ttfa_ms=None), "added_ms") is None
     assert figure(run(ttfb_ms=None), "added_ms") is None
 
 
-def test_added_is_without_the_server_and_without_its_silence():
+def test_added_excludes_the_server_and_its_silence():
     assert figure(run(), "added_ms") == 50.0
     assert figure(run(leading_silence_ms=None), "added_ms") == 60.0
 
@@ -50,7 +50,7 @@ def test_only_complete_runs_count():
         (0.0, "", "0"), (2.0, "", "2"),
     ],
 )  # fmt: skip
-def test_figures_for_people(value, unit, text):
+def test_figures_as_text(value, unit, text):
     assert shown(value, unit) == text
 
 

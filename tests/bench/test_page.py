@@ -63,7 +63,7 @@ def test_the_page_loads_nothing_and_runs_nothing():
     assert not re.search(r"https?://", text)
 
 
-def test_whatever_strangers_wrote_is_escaped():
+def test_external_text_is_escaped():
     measured = [Measured(target(NASTY, f"http://{NASTY}/v1"), [run(), failed(message=NASTY, hint=NASTY)])]
     text = page(measured, ABOUT._replace(text=NASTY, mode=NASTY, machine=NASTY))
     assert "<script" not in text
@@ -75,14 +75,14 @@ def test_credentials_are_not_on_the_page():
     assert "hunter2" not in page([Measured(target(), [run(), failed()])], ABOUT)
 
 
-def test_a_page_of_nothing():
+def test_a_page_without_runs():
     text = page([Measured(target(), [])], ABOUT._replace(interrupted=True, text="x" * 1000))
     assert "interrupted" in text
     assert "0 of 0" in text
     assert "x" * 401 not in text
 
 
-def test_drawings_of_runs_that_lack_what_others_have():
+def test_drawings_of_runs_without_some_timestamps():
     silent = run(TRACE._replace(timestamps={}, curve=[]))
     assert buffer_curve(run(None), "x") == ""
     assert buffer_curve(silent, "x") == ""

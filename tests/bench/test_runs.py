@@ -22,12 +22,12 @@ from voice_cli.playback.timeline import Timeline
         ("nothing answers at 127.0.0.1:9", "nothing answers at 127.0.0.1:9"),
     ],
 )
-def test_secrets_are_taken_out_of_what_servers_say(words, left):
+def test_secrets_are_removed_from_errors(words, left):
     error = clean(failed(message=words, hint=words).report, ["my own secret"])["error"]
     assert (error["message"], error["hint"]) == (left, left)
 
 
-def test_keys_are_known_by_the_names_that_profiles_give_them():
+def test_known_secrets_are_the_keys_of_profiles_and_openai():
     environment = {"OPENAI_API_KEY": "one", "MINE": "another", "OTHER": "public"}
     assert set(known_secrets([Profile(api_key_env="MINE"), Profile()], environment)) == {"one", "another"}
 
@@ -49,7 +49,7 @@ def test_a_trace_goes_to_the_file_that_the_environment_names(tmp_path, monkeypat
     assert trace.read(str(path)) == trace.Trace({"process_start": 1.0}, [Point(2.0, 0.5, None)], [], [])
 
 
-def test_a_trace_that_cannot_be_written_is_no_harm(tmp_path, monkeypatch):
+def test_a_trace_that_cannot_be_written_is_ignored(tmp_path, monkeypatch):
     monkeypatch.setenv(trace.TRACE_ENV, str(tmp_path / "none" / "trace.json"))
     trace.TracedTimeline().metrics(None)
     assert trace.read(str(tmp_path / "none" / "trace.json")) is None

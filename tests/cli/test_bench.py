@@ -15,7 +15,7 @@ from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
 
 
-def test_a_run_is_one_that_the_quick_reader_takes():
+def test_the_command_line_of_a_run_is_accepted_by_the_quick_parser():
     flags = {"profile": "-p", "format": "mp3", "speed": 1.5, "no_play": True, "voice": None, "prebuffer": "auto"}
     options = quick.parse(command_line(target(**flags), "--help"))
     assert options is not None
@@ -52,7 +52,7 @@ def test_each_profile_in_each_format(monkeypatch):
         ({"profile": "b", "profiles": {"b": Profile(backend="nothing")}}, ConfigError),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_runs(options, error):
+def test_invalid_options_are_errors_before_the_first_run(options, error):
     with pytest.raises(error):
         targets(**options)
 
@@ -78,7 +78,7 @@ def test_formats_side_by_side(voice, serve):
             assert one["curve"][-1][1:] == [0.2, None]
 
 
-def test_warm_keeps_the_connection_and_begins_with_a_run_that_does_not_count(voice, serve):
+def test_warm_keeps_the_connection_and_does_not_count_the_first_run(voice, serve):
     server = serve(PCM)
     said = voice("bench", "-n", "2", "--warm", "--no-play", "--base-url", server.url, "--json")
     assert said.code == 0, said.err
@@ -110,7 +110,7 @@ def three_profiles(tmp_path, serve):
 
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])
-def test_what_fails_is_told_in_its_row_and_the_worst_is_the_exit_code(voice, three_profiles, tmp_path, mode):
+def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, three_profiles, tmp_path, mode):
     environment, good, bad = three_profiles
     said = voice("bench", "--all", "-n", "2", "--no-play", "--html", "p.html", *mode, environment=environment)
     assert said.code == 4
@@ -159,7 +159,7 @@ def test_on_a_terminal(serve, tmp_path):
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_broken_off_it_keeps_what_was_measured(serve, tmp_path, number, mode):
+def test_a_signal_keeps_the_measured_runs(serve, tmp_path, number, mode):
     count = 1 + len(mode)
     server = serve(lambda _request: PCM if len(server.requests) <= count else Answer(b"xx", first_byte=60))
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from voice_cli.bench.figures import beginning, shown, timestamps_of
 from voice_cli.bench.runs import Run
-from voice_cli.playback.curve import Hole, Point
+from voice_cli.playback.curve import Point
 
 WIDTH, FULL_WIDTH = 520, 1040
 """Widths of a drawing on half the page and on all of it, in units that the page scales."""
@@ -107,17 +107,14 @@ def waterfall(run: Run, title: str) -> str:
         x, far = left + bar.first * scale, left + min(bar.last, end) * scale
         width = max(1.5, far - x)
         took = f"{shown(bar.last - bar.first, 'ms')} ms"
-        parts.append(f'<text class="name" x="{left - 10:.0f}" y="{y + 11}" text-anchor="end">{bar.phase.name}</text>')
-        parts.append(
-            f'<rect class="{bar.phase.kind}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="14" rx="3">'
-            f"<title>{bar.phase.name}: {took}, from {shown(bar.first, 'ms')} ms on</title></rect>"
-        )
-        goes_on = "" if bar.last <= end else " →"
-        labels.append(f'<text class="took" x="{x + width + 6:.1f}" y="{y + 11}">{took}{goes_on}</text>')
+        described = f"{bar.phase.name}: {took}, from {shown(bar.first, 'ms')} ms on"
+        parts.append(_text("name", left - 10, y + 11, bar.phase.name, "end"))
+        parts.append(_rect(bar.phase.kind, x, y, width, 14, described, 3))
+        labels.append(_text("took", x + width + 6, y + 11, took if bar.last <= end else f"{took} →"))
     audible = timestamps_of(run).get("first_audible")
     if audible is not None:
         x = left + audible * scale
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 20}"/>')
+        parts.append(_line("mark", x, 2, x, height - 20))
     return _svg("waterfall", WIDTH, height, title, [*parts, *labels])
 
 
@@ -130,22 +127,17 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
     parts = [_axis(left, end, scale, height - 20, FULL_WIDTH, "ms")]
     for row, (name, run) in enumerate(rows):
         y = row * row_height + 6
-        parts.append(
-            f'<text class="name" x="{left - 10:.0f}" y="{y + 14}" text-anchor="end">{escape(_short(name))}</text>'
-        )
+        parts.append(_text("name", left - 10, y + 14, escape(name if len(name) <= 30 else f"{name[:29]}…"), "end"))
         reached = 0.0
         for bar in bars_of(run):
             first, last = max(bar.first, reached), min(bar.last, end)
             if bar.phase.kind in ("aside", "sound") or last <= first:
                 continue
             reached = last
-            parts.append(
-                f'<rect class="{bar.phase.kind}" x="{left + first * scale:.1f}" y="{y}" height="20" '
-                f'width="{max(0.8, (last - first) * scale - 1.5):.1f}" rx="2">'
-                f"<title>{bar.phase.name}: {shown(last - first, 'ms')} ms</title></rect>"
-            )
-        x = left + reached * scale + 8
-        parts.append(f'<text class="total" x="{x:.1f}" y="{y + 15}">{shown(reached, "ms")} ms</text>')
+            width = max(0.8, (last - first) * scale - 1.5)
+            described = f"{bar.phase.name}: {shown(last - first, 'ms')} ms"
+            parts.append(_rect(bar.phase.kind, left + first * scale, y, width, 20, described, 2))
+        parts.append(_text("total", left + reached * scale + 8, y + 15, f"{shown(reached, 'ms')} ms"))
     return _svg("comparison", FULL_WIDTH, height, title, parts)
 
 
@@ -164,8 +156,11 @@ def buffer_curve(run: Run, title: str) -> str:
     across, up = (WIDTH - left - right) / last, (bottom - top) / most
     parts = [_axis(left, last, across, bottom, WIDTH, "s"), _levels(left, WIDTH - right, bottom, most, up)]
     for hole in trace.underruns:
-        x = left + (hole.at - start) * across
-        parts.append(_band(hole, x, hole.seconds * across, top, bottom))
+        x, width = left + (hole.at - start) * across, max(2.0, hole.seconds * across)
+        took = f"{shown(1000 * hole.seconds, 'ms')} ms"
+        described = f"underrun of {took} at {hole.position:.2f} s of the audio"
+        parts.append(_rect("underrun", x, top, width, bottom - top, described))
+        parts.append(_text("underrun-name", x + width / 2, top - 6, took, "middle"))
     received = _steps([(left + p.at * across, bottom - p.received * up) for p in points])
     edge = left + last * across
     received += f" H{edge:.1f}"
@@ -175,9 +170,9 @@ def buffer_curve(run: Run, title: str) -> str:
         back = " L".join(f"{x:.1f} {y:.1f}" for x, y in reversed(line))
         parts.append(f'<path class="buffered" d="M{received} L{edge:.1f} {line[-1][1]:.1f} L{back} Z"/>')
         parts.append(f'<path class="heard" d="M{heard}"/>')
-        parts.append(f'<text class="heard-name" x="{edge + 6:.1f}" y="{line[-1][1] + 14:.1f}">heard</text>')
+        parts.append(_text("heard-name", edge + 6, line[-1][1] + 14, "heard"))
     parts.append(f'<path class="received" d="M{received}"/>')
-    parts.append(f'<text class="received-name" x="{edge + 6:.1f}" y="{bottom - most * up - 2:.1f}">received</text>')
+    parts.append(_text("received-name", edge + 6, bottom - most * up - 2, "received"))
     for hole in trace.underflows:
         x = left + (hole.at - start) * across
         parts.append(
@@ -191,16 +186,6 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     """Return at most `MOST_POINTS` points, and the last one."""
     step = math.ceil(len(points) / MOST_POINTS)
     return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
-
-
-def _band(hole: Hole, x: float, width: float, top: float, bottom: float) -> str:
-    took = f"{shown(1000 * hole.seconds, 'ms')} ms"
-    return (
-        f'<rect class="underrun" x="{x:.1f}" y="{top:.1f}" width="{max(2.0, width):.1f}" height="{bottom - top:.1f}">'
-        f"<title>underrun of {took} at {hole.position:.2f} s of the audio</title></rect>"
-        f'<text class="underrun-name" x="{x + max(2.0, width) / 2:.1f}" y="{top - 6:.1f}" text-anchor="middle">'
-        f"{took}</text>"
-    )
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> str:
@@ -220,24 +205,29 @@ def _axis(left: float, end: float, scale: float, bottom: float, width: float, un
     parts = []
     for value in ticks(end):
         x = left + value * scale
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{bottom:.1f}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{value:g}</text>')
-    parts.append(f'<text class="tick" x="{width - 4:g}" y="{bottom + 15:.1f}" text-anchor="end">{unit}</text>')
-    return "".join(parts)
+        parts += [_line("grid", x, 0, x, bottom), _text("tick", x, bottom + 15, f"{value:g}", "middle")]
+    return "".join([*parts, _text("tick", width - 4, bottom + 15, unit, "end")])
 
 
 def _levels(left: float, right: float, bottom: float, most: float, up: float) -> str:
     parts = []
     for value in ticks(most, 4):
         y = bottom - value * up
-        parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{left - 7:.1f}" y="{y + 4:.1f}" text-anchor="end">{value:g} s</text>')
+        parts += [_line("grid", left, y, right, y), _text("tick", left - 7, y + 4, f"{value:g} s", "end")]
     return "".join(parts)
 
 
-def _short(name: str, longest: int = 30) -> str:
-    """Return the name, cut to `longest` characters."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+def _text(kind: str, x: float, y: float, words: str, anchor: str = "start") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float, title: str, radius: float = 0) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}"'
+    return f'<rect class="{kind}" {place}><title>{title}</title></rect>'
 
 
 def _svg(kind: str, width: float, height: float, title: str, parts: Iterable[str]) -> str:

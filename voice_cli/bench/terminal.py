@@ -2,49 +2,25 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from voice_cli.bench.figures import FIGURES, Measured, shown_summary, tsv
-from voice_cli.bench.runs import Target
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 WIDE = 100
 """Columns from which median and percentile are on one line."""
 
 
-class Progress:
-    """A bar on standard error, if that is a terminal; it is drawn only between runs."""
+def progress_bar() -> "Progress":
+    """Return a bar on standard error, without output if that is no terminal. It is drawn only at updates."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._bar: Any = None
-
-    def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(file=sys.stderr), auto_refresh=False, transient=True)
-            self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
-        return self
-
-    def show(self, target: Target) -> None:
-        """Show the target of the next run."""
-        if self._bar is not None:
-            from rich.markup import escape
-
-            self._bar.update(self._task, description=escape(target.label), refresh=True)
-
-    def advance(self) -> None:
-        """Count a run."""
-        if self._bar is not None:
-            self._bar.update(self._task, advance=1, refresh=True)
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(file=sys.stderr)
+    return Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not sys.stderr.isatty())
 
 
 def print_table(measured: Sequence[Measured]) -> None:

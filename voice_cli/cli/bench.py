@@ -18,7 +18,7 @@ from voice_cli.audio import codec_names
 from voice_cli.backends import BACKENDS
 from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
-from voice_cli.bench.terminal import Progress, print_table
+from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
 from voice_cli.cli.console import print_message, report_error, silence_libraries, write_file
 from voice_cli.cli.options import SayOptions, long_flag
@@ -162,17 +162,20 @@ def measure(
     targets: Sequence[Target], text: str, options: BenchOptions, secrets: Iterable[str], runs: Sequence[list[Run]]
 ) -> None:
     """Run the targets in turn, and append each run to its target's list."""
+    from rich.markup import escape
+
     if options.warm:
         silence_libraries()
     warm = [WarmRunner(target) if options.warm and not target.fault else None for target in targets]
     try:
-        with Progress(len(targets) * options.runs) as progress:
+        with progress_bar() as bar:
+            task = bar.add_task("", total=len(targets) * options.runs)
             for number in range(options.runs):
                 for target, runner, done in zip(targets, warm, runs, strict=True):
-                    progress.show(target)
+                    bar.update(task, description=escape(target.label), refresh=True)
                     if not (done and done[-1].exit_code in PERMANENT):
                         done.append(_run(target, runner, text, secrets, first=not number))
-                    progress.advance()
+                    bar.update(task, advance=1, refresh=True)
     finally:
         for runner in warm:
             if runner is not None:
