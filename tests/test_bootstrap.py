@@ -170,7 +170,7 @@ def test_what_the_tests_need(machine):
     assert (machine.repo / ".venv/dev-requirements.txt").read_text() == "pytest>=8\n"
 
 
-def test_what_was_made_for_say_is_completed_for_test_and_kept_for_say(machine):
+def test_an_environment_for_say_is_completed_for_test(machine):
     machine.has("apt-get", "python3", "portaudio", "opus", "mpg123", "pulseaudio", "pactl", "parec", "ffmpeg")
     machine.bootstrap()
     calls, _ = machine.bootstrap("--test")
@@ -206,7 +206,7 @@ def test_a_user_with_sudo(machine):
     assert said == []
 
 
-def test_who_may_not_is_told_the_line_and_goes_on(machine):
+def test_without_root_the_command_is_printed_and_the_script_continues(machine):
     machine.has("apt-get", "python3", "opus", "mpg123")
     for _ in range(2):
         calls, said = machine.bootstrap(USER_ID="1000")
@@ -218,13 +218,13 @@ def test_who_may_not_is_told_the_line_and_goes_on(machine):
     assert (machine.repo / ".venv/.bootstrap").exists()
 
 
-def test_whose_sudo_wants_a_password_where_there_is_no_terminal(machine):
+def test_sudo_with_a_password_and_no_terminal(machine):
     machine.has("apt-get", "sudo", "python3", "opus", "mpg123")
     _, said = machine.bootstrap(USER_ID="1000", PASSWORD="wanted")
     assert said[1] == "to install, run:  sudo apt-get update && sudo apt-get install -y libportaudio2"
 
 
-def test_without_a_python_it_cannot_go_on(machine):
+def test_without_a_python_it_fails(machine):
     machine.has("apt-get", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(USER_ID="1000", status=1)
     assert calls == []
@@ -246,7 +246,7 @@ def test_an_old_systems_newer_python_is_looked_for(machine):
     ]
 
 
-def test_one_package_that_cannot_be_had_keeps_none_back(machine):
+def test_one_unavailable_package_does_not_block_the_others(machine):
     machine.has("apt-get", "python3")
     calls, said = machine.bootstrap(BROKEN="libopus0")
     assert f"{APT} libportaudio2" in calls
@@ -270,7 +270,7 @@ def test_macos(machine):
     assert said == []
 
 
-def test_a_system_with_none_of_the_managers(machine):
+def test_a_system_without_a_package_manager(machine):
     machine.has("python3")
     calls, said = machine.bootstrap()
     assert calls == ["python3 -m venv --clear .venv", PIP]
@@ -285,7 +285,7 @@ def test_a_system_with_none_of_the_managers(machine):
         (("--test",), {"PYTHON": "python3.12"}, "uv sync --frozen --inexact --python python3.12"),
     ],
 )
-def test_uv_where_it_is(machine, args, env, call):
+def test_uv_is_used_if_it_is_installed(machine, args, env, call):
     machine.has("apt-get", "uv", "portaudio", "opus", "mpg123", "pulseaudio", "pactl", "parec", "ffmpeg")
     calls, _ = machine.bootstrap(*args, VENV="elsewhere", **env)
     assert calls[-1] == call
@@ -301,14 +301,14 @@ def test_another_interpreter_makes_another_environment(machine):
     assert calls == ["python3.12 -m venv --clear .venv", PIP]
 
 
-def test_a_named_interpreter_that_is_not_here(machine):
+def test_a_named_interpreter_that_is_missing(machine):
     machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(PYTHON="python3.12", USER_ID="1000", status=1)
     assert calls == []
     assert said[-1] == "no python3.12 found that is 3.11 or newer and has venv"
 
 
-def test_an_option_that_it_does_not_have(machine):
+def test_an_unknown_option(machine):
     machine.has("python3")
     calls, said = machine.bootstrap("--tests", status=2)
     assert (calls, said) == ([], ["usage: scripts/bootstrap [--test]"])
@@ -330,7 +330,7 @@ def test_make_has_the_two_commands():
 
 
 @pytest.mark.parametrize("script", ["scripts/bootstrap", "scripts/check", ".ci/run"])
-def test_shellcheck_has_nothing_to_say(script):
+def test_shellcheck_reports_nothing(script):
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("no shellcheck")

@@ -20,7 +20,7 @@ def uncommented(*, without=""):
     return "\n".join(line for line in settings if not without or not line.startswith(without))
 
 
-def test_as_it_comes_it_sets_nothing(tmp_path):
+def test_the_example_sets_nothing(tmp_path):
     assert load(str(EXAMPLE), {}) == Config(str(EXAMPLE), exists=True)
     assert all(not line or line.startswith("#") for line in EXAMPLE.read_text("utf-8").splitlines())
 
@@ -30,7 +30,7 @@ def test_every_key_is_in_it_commented_out(key):
     assert re.search(rf"^# {key} = ", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
 
-def test_it_has_no_key_that_there_is_not():
+def test_it_has_no_unknown_key():
     tree = tomllib.loads(uncommented())
     assert set(tree) >= {"profile", "profiles"}
     for profile in tree["profiles"].values():
@@ -40,7 +40,7 @@ def test_it_has_no_key_that_there_is_not():
 
 
 @pytest.mark.parametrize("alternative", ["api_key_env", "api_key_command"])
-def test_uncommented_it_is_right(tmp_path, alternative):
+def test_it_is_valid_when_uncommented(tmp_path, alternative):
     path = tmp_path / "config.toml"
     path.write_text(uncommented(without=alternative))
     config = load(str(path), {})
@@ -54,7 +54,7 @@ def test_uncommented_it_is_right(tmp_path, alternative):
     assert settle_server(config, {"engine": "chatterbox"}, environment).engine_options["preset"] == "adaptive"
 
 
-def test_each_default_that_it_shows_is_the_default():
+def test_it_shows_the_defaults():
     shown = tomllib.loads(uncommented())
     for name, value in Defaults()._asdict().items():
         if value is not None:

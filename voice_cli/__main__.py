@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command line of this process and give its exit code."""
+    """Run the command line of this process, and return its exit code."""
     from voice_cli.cli.start import ends_at_once, start
 
     code = start(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The one clock is `time.monotonic`; this places the process on it."""
+"""The start of the process on `time.monotonic`, the clock of this package."""
 
 import os
 import sys
@@ -6,11 +6,10 @@ import time
 
 
 def process_start() -> float:
-    """Tell when this process began, on `time.monotonic`.
+    """Return the time at which this process started, on `time.monotonic`.
 
-    A process that starts Python is busy from its first instruction, so the CPU time that it has used places its start;
-    on Linux the kernel's own record, in ticks of 10 ms (proc(5), `starttime`), bounds that from both sides. Call it
-    early: every wait before makes it a worse guess elsewhere.
+    It is estimated from the CPU time used so far; on Linux it is then limited to the tick of 10 ms that the kernel
+    recorded (proc(5), `starttime`). Call it early: elsewhere, every wait before the call adds to the error.
     """
     now = time.monotonic()
     guess = now - time.process_time()

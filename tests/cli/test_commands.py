@@ -60,7 +60,7 @@ def test_help_lists_the_commands(voice):
         (["config", "nothing"], "nothing"),
     ],
 )
-def test_what_is_not_known_is_a_usage_error(voice, arguments, words):
+def test_unknown_arguments_are_a_usage_error(voice, arguments, words):
     done = voice(*arguments)
     assert done.code == 2
     assert words in done.err
@@ -78,13 +78,13 @@ def test_what_is_not_known_is_a_usage_error(voice, arguments, words):
         (["-o", "a.xyz"], ".xyz"),
     ],
 )
-def test_what_cannot_be_is_one_line(voice, arguments, words):
+def test_invalid_settings_are_one_line(voice, arguments, words):
     done = voice("say", "x", *arguments)
     assert done.code == 2
     assert words in done.line
 
 
-def test_no_command_is_help(voice):
+def test_no_command_prints_the_help(voice):
     done = voice()
     assert b"Usage" in done.out or "Usage" in done.err
 
@@ -129,7 +129,7 @@ def test_completion_knows_the_profiles(tmp_path, config):
     assert completed(tmp_path, "config", "show", "--profile", "h") == ["home"]
 
 
-def test_completion_survives_a_config_that_is_wrong(tmp_path, config):
+def test_completion_ignores_an_invalid_config_file(tmp_path, config):
     config.write_text("nonsense = [")
     assert completed(tmp_path, "say", "--profile", "k") == []
 
@@ -164,13 +164,13 @@ def test_voices_are_a_table_on_a_terminal(tmp_path, serve):
     assert [line.strip() for line in screen_of(drawn)] == ["id", "af_bella", "am_adam"]
 
 
-def test_voices_that_cannot_be_had_are_one_line(voice, serve):
+def test_voices_of_a_failing_server_are_one_line(voice, serve):
     done = voice("voices", "--base-url", serve(Answer(b'{"detail": "no"}', status=404)).url)
     assert done.code == 7
     assert "404" in done.line
 
 
-def test_devices_are_listed_or_told_about_and_no_library_makes_a_noise(voice):
+def test_devices_are_listed_or_one_line_without_library_output(voice):
     done = voice("devices", "--json", environment={"PULSE_SERVER": "unix:/nonexistent"})
     assert done.code in (0, 9)
     if done.code == 0:
@@ -253,7 +253,7 @@ def test_a_key_is_never_printed(voice, serve, tmp_path, how, backend):
         assert "sk-top" not in done.out.decode()
 
 
-def test_a_command_that_fails_is_told_without_its_words(voice, tmp_path):
+def test_the_message_of_a_failed_key_command_does_not_contain_it(voice, tmp_path):
     (tmp_path / "c.toml").write_text(
         f"profile = 'p'\n[profiles.p]\napi_key_command = 'false {SECRET}'\nbackend = 'http'"
     )
@@ -279,14 +279,14 @@ def test_saving_to_standard_output_is_wav_and_nothing_else(voice, serve):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="this system has no /dev/stdout")
-def test_a_special_file_gets_wav_as_it_comes(voice, serve):
+def test_a_special_file_gets_wav(voice, serve):
     done = voice("say", "x", "--no-play", "-o", "/dev/stdout", "--base-url", serve(Answer(SOUND)).url)
     assert done.code == 0
     assert done.out[44:] == SOUND
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_full_special_file_is_told(voice, serve):
+def test_a_full_special_file_is_a_file_error(voice, serve):
     done = voice("say", "x", "--no-play", "-o", "/dev/full", "-q", "--base-url", serve(Answer(SOUND)).url)
     assert done.code == 10
     assert "No space left" in done.line
@@ -350,7 +350,7 @@ def test_a_signal_before_the_sound_ends_it_quietly(tmp_path, serve):
 
 
 @pytest.mark.parametrize("color", [True, False])
-def test_the_status_line_shows_who_and_what_and_leaves_nothing_behind(tmp_path, serve, color):
+def test_the_status_line_shows_the_backend_and_is_removed(tmp_path, serve, color):
     server = serve(Answer(SOUND, first_byte=1.5))
     environment = {} if color else {"NO_COLOR": "1"}
     code, drawn, out = on_terminal(
@@ -374,7 +374,7 @@ def test_after_a_failure_only_its_line_is_left(tmp_path, serve):
 
 
 @pytest.mark.parametrize("how", ["quiet", "pipe", "short"])
-def test_no_status_where_nobody_wants_one(tmp_path, voice, serve, how):
+def test_no_status_line_if_quiet_in_a_pipe_or_for_a_short_wait(tmp_path, voice, serve, how):
     server = serve(Answer(SOUND, first_byte=0 if how == "short" else 0.6))
     arguments = ["say", "x", "--no-play", "--base-url", server.url]
     if how == "pipe":
@@ -399,12 +399,12 @@ def in_shell(line, folder):
     return subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, cwd=folder, check=False)
 
 
-def test_a_closed_standard_input_is_no_fault_of_this_program(tmp_path):
+def test_a_closed_standard_input_is_a_usage_error(tmp_path):
     done = in_shell("$VOICE say <&-", tmp_path)
     assert done.returncode == 2, done.stderr
 
 
-def test_a_closed_standard_error_is_nobody_to_tell_and_no_failure(tmp_path, serve):
+def test_a_closed_standard_error_is_no_failure(tmp_path, serve):
     done = in_shell(f"$VOICE say x --no-play --base-url {serve(Answer(SOUND)).url} 2>&-", tmp_path)
     assert done.returncode == 0
 
@@ -418,12 +418,12 @@ def test_a_full_disk_under_standard_output_is_one_line(tmp_path, serve, line):
     assert done.returncode == 10
 
 
-def test_a_file_name_that_is_no_utf8_can_be_told_as_json(tmp_path):
+def test_json_can_contain_a_file_name_that_is_no_utf8(tmp_path):
     done = in_shell("$VOICE say --json -f \"$(printf 'caf\\351.txt')\"", tmp_path)
     assert done.returncode == 10, done.stderr
 
 
-def test_config_show_hides_a_secret_that_stands_first(voice, tmp_path):
+def test_config_show_hides_a_secret_at_the_start_of_a_command(voice, tmp_path):
     (tmp_path / "c.toml").write_text(f"profile = 'p'\n[profiles.p]\napi_key_command = 'TOKEN={SECRET} get-key'\n")
     done = voice("config", "show", environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
     assert done.code == 0

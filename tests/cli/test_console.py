@@ -40,7 +40,7 @@ def test_a_hint_names_flags_and_commands(capsys):
 
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("interrupted")])
-def test_an_interrupt_is_said_by_its_exit_code_alone(capsys, error, debug):
+def test_an_interrupt_prints_nothing(capsys, error, debug):
     assert report_error(error, debug=debug) == 130
     assert capsys.readouterr() == ("", "")
 
@@ -81,7 +81,7 @@ def test_a_note_is_plain_in_a_pipe(capsys):
     assert capsys.readouterr() == ("", "voice: [b]1 of 2[/b]\n")
 
 
-def test_a_reader_that_has_gone_is_no_error(monkeypatch):
+def test_a_closed_standard_error_is_ignored(monkeypatch):
     class Gone:
         def write(self, _text):
             raise BrokenPipeError
@@ -95,7 +95,7 @@ def in_process(program):
     return subprocess.run([sys.executable, "-c", head + program], capture_output=True, text=True, check=False)
 
 
-def test_what_c_libraries_print_vanishes_and_what_we_print_does_not():
+def test_output_of_c_libraries_is_discarded_and_ours_is_not():
     done = in_process("""
 import ctypes
 libc = ctypes.CDLL(None)
@@ -111,7 +111,7 @@ print("out")
     assert done.stdout == "out\n"
 
 
-def test_what_they_print_can_be_kept():
+def test_output_of_c_libraries_can_be_kept():
     done = in_process("""
 noise = silence_libraries(keep=True)
 os.write(2, b"ALSA lib\\n")
@@ -121,12 +121,12 @@ print(noise.read())
     assert (done.stderr, done.stdout.strip()) == ("", r"b'ALSA lib\n'")
 
 
-def test_a_traceback_of_ours_is_still_seen():
+def test_a_traceback_is_printed_after_silencing():
     done = in_process("silence_libraries()\nraise RuntimeError('seen')\n")
     assert "RuntimeError: seen" in done.stderr
 
 
-def test_what_no_encoding_has_is_written_all_the_same():
+def test_characters_outside_the_encoding_are_escaped():
     done = in_process("silence_libraries(); sys.stderr.write('caf\\udce9 \\N{GRINNING FACE}\\n')")
     assert done.returncode == 0
     assert done.stderr.startswith("caf")
@@ -135,6 +135,6 @@ def test_what_no_encoding_has_is_written_all_the_same():
 # Bugs: each fails, and says why. Take the mark away with the bug.
 
 
-def test_silence_twice_is_silence():
+def test_silencing_twice_changes_nothing():
     done = in_process("silence_libraries(); silence_libraries(); os.write(2, b'x'); sys.stderr.write('seen\\n')")
     assert done.stderr == "seen\n"

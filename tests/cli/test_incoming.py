@@ -65,11 +65,11 @@ def wait_for_text(incoming, characters):
         ("für".encode()[:2], "f\ufffd"),
     ],
 )
-def test_what_comes_out(pipe, data, text):
+def test_the_pieces_are_the_input(pipe, data, text):
     assert text_of(pipe, data) == text
 
 
-def test_every_piece_comes_at_once_and_a_character_may_be_cut(pipe):
+def test_each_piece_is_yielded_immediately_and_a_character_may_be_cut(pipe):
     incoming = iter(Incoming(pipe.out, NEVER))
     pipe.write(b"one ")
     assert next(incoming) == "one "
@@ -81,7 +81,7 @@ def test_every_piece_comes_at_once_and_a_character_may_be_cut(pipe):
     assert list(incoming) == []
 
 
-def test_a_pause_is_told_once(pipe):
+def test_a_pause_is_yielded_once(pipe):
     incoming = iter(Incoming(pipe.out, 0.01))
     pipe.write(b"one")
     assert next(incoming) == "one"
@@ -93,7 +93,7 @@ def test_a_pause_is_told_once(pipe):
     assert [piece for piece in incoming if piece is not None] == []
 
 
-def test_there_is_no_pause_before_anything_has_come(pipe):
+def test_no_pause_is_yielded_before_the_first_piece(pipe):
     incoming = iter(Incoming(pipe.out, 0.01))
     following = in_thread(lambda: next(incoming))
     pipe.write(b"at last")
@@ -107,7 +107,7 @@ def test_a_text_without_pauses_has_none(pipe):
     assert None not in list(pieces)
 
 
-def test_a_fast_writer_has_to_wait(pipe):
+def test_a_fast_writer_is_blocked(pipe):
     incoming = Incoming(pipe.out, NEVER)
     sent, ended = [0], threading.Event()
 
@@ -136,7 +136,7 @@ def test_stop_ends_it_while_it_waits(pipe):
     assert waiting() == []
 
 
-def test_stop_gives_what_waits_and_no_more(pipe):
+def test_stop_yields_the_buffered_text_and_ends(pipe):
     incoming = Incoming(pipe.out, NEVER)
     pieces = iter(incoming)
     pipe.write(b"one")
@@ -150,7 +150,7 @@ def test_stop_gives_what_waits_and_no_more(pipe):
     assert list(pieces) == []
 
 
-def test_stop_while_the_writer_is_held_back(pipe):
+def test_stop_while_the_writer_is_blocked(pipe):
     incoming = Incoming(pipe.out, NEVER)
     writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_CHARACTERS))
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
@@ -161,7 +161,7 @@ def test_stop_while_the_writer_is_held_back(pipe):
     assert isinstance(writing(), BrokenPipeError)
 
 
-def test_what_cannot_be_read_is_the_end(tmp_path):
+def test_a_read_error_is_the_end(tmp_path):
     folder = os.open(tmp_path, os.O_RDONLY)
     assert list(Incoming(folder, NEVER)) == []
     os.close(folder)

@@ -11,7 +11,7 @@ from voice_cli.cli import interrupts
 
 @pytest.fixture(autouse=True)
 def unasked(monkeypatch):
-    monkeypatch.setattr(interrupts, "_asked", False)
+    monkeypatch.setattr(interrupts, "_is_interrupted", False)
     monkeypatch.setattr(interrupts, "_stop", None)
 
 
@@ -20,7 +20,7 @@ def interrupted():
         interrupts._on_signal(signal.SIGINT, None)
 
 
-def test_what_stops_may_want_a_lock_that_the_interrupted_thread_holds():
+def test_stop_may_take_a_lock_that_the_interrupted_thread_holds():
     lock, stopped = threading.Lock(), threading.Event()
 
     def stop():
@@ -33,7 +33,7 @@ def test_what_stops_may_want_a_lock_that_the_interrupted_thread_holds():
     happened(stopped)
 
 
-def test_one_that_came_before_there_was_anything_to_stop_is_kept():
+def test_an_early_interrupt_is_raised_by_stop_with():
     interrupted()
     with pytest.raises(KeyboardInterrupt):
         interrupts.stop_with(lambda: None)

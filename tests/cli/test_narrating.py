@@ -60,7 +60,7 @@ def progress(narration):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MARKDOWN), max_size=12).map("".join))
-def test_what_is_done_of_a_file_goes_from_nothing_to_all_of_it(told, text):
+def test_progress_goes_from_0_to_the_length_of_the_text(told, text):
     text = f"Said. {text}"
     narration = told(text)
     done = progress(narration)
@@ -68,7 +68,7 @@ def test_what_is_done_of_a_file_goes_from_nothing_to_all_of_it(told, text):
     assert (done[0], done[-1]) == (0, len(text))
 
 
-def test_what_is_done_grows_as_the_text_does(told):
+def test_progress_is_proportional_to_the_text(told):
     """However much of it is passed over: it is the source's characters that count, not the spoken ones."""
     text = "".join(f"Sentence {number}. ![](https://example.org/{'x' * 200})\n\n" for number in range(50))
     narration = told(text)
@@ -77,7 +77,7 @@ def test_what_is_done_grows_as_the_text_does(told):
         assert characters == pytest.approx(len(text) * count / (len(done) - 1), abs=3 * PIECE)
 
 
-def test_the_beginning_of_a_book_is_asked_for_before_its_end_was_read(told):
+def test_the_first_line_is_requested_before_the_end_of_the_text_is_read(told):
     narration = told("A sentence of the book, and not its last. " * 5000)
     assert 0 < narration.utterances[0].line.end <= 2 * PIECE
 

@@ -54,7 +54,7 @@ def by_typer(arguments):
 @example(["say", "--", "-q", "--json"])
 @example(["say", "-", "--file", "-"])
 @example(["say"])
-def test_where_the_quick_reader_answers_typer_says_the_same(arguments):
+def test_the_quick_parser_agrees_with_typer(arguments):
     quickly = quick.parse(arguments)
     slowly = by_typer(arguments)
     if quickly is not None:
@@ -63,7 +63,7 @@ def test_where_the_quick_reader_answers_typer_says_the_same(arguments):
         assert isinstance(slowly, SayOptions) or slowly in (0, 2), "typer knows what to do"
 
 
-def test_every_option_is_read_quickly():
+def test_the_quick_parser_knows_every_option():
     for name, option in options().items():
         value = {float: "1.5", int: "2"}.get(option.kind, "x")
         for flag in option.flags:
@@ -79,7 +79,7 @@ def test_every_option_is_read_quickly():
     [[], ["voices"], ["--help"], ["say", "--help"], ["say", "-h"], ["say", "--volum", "1"], ["say", "--speed", "x"],
      ["say", "-o"], ["say", "--json=1"], ["say", "-ofile"], ["say", "-o", "--json"]],
 )  # fmt: skip
-def test_what_leaves_a_doubt_is_left_to_typer(arguments):
+def test_the_quick_parser_leaves_the_rest_to_typer(arguments):
     assert quick.parse(arguments) is None
 
 
@@ -96,13 +96,13 @@ def test_what_leaves_a_doubt_is_left_to_typer(arguments):
         ({"text": ("x",), "file": "y"}, ("--file",)),
     ],
 )
-def test_what_cannot_be_is_a_usage_error_that_names_the_option(given, words):
+def test_an_invalid_value_is_a_usage_error_that_names_the_option(given, words):
     with pytest.raises(UsageError) as caught:
         SayOptions(**given).check()
     assert all(word in caught.value.message for word in words)
 
 
-def test_the_common_way_goes_through_the_quick_reader():
+def test_a_common_command_line_does_not_import_typer():
     with (
         mock.patch("voice_cli.cli.say.say", lambda given: len(given.text)) as _,
         mock.patch("voice_cli.cli.app.run", side_effect=AssertionError("this takes 50 ms")),

@@ -39,7 +39,7 @@ def played():
         return rig.play_out()
 
 
-def test_the_keys_are_those_of_the_issue_and_of_the_readme(played):
+def test_the_readme_lists_every_key(played):
     keys = set(as_json(played))
     assert keys == ISSUE | BESIDES
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -49,7 +49,7 @@ def test_the_keys_are_those_of_the_issue_and_of_the_readme(played):
     assert as_json(None, ConfigError("x"), settings=None).keys() == keys
 
 
-def test_what_was_played_is_told_as_it_was(played):
+def test_the_figures_of_a_playback(played):
     told = as_json(played, saved="a.wav")
     assert told["outcome"] == "complete"
     assert told["error"] is None
@@ -83,7 +83,7 @@ class TestNotes:
         self.reported(result)
         assert capsys.readouterr() == ("", "voice: it does not stream\nvoice: no s3gen_steps\n")
 
-    def test_not_if_nothing_but_errors_is_wanted(self, capsys, result):
+    def test_not_if_quiet(self, capsys, result):
         self.reported(result, quiet=True)
         assert capsys.readouterr() == ("", "")
 
@@ -118,13 +118,13 @@ def test_what_was_not_measured_is_null(played):
         (ZeroDivisionError("x"), "failed", "error", 1),
     ],
 )
-def test_each_ending_is_told(error, outcome, kind, code):
+def test_the_outcome_and_the_error_of_each_ending(error, outcome, kind, code):
     told = as_json(None, error)
     assert told["outcome"] == outcome
     assert (told["error"]["kind"], told["error"]["exit_code"]) == (kind, code)
 
 
-def test_every_moment_has_a_name_in_the_waterfall():
+def test_every_timestamp_has_a_name_in_the_waterfall():
     assert set(report.PHASES) == set(TIMESTAMPS)
 
 
@@ -139,7 +139,7 @@ def test_the_report_shows_every_figure(capsys, played):
     assert "last frame at the DAC" in err
 
 
-def test_a_report_of_holes_says_where_they_were(capsys):
+def test_the_report_shows_the_positions_of_underruns(capsys):
     with Rig([FakeStream()]) as rig:
         for at in range(10):
             rig.give(numbered(4000, first=4000 * at + 1))

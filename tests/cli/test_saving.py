@@ -9,7 +9,7 @@ from support.command import TIMEOUT, VOICE, environment_in
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that can close it")
-def test_a_standard_output_that_is_closed_is_told(tmp_path):
+def test_a_closed_standard_output_is_a_file_error(tmp_path):
     line = 'exec "$@" >&-'
     done = subprocess.run(
         ["sh", "-c", line, "sh", *VOICE, "say", "Hello", "-o", "-", "--no-play"],

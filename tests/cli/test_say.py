@@ -28,12 +28,12 @@ def options(tmp_path, monkeypatch):
 NOTE = "not streaming: this chatterbox has no generate_stream"
 
 
-def test_what_an_engine_wants_known_is_said_once_at_the_end(options, capsys):
+def test_notes_of_an_engine_are_printed_once_at_the_end(options, capsys):
     assert say(options) == 0
     assert capsys.readouterr() == ("", f"voice: {NOTE}\n")
 
 
-def test_not_when_only_errors_are_wanted(options, capsys):
+def test_no_notes_if_quiet(options, capsys):
     assert say(options._replace(quiet=True)) == 0
     assert capsys.readouterr() == ("", "")
 

@@ -71,7 +71,7 @@ def wait_until_draining(port):
 # Its start.
 
 
-def test_help_has_a_flag_for_what_is_said_on_a_command_line(voice):
+def test_help_has_a_flag_for_each_setting_with_a_variable(voice):
     done = voice("serve", "--help", environment={"COLUMNS": "200", "NO_COLOR": "1"})
     text = done.out.decode()
     assert (done.code, done.err) == (0, "")
@@ -81,7 +81,7 @@ def test_help_has_a_flag_for_what_is_said_on_a_command_line(voice):
     assert flags >= {"--insecure", "--model", "--quiet", "--debug", "--help"}
 
 
-def test_it_says_where_it_serves_and_serves_there(serve):
+def test_it_prints_its_address_and_serves_there(serve):
     server = serve()
     with speech(server.port) as answer:
         assert answer.status == 200
@@ -97,7 +97,7 @@ def test_it_says_where_it_serves_and_serves_there(serve):
     assert events[0]["outcome"] == "complete"
 
 
-def test_quiet_it_says_nothing(serve, tmp_path):
+def test_quiet_prints_nothing(serve, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = serve("--quiet", "--port", port)
@@ -108,7 +108,7 @@ def test_quiet_it_says_nothing(serve, tmp_path):
     assert server.end() == (0, b"", [])
 
 
-def test_it_is_told_by_the_config_file_the_environment_and_flags(serve, tmp_path):
+def test_settings_come_from_the_config_file_the_environment_and_flags(serve, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text('[server]\nmax_text = 5\nhost = "localhost"\napi_key_env = "SERVER_KEY"\n')
     environment = {"VOICE_CONFIG": str(config), "SERVER_KEY": "sk-1", "VOICE_SERVER_HOST": "127.0.0.1"}
@@ -240,7 +240,7 @@ def test_a_stream_finishes_and_no_other_begins(serve, number):
     assert ("complete", "openai") in [(event.get("outcome"), event.get("protocol")) for event in events]
 
 
-def test_a_second_signal_is_heeded_at_once(serve):
+def test_a_second_signal_stops_it_immediately(serve):
     server = serve()
     port = server.port
     with speech(port, LONG) as answer:
@@ -270,7 +270,7 @@ def test_a_stream_that_does_not_finish_in_time_is_ended(serve, tmp_path):
     assert [event["reason"] for event in events if event["event"] == "stream"] == ["shutdown"]
 
 
-def test_an_idle_websocket_does_not_hold_it_up(serve):
+def test_an_idle_websocket_does_not_delay_the_shutdown(serve):
     server = serve()
     with connect(f"ws://127.0.0.1:{server.port}/ws/synthesize", proxy=None) as idle:
         server.send(signal.SIGTERM)

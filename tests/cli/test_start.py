@@ -18,7 +18,7 @@ threading.Event().wait()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="on Windows PortAudio is not loaded by a thread")
-def test_a_run_that_fails_while_portaudio_starts_ends_at_once_and_with_its_own_code(tmp_path):
+def test_a_failure_while_portaudio_loads_exits_with_its_code(tmp_path):
     (tmp_path / "sounddevice.py").write_text(SOUNDDEVICE)
     os.mkfifo(tmp_path / "starts")
     environment = {"PYTHONPATH": str(tmp_path), "PORTAUDIO_STARTS": str(tmp_path / "starts")}

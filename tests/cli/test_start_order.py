@@ -70,7 +70,7 @@ def environment(tmp_path):
     return clean(HOME=str(tmp_path))
 
 
-def test_the_request_waits_for_nothing_that_it_does_not_need(arguments, backend, environment):
+def test_only_listed_modules_are_loaded_before_the_request(arguments, backend, environment):
     loaded = modules_before_request(*arguments, environment=environment)
     assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe sees nothing"
     never = NEVER | {"asyncio", "dataclasses", "inspect"} | ({"json"} if backend == "espeak" else set())
@@ -81,14 +81,14 @@ def test_the_request_waits_for_nothing_that_it_does_not_need(arguments, backend,
     assert ours <= OURS | BACKENDS[backend], "if the request does need it, say so here"
 
 
-def test_what_is_not_ours_came_with_what_was_asked_for(arguments, backend, environment):
+def test_only_listed_libraries_are_imported_before_the_request(arguments, backend, environment):
     """Every library that our own modules import by name is known here."""
     imports = imports_before_request(*arguments, environment=environment)
     libraries = {one.name.partition(".")[0] for one in imports} & (LIBRARIES["http"] | LIBRARIES["espeak"])
     assert libraries <= LIBRARIES[backend] | {"struct"}
 
 
-def test_a_config_file_brings_its_parser_and_nothing_else(environment, tmp_path, serve):
+def test_a_config_file_imports_only_its_parser(environment, tmp_path, serve):
     arguments = ["http", "--base-url", serve(Answer(b"\1\2" * 100)).url]
     without = modules_before_request(*arguments, environment=environment)
     (tmp_path / "config.toml").write_text("timeout = 5\n")

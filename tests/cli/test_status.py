@@ -2,6 +2,7 @@
 
 import io
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -32,7 +33,7 @@ def screen(monkeypatch):
 
 @pytest.fixture
 def line(screen):
-    with StatusLine("kokoro", None, makes_file=False) as line:
+    with closing(StatusLine("kokoro", None, makes_file=False)) as line:
         yield line
     assert screen_of(screen.getvalue()) == [], "it leaves something behind"
 
@@ -42,7 +43,7 @@ def shown(line, player):
     return line._live.status
 
 
-def test_the_line_tells_who_speaks_and_how_it_is(line):
+def test_the_line_shows_backend_state_and_time(line):
     with Rig([FakeStream()]) as rig:
         rig.opened()
         assert shown(line, rig.player) == "kokoro · waiting · 0 s"
@@ -55,14 +56,14 @@ def test_the_line_tells_who_speaks_and_how_it_is(line):
         assert shown(line, rig.player) == "kokoro · done · 1 s"
 
 
-def test_a_failed_request_was_never_speaking(line):
+def test_a_failed_request_is_not_shown_as_speaking(line):
     with Rig([FakeStream()]) as rig:
         rig.opened()
         rig.end(ServerError("no voice today"))
         assert shown(line, rig.player).startswith("kokoro · done")
 
 
-def test_what_is_over_soon_needs_no_status(line, screen, monkeypatch):
+def test_a_short_playback_has_no_status_line(line, screen, monkeypatch):
     monkeypatch.setattr(status, "PATIENCE", 60.0)
     with Rig([FakeStream(numbered(8000), end=True)], on_tick=line.update) as rig:
         rig.play_out()
@@ -83,7 +84,7 @@ class Voice:
         return next(self._streams)
 
 
-def test_the_bar_is_at_the_end_of_the_text_when_all_was_made(screen):
+def test_the_bar_ends_at_the_end_of_the_text(screen):
     streams = [FakeStream(numbered(800)) for _ in range(2)]
     second_is_read = threading.Event()
     streams[1].on_wait = second_is_read.set
@@ -96,7 +97,7 @@ def test_the_bar_is_at_the_end_of_the_text_when_all_was_made(screen):
     )
     narration.start(first=True)
     player = Player(None)
-    with StatusLine("voice", narration, makes_file=True) as bar:
+    with closing(StatusLine("voice", narration, makes_file=True)) as bar:
 
         def done():
             bar.update(player)

@@ -24,7 +24,7 @@ def said(voice, serve):
     return run
 
 
-def test_the_words_of_the_command_line_are_one_text(said):
+def test_arguments_are_joined_to_one_text(said):
     assert said("Hello") == "Hello"
     assert said("Hello", "there,", "world") == "Hello there, world"
     assert said("--", "--json", "-x") == "--json -x"
@@ -37,7 +37,7 @@ def test_a_file(said, tmp_path):
     assert said("--file", str(tmp_path / "a.txt"), text=b"not this") == "one two"
 
 
-def test_the_server_is_reached_while_the_text_is_awaited(serve, tmp_path):
+def test_the_connection_is_opened_while_waiting_for_text(serve, tmp_path):
     server = serve(Answer(SOUND))
     process = subprocess.Popen(
         [*VOICE, "say", "--no-play", "--base-url", server.url],
@@ -60,13 +60,13 @@ def test_standard_input(said):
     assert said("an argument", text=b"not this") == "an argument"
 
 
-def test_what_is_no_utf8_is_said_as_far_as_it_is(said, tmp_path):
+def test_bytes_that_are_not_utf8_become_replacement_characters(said, tmp_path):
     assert said(text=b"caf\xe9 noir") == "caf\ufffd noir"
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9")
     assert said("-f", "latin1.txt") == "caf\ufffd"
 
 
-def test_a_byte_order_mark_is_none_of_the_text(said, tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_text(said, tmp_path):
     assert said(text=b"\xef\xbb\xbfHello") == "Hello"
     (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbfHello")
     assert said("-f", "bom.txt") == "Hello"
@@ -81,7 +81,7 @@ def test_blank_text_is_a_usage_error(voice, tmp_path, arguments):
     assert done.out == b""
 
 
-def test_nothing_at_all_on_a_terminal_is_a_usage_error_with_an_example(tmp_path):
+def test_no_text_on_a_terminal_is_a_usage_error_with_an_example(tmp_path):
     code, drawn, _ = on_terminal("say", folder=tmp_path, also=("stdin",))
     assert code == 2
     assert "nothing to say" in drawn

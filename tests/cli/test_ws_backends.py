@@ -55,7 +55,7 @@ def read_exactly(pipe, size):
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_text_is_said_and_saved(voice, tmp_path, name):
+def test_a_text_is_spoken_and_saved(voice, tmp_path, name):
     with WsServer(SERVERS[name]) as server:
         done = voice(
             "say", "Hello there", "--backend", name, "--base-url", server.url, "--no-play", "-o", "x.wav", "--json"
@@ -77,7 +77,7 @@ def test_the_documents_own_server(voice, tmp_path):
     assert saved(tmp_path / "x.wav") == (24_000, pcm_of("Hello there"))
 
 
-def test_a_profile_says_how(voice, tmp_path):
+def test_a_profile_names_backend_and_voice(voice, tmp_path):
     with WsServer(DemoServer(pcm_of("Hi")), pages=PAGES) as server:
         (tmp_path / "config.toml").write_text(
             f'profile = "v"\n[profiles.v]\nbackend = "vibevoice-ws"\nbase_url = "{server.url}"\nsteps = 8\n'
@@ -94,7 +94,7 @@ def test_a_profile_says_how(voice, tmp_path):
 
 
 @pytest.mark.parametrize(("host", "key"), [("127.0.0.1", "Bearer sk-1"), ("0.0.0.0", None)])
-def test_the_environments_key_stays_at_home_without_tls(voice, host, key):
+def test_the_environments_key_is_not_sent_without_tls(voice, host, key):
     with WsServer(FlushingServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", f"ws://{host}:{server.port}", "--no-play"]
         done = voice("say", "Hi", *arguments, environment={"OPENAI_API_KEY": "sk-1"})
@@ -132,7 +132,7 @@ def test_a_failure_is_one_line_and_its_code(voice, name, handle, options, code, 
     assert told in done.line
 
 
-def test_what_came_before_it_broke_is_kept(voice, tmp_path):
+def test_audio_before_a_failure_is_saved(voice, tmp_path):
     def fail(index):
         if index == 1:
             raise RuntimeError("out of memory")
@@ -172,7 +172,7 @@ def test_the_first_clause_is_heard_before_the_pipe_ends(tmp_path, name):
     assert len(server.clients) == 1
 
 
-def test_what_the_documents_server_is_sent_from_a_pipe(voice, tmp_path):
+def test_what_the_documented_server_is_sent_from_a_pipe(voice, tmp_path):
     with WsServer(DocumentServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", server.url, "--voice", "ann", "--no-play", "--json"]
         done = voice("say", *arguments, "-o", "x.wav", text=f"# Ann\n\n{TEXT}".encode())
@@ -185,7 +185,7 @@ def test_what_the_documents_server_is_sent_from_a_pipe(voice, tmp_path):
     assert saved(tmp_path / "x.wav")[0] == 8000
 
 
-def test_what_was_said_and_what_was_not_when_it_is_interrupted(tmp_path):
+def test_an_interrupt_reports_spoken_and_remaining_text(tmp_path):
     waits, goes_on = threading.Event(), threading.Event()
 
     def before(text):
@@ -234,7 +234,7 @@ def test_a_blank_pipe(voice):
     assert "the text is blank" in done.line
 
 
-def test_a_dialogue_is_a_request_a_line(voice, tmp_path):
+def test_a_dialogue_sends_one_request_per_line(voice, tmp_path):
     with WsServer(FlushingServer()) as server:
         (tmp_path / "config.toml").write_text(
             f'[profiles.d]\nbackend = "chatterbox-ws"\nbase_url = "{server.url}"\n'

@@ -1,10 +1,11 @@
-"""Standard output and standard error: results, one line per error, and nothing from C libraries."""
+"""Results on standard output; one line per error, and no output of C libraries, on standard error."""
 
 import contextlib
 import os
 import sys
 from typing import BinaryIO
 
+from voice_cli.cli.options import line_of
 from voice_cli.errors import FileError, Interrupted, VoiceError
 
 
@@ -39,7 +40,7 @@ def _nameless_file() -> BinaryIO:
 
 
 def print_message(line: str) -> None:
-    """Print a line to standard error. Ignore errors: its reader may have gone."""
+    """Print a line to standard error. Ignore errors: it may be closed."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"voice: {line}\n")
@@ -47,7 +48,7 @@ def print_message(line: str) -> None:
 
 
 def print_note(line: str) -> None:
-    """Print a line that is no error to standard error, dim on a terminal."""
+    """Print a note to standard error, dim on a terminal."""
     if not is_watched():
         print_message(line)
         return
@@ -108,8 +109,6 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, Interrupted):
         return error.exit_code
     if isinstance(error, VoiceError):
-        from voice_cli.cli.hints import line_of
-
         print_message(line_of(error))
         return error.exit_code
     print_message(f"internal error: {type(error).__name__}: {error} (run with --debug for a traceback)")

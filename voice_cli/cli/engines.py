@@ -7,10 +7,13 @@ from typing import Any
 from voice_cli.backends import local_names, open_backend, options_of
 from voice_cli.backends.local.engines import look, measure
 from voice_cli.cli.console import report_error, silence_libraries
-from voice_cli.cli.hints import line_of
 from voice_cli.cli.listings import print_rows
+from voice_cli.cli.options import line_of
 from voice_cli.config import Config, Profile, load, settle
 from voice_cli.errors import VoiceError
+
+UNITS = {"rtf": "{:.3f}", "first_ms": "{:.0f} ms", "load_s": "{:.2f} s"}
+"""The measured columns, as they are printed in a table."""
 
 
 def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
@@ -24,18 +27,18 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
     rows = []
     for engine, name, profile in found:
         state = look(engine, profile)
-        figures = _measured(engine, profile) if test and state.ready else {}
+        missing = line_of(state.error) if state.error else state.missing
         row: dict[str, Any] = {
             "engine": engine,
             "profile": name,
             "installed": state.installed,
             "ready": state.ready,
             "device": state.device,
-            "rtf": figures.get("rtf"),
-            "first_ms": figures.get("first_ms"),
-            "load_s": figures.get("load_s"),
-            "missing": figures.get("missing") or (line_of(state.error) if state.error else state.missing),
+            **dict.fromkeys(UNITS),
+            "missing": missing,
         }
+        if test and state.ready:
+            row |= _measured(engine, profile)
         rows.append(row if as_json else _shown(row))
     print_rows(rows, as_json=as_json)
     return 0
@@ -76,15 +79,8 @@ def _measured(engine: str, profile: Profile) -> dict[str, Any]:
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row with units, and with empty cells for what is unknown."""
-    return {
-        "engine": row["engine"],
-        "profile": row["profile"],
-        "installed": row["installed"],
-        "ready": "yes" if row["ready"] else "no",
-        "device": row["device"],
-        "rtf": "" if row["rtf"] is None else f"{row['rtf']:.3f}",
-        "first": "" if row["first_ms"] is None else f"{row['first_ms']:.0f} ms",
-        "load": "" if row["load_s"] is None else f"{row['load_s']:.2f} s",
-        "missing": row["missing"],
-    }
+    """Return the row with units instead of their suffixes, and with empty cells for what is unknown."""
+    shown = {name.partition("_")[0]: value for name, value in row.items()}
+    for name, unit in UNITS.items():
+        shown[name.partition("_")[0]] = "" if row[name] is None else unit.format(row[name])
+    return {**shown, "ready": "yes" if row["ready"] else "no"}

@@ -10,14 +10,13 @@ from voice_cli.script.pauses import Piece, cost_of_piece, pieces_and_pauses
 
 PIECE_BYTES = 4096
 WAITING_CHARACTERS = 16 * PIECE_BYTES
-"""How much text may wait to be spoken before its writer is held back."""
+"""Characters to buffer before the writer is blocked."""
 
 
 class Incoming:
-    """Iterate over it for pieces of text, and None when none arrived for `flush_after` seconds.
+    """Iterates over pieces of text, and None when none arrived for `flush_after` seconds.
 
-    A thread reads, since a read cannot be cancelled; it ends with the process. Bytes that are not UTF-8 become
-    replacement characters.
+    A daemon thread reads, since a read cannot be cancelled. Bytes that are not UTF-8 become replacement characters.
     """
 
     def __init__(self, descriptor: int, flush_after: float) -> None:
@@ -30,7 +29,7 @@ class Incoming:
         return pieces_and_pauses(self._pieces, self._flush_after)
 
     def stop(self) -> None:
-        """End the iteration after what waits now. Any thread."""
+        """End the iteration after the buffered text. Any thread."""
         self._pieces.close()
 
     def _read(self) -> None:

@@ -1,7 +1,7 @@
 """Ctrl-C and the other signals that end the program.
 
-Python raises KeyboardInterrupt at any point of the main thread. Inside a callback of the import system, as often at
-the start of `voice say`, it is printed and dropped. So this module records the signal as well.
+Python raises KeyboardInterrupt at any point of the main thread. Inside a callback of the import system, which is likely
+at the start of `voice say`, it is printed and dropped. So this module also records the signal.
 """
 
 import _thread
@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-_asked = False
+_is_interrupted = False
 _stop: Callable[[], None] | None = None
 
 
@@ -29,18 +29,18 @@ def stop_with(stop: Callable[[], None]) -> None:
     """
     global _stop  # noqa: PLW0603  a process has one set of signal handlers
     _stop = stop
-    if _asked:
+    if _is_interrupted:
         raise KeyboardInterrupt
 
 
 def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
-    if what.exc_type is not KeyboardInterrupt:  # `_asked` has it
+    if what.exc_type is not KeyboardInterrupt:  # that is recorded in `_is_interrupted`
         sys.__unraisablehook__(what)
 
 
 def _on_signal(_number: int, _frame: object) -> None:
-    global _asked  # noqa: PLW0603
-    _asked = True
+    global _is_interrupted  # noqa: PLW0603
+    _is_interrupted = True
     if _stop is not None:
         _thread.start_new_thread(_stop, ())  # threading's own takes locks to start
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`voice voices` and `voice devices`: a table on a terminal, lines with tabs in a pipe, or JSON."""
+"""`voice voices` and `voice devices`: a table on a terminal, tab-separated lines in a pipe, or JSON."""
 
 import json
 import sys
@@ -21,10 +21,7 @@ def list_voices(*, as_json: bool, debug: bool, **flags: Any) -> int:
             backend.close()
     except Exception as exc:
         return report_error(exc, debug=debug)
-    rows = [
-        {"id": voice.id, "name": voice.name, "language": voice.language, "gender": voice.gender} for voice in voices
-    ]
-    print_rows(rows, as_json=as_json)
+    print_rows([voice._asdict() for voice in voices], as_json=as_json)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What `voice say` is given to say, as a narration."""
+"""The text of `voice say`, as a narration."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 DEFAULT_CODEC = "pcm"
 
 PIECE = 256
-"""Characters of a text that are read at a time: about an utterance."""
+"""Characters to read at a time: about an utterance."""
 
 
 def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narration:
-    """Begin: the request for the first line leaves here, unless its text has yet to come.
+    """Start a narration. This sends the request for the first line, unless its text is still arriving.
 
     Raises:
-        UsageError: there is nothing to say.
+        UsageError: there is no text.
         FileError: the text's file cannot be read.
         BackendError: as `Backend.synthesize`.
 
@@ -39,7 +39,7 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
 
         incoming = Incoming(sys.stdin.fileno(), settings.defaults.flush_after)
         kind: type[Narration] = Narration
-        if backend.supports_streaming_text and not options.dialogue:  # each of its speakers is another request
+        if backend.supports_streaming_text and not options.dialogue:  # a dialogue needs a request for each speaker
             from voice_cli.speech.streamed_narration import StreamedNarration
 
             kind = StreamedNarration
@@ -63,15 +63,15 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
 
 
 def single_line(text: str, options: SayOptions, settings: Settings) -> Line | None:
-    """Give the text as one line, if it is one whatever the reader makes of it."""
+    """Return the text as one line, if it needs no splitting; else None."""
     return None if options.dialogue or settings.pronounce else plain_line(text)
 
 
 def read_text(options: SayOptions) -> str | None:
-    """Find the text: the arguments, or the file; None: it comes through standard input.
+    """Return the text of the arguments or the file; None: it is read from standard input.
 
     Raises:
-        UsageError: there is none, or nothing in it.
+        UsageError: there is no text, or it is blank.
         FileError: the file cannot be read.
 
     """
@@ -93,9 +93,9 @@ def read_text(options: SayOptions) -> str | None:
 
 
 def read_file(text: str, options: SayOptions, settings: Settings, language: str) -> Iterator[Line]:
-    """Yield the lines of a text; each ends, for the progress bar, with the piece in which its end was found.
+    """Yield the lines of a text. A line's `end`, for the progress bar, is the end of the piece that completed it.
 
-    The text is read in pieces, so that the first line of a book does not wait for the last.
+    The text is split in pieces, so that the first line of a book does not wait for the last.
     """
     taken = 0
 
@@ -112,14 +112,14 @@ def read_file(text: str, options: SayOptions, settings: Settings, language: str)
 def _read(
     pieces: "Iterable[Piece | None]", options: SayOptions, settings: Settings, language: str, *, gathers: bool = True
 ) -> Iterator[Line]:
-    """Read the text; the reader is loaded when the first line is asked for."""
+    """Yield the lines of the pieces. The reader is imported at the first line."""
     from voice_cli.script.reader import LineReader, lines_of
 
     speakers = settings.profile.speakers or {}
     if options.dialogue and not speakers:
         raise ConfigError(
-            f"--dialogue wants speakers, and profile {settings.profile_name or 'none'} names none",
-            hint='[profiles.NAME.speakers] with lines as: Ann = "en-gb"',
+            f"--dialogue needs speakers, and profile {settings.profile_name or 'none'} has none",
+            hint='add [profiles.NAME.speakers] with lines such as: Ann = "en-gb"',
         )
     try:
         reader = LineReader(
@@ -131,16 +131,16 @@ def _read(
         )
     except ValueError as exc:
         raise ConfigError(f"profile {settings.profile_name}: speakers: {exc}") from exc
-    something = False
+    is_blank = True
     for line in lines_of(pieces, reader):
-        something = True
+        is_blank = False
         yield line
-    if not something:
+    if is_blank:
         raise UsageError("there is nothing to say: the text is blank")
 
 
 def make_request(settings: Settings, line: Line) -> SpeechRequest:
-    """Put a line's request together with the profile."""
+    """Return the request for a line."""
     profile = settings.profile
     return SpeechRequest(
         line.spoken,

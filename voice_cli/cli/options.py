@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.config import Defaults, Profile, keys_of
-from voice_cli.errors import UsageError
+from voice_cli.errors import Hint, UsageError, VoiceError
 
 PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "save": "Output"}
 """The headings in the help, by the option that each precedes."""
@@ -62,14 +62,12 @@ class SayOptions(NamedTuple):
     format: Annotated[
         str | None, Option("The format to request. pcm, the default, starts soonest.", "|".join(CODECS))
     ] = None
-    timeout: Annotated[
-        float | None, Option("Fail after so long without data from the server (60).", "SECONDS")
-    ] = None
+    timeout: Annotated[float | None, Option("Fail after so long without data from the server (60).", "SECONDS")] = None
     markdown: Annotated[str | None, Option("Read the text as Markdown (auto).", "auto|on|off")] = None
     dialogue: Annotated[bool, Option("Speak 'NAME: text' lines with the profile's speakers.")] = False
-    flush_after: Annotated[
-        float | None, Option("Speak buffered text after so long without more (0.6).", "SECONDS")
-    ] = None
+    flush_after: Annotated[float | None, Option("Speak buffered text after so long without more (0.6).", "SECONDS")] = (
+        None
+    )
     lookahead: Annotated[int | None, Option("Utterances to request ahead (1).", "N")] = None
     pause: Annotated[float | None, Option("Silence between two sentences (0.3).", "SECONDS")] = None
     device: Annotated[str | None, Option("The output device; 'voice devices' lists them.", "NAME|INDEX", "-d")] = None
@@ -124,3 +122,16 @@ def options() -> dict[str, Option]:
             given: Option = annotation.__metadata__[0]
             found[name] = Option(given.help, given.metavar, given.short, kind, long_flag(name), panel)
     return found
+
+
+def words(hint: str | Hint) -> str:
+    """Return a hint's text: ``{timeout}`` becomes ``--timeout``, ``{list_voices}`` becomes ``voice voices``."""
+    if isinstance(hint, str):
+        return hint
+    names = {name: long_flag(name) for name in options()}
+    return hint.render(names | {f"list_{listing}": f"voice {listing}" for listing in ("voices", "devices", "engines")})
+
+
+def line_of(error: VoiceError) -> str:
+    """Return what happened, and what to do in parentheses."""
+    return f"{error.message} ({words(error.hint)})" if error.hint else error.message

@@ -1,6 +1,7 @@
-"""`voice say` once its request has left: the device, the player, what a person sees meanwhile."""
+"""`voice say` after its request: the device, the player, the status line."""
 
 import os
+from contextlib import closing
 
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
@@ -18,7 +19,7 @@ from voice_cli.speech.assembly import Speech
 from voice_cli.speech.narration import Narration
 
 SHOW_TICK = 0.03
-"""Seconds between two looks at what is heard: a word takes some 300 ms."""
+"""Seconds between two updates of `--show`: a word takes about 300 ms."""
 
 
 def play(
@@ -29,7 +30,7 @@ def play(
     recorder: Recorder | None,
     started: float,
 ) -> PlaybackResult:
-    """Play what comes, and record it. `started`: when the process did, on `time.monotonic`."""
+    """Play and record a narration. `started`: the start of the process, on `time.monotonic`."""
     defaults = settings.defaults
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # set by `voice bench`
@@ -71,7 +72,8 @@ def _play(
     if is_watched() and not (options.quiet or options.debug):
         from voice_cli.cli.status import StatusLine
 
-        with StatusLine(backend.name, narration, makes_file=options.no_play and not narration.is_one) as status:
+        makes_file = options.no_play and not narration.is_one
+        with closing(StatusLine(backend.name, narration, makes_file=makes_file)) as status:
             result = player.play(speech, on_tick=status.update)
             status.finish(player)
             return result
@@ -79,5 +81,5 @@ def _play(
 
 
 def _device(text: str | None) -> int | str | None:
-    """Read the setting: a number is an index, anything else part of a name."""
+    """Return an index if the setting is a number, and else part of a name."""
     return int(text) if text is not None and text.isdecimal() else text

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
-from voice_cli.cli.hints import words
-from voice_cli.cli.options import SayOptions
+from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
 from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
@@ -64,7 +63,7 @@ class Ending(NamedTuple):
     result: PlaybackResult | None
     error: BaseException | None
     saved: str | None
-    """The file that has the sound."""
+    """The name of the saved file."""
     noise: BinaryIO | None
     """The output of the sound libraries."""
 
@@ -104,7 +103,7 @@ def _spoken(ending: Ending) -> dict[str, Any]:
     narration, result = ending.narration, ending.result
     if narration is None or result is None:
         return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
-    unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()  # the lines are all there after it
+    unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()
     spoken = said(result.utterances, result.heard)
     rest = "".join(utterance.line.text for utterance in narration.utterances)[len(spoken) :] + unasked
     words = [words_of(utterance) for utterance in result.utterances]
@@ -166,16 +165,16 @@ def _outcome(error: BaseException | None) -> Outcome:
 def _error_object(error: BaseException | None) -> dict[str, Any] | None:
     if error is None:
         return None
-    if isinstance(error, VoiceError):
-        return {
-            "kind": error.kind,
-            "message": error.message,
-            "hint": words(error.hint) if error.hint else None,
-            "exit_code": error.exit_code,
-        }
     if isinstance(error, KeyboardInterrupt):
-        return _error_object(Interrupted("interrupted"))
-    return {"kind": "error", "message": f"{type(error).__name__}: {error}", "hint": None, "exit_code": 1}
+        error = Interrupted("interrupted")
+    if not isinstance(error, VoiceError):
+        error = VoiceError(f"{type(error).__name__}: {error}")
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "hint": words(error.hint) if error.hint else None,
+        "exit_code": error.exit_code,
+    }
 
 
 def print_report(settings: Settings, result: PlaybackResult) -> None:

@@ -1,4 +1,4 @@
-"""Where `--save` goes."""
+"""The recorder for `--save`."""
 
 import os
 import stat
@@ -10,13 +10,13 @@ from voice_cli.recording.recorder import FileRecorder, PipeRecorder, Recorder
 
 
 def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
-    """Make ready to save what is asked for in that codec, and find out now what would only fail at the end.
+    """Return the recorder for the options, and check that the file can be written.
 
-    `many`: there may be several streams. `-` and what is no regular file (a pipe, /dev/stdout) get WAV as it comes.
+    `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get WAV.
 
     Raises:
-        UsageError: it cannot be so saved.
-        FileError: it cannot be written there.
+        UsageError: the file cannot be saved in this format.
+        FileError: the file cannot be written.
 
     """
     path = str(options.save)

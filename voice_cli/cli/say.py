@@ -1,7 +1,7 @@
-"""`voice say`: from the command line to the ear.
+"""`voice say`: settings, request, playback, report.
 
-The order is the point (see `start`): the settings, a look at the file to save to; then the request leaves, and only
-then is loaded what plays, saves and reports; except the device where there is no server.
+The order matters (see `start`): the player and the report are imported after the request was sent. The device is loaded
+after the request with a remote backend, and before it with a local one.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def say(options: SayOptions) -> int:
-    """Say it and give the exit code. All that can go wrong is told here."""
+    """Speak the text, report errors, and return the exit code."""
     started = process_start()
     settings: Settings | None = None
     recorder: Recorder | None = None
@@ -40,7 +40,6 @@ def say(options: SayOptions) -> int:
             many = not (options.text and single_line(" ".join(options.text), options, settings))
             recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
-        # What is waited for longest goes first: a server, or else the device.
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
             _load_device(options, settings)
@@ -48,7 +47,7 @@ def say(options: SayOptions) -> int:
         backend = make_backend(settings, note=notes.append)
         try:
             narration = narrate(backend, options, settings)
-            # The request has left. From here on, the server thinks while we load.
+            # The request was sent; the server works while the rest is imported.
             for note in notes:
                 print_note(note)
             if waits_for_server:
@@ -79,7 +78,7 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
 
 
 def make_backend(settings: Settings, *, note: Callable[[str], object] = print_note) -> Backend:
-    """Make the backend that the settings name, with what it takes. `note` gets a line that the person should read."""
+    """Open the backend of the settings. `note` is called with a line to print."""
     profile = settings.profile
     name = profile.backend or "espeak"
     options = options_of(name, profile)

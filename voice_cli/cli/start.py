@@ -1,9 +1,8 @@
 """The order of work at start.
 
-The first sound waits longest for the server. So only the quick parser, the config file and libcurl are loaded before
-the request is sent (`say.say`); everything else is imported while the server works, first the device. With an engine in
-this process, the device takes longest, and is loaded before the engine. A test lists the modules that may be loaded
-before the request.
+The server takes longest. So only the quick parser, the config file and libcurl are loaded before the request is sent
+(`say.say`); everything else is imported while the server works, the device first. With an engine in this process, the
+device takes longest, and is loaded before the engine. A test lists the modules that may be loaded before the request.
 """
 
 import sys
@@ -13,7 +12,7 @@ from voice_cli import __version__
 from voice_cli.cli import interrupts
 
 INTERRUPTED = 130
-"""The exit code of `errors.Interrupted`, which is not imported yet when Ctrl-C comes early."""
+"""The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
 
 
 def ends_at_once(code: int) -> bool:

@@ -1,9 +1,8 @@
-"""What a person sees while something goes on: a line that leaves nothing behind, or the text as it is heard."""
+"""The display during playback: a status line, a progress bar, or the text as it is heard."""
 
 import os
 import sys
 import time
-from types import TracebackType
 from typing import Any
 
 from voice_cli.playback.player import PlaybackResult, Player
@@ -12,8 +11,7 @@ from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import begun, said
 
 PATIENCE = 0.4
-"""Seconds before it appears: what is over by then needs no status, and loading rich must not be in the way of the
-first sound."""
+"""Seconds before the status line appears, so that importing rich does not delay the first sound."""
 
 WORDS = {
     State.WAITING: "waiting",
@@ -25,7 +23,7 @@ WORDS = {
 
 
 class StatusLine:
-    """Backend, state and time, by rich, on standard error; a bar where a file is made. For the thread that plays."""
+    """A line on standard error with backend, state and time, or a bar if a file is made. For the main thread."""
 
     def __init__(self, backend: str, narration: Narration, *, makes_file: bool) -> None:
         self._backend = backend
@@ -35,11 +33,8 @@ class StatusLine:
         self._live: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> "StatusLine":
-        return self
-
     def update(self, player: Player) -> None:
-        """Draw what the player is doing now."""
+        """Draw the player's state."""
         waited = time.monotonic() - self._began
         if self._live is None:
             if waited < PATIENCE:
@@ -54,7 +49,7 @@ class StatusLine:
             self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
 
     def finish(self, player: Player) -> None:
-        """Draw how it ended."""
+        """Draw the final state."""
         if self._live is not None:
             self.update(player)
 
@@ -80,9 +75,8 @@ class StatusLine:
         self._task = progress.add_task(self._backend, total=self._narration.total, made="")
         return progress
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Remove it from the terminal."""
         if self._live is not None:
             self._live.stop()
 
@@ -91,50 +85,51 @@ class TextDisplay:
     """`--show`: prints the text on standard output as it is heard."""
 
     def __init__(self) -> None:
-        self._over = 0
-        """Utterances that were heard to their end."""
+        self._done = 0
+        """Utterances that were heard completely."""
         self._shown = 0
         """Characters of the utterances after them that were printed."""
-        self._begun = False
-        self._gone = False
+        self._has_begun = False
+        self._is_closed = False
+        """Whether the reader of standard output closed it."""
 
     def update(self, player: Player) -> None:
-        """Print what has begun to be heard.
+        """Print the words that have begun.
 
         Raises:
-            KeyboardInterrupt: nobody reads it any more.
+            KeyboardInterrupt: the reader of standard output closed it.
 
         """
-        utterances, heard = player.utterances[self._over :], player.heard
+        utterances, heard = player.utterances[self._done :], player.heard
         self._print(begun(utterances, heard))
         for utterance in utterances:
             if utterance.end is None or utterance.end > heard:
                 break
-            self._over += 1
+            self._done += 1
             self._shown -= len(utterance.line.text)
-        if self._gone:
+        if self._is_closed:
             raise KeyboardInterrupt
 
     def finish(self, result: PlaybackResult) -> None:
-        """Print what is left of what was heard, and end the line."""
-        self._print(said(result.utterances[self._over :], result.heard))
-        if self._begun:
+        """Print the rest of what was heard, and end the line."""
+        self._print(said(result.utterances[self._done :], result.heard))
+        if self._has_begun:
             self._write("\n")
 
     def _print(self, text: str) -> None:
         new = text[self._shown :]
         self._shown = max(self._shown, len(text))
-        if not self._begun:
+        if not self._has_begun:
             new = new.lstrip()
         if new:
-            self._begun = True
+            self._has_begun = True
             self._write(new)
 
     def _write(self, text: str) -> None:
-        if not self._gone:
+        if not self._is_closed:
             try:
                 sys.stdout.write(text)
                 sys.stdout.flush()
             except BrokenPipeError:
-                self._gone = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+                self._is_closed = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at exit
