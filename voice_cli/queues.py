@@ -24,6 +24,36 @@ def cost_of(item: Any) -> int:
     return ITEM_COST + (len(item) if hasattr(item, "__len__") else 0)
 
 
+class TaskWaiters:
+    """The tasks that wait for a change, of any event loop. The lock of what changes guards it, except for `discard`."""
+
+    def __init__(self) -> None:
+        self._futures: set[Any] = set()
+
+    def add(self) -> Any:
+        """Return a future of the running event loop, which the next `notify_all` settles."""
+        import asyncio
+
+        future = asyncio.get_running_loop().create_future()
+        self._futures.add(future)
+        return future
+
+    def discard(self, future: Any) -> None:
+        self._futures.discard(future)
+
+    def notify_all(self) -> None:
+        if self._futures:
+            futures, self._futures = self._futures, set()
+            for future in futures:
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    future.get_loop().call_soon_threadsafe(_settle, future)
+
+
+def _settle(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 class BoundedQueue(Generic[Item]):
     """A queue between one producer and one consumer, each a thread or a task of an event loop.
 
@@ -44,8 +74,7 @@ class BoundedQueue(Generic[Item]):
         self._cancelled = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
-        self._waiters: list[tuple[Any, Any]] = []
-        """Event loops and futures of the tasks that wait."""
+        self._tasks = TaskWaiters()
 
     @property
     def cancelled(self) -> bool:
@@ -90,7 +119,7 @@ class BoundedQueue(Generic[Item]):
             with self._changed:
                 if self.has_room:
                     return
-                waiter = self._new_waiter()
+                waiter = self._tasks.add()
             await waiter
 
     def close(self) -> None:
@@ -164,7 +193,7 @@ class BoundedQueue(Generic[Item]):
                     self._held = 0
                     self._notify()
                     return items
-                waiter = self._new_waiter()
+                waiter = self._tasks.add()
             await waiter
 
     def _is_ready(self) -> bool:
@@ -183,24 +212,7 @@ class BoundedQueue(Generic[Item]):
                 self._error = error
                 self._notify()
 
-    def _new_waiter(self) -> Any:
-        """Return a future of the running event loop that the next change settles. The lock is held."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._waiters.append((loop, waiter))
-        return waiter
-
     def _notify(self) -> None:
         """Wake all threads and tasks that wait. The lock is held."""
         self._changed.notify_all()
-        waiters, self._waiters = self._waiters, []
-        for loop, waiter in waiters:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(_settle, waiter)
-
-
-def _settle(waiter: Any) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+        self._tasks.notify_all()

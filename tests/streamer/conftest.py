@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from voice_cli.streamer.exchange import Condition
+from voice_cli.streamer.sample_queues import Condition
 
 PATIENCE_S = 10.0
 """Seconds of real time after which a thread that should have come back counts as hung."""
@@ -47,9 +47,9 @@ def work():
 
 
 class SteppedClock:
-    """Stands in for the clock and for `Condition.wait`: time passes when `advance` says so, and then at once.
+    """Replaces the clock and `Condition.wait`: time passes only in `advance`.
 
-    `waits` lists the timeouts of all waits there were: a poller's list grows while nothing happens.
+    `waits` lists the timeouts of all waits: a poller's list grows while nothing happens.
     """
 
     def __init__(self, real_wait):
@@ -74,7 +74,7 @@ class SteppedClock:
 
     def until_asleep(self):
         """Wait until one more wait has begun."""
-        assert self._fell_asleep.acquire(timeout=PATIENCE_S), "nobody waits"
+        assert self._fell_asleep.acquire(timeout=PATIENCE_S), "no thread waits"
 
     def advance(self, seconds):
         self.now += seconds
@@ -86,8 +86,9 @@ class SteppedClock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A stepped clock; give it to a streamer with `streamer.exchange.clock = clock.time`."""
+    """A stepped clock for the waits of a streamer's queues."""
     stepped = SteppedClock(Condition.wait)
+    monkeypatch.setattr(threading, "_time", stepped.time)  # of `Condition.wait_for`
     monkeypatch.setattr(Condition, "wait", lambda self, timeout=None: stepped.wait(self, timeout))
     return stepped
 
@@ -178,7 +179,7 @@ class ReplayedModel:
                 break
             for _ in range(self.WINDOW):
                 if self._steps is not None:
-                    assert self._steps.acquire(timeout=PATIENCE_S), "nobody steps the model"
+                    assert self._steps.acquire(timeout=PATIENCE_S), "the model is not stepped"
                 if self.made == self.fails_at:
                     raise RuntimeError("CUDA out of memory")
                 self._buffer[:] = self.made

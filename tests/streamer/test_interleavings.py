@@ -94,7 +94,7 @@ def check_state(streamer, simple):
     assert streamer.stop_check_fn() == (None not in simple.ends)
     assert [queue.qsize() for queue in streamer.audio_queues] == [len(queue) for queue in simple.chunks]
     left = {sample for sample in range(BATCH) if simple.chunks[sample] or simple.ends[sample] is None}
-    assert streamer.exchange.active() == left
+    assert streamer.batch.active() == left
 
 
 def plain(found):

@@ -27,7 +27,7 @@ asked for.
 from typing import TYPE_CHECKING, Any
 
 from voice_cli.pcm.samples import SampleIndexError, to_pcm
-from voice_cli.streamer.exchange import StreamTimeoutError
+from voice_cli.streamer.sample_queues import StreamTimeoutError
 from voice_cli.streamer.sync import AudioBatchIterator, AudioSampleIterator, AudioStreamer
 
 if TYPE_CHECKING:

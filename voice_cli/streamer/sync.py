@@ -8,23 +8,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from voice_cli.pcm import samples as chunks
-from voice_cli.streamer.exchange import Exchange, SampleQueue, Sign
+from voice_cli.streamer.sample_queues import SampleQueue, SampleQueues
 
 
 class AudioStreamer:
-    """Hand audio chunks from the thread that generates them to whoever plays or sends them, as they come.
+    """Pass audio chunks from the thread that generates them to the threads that play or send them.
 
-    Give it to a model as `generate(audio_streamer=…, stop_check_fn=streamer.stop_check_fn)`: the model
-    calls `put` for every chunk, and `end`. It has `put` and `end` of
-    `transformers.generation.BaseStreamer`, without its import.
+    Pass it to a model as `generate(audio_streamer=…, stop_check_fn=streamer.stop_check_fn)`: the model calls `put` for
+    every chunk, and `end`. It has `put` and `end` of `transformers.generation.BaseStreamer`, without its import.
 
-    A sample's stream ends once, in one of three ways: complete (`end`), failed (`fail`), cancelled
-    (`cancel`). The first counts. Readers get every chunk that was put before the end, in order, and then
-    StopIteration, the failure, or Interrupted; so does every reader that comes later, at once. Leave a
-    `with streamer:` early, and the generation is cancelled.
+    A sample's stream ends once, in one of three ways: complete (`end`), failed (`fail`), cancelled (`cancel`). Readers
+    get every chunk that was put before the end, in order, and then StopIteration, the failure, or Interrupted; so does
+    every later reader, at once. `with streamer:` cancels the generation if it is left early.
 
-    Every method may be called from any thread, but not from a signal handler: it would wait for the lock
-    that the code under it holds. `put` alone waits, and only where `max_chunks` is given.
+    Every method may be called from any thread, but not from a signal handler, since it takes a lock. Only `put` waits,
+    and only with `max_chunks`.
     """
 
     def __init__(
@@ -39,12 +37,11 @@ class AudioStreamer:
 
         Args:
             batch_size: how many samples are generated together; VibeVoice's Realtime model takes 1.
-            stop_signal: what `audio_queues[i].get()` gives at the end, to those who read the queues
-                themselves. It is compared with nothing, so it may be anything, and a chunk may equal it.
-            timeout: seconds that a reader waits for the next chunk, and `put` for room, before
-                StreamTimeoutError. None: for as long as it takes.
-            max_chunks: the most chunks of one sample that wait to be read; `put` waits for room beyond
-                that. None: no bound.
+            stop_signal: what `audio_queues[i].get()` returns at the end. It is compared with nothing, so it may be
+                anything, and a chunk may equal it.
+            timeout: seconds that a reader waits for the next chunk, and `put` for room, before StreamTimeoutError;
+                None: no limit.
+            max_chunks: the most chunks of one sample that are buffered; `put` then waits for room. None: no bound.
 
         Raises:
             ValueError: one of the numbers is out of its range.
@@ -56,84 +53,77 @@ class AudioStreamer:
         self.timeout = timeout
         """Seconds; may be changed, for the waits that begin later."""
         if timeout is not None and (math.isnan(timeout) or timeout < 0):
-            raise ValueError(f"timeout is a number of seconds, not {timeout}")
+            raise ValueError(f"timeout must be a number of seconds, not {timeout}")
         self.max_chunks = None if max_chunks is None else _at_least_one("max_chunks", max_chunks)
-        self.exchange = self._new_exchange()
+        self.batch = self._new_batch()
         """What readers and `put` share; not for users."""
-        self.audio_queues: list[SampleQueue] = self.exchange.queues
+        self.audio_queues: list[SampleQueue] = self.batch.queues
         """A queue for each sample."""
         self.sample_indices_map: dict[int, int] = {index: index for index in range(self.batch_size)}
         """The place in `audio_queues` of each sample."""
 
-    def _new_exchange(self) -> Exchange:
-        return Exchange(self.batch_size, self.max_chunks, self.stop_signal)
+    def _new_batch(self) -> SampleQueues:
+        return SampleQueues(self.batch_size, self.max_chunks, self.stop_signal)
 
     @property
     def finished_flags(self) -> list[bool]:
         """Whether each sample's stream has ended, read or not. A copy: to end one, call `end`.
 
-        VibeVoice's long-form model stops at its next step where any of them is set.
+        VibeVoice's long-form model stops at its next step if any of them is set.
         """
         return [sample.ended for sample in self.audio_queues]
 
     def put(self, audio_chunks: Any, sample_indices: Any) -> None:
-        """Hand over the next chunk of some samples. The generating thread calls it.
+        """Copy the next chunk of some samples to their queues, in order. The generating thread calls it.
 
-        The chunks are copied: buffers may be reused as soon as it returns. They are handed over one by one,
-        in order; where one has to wait for room, those before it are already with their readers. For a
-        sample that has ended it does nothing: models go on to the end of their window after they have
-        called `end`. The end of a sample, from any thread, also releases a `put` that waits for it, whose
-        chunk is dropped.
+        A chunk of a sample that has ended, or ends while `put` waits for room, is dropped: models go on to the end of
+        their window after they have called `end`.
 
         Args:
-            audio_chunks: `(samples, ...)`: a torch tensor of any type, on any device, an array, or a list
-                of chunks. Read back, a tensor is on the CPU, detached, and float32 if it was of half
-                precision.
-            sample_indices: whose they are: a number, or a list, array or tensor of 0 to 2 dimensions. With
-                a number, `audio_chunks` may be the one chunk itself.
+            audio_chunks: `(samples, ...)`: a torch tensor of any type, on any device, an array, or a list of chunks. A
+                tensor is read back on the CPU, detached, and as float32 if it was of half precision.
+            sample_indices: the samples: a number, or a list, array or tensor of 0 to 2 dimensions. With a number,
+                `audio_chunks` may be the one chunk itself.
 
         Raises:
-            SampleIndexError: an index is not in the batch. Nothing was handed over.
-            TypeError: an index is no integer. Likewise.
-            ValueError: there are not as many chunks as indices. Likewise.
-            StreamTimeoutError: no reader made room for `timeout` seconds. This chunk was not handed over.
+            SampleIndexError: an index is not in the batch. No chunk was put.
+            TypeError: an index is not an integer. No chunk was put.
+            ValueError: there are not as many chunks as indices. No chunk was put.
+            StreamTimeoutError: there was no room for `timeout` seconds. The chunks before this one were put.
 
         """
         for number, row in chunks.rows(audio_chunks, sample_indices, self.batch_size):
             sample = self.audio_queues[number]
-            if not sample.ended:  # a look ahead, to spare the copy; what counts is asked under the lock
-                self.exchange.put(sample, chunks.own(row), self.timeout)
+            if not sample.ended:  # spares the copy; checked again under the lock
+                self.batch.put(sample, chunks.own(row), self.timeout)
 
     def end(self, sample_indices: Any = None) -> None:
-        """Say that no more chunks come: of these samples, or of all. The generating thread, or any other.
-
-        Never waits. A second end, or one after a failure, does nothing.
+        """Mark the streams of these samples, or of all, as complete. Never waits.
 
         Raises:
-            SampleIndexError, TypeError: see `put`. Nothing was ended.
+            SampleIndexError, TypeError: see `put`. No stream was ended.
 
         """
         if sample_indices is None:
-            self.exchange.finish(range(self.batch_size))
+            self.batch.end(range(self.batch_size))
         else:
-            self.exchange.finish(chunks.sample_numbers(sample_indices, self.batch_size))
+            self.batch.end(chunks.sample_numbers(sample_indices, self.batch_size))
 
     def fail(self, exc: BaseException) -> None:
-        """Say that the generation failed: readers get what was put, and then this exception. Never waits.
+        """End all streams that have not ended with an exception, which readers get after the last chunk. Never waits.
 
-        An exception that means something else to whoever iterates (StopIteration) or is no Exception
-        (KeyboardInterrupt, CancelledError) reaches them as a RuntimeError that has it as its cause. Samples
-        that have ended stay as they are.
+        StopIteration, and what is no Exception (KeyboardInterrupt, CancelledError), mean something else to a reader:
+        they are raised as a RuntimeError with the original as its cause.
         """
         if not isinstance(exc, BaseException):
             raise TypeError(f"fail takes an exception, not {exc!r}")
-        self.exchange.finish(range(self.batch_size), _for_readers(exc))
+        self.batch.end(range(self.batch_size), _for_readers(exc))
 
     @contextlib.contextmanager
     def generating(self) -> Iterator[Self]:
-        """Put this around `generate` in the generating thread: however it is left, the readers learn of it.
+        """Call `end` when the block is left, or `fail` with its exception, which is raised again.
 
-        Calls `end`, or `fail` with the exception, which goes on to the caller.
+        For the generating thread, around `generate`.
         """
         try:
             yield self
@@ -143,16 +133,15 @@ class AudioStreamer:
         self.end()
 
     def cancel(self) -> None:
-        """Call the generation off: drop the chunks not yet read, release a waiting `put`, let
-        `stop_check_fn` be true.
+        """Cancel the generation: drop the buffered chunks, release a waiting `put`, make `stop_check_fn` return True.
 
-        Never waits: the generating thread notices at its next step. Readers of a stream that lost by it get
-        Interrupted; one that was complete and read to its end stays so. A second cancel does nothing.
+        Never waits: the generating thread stops at its next step. Readers get Interrupted, except of a stream that was
+        complete and read to its end.
         """
-        self.exchange.cancel()
+        self.batch.cancel()
 
     def close(self) -> None:
-        """Do without the rest: `cancel`, as `with streamer:` and `contextlib.closing` call it."""
+        """Cancel, for `contextlib.closing`."""
         self.cancel()
 
     def __enter__(self) -> Self:
@@ -164,16 +153,14 @@ class AudioStreamer:
         self.close()
 
     def stop_check_fn(self) -> bool:
-        """Whether the generation may stop, since no chunk would reach anybody: cancelled, or ended from
-        outside.
+        """Return whether the generation may stop, because all streams have ended. Any thread; never waits.
 
-        Hand it to `generate(stop_check_fn=…)`: the Realtime model looks at nothing else. Any thread; never
-        waits.
+        Pass it to `generate(stop_check_fn=…)`: the Realtime model checks nothing else.
         """
-        return not self.exchange.running
+        return not self.batch.running
 
     def get_stream(self, sample_idx: int) -> "AudioSampleIterator":
-        """Give an iterator over the chunks of one sample.
+        """Return an iterator over the chunks of one sample.
 
         Raises:
             SampleIndexError: it is not in the batch.
@@ -188,8 +175,8 @@ class AudioStreamer:
 class AudioSampleIterator:
     """The chunks of one sample, in order, until its stream ends.
 
-    Several readers of one sample, or of one sample and of the batch, share its chunks: each chunk goes to
-    one of them, the first to ask. Every one of them comes to the end. Any thread may call `next`.
+    Several readers of one sample, or of one sample and of the batch, share its chunks: each chunk goes to the first
+    reader that asks. All of them get the end. Any thread may call `next`.
     """
 
     def __init__(self, streamer: AudioStreamer, sample_idx: int) -> None:
@@ -200,28 +187,24 @@ class AudioSampleIterator:
         return self
 
     def __next__(self) -> Any:
-        """Wait for the next chunk.
+        """Return the next chunk; wait for it.
 
         Raises:
-            StopIteration: the generation is complete, and all of it is read.
-            StreamTimeoutError: nothing came for the streamer's `timeout`; `next` may be called again.
+            StopIteration: the generation is complete, and all of it was read.
+            StreamTimeoutError: no chunk arrived within the streamer's `timeout`; `next` may be called again.
             Interrupted: it was cancelled.
-            Exception: it failed with this, and all that came before is read.
+            Exception: it failed with this, and all chunks before were read.
 
         """
         streamer = self.streamer
-        found = streamer.exchange.read(streamer.audio_queues[self.sample_idx], streamer.timeout)
-        if found is Sign.END:
-            raise StopIteration
-        return found
+        return streamer.batch.read(streamer.audio_queues[self.sample_idx], streamer.timeout)
 
 
 class AudioBatchIterator:
-    """What has come of all samples, as `{sample_idx: chunk}`, until every stream has ended.
+    """The chunks of all samples, as `{sample_idx: chunk}`, until every stream has ended.
 
-    Each step waits until some sample has a chunk, and takes one chunk of each that has, in the order of their
-    numbers: samples that are ahead wait for nobody, and nobody for them. See `AudioSampleIterator` for
-    several readers.
+    Each step waits until a sample has a chunk, and takes one chunk of each sample that has one, in the order of their
+    numbers: no sample waits for another. See `AudioSampleIterator` for several readers.
     """
 
     def __init__(self, streamer: AudioStreamer) -> None:
@@ -229,38 +212,29 @@ class AudioBatchIterator:
 
     @property
     def active_samples(self) -> set[int]:
-        """The samples of which something may still come."""
-        return self.streamer.exchange.active()
+        """The samples that are not read to their end."""
+        return self.streamer.batch.active()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> dict[int, Any]:
-        """Wait for the next chunks.
-
-        Raises:
-            StopIteration, StreamTimeoutError, Interrupted, Exception: see `AudioSampleIterator`; a failure
-            comes once
-                every chunk of every sample is read.
-
-        """
-        exchange = self.streamer.exchange
-        found: dict[int, Any] | Sign = exchange.read(exchange, self.streamer.timeout)
-        if isinstance(found, Sign):
-            raise StopIteration
+        """Return the next chunks; wait for them. Raises what `AudioSampleIterator` does, after all chunks were read."""
+        batch = self.streamer.batch
+        found: dict[int, Any] = batch.read(batch, self.streamer.timeout)
         return found
 
 
 def _at_least_one(name: str, value: int) -> int:
     number = operator.index(value)
     if number < 1:
-        raise ValueError(f"{name} is 1 or more, not {number}")
+        raise ValueError(f"{name} must be at least 1, not {number}")
     return number
 
 
 def _for_readers(exc: BaseException) -> BaseException:
-    # Raised as it is, StopIteration would tell a reader that all is well (PEP 479), CancelledError that its
-    # own task is to end, and KeyboardInterrupt would take an event loop down.
+    # Raised unchanged, StopIteration would look like a complete stream (PEP 479), CancelledError would cancel the
+    # reader's own task, and KeyboardInterrupt would stop an event loop.
     if isinstance(exc, Exception) and not isinstance(exc, StopIteration | StopAsyncIteration):
         return exc
     error = RuntimeError(f"the generation was left by {exc!r}")
