@@ -3,6 +3,7 @@
 import pytest
 
 from voice_cli.backends import LOCAL, REMOTE
+from voice_cli.cli.options import check_values, line_of
 from voice_cli.config import Config, keys_of, load
 from voice_cli.errors import ConfigError, UsageError
 from voice_cli.server.settings import LOOPBACK, Server, ServerSettings, allowed_origins, settle_server
@@ -108,8 +109,8 @@ def test_a_flag_has_the_last_word_on_engine_and_model(file):
 
 @pytest.mark.parametrize("name", sorted(REMOTE))
 def test_an_engine_is_one_of_this_process(file, name):
-    with pytest.raises(UsageError, match="--engine must be one of"):
-        settled(NO_FILE, {"engine": name})
+    with pytest.raises(UsageError, match=r"invalid --engine '.*': it must be one of"):
+        check_values({"engine": name}, Server)
     with pytest.raises(ConfigError, match="must be one of"):
         settled(file(f'[server]\nengine = "{name}"\n'))
     with pytest.raises(ConfigError, match="profile cloud has"):
@@ -159,8 +160,9 @@ def test_the_table_is_a_table(file):
 )
 def test_a_flag_that_cannot_be_is_a_usage_error(flag, value):
     with pytest.raises(UsageError) as caught:
-        settled(NO_FILE, {flag: value})
-    assert caught.value.message.startswith(f"--{flag.replace('_', '-')} must be")
+        check_values({flag: value}, Server)
+    assert caught.value.message.startswith(f"invalid --{flag.replace('_', '-')}")
+    assert "it must be" in caught.value.message
     assert "sk-top" not in caught.value.message
 
 
@@ -193,7 +195,7 @@ def test_a_key_that_no_header_can_carry_is_refused(value):
 def test_a_public_address_needs_a_key_or_insecure(host):
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"host": host})
-    assert "--insecure" in caught.value.hint
+    assert "--insecure" in line_of(caught.value)
     assert settled(NO_FILE, {"host": host}, insecure=True).server.host == host
     assert settled(NO_FILE, {"host": host, "api_key_env": "KEY"}, {"KEY": "sk-1"}).api_keys == ("sk-1",)
 

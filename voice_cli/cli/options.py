@@ -4,7 +4,8 @@ Both parsers are built from this definition: `quick.parse`, which reads the comm
 command (`app.py`), which has help, completion and usage errors.
 """
 
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
@@ -91,11 +92,7 @@ class SayOptions(NamedTuple):
             UsageError: a value or a combination is invalid.
 
         """
-        for name, key in (*keys_of(Profile).items(), *keys_of(Defaults).items()):
-            value = getattr(self, name, None)
-            wrong = key.check(value) if value is not None and key.check else None
-            if wrong:
-                raise UsageError(f"invalid {long_flag(name)} {value!r}: it {wrong}")
+        check_values(self._asdict(), Profile, Defaults)
         if self.save == "-" and self.json:
             raise UsageError("-o - and --json both write to standard output", hint="save to a file, or omit --json")
         if self.show and (self.json or self.save == "-"):
@@ -111,6 +108,22 @@ def long_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def check_values(values: Mapping[str, Any], *kinds: type) -> None:
+    """Check the values of options that are settings of these classes. None is not checked.
+
+    Raises:
+        UsageError: a value is invalid.
+
+    """
+    for kind in kinds:
+        for name, key in keys_of(kind).items():
+            value = values.get(name)
+            wrong = key.check(value) if value is not None and key.check else None
+            if wrong:
+                shown = f" {value!r}" if key.shown else ""
+                raise UsageError(f"invalid {long_flag(name)}{shown}: it {wrong}")
+
+
 def options() -> dict[str, Option]:
     """Return the options of `SayOptions` by name, in order, without `text`."""
     found = {}
@@ -124,11 +137,15 @@ def options() -> dict[str, Option]:
     return found
 
 
+SERVER_SETTINGS = ("port", "api_key_env", "insecure")
+"""Settings of `voice serve` that hints name."""
+
+
 def words(hint: str | Hint) -> str:
     """Return a hint's text: ``{timeout}`` becomes ``--timeout``, ``{list_voices}`` becomes ``voice voices``."""
     if isinstance(hint, str):
         return hint
-    names = {name: long_flag(name) for name in options()}
+    names = {name: long_flag(name) for name in (*options(), *SERVER_SETTINGS)}
     return hint.render(names | {f"list_{listing}": f"voice {listing}" for listing in ("voices", "devices", "engines")})
 
 

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from voice_cli.cli.console import print_message, report_error, silence_libraries
+from voice_cli.cli.options import check_values
 from voice_cli.config import load
 from voice_cli.errors import EngineError, UsageError
 
@@ -17,7 +18,7 @@ def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) 
         try:
             from voice_cli.server.app import create_app
             from voice_cli.server.hosting import address_of, host, listen, log_to
-            from voice_cli.server.settings import settle_server
+            from voice_cli.server.settings import Server, settle_server
 
             if ray:
                 from voice_cli.server import ray_hosting
@@ -30,6 +31,7 @@ def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) 
             ) from exc
         if flags.get("replicas") is not None and not ray:
             raise UsageError("--replicas needs --ray", hint="as in: --ray --replicas N")
+        check_values(flags, Server)
         settings = settle_server(load(), flags, insecure=insecure)
         listening = listen(settings.server)
         line = f"{settings.server.engine} speaks on {address_of(listening)} (Ctrl-C stops it)"

@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.http11 import Request
 
-from voice_cli.errors import Interrupted, NetworkError
+from voice_cli.errors import Hint, Interrupted, NetworkError
 from voice_cli.server.responses import ABORT
 from voice_cli.server.settings import Server
 from voice_cli.server.sockets import MOST_MESSAGE
@@ -165,7 +165,7 @@ def listen(server: Server) -> socket.socket:
             failed.pop_all()
     except OSError as exc:
         raise NetworkError(
-            f"cannot listen on {server.host} port {server.port}: {exc.strerror}", hint="--port N takes another"
+            f"cannot listen on {server.host} port {server.port}: {exc.strerror}", hint=Hint("set another {port}")
         ) from exc
     return listening
 

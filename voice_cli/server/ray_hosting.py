@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from types import FrameType
 
 from voice_cli.backends import backend_class
-from voice_cli.errors import EngineError, one_line
+from voice_cli.errors import EngineError, Hint, one_line
 from voice_cli.server.hosting import KEEP_ALIVE_SECONDS
 from voice_cli.server.service import Service
 from voice_cli.server.settings import ServerSettings
@@ -113,7 +113,7 @@ def host(
         except KeyboardInterrupt:
             pass
         except (RuntimeError, ray.exceptions.RayError) as exc:
-            raise EngineError(reason_of(exc), hint="--debug shows more") from exc
+            raise EngineError(reason_of(exc), hint=Hint("{debug} shows more")) from exc
         finally:
             ray.shutdown()
 

@@ -13,14 +13,13 @@ from voice_cli.config import (
     Key,
     between,
     checked_table,
-    keys_of,
     lay_over,
     one_of,
     settle,
     variable_name,
     whole,
 )
-from voice_cli.errors import ConfigError, UsageError
+from voice_cli.errors import ConfigError, Hint
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -106,20 +105,13 @@ class ServerSettings(NamedTuple):
 def settle_server(
     config: Config, flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, *, insecure: bool = False
 ) -> ServerSettings:
-    """Merge the layers. `flags` holds the command line's values; None means unset.
+    """Merge the layers. `flags` holds the command line's values, already checked; None means unset.
 
     Raises:
-        UsageError: a flag's value is wrong.
         ConfigError: a value is wrong; the key's variable is not set; or the server would be open to others without a
             key, and `insecure` is not set.
 
     """
-    for name, key in keys_of(Server).items():
-        value = flags.get(name)
-        wrong = key.check(value) if value is not None and key.check else None
-        if wrong:
-            shown = f"; it is {value!r}" if key.shown else ""
-            raise UsageError(f"--{name.replace('_', '-')} {wrong}{shown}")
     table = checked_table(config.path, "server.", config.server, Server)
     values = {**Server()._asdict(), **table}
     origins = lay_over(values, Server, flags, environment)
@@ -140,8 +132,8 @@ def settle_server(
     keys = keys_of_server(server, environment)
     if server.host not in LOOPBACK and not keys and not insecure:
         raise ConfigError(
-            f"on {server.host} others can reach the server, and it asks for no key",
-            hint="--api-key-env NAME asks for one; --insecure if it is meant to be open",
+            f"other machines can reach the server on {server.host}, and it requires no API key",
+            hint=Hint("set {api_key_env} to require one, or {insecure} if the server is meant to be open"),
         )
     return ServerSettings(
         server,
