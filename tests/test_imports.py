@@ -71,7 +71,7 @@ PARTS = {
     "backends.local": {"audio", "errors", "queues", "pcm", "backends.base", "backends.packages", "backends"},
     "backends": {"audio", "errors", "queues"},
     "codecs": {"audio", "errors", "pcm"},
-    "streamer": {"audio", "errors", "pcm", "backends.base", "speech", "playback"},
+    "streamer": {"audio", "errors", "queues", "pcm", "backends.base", "speech", "playback"},
     "bench": {"audio", "errors", "config", "backends", "protocol.openai", "playback"},
     "script": {"audio", "errors", "queues"},
     "protocol": {"audio", "errors"},
