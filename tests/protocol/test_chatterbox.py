@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from support.json_values import anything, objects, refusal_of
 from voice_cli.protocol import chatterbox as wire
-from voice_cli.protocol.fields import write
+from voice_cli.protocol.fields import BUSY, write
 
 KEYS = (
     *("text", "voice_id", "preset", "output_format", "speed", "content", "flush", "audio", "chunk_index", "is_final"),
@@ -47,7 +47,6 @@ def there_and_back(message):
 )
 def test_a_whole_text_is_read_as_it_was_written(request_):
     assert wire.parse_request(there_and_back(request_.message())) == request_
-    assert wire.parse_synthesize(there_and_back(request_.message())) == request_
 
 
 @pytest.mark.parametrize(
@@ -125,31 +124,22 @@ def test_a_piece_that_is_wrong(message, said):
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "read"),
     [
-        wire.Ready("ann", "fast").message(),
-        wire.Ready("ann", "fast", takes_flush=False).message(),
-        wire.Audio(b"\x01\x02", 3, "pcm", 24_000).message(),
-        wire.Audio(b"\x01\x02", 3, "mulaw", 8000).stream_message(),
-        wire.SentenceComplete(4).message(),
-        wire.SentenceComplete(4, 17, 120.5).message(),
-        wire.Complete(4, 12.5).message(),
-        wire.Complete(4, 12.5, 3.0, {"generation": 9.0}, "espeak", cancelled=True, is_mulaw=False).message(),
-        wire.Complete(0, 12.5).stream_message(),
-        wire.Complete(4, 12.5, 3.0, {"generation": 9.0}, "espeak", cancelled=True).stream_message(),
-        wire.Failure("no such voice").message(),
-        wire.Failure("busy", wire.BUSY).stream_message(),
+        (wire.Ready("ann", "fast").message(), wire.Ready()),
+        (wire.Ready("ann", "fast", supports_flush=False).message(), wire.Ready(supports_flush=False)),
+        (wire.Audio(b"\x01\x02", 3, "pcm", 24_000).message(), wire.Audio(b"\x01\x02", 3, "pcm", 24_000)),
+        (wire.Audio(b"\x01\x02", 3, "mulaw", 8000).stream_message(), wire.Audio(b"\x01\x02", 3, "mulaw", 8000)),
+        (wire.SentenceComplete(4).message(), wire.SentenceComplete()),
+        (wire.SentenceComplete(4, 17, 120.5).message(), wire.SentenceComplete(text_end=17)),
+        (wire.Complete(4, 12.5, 3.0, {"generation": 9.0}, "espeak").message(), wire.Complete()),
+        (wire.Complete(4, 12.5).stream_message(), wire.Complete()),
+        (wire.Failure("no such voice").message(), wire.Failure("no such voice")),
+        (wire.Failure("busy", BUSY).stream_message(), wire.Failure("busy", BUSY)),
     ],
 )
-def test_what_our_server_says_is_read_as_it_was_written(message):
-    answer = wire.parse_answer(there_and_back(message))
-    again = [answer.message()] + ([answer.stream_message()] if hasattr(answer, "stream_message") else [])
-    if isinstance(answer, wire.Complete):
-        message = {**message, "total_mulaw_chunks": None}
-        again = [{**one, "total_mulaw_chunks": None} for one in again] + [
-            {**one, "total_mulaw_chunks": None, "latency": message.get("latency")} for one in again
-        ]
-    assert message in again
+def test_a_client_reads_what_it_needs_of_a_servers_message(message, read):
+    assert wire.parse_answer(there_and_back(message)) == read
 
 
 def test_the_shapes_are_the_documents():
@@ -177,6 +167,38 @@ def test_the_shapes_are_the_documents():
         "total_mulaw_chunks": 7,
         "latency": {"generation": 30.0},
         "backend": "espeak",
+    }
+    assert wire.Complete(7, 40, 5, {"generation": 30.0}, cancelled=True, is_mulaw=False).stream_message() == {
+        "type": "complete",
+        "total_chunks": 7,
+        "total_ms": 40,
+        "first_chunk_ms": 5,
+        "latency": {"generation": 30.0},
+        "cancelled": True,
+    }
+    assert wire.Complete(7, 40, cancelled=True, is_mulaw=False).message() == {
+        "audio": None,
+        "chunk_index": 7,
+        "is_final": True,
+        "first_chunk_ms": None,
+        "total_ms": 40,
+        "total_chunks": 7,
+        "total_mulaw_chunks": 0,
+        "latency": {},
+        "cancelled": True,
+    }
+    assert wire.Ready("ann", "fast").message() == {
+        "type": "ready",
+        "voice_id": "ann",
+        "preset": "fast",
+        "message": "Voice loaded, send text tokens",
+        "flush": True,
+    }
+    assert wire.SentenceComplete(2, 17, 120.5).message() == {
+        "type": "sentence_complete",
+        "chunks_in_sentence": 2,
+        "text_end": 17,
+        "audio_ms": 120.5,
     }
     assert wire.Complete(7, 40).stream_message() == {"type": "complete", "total_chunks": 7, "total_ms": 40}
     assert wire.SentenceComplete(2).message() == {"type": "sentence_complete", "chunks_in_sentence": 2}
@@ -247,5 +269,5 @@ def test_any_message_is_read_or_refused_with_a_line(message):
     ],
 )
 def test_when_the_documents_server_speaks(contents, spoken):
-    gathering = wire.Gathering()
-    assert [gathering.add(content) for content in contents] == spoken
+    buffer = wire.DocumentBuffer()
+    assert [buffer.add(content) for content in contents] == spoken

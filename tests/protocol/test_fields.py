@@ -71,7 +71,7 @@ def test_a_message_is_an_object(value):
 
 @pytest.mark.parametrize("text", ["", "{", "nope", "[" * 100_000, '{"a": ' + "9" * 5000 + "}", b"\xff", b"\x00\x01"])
 def test_what_is_no_json(text):
-    with pytest.raises(ValueError, match=r"^that is no JSON$"):
+    with pytest.raises(ValueError, match=r"^the message is not JSON$"):
         fields.read(text)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from support.json_values import anything, objects, refusal_of
 from voice_cli.protocol import omni as wire
-from voice_cli.protocol.fields import write
+from voice_cli.protocol.fields import BUSY, write
 
 KEYS = (
     *("voice", "speaker", "model", "instructions", "response_format", "speed", "stream_audio", "word_timestamps"),
@@ -37,7 +37,7 @@ MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
     "message",
     [
         wire.SessionConfig(),
-        wire.SessionConfig("ann", "m", "gently", "pcm", 1.5, True, True, "clause"),
+        wire.SessionConfig("pcm", True, True, "clause", "ann", "m", "gently", 1.5),
         wire.InputText("Hello "),
         wire.InputText(""),
         wire.InputDone(),
@@ -48,28 +48,82 @@ def test_what_a_client_says_is_read_as_it_was_written(message):
     assert wire.parse_request(json.loads(write(message.message()))) == message
 
 
+HERE = {"utterance_index": 1, "sentence_index": 2}
+CHUNK = {"type": "audio.chunk", **HERE, "chunk_id": 3, "sample_rate": 24_000, "channels": 1}
+
+
 @pytest.mark.parametrize(
-    "message",
+    ("message", "expected", "read"),
     [
-        wire.AudioStart(1, 2, "Hello."),
-        wire.AudioStart(1, 2, "Hello.", "pcm", 22_050, 2, word_timestamps=True),
-        wire.AudioChunk(0, 0, 3, b"ab", 24_000, 1, 10, 20.5),
-        wire.AudioChunk(0, 0, 4, b"", 24_000, 1, 0, 90, [wire.WordTime("Hello", 5, 60.5)]),
-        wire.AudioChunk(0, 0, 4, b"", 24_000, 1, 0, 90, []),
-        wire.AudioDone(0, 1, 4800),
-        wire.AudioDone(0, 1, 0, error=True),
-        wire.SessionDone(0, 2),
-        wire.Failure("no"),
-        wire.Failure("no", partial_audio=True),
-        wire.Failure("no", code=wire.BUSY),
+        (
+            wire.AudioStart(1, 2, "Hello."),
+            {"type": "audio.start", **HERE, "sentence_text": "Hello.", "format": "wav"},
+            wire.AudioStart(0, 0, ""),
+        ),
+        (
+            wire.AudioStart(1, 2, "Hello.", "pcm", 22_050, 2, word_timestamps=True),
+            {
+                "type": "audio.start",
+                **HERE,
+                "sentence_text": "Hello.",
+                "format": "pcm",
+                "sample_rate": 22_050,
+                "channels": 2,
+                "word_timestamps": True,
+            },
+            wire.AudioStart(0, 0, "", "pcm", 22_050, 2),
+        ),
+        (
+            wire.AudioChunk(1, 2, 3, b"ab", 24_000, 1, 10, 20.5),
+            {**CHUNK, "chunk_start_ms": 10, "chunk_end_ms": 20.5, "audio_b64": "YWI=", "timestamps": None},
+            wire.AudioChunk(0, 0, 0, b"ab", 24_000),
+        ),
+        (
+            wire.AudioChunk(1, 2, 3, b"", 24_000, 1, 0, 90, [wire.WordTime("Hello", 5, 60.5)]),
+            {
+                **CHUNK,
+                "chunk_start_ms": 0,
+                "chunk_end_ms": 90,
+                "audio_b64": "",
+                "timestamps": [{"word": "Hello", "start_ms": 5, "end_ms": 60.5}],
+            },
+            wire.AudioChunk(0, 0, 0, b"", 24_000, timestamps=[wire.WordTime("Hello", 5, 60.5)]),
+        ),
+        (
+            wire.AudioDone(1, 2, 4800),
+            {"type": "audio.done", **HERE, "total_bytes": 4800, "error": False},
+            wire.AudioDone(0, 0, 4800),
+        ),
+        (
+            wire.AudioDone(1, 2, 0, error=True),
+            {"type": "audio.done", **HERE, "total_bytes": 0, "error": True},
+            wire.AudioDone(0, 0, 0, error=True),
+        ),
+        (
+            wire.SessionDone(1, 2),
+            {"type": "session.done", "utterance_index": 1, "total_sentences": 2},
+            wire.SessionDone(0, 0),
+        ),
+        (wire.Failure("no"), {"type": "error", "message": "no"}, wire.Failure("no")),
+        (
+            wire.Failure("no", partial_audio=True),
+            {"type": "error", "message": "no", "partial_audio": True, "action": "discard"},
+            wire.Failure("no"),
+        ),
+        (
+            wire.Failure("no", code=BUSY),
+            {"type": "error", "message": "no", "code": "rate_limit_exceeded"},
+            wire.Failure("no", code=BUSY),
+        ),
     ],
 )
-def test_what_a_server_says_is_read_as_it_was_written(message):
-    assert wire.parse_answer(json.loads(write(message.message()))) == message
+def test_messages_of_a_server_and_what_a_client_reads_of_them(message, expected, read):
+    assert message.message() == expected
+    assert wire.parse_answer(json.loads(write(message.message()))) == read
 
 
 def test_a_speaker_is_a_voice():
-    assert wire.parse_request({"type": "session.config", "speaker": "vivian"}) == wire.SessionConfig("vivian")
+    assert wire.parse_request({"type": "session.config", "speaker": "vivian"}) == wire.SessionConfig(voice="vivian")
 
 
 @pytest.mark.parametrize(

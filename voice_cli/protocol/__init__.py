@@ -1,1 +1,1 @@
-"""The wire's words, shared by client and server."""
+"""Wire messages, shared by clients and server."""

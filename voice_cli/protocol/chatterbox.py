@@ -1,4 +1,4 @@
-"""The Chatterbox document's streaming server on the wire: JSON messages both ways, sound in base64.
+"""Messages of the Chatterbox document's streaming server: JSON both ways, audio in base64.
 
 ::
 
@@ -7,11 +7,11 @@
                                    {"audio": null, "is_final": true, …}
     /ws/synthesize-stream  client  init · text · text · … · end
                            server  ready · audio … sentence_complete · … · complete
-    both, at any time      client  cancel                                                  ours
+    both, at any time      client  cancel                                                  extension
                            server  {"error": …}
 
-What is marked as ours is not the document's: a server or client of the document leaves it out, and ignores it. A client
-that leaves is the end of its session.
+What is called an extension here is not in the document: its servers and clients do not send it, and ignore it. A
+session ends when the client disconnects. The parsers raise ValueError with a one-line message.
 """
 
 import re
@@ -24,8 +24,11 @@ from voice_cli.protocol.fields import (
     base64_of,
     bytes_of,
     choice_of,
+    code_of,
+    error_of,
     flag_of,
     number_of,
+    present,
     text_of,
     whole_of,
 )
@@ -34,7 +37,7 @@ SYNTHESIZE_PATH = "/ws/synthesize"
 STREAM_PATH = "/ws/synthesize-stream"
 
 FORMATS = ("mulaw", "wav", "pcm")
-"""What `output_format` may be. `pcm` is ours: s16le, with the sample rate of `audio` and one channel."""
+"""Values of `output_format`. `pcm` is an extension: s16le, mono, at the `sample_rate` of the audio message."""
 DEFAULT_FORMAT = "mulaw"
 DEFAULT_PRESET = "balanced"
 DEFAULT_STREAM_PRESET = "adaptive"
@@ -44,61 +47,56 @@ FRAME_BYTES = 160
 
 SPEEDS = (0.25, 4.0)
 
-BUSY = "rate_limit_exceeded"
-"""The `code` of an error (ours): too many streams; try again later."""
-UNAUTHORIZED = "invalid_api_key"
-"""The `code` of an error (ours): the key is missing, or wrong."""
-
 
 class Synthesize(NamedTuple):
-    """Say this text: a client's message to /ws/synthesize, and the body of POST /synthesize."""
+    """A whole text: a client's message on /ws/synthesize, and the body of POST /synthesize."""
 
     text: str
     voice_id: str | None = None
     preset: str | None = None
     output_format: str = DEFAULT_FORMAT
     speed: float | None = None
-    """A factor. Ours."""
+    """A factor. Extension."""
 
     def message(self) -> Message:
         return {"text": self.text, **_voice_fields(self)}
 
 
 class Init(NamedTuple):
-    """Begin a text that comes in pieces. A session may have several, one after the other."""
+    """The start of a text in pieces. A session may have several, one after the other."""
 
     voice_id: str | None = None
     preset: str | None = None
     output_format: str = DEFAULT_FORMAT
-    """Ours: the document has µ-law only."""
+    """Extension: the document has only µ-law here."""
     speed: float | None = None
-    """A factor. Ours."""
+    """A factor. Extension."""
 
     def message(self) -> Message:
         return {"type": "init", **_voice_fields(self)}
 
 
 class Text(NamedTuple):
-    """A piece of the text; it may end anywhere, in the middle of a word too."""
+    """A piece of the text. It may end inside a word."""
 
     content: str
     flush: bool = False
-    """Ours: a sentence, or a clause, is certain to end here, so speak what has come; a `sentence_complete` whose
-    `text_end` is not before this place answers it. Where it is not set, the server finds the sentences' ends."""
+    """Extension: the piece ends a sentence or a clause, so speak what is buffered; a `sentence_complete` whose
+    `text_end` is not before this place answers it. Without it the server finds the ends of sentences."""
 
     def message(self) -> Message:
-        return {"type": "text", "content": self.content, **({"flush": True} if self.flush else {})}
+        return {"type": "text", "content": self.content, **present(flush=self.flush or None)}
 
 
 class End(NamedTuple):
-    """The text is over: speak what is left, and say complete."""
+    """The end of the text: speak what is left, then send `complete`."""
 
     def message(self) -> Message:
         return {"type": "end"}
 
 
 class Cancel(NamedTuple):
-    """Stop: nothing more is to be sent of what was asked for, but `complete`. Ours; the session goes on."""
+    """Stop the current text; only `complete` follows, and the session goes on. Extension."""
 
     def message(self) -> Message:
         return {"type": "cancel"}
@@ -107,11 +105,10 @@ class Cancel(NamedTuple):
 class Ready(NamedTuple):
     """The answer to `init`."""
 
-    voice_id: str | None
-    preset: str | None
-    takes_flush: bool = True
-    """`Text.flush` is heeded, and each `sentence_complete` has its `text_end`. Ours: the document's server says
-    nothing of it."""
+    voice_id: str | None = None
+    preset: str | None = None
+    supports_flush: bool = True
+    """The server obeys `Text.flush`, and each `sentence_complete` has a `text_end`. Extension."""
 
     def message(self) -> Message:
         return {
@@ -119,66 +116,65 @@ class Ready(NamedTuple):
             "voice_id": self.voice_id,
             "preset": self.preset,
             "message": "Voice loaded, send text tokens",
-            **({"flush": True} if self.takes_flush else {}),
+            **present(flush=self.supports_flush or None),
         }
 
 
 class Audio(NamedTuple):
-    """A piece of sound."""
-
     data: bytes
-    """As `format` says: whole frames of 160 bytes of µ-law; a stream of WAV, with one header (the document: a
-    header each); or s16le."""
+    """In `format`: whole frames of 160 bytes of µ-law; a WAV stream with one header (the document: one per message);
+    or s16le."""
     chunk_index: int
     format: str
     sample_rate: int
 
     def message(self) -> Message:
-        """Give it as /ws/synthesize has it."""
-        return {"audio": base64_of(self.data), "chunk_index": self.chunk_index, "is_final": False} | self._kind()
+        """Return the form of /ws/synthesize."""
+        return {
+            "audio": base64_of(self.data),
+            "chunk_index": self.chunk_index,
+            "is_final": False,
+            "format": self.format,
+            "sample_rate": self.sample_rate,
+        }
 
     def stream_message(self) -> Message:
-        """Give it as /ws/synthesize-stream has it."""
-        return {"type": "audio", "audio": base64_of(self.data), "chunk_index": self.chunk_index} | self._kind()
-
-    def _kind(self) -> Message:
-        return {"format": self.format, "sample_rate": self.sample_rate}
+        """Return the form of /ws/synthesize-stream."""
+        fields = self.message()
+        del fields["is_final"]
+        return {"type": "audio", **fields}
 
 
 class SentenceComplete(NamedTuple):
-    """All sound of a sentence (or of whatever was spoken as one piece) has been sent."""
+    """All audio of a sentence (or of whatever was spoken as one piece) was sent."""
 
-    chunks_in_sentence: int
+    chunks_in_sentence: int = 0
     text_end: int | None = None
-    """How much of the text since `init`, in code points of all `content`, has been spoken by now. Ours."""
+    """Code points of all `content` since `init` that have been spoken. Extension."""
     audio_ms: float | None = None
-    """How much sound has been sent since `init`. Ours."""
+    """Duration of the audio sent since `init`. Extension."""
 
     def message(self) -> Message:
-        return {
-            "type": "sentence_complete",
-            "chunks_in_sentence": self.chunks_in_sentence,
-            **_present(text_end=self.text_end, audio_ms=self.audio_ms),
-        }
+        return {"type": "sentence_complete", **present(**self._asdict())}
 
 
 class Complete(NamedTuple):
-    """The end of what was asked for."""
+    """The end of the audio of a text."""
 
-    total_chunks: int
-    total_ms: float
-    """From the request, or `init`, to here."""
+    total_chunks: int = 0
+    total_ms: float = 0.0
+    """Since the request or `init`."""
     first_chunk_ms: float | None = None
-    """None: no chunk came."""
+    """None: there was no chunk."""
     latency: Mapping[str, float] | None = None
     """Milliseconds of each stage."""
     backend: str | None = None
     cancelled: bool = False
-    """The client asked to stop. Ours."""
+    """The client sent `cancel`. Extension."""
     is_mulaw: bool = True
 
     def message(self) -> Message:
-        """Give it as /ws/synthesize has it: a last piece, without sound."""
+        """Return the form of /ws/synthesize: a last chunk, without audio."""
         return {
             "audio": None,
             "chunk_index": self.total_chunks,
@@ -187,45 +183,36 @@ class Complete(NamedTuple):
             "total_ms": self.total_ms,
             "total_chunks": self.total_chunks,
             "total_mulaw_chunks": self.total_chunks if self.is_mulaw else 0,
-            "latency": dict(self.latency or {}),
-            **_present(backend=self.backend, cancelled=self.cancelled or None),
+            "latency": self.latency or {},
+            **present(backend=self.backend, cancelled=self.cancelled or None),
         }
 
     def stream_message(self) -> Message:
-        """Give it as /ws/synthesize-stream has it."""
-        return {
-            "type": "complete",
-            "total_chunks": self.total_chunks,
-            "total_ms": self.total_ms,
-            **_present(
-                first_chunk_ms=self.first_chunk_ms,
-                latency=None if self.latency is None else dict(self.latency),
-                backend=self.backend,
-                cancelled=self.cancelled or None,
-            ),
-        }
+        """Return the form of /ws/synthesize-stream."""
+        fields = self._asdict() | {"is_mulaw": None, "cancelled": self.cancelled or None}
+        return {"type": "complete", **present(**fields)}
 
 
 class Failure(NamedTuple):
-    """What was asked for cannot be had. The session goes on, unless it is closed after it."""
+    """The text cannot be spoken. The session goes on, unless the server closes it."""
 
     error: str
     code: str | None = None
-    """`BUSY` and the like. Ours."""
+    """`fields.BUSY` or `fields.UNAUTHORIZED`, among others. Extension."""
 
     def message(self) -> Message:
-        """Give it as /ws/synthesize has it."""
-        return {"error": self.error, **_present(code=self.code)}
+        """Return the form of /ws/synthesize."""
+        return present(**self._asdict())
 
     def stream_message(self) -> Message:
-        """Give it as /ws/synthesize-stream has it."""
+        """Return the form of /ws/synthesize-stream."""
         return {"type": "error", **self.message()}
 
 
 class Batch(NamedTuple):
-    """The answer of POST /synthesize."""
+    """The response of POST /synthesize."""
 
-    data: bytes
+    audio: bytes
     duration_seconds: float
     sample_rate: int
     format: str
@@ -234,24 +221,16 @@ class Batch(NamedTuple):
     backend: str
 
     def message(self) -> Message:
-        """Give the body: µ-law as a list of frames, all else as one string."""
-        frames = range(0, len(self.data), FRAME_BYTES)
-        whole = [base64_of(self.data[at : at + FRAME_BYTES]) for at in frames]
-        return {
-            "audio": whole if self.format == "mulaw" else base64_of(self.data),
-            "duration_seconds": self.duration_seconds,
-            "sample_rate": self.sample_rate,
-            "format": self.format,
-            "total_ms": self.total_ms,
-            "latency": dict(self.latency),
-            "backend": self.backend,
-        }
+        """Return the body: µ-law as a list of frames, other formats as one string."""
+        frames = range(0, len(self.audio), FRAME_BYTES)
+        mulaw = [base64_of(self.audio[at : at + FRAME_BYTES]) for at in frames]
+        return {**self._asdict(), "audio": mulaw if self.format == "mulaw" else base64_of(self.audio)}
 
 
-class Gathering:
-    """When the document's server speaks the text that it has been sent: at the end of a message, all of it or nothing.
+class DocumentBuffer:
+    """Predicts when the document's server speaks: at the end of a message, all of the buffered text or nothing.
 
-    Ours goes by sentences; this is for a client of the document's, which is not told what has been spoken.
+    Its `sentence_complete` does not say which text was spoken.
     """
 
     _SENTENCE = re.compile(r"[.!?]\s*\Z")
@@ -261,7 +240,7 @@ class Gathering:
         self._text = ""
 
     def add(self, content: str) -> bool:
-        """Take a message's content; say whether all that was gathered is spoken now."""
+        """Add a message's content. Return whether the server then speaks all that was buffered."""
         self._text += content
         length = len(self._text)
         speaks = bool(
@@ -272,40 +251,22 @@ class Gathering:
         return speaks
 
 
-# Read by a server.
+# For servers.
 
 
-def parse_synthesize(value: Any) -> Synthesize:
-    """Read the request for a text that is whole.
-
-    Raises:
-        ValueError: one line that says what is wrong with it.
-
-    """
+def parse_request(value: Any) -> Synthesize | Cancel:
+    """Parse a client's message on /ws/synthesize."""
     message = as_object(value)
+    if message.get("type") == "cancel":
+        return Cancel()
     text = text_of(message, "text")
     if text is None or not text.strip():
         raise ValueError("text is missing")
     return Synthesize(text, **_parsed_voice_fields(message))
 
 
-def parse_request(value: Any) -> Synthesize | Cancel:
-    """Read a client's message on /ws/synthesize.
-
-    Raises:
-        ValueError: one line that says what is wrong with it.
-
-    """
-    return Cancel() if as_object(value).get("type") == "cancel" else parse_synthesize(value)
-
-
 def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
-    """Read a client's message on /ws/synthesize-stream. One without a type is text, as in the document.
-
-    Raises:
-        ValueError: one line that says what is wrong with it.
-
-    """
+    """Parse a client's message on /ws/synthesize-stream. Without a type it is text, as in the document."""
     message = as_object(value)
     kind = message.get("type", "text")
     if kind == "init":
@@ -322,58 +283,8 @@ def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
     raise ValueError("type must be one of init, text, end, cancel")
 
 
-# Read by a client.
-
-
-Answer = Ready | Audio | SentenceComplete | Complete | Failure
-
-
-def parse_answer(value: Any) -> Answer | None:
-    """Read a server's message on either WebSocket; None: nothing that a client needs to know.
-
-    Raises:
-        ValueError: it is none of theirs; one line that says why.
-
-    """
-    message = as_object(value)
-    kind = message.get("type")
-    if message.get("error") or kind == "error":
-        return Failure(_error_text(message), _text_or_none(message.get("code")))
-    if kind == "ready":
-        return Ready(
-            _text_or_none(message.get("voice_id")),
-            _text_or_none(message.get("preset")),
-            takes_flush=message.get("flush") is True,
-        )
-    if kind == "sentence_complete":
-        return SentenceComplete(
-            whole_of(message, "chunks_in_sentence") or 0,
-            whole_of(message, "text_end"),
-            number_of(message, "audio_ms", 0),
-        )
-    if message.get("audio"):
-        codec = text_of(message, "format") or DEFAULT_FORMAT
-        rate = whole_of(message, "sample_rate", 1, 768_000)
-        return Audio(
-            bytes_of(message, "audio"),
-            whole_of(message, "chunk_index") or 0,
-            codec,
-            rate or (MULAW_RATE if codec == "mulaw" else 24_000),
-        )
-    if kind == "complete" or message.get("is_final") is True:
-        return Complete(
-            whole_of(message, "total_chunks") or 0,
-            number_of(message, "total_ms") or 0.0,
-            number_of(message, "first_chunk_ms"),
-            latency=_numbers(message.get("latency")),
-            backend=_text_or_none(message.get("backend")),
-            cancelled=message.get("cancelled") is True,
-        )
-    return None
-
-
 def _voice_fields(of: Synthesize | Init) -> Message:
-    return {"output_format": of.output_format, **_present(voice_id=of.voice_id, preset=of.preset, speed=of.speed)}
+    return {"output_format": of.output_format, **present(voice_id=of.voice_id, preset=of.preset, speed=of.speed)}
 
 
 def _parsed_voice_fields(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -385,23 +296,29 @@ def _parsed_voice_fields(message: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _present(**fields: Any) -> Message:
-    return {key: value for key, value in fields.items() if value is not None}
+# For clients.
 
 
-def _error_text(message: Mapping[str, Any]) -> str:
-    error = message.get("error")
-    if isinstance(error, dict):
-        error = error.get("message")
-    text = error if isinstance(error, str) else message.get("message")
-    return text if isinstance(text, str) else ""
+Answer = Ready | Audio | SentenceComplete | Complete | Failure
 
 
-def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _numbers(value: Any) -> dict[str, float] | None:
-    if not isinstance(value, dict):
-        return None
-    return {key: number for key, number in value.items() if isinstance(number, int | float)}
+def parse_answer(value: Any) -> Answer | None:
+    """Parse a server's message on either WebSocket; None: an unknown message. Read only what a client needs."""
+    message = as_object(value)
+    kind = message.get("type")
+    if message.get("error") or kind == "error":
+        return Failure(error_of(message, "error", "message"), code_of(message))
+    if kind == "ready":
+        return Ready(supports_flush=message.get("flush") is True)
+    if kind == "sentence_complete":
+        return SentenceComplete(text_end=whole_of(message, "text_end"))
+    if message.get("audio"):
+        codec = text_of(message, "format") or DEFAULT_FORMAT
+        rate = whole_of(message, "sample_rate", 1, 768_000)
+        return Audio(
+            bytes_of(message, "audio"),
+            whole_of(message, "chunk_index") or 0,
+            codec,
+            rate or (MULAW_RATE if codec == "mulaw" else 24_000),
+        )
+    return Complete() if kind == "complete" or message.get("is_final") is True else None

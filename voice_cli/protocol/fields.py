@@ -1,4 +1,4 @@
-"""What every JSON message's parser needs: a field of the right kind, or one line that says what is wrong."""
+"""Reading and writing JSON messages. Readers raise ValueError with a one-line message that names the wrong field."""
 
 import base64
 import binascii
@@ -7,49 +7,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Message = dict[str, Any]
-"""A JSON object, ready to be written."""
 
-_MOST = 2**53
+LARGEST_NUMBER = 2**53
 """Numbers up to here are the same in every JSON implementation (RFC 8259 section 6)."""
 
 
+BUSY = "rate_limit_exceeded"
+"""The `code` of an error: too many streams; try again later."""
+UNAUTHORIZED = "invalid_api_key"
+"""The `code` of an error: the key is missing or wrong."""
+
+
 def write(message: Message) -> str:
-    """Write a message as one line of JSON; what is no text (half a surrogate pair) is escaped."""
+    """Write a message as one line of ASCII; a lone surrogate is escaped."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
 
 
+def present(**fields: Any) -> Message:
+    """Return the fields that are not None."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 def read(text: str | bytes) -> Any:
-    """Read JSON.
-
-    Raises:
-        ValueError: that is none.
-
-    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("that is no JSON") from None
+        raise ValueError("the message is not JSON") from None
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """Give a message as an object.
-
-    Raises:
-        ValueError: it is none.
-
-    """
+    """Return the value, if it is a JSON object."""
     if not isinstance(value, dict):
-        raise ValueError("a message must be a JSON object")  # noqa: TRY004  as all that is wrong with a message
+        raise ValueError("a message must be a JSON object")  # noqa: TRY004  as for any invalid message
     return value
 
 
 def text_of(message: Mapping[str, Any], key: str) -> str | None:
-    """Give a text; None: it is not there, or null.
-
-    Raises:
-        ValueError: it is something else.
-
-    """
+    """Return a string; None: absent or null."""
     value = message.get(key)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{key} must be a string")
@@ -57,25 +51,16 @@ def text_of(message: Mapping[str, Any], key: str) -> str | None:
 
 
 def choice_of(message: Mapping[str, Any], key: str, choices: Sequence[str]) -> str | None:
-    """Give a text that is one of the choices; None: it is not there.
-
-    Raises:
-        ValueError: it is none of them.
-
-    """
     value = text_of(message, key)
     if value is not None and value not in choices:
         raise ValueError(f"{key} must be one of {', '.join(choices)}")
     return value
 
 
-def number_of(message: Mapping[str, Any], key: str, low: float = -_MOST, high: float = _MOST) -> float | None:
-    """Give a number from `low` to `high`; None: it is not there.
-
-    Raises:
-        ValueError: it is none, or lies outside.
-
-    """
+def number_of(
+    message: Mapping[str, Any], key: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER
+) -> float | None:
+    """Return a number from `low` to `high`; None: absent or null."""
     value = message.get(key)
     if value is None:
         return None
@@ -86,13 +71,7 @@ def number_of(message: Mapping[str, Any], key: str, low: float = -_MOST, high: f
     return value
 
 
-def whole_of(message: Mapping[str, Any], key: str, low: int = 0, high: int = _MOST) -> int | None:
-    """Give a whole number from `low` to `high`; None: it is not there.
-
-    Raises:
-        ValueError: it is none, or lies outside.
-
-    """
+def whole_of(message: Mapping[str, Any], key: str, low: int = 0, high: int = LARGEST_NUMBER) -> int | None:
     value = number_of(message, key, low, high)
     if value is not None and value != int(value):
         raise ValueError(f"{key} must be a whole number")
@@ -100,12 +79,7 @@ def whole_of(message: Mapping[str, Any], key: str, low: int = 0, high: int = _MO
 
 
 def flag_of(message: Mapping[str, Any], key: str) -> bool:
-    """Give a yes or no; no where it is not there.
-
-    Raises:
-        ValueError: it is neither.
-
-    """
+    """Return a boolean; False: absent or null."""
     value = message.get(key)
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"{key} must be true or false")
@@ -113,12 +87,7 @@ def flag_of(message: Mapping[str, Any], key: str) -> bool:
 
 
 def bytes_of(message: Mapping[str, Any], key: str) -> bytes:
-    """Give what a text, or a list of texts, has in base64; nothing where it is not there.
-
-    Raises:
-        ValueError: it is no base64.
-
-    """
+    """Decode a base64 string, or a list of them; empty: absent or null."""
     value = message.get(key)
     pieces = value if isinstance(value, list) else [] if value is None else [value]
     try:
@@ -129,3 +98,19 @@ def bytes_of(message: Mapping[str, Any], key: str) -> bytes:
 
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def error_of(message: Mapping[str, Any], *keys: str) -> str:
+    """Return the first of the fields that is a string, or an object with a string `message`; empty: none is."""
+    for key in keys:
+        value = message.get(key)
+        text = value.get("message") if isinstance(value, dict) else value
+        if isinstance(text, str):
+            return text
+    return ""
+
+
+def code_of(message: Mapping[str, Any]) -> str | None:
+    """Return an error's `code`, if it is a string."""
+    code = message.get("code")
+    return code if isinstance(code, str) else None

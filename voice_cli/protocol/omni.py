@@ -1,21 +1,24 @@
-"""vLLM-omni's `WS /v1/audio/speech/stream`: text in pieces, sound a sentence, times a word where it can.
+"""Messages of vLLM-omni's `WS /v1/audio/speech/stream`: text in pieces, audio by the sentence, times of words.
 
 ::
 
     client  session.config · input.text … input.done · input.text … input.done · … · session.close
-    server  audio.start · sound … · audio.done · … · session.done                   once an input.done
+    server  audio.start · audio … · audio.done · … · session.done                   once per input.done
             error                                                                   at any time
 
-`input.done` ends an utterance, not the session. Within it, `split_granularity` says what is synthesised as one piece:
-all of it (`none`, its default), a sentence, or a clause; the server calls each such piece a sentence. The sound is
-binary frames, or with `word_timestamps`, `audio.chunk` messages, of which the last has no sound and the times of the
-words, from the sentence's start. `session.close` ends the session once all that was asked for is said. Cancel: leave.
+`input.done` ends an utterance, not the session. `split_granularity` says what is synthesized as one piece: the
+utterance (`none`, the default), a sentence, or a clause; the server calls each such piece a sentence. Audio comes in
+binary frames. With `word_timestamps` it comes in `audio.chunk` messages; the last one of a sentence has no audio, but
+the words' times, from the start of the sentence. `session.close` ends the session after all utterances were spoken. To
+cancel, disconnect.
 
-vLLM-omni's own server (read, 2026) streams (`stream_audio`) PCM at speed 1 alone, refuses `word_timestamps` with an
-error and no sound if it was started without a forced aligner, and closes a session in which nothing came for 30 s.
+vLLM-omni's own server (read in 2026) streams (`stream_audio`) only PCM at speed 1, answers `word_timestamps` with an
+error and no audio if it was started without a forced aligner, and closes a session that is idle for 30 s.
+
+The parsers raise ValueError with a one-line message.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from voice_cli.audio import CODECS
@@ -25,8 +28,11 @@ from voice_cli.protocol.fields import (
     base64_of,
     bytes_of,
     choice_of,
+    code_of,
+    error_of,
     flag_of,
     number_of,
+    present,
     text_of,
     whole_of,
 )
@@ -36,38 +42,27 @@ DEFAULT_FORMAT = "wav"
 GRANULARITIES = ("none", "sentence", "clause")
 SPEEDS = (0.25, 4.0)
 
-BUSY = "rate_limit_exceeded"
-"""The `code` of an error (ours): too many streams; try again later."""
-
 
 class SessionConfig(NamedTuple):
-    """How all that follows is to be said. The first message; again between two utterances, to change it."""
+    """The parameters of the following utterances. The first message; may be sent again between two utterances."""
 
+    response_format: str = DEFAULT_FORMAT
+    stream_audio: bool = False
+    """Send audio while it is generated, not by the sentence."""
+    word_timestamps: bool = False
+    split_granularity: str = "none"
     voice: str | None = None
     model: str | None = None
     instructions: str | None = None
-    response_format: str = DEFAULT_FORMAT
     speed: float | None = None
     """A factor."""
-    stream_audio: bool = False
-    """Send sound as it is made, not a sentence at a time."""
-    word_timestamps: bool = False
-    split_granularity: str = "none"
 
     def message(self) -> Message:
-        message: Message = {
-            "type": "session.config",
-            "response_format": self.response_format,
-            "stream_audio": self.stream_audio,
-            "word_timestamps": self.word_timestamps,
-            "split_granularity": self.split_granularity,
-        }
-        said = {"voice": self.voice, "model": self.model, "instructions": self.instructions, "speed": self.speed}
-        return message | {key: value for key, value in said.items() if value is not None}
+        return {"type": "session.config", **present(**self._asdict())}
 
 
 class InputText(NamedTuple):
-    """A piece of the text; it may end anywhere."""
+    """A piece of the text. It may end inside a word."""
 
     text: str
 
@@ -76,21 +71,19 @@ class InputText(NamedTuple):
 
 
 class InputDone(NamedTuple):
-    """The utterance is over: speak what is left of it."""
+    """The end of the utterance: speak what is left of it."""
 
     def message(self) -> Message:
         return {"type": "input.done"}
 
 
 class SessionClose(NamedTuple):
-    """The session is over."""
-
     def message(self) -> Message:
         return {"type": "session.close"}
 
 
 class WordTime(NamedTuple):
-    """A word, and when it is heard, in milliseconds from its sentence's start."""
+    """A word and its times, in milliseconds from the start of its sentence."""
 
     word: str
     start_ms: float
@@ -98,49 +91,39 @@ class WordTime(NamedTuple):
 
 
 class AudioStart(NamedTuple):
-    """A sentence begins."""
+    """The start of a sentence."""
 
     utterance_index: int
-    """Counts the `input.done` of the session, from 0."""
+    """Number of `input.done` in the session before it."""
     sentence_index: int
-    """Counts within the utterance, from 0."""
+    """In the utterance, from 0."""
     sentence_text: str
     format: str = DEFAULT_FORMAT
     sample_rate: int | None = None
-    """ChatterboxSession for `pcm`."""
+    """With `pcm`."""
     channels: int | None = None
     word_timestamps: bool = False
 
     def message(self) -> Message:
-        message: Message = {
-            "type": "audio.start",
-            "utterance_index": self.utterance_index,
-            "sentence_index": self.sentence_index,
-            "sentence_text": self.sentence_text,
-            "format": self.format,
-        }
-        if self.word_timestamps:
-            message["word_timestamps"] = True
-        if self.sample_rate is not None:
-            message |= {"sample_rate": self.sample_rate, "channels": self.channels or 1}
-        return message
+        fields = self._asdict() | {"word_timestamps": self.word_timestamps or None}
+        return {"type": "audio.start", **present(**fields)}
 
 
 class AudioChunk(NamedTuple):
-    """A piece of a sentence's sound, where words' times were asked for."""
+    """Audio of a sentence, if `word_timestamps` is set."""
 
     utterance_index: int
     sentence_index: int
     chunk_id: int
     data: bytes
-    """PCM; empty in a sentence's last."""
+    """PCM; empty in the last chunk of a sentence."""
     sample_rate: int
     channels: int = 1
     start_ms: float = 0.0
     """In the sentence."""
     end_ms: float = 0.0
     timestamps: Sequence[WordTime] | None = None
-    """Of the whole sentence. None: not known, or not yet; empty: no word is heard."""
+    """Of the whole sentence. None: not known, or not yet."""
 
     def message(self) -> Message:
         return {
@@ -158,75 +141,56 @@ class AudioChunk(NamedTuple):
 
 
 class AudioDone(NamedTuple):
-    """All sound of a sentence has been sent."""
+    """The end of a sentence's audio."""
 
     utterance_index: int
     sentence_index: int
-    total_bytes: int | None = None
+    total_bytes: int = 0
     error: bool = False
-    """It stopped before its end."""
+    """The audio is incomplete."""
 
     def message(self) -> Message:
-        return {
-            "type": "audio.done",
-            "utterance_index": self.utterance_index,
-            "sentence_index": self.sentence_index,
-            "total_bytes": self.total_bytes or 0,
-            "error": self.error,
-        }
+        return {"type": "audio.done", **self._asdict()}
 
 
 class SessionDone(NamedTuple):
-    """All sound of an utterance has been sent; the session goes on."""
+    """The end of an utterance's audio; the session goes on."""
 
     utterance_index: int
     total_sentences: int
 
     def message(self) -> Message:
-        return {
-            "type": "session.done",
-            "utterance_index": self.utterance_index,
-            "total_sentences": self.total_sentences,
-        }
+        return {"type": "session.done", **self._asdict()}
 
 
 class Failure(NamedTuple):
-    """Something cannot be had."""
-
     text: str
     partial_audio: bool = False
-    """Some of the sentence's sound was sent already."""
+    """Some of the sentence's audio was sent."""
     code: str | None = None
-    """`BUSY` and the like. Ours: vLLM-omni's own server says nothing but the message."""
+    """`fields.BUSY`, among others. An extension: vLLM-omni's own server sends only the message."""
 
     def message(self) -> Message:
         partial = {"partial_audio": True, "action": "discard"} if self.partial_audio else {}
-        coded = {"code": self.code} if self.code is not None else {}
-        return {"type": "error", "message": self.text, **partial, **coded}
+        return {"type": "error", "message": self.text, **partial, **present(code=self.code)}
 
 
-# Read by a server.
+# For servers.
 
 
 def parse_request(value: Any) -> SessionConfig | InputText | InputDone | SessionClose:
-    """Read a client's message.
-
-    Raises:
-        ValueError: one line that says what is wrong with it.
-
-    """
     message = as_object(value)
     kind = message.get("type")
     if kind == "session.config":
         return SessionConfig(
-            voice=text_of(message, "voice") or text_of(message, "speaker"),
-            model=text_of(message, "model"),
-            instructions=text_of(message, "instructions"),
             response_format=choice_of(message, "response_format", CODECS) or DEFAULT_FORMAT,
-            speed=number_of(message, "speed", *SPEEDS),
             stream_audio=flag_of(message, "stream_audio"),
             word_timestamps=flag_of(message, "word_timestamps"),
             split_granularity=choice_of(message, "split_granularity", GRANULARITIES) or "none",
+            voice=text_of(message, "voice") or text_of(message, "speaker"),
+            model=text_of(message, "model"),
+            instructions=text_of(message, "instructions"),
+            speed=number_of(message, "speed", *SPEEDS),
         )
     if kind == "input.text":
         return InputText(text_of(message, "text") or "")
@@ -237,56 +201,43 @@ def parse_request(value: Any) -> SessionConfig | InputText | InputDone | Session
     raise ValueError("type must be one of session.config, input.text, input.done, session.close")
 
 
-# Read by a client.
+# For clients.
 
 
 def parse_answer(value: Any) -> AudioStart | AudioChunk | AudioDone | SessionDone | Failure | None:
-    """Read a server's message; None: nothing that a client needs to know.
-
-    Raises:
-        ValueError: it is none of theirs; one line that says why.
-
-    """
+    """Parse a server's message; None: an unknown message. Reads only what a client needs."""
     message = as_object(value)
     kind = message.get("type")
-    utterance = whole_of(message, "utterance_index") or 0
-    sentence = whole_of(message, "sentence_index") or 0
     if kind == "audio.start":
         return AudioStart(
-            utterance,
-            sentence,
-            text_of(message, "sentence_text") or "",
+            0,
+            0,
+            "",
             text_of(message, "format") or DEFAULT_FORMAT,
             whole_of(message, "sample_rate", 1, 768_000),
             whole_of(message, "channels", 1, 255),
-            message.get("word_timestamps") is True,
         )
     if kind == "audio.chunk":
         return AudioChunk(
-            utterance,
-            sentence,
-            whole_of(message, "chunk_id") or 0,
+            0,
+            0,
+            0,
             bytes_of(message, "audio_b64"),
             whole_of(message, "sample_rate", 1, 768_000) or 24_000,
             whole_of(message, "channels", 1, 255) or 1,
-            number_of(message, "chunk_start_ms") or 0.0,
-            number_of(message, "chunk_end_ms") or 0.0,
-            _word_times(message.get("timestamps")),
+            timestamps=_word_times(message.get("timestamps")),
         )
     if kind == "audio.done":
-        return AudioDone(utterance, sentence, whole_of(message, "total_bytes"), bool(message.get("error")))
+        return AudioDone(0, 0, whole_of(message, "total_bytes") or 0, bool(message.get("error")))
     if kind == "session.done":
-        return SessionDone(utterance, whole_of(message, "total_sentences") or 0)
+        return SessionDone(0, 0)
     if kind == "error":
-        code = message.get("code")
-        return Failure(
-            _error_text(message), message.get("partial_audio") is True, code if isinstance(code, str) else None
-        )
+        return Failure(error_of(message, "message", "error"), code=code_of(message))
     return None
 
 
 def _word_times(value: Any) -> list[WordTime] | None:
-    """Read the words' times; a word without one is left out."""
+    """Parse the words' times; omit a word without one."""
     if not isinstance(value, list):
         return None
     words = []
@@ -300,12 +251,3 @@ def _word_times(value: Any) -> list[WordTime] | None:
         if word and start is not None:
             words.append(WordTime(word, start, end if end is not None else start))
     return words
-
-
-def _error_text(message: Mapping[str, Any]) -> str:
-    for found in (message.get("message"), message.get("error")):
-        if isinstance(found, str):
-            return found
-        if isinstance(found, dict) and isinstance(found.get("message"), str):
-            return str(found["message"])
-    return ""

@@ -1,4 +1,4 @@
-"""OpenAI's speech API on the wire: `POST /v1/audio/speech` and the errors that its family of servers answers with."""
+"""OpenAI's speech API: `POST /v1/audio/speech`, and the errors of the servers that implement it."""
 
 import json
 from typing import Any
@@ -28,35 +28,30 @@ VOICES = [
     "shimmer",
     "verse",
 ]
-"""Those of api.openai.com, which has no list to ask for (its API reference, 2026)."""
-
+"""Of api.openai.com, which has no endpoint that lists them (its API reference, 2026)."""
 
 _FORMATS = {"pcm": AudioFormat(24000, 1), "opus": AudioFormat(48000, 1)}
 
 
 def expected_encoding(codec: str) -> Encoding:
-    """Say what asking for a codec should bring: `pcm` is 24 kHz mono by definition, Opus decodes at 48 kHz."""
+    """Return the encoding of the response: `pcm` is 24 kHz mono by definition, Opus decodes at 48 kHz."""
     return Encoding(codec, _FORMATS.get(codec))
 
 
 def speech_body(
     *, text: str, model: str, voice: str, codec: str, speed: float | None, instructions: str | None
 ) -> dict[str, Any]:
-    """Give the request's JSON object; what is None is left out, since not every server knows every key."""
-    body: dict[str, Any] = {"model": model, "input": text, "voice": voice, "response_format": codec}
-    if speed is not None:
-        body["speed"] = speed
-    if instructions is not None:
-        body["instructions"] = instructions
-    return body
+    """Return the request's JSON object. Omit what is None, since not every server knows every key."""
+    body = {"model": model, "input": text, "voice": voice, "response_format": codec}
+    options = {"speed": speed, "instructions": instructions}
+    return body | {key: value for key, value in options.items() if value is not None}
 
 
 def error_message(body: bytes) -> str | None:
-    """Find the server's own words in an error's body, in any of the shapes that are about.
+    """Return the server's message in the body of an error; None: there is none, or it is HTML or not text.
 
-    OpenAI's `{"error": {"message"}}`, FastAPI's `{"detail": "…"}` and `{"detail": [{"msg"}]}`, Kokoro-FastAPI's
-    `{"detail": {"message"}}`, `{"message"}`, `{"error": "…"}`; else the first line of plain text; None for HTML, for
-    nothing, and for what is not text.
+    Known shapes: OpenAI's `{"error": {"message"}}`, FastAPI's `{"detail": "…"}` and `{"detail": [{"msg"}]}`,
+    Kokoro-FastAPI's `{"detail": {"message"}}`, `{"message"}`, `{"error": "…"}`, and the first line of plain text.
     """
     try:
         text = body.decode()
@@ -82,9 +77,9 @@ def _message_in(value: Any) -> str | None:
 
 
 def voices_in(body: bytes) -> list[tuple[str, str, str]] | None:
-    """Read a list of voices as (id, name, language), in any of the shapes that are about; None: it is none.
+    """Return a list of voices as (id, name, language); None: the body is not such a list.
 
-    `{"voices": ["af_bella", …]}`, `{"voices": [{"id", "name"}]}`, `{"data": [{"id"}]}`, or the list itself.
+    Known shapes: `{"voices": ["af_bella", …]}`, `{"voices": [{"id", "name"}]}`, `{"data": [{"id"}]}`, the list itself.
     """
     try:
         value = json.loads(body)

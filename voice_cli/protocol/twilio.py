@@ -1,13 +1,13 @@
-"""Twilio Media Streams on the wire, where Twilio is the client: JSON messages both ways, µ-law in base64.
+"""Messages of Twilio Media Streams, where Twilio is the client: JSON both ways, µ-law in base64.
 
 ::
 
-    Twilio  connected · start · media · media … · mark · dtmf · … · stop        for as long as the call's <Stream> lasts
+    Twilio  connected · start · media · media … · mark · dtmf · … · stop        while the call's <Stream> lasts
     server  media … · mark · … · clear
 
-The server sends only to a stream that goes both ways (`<Connect><Stream>`). Twilio plays what it is sent in its order,
-without bound: it keeps what is not due yet. A `mark` comes back once all that was sent before it was heard. `clear`
-throws away what is kept, and then all marks in it come back as well: they were not heard.
+The server sends only to a bidirectional stream (`<Connect><Stream>`). Twilio plays the audio in order, and buffers
+without limit. It returns a `mark` when all audio sent before it was played. `clear` discards the buffer; Twilio then
+returns the marks in it as well, although they were not played.
 
 Source: Twilio's documentation, "Media Streams: WebSocket messages".
 """
@@ -20,16 +20,16 @@ from voice_cli.protocol.fields import Message, as_object, base64_of, text_of, wh
 
 STREAM_PATH = "/twilio"
 FORMAT = AudioFormat(rate=8_000, channels=1)
-"""What the µ-law decodes to."""
+"""Of the decoded µ-law."""
 FRAME_BYTES = 160
-"""20 ms, as the telephone network has them."""
+"""20 ms, a frame of the telephone network."""
 FRAME_SECONDS = FRAME_BYTES / FORMAT.rate
 
 ENCODING = "audio/x-mulaw"
 
 
 class Media(NamedTuple):
-    """Sound for the caller."""
+    """Audio for the caller."""
 
     data: bytes
     """µ-law, 8000 Hz, mono, without a header."""
@@ -39,7 +39,7 @@ class Media(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A place in what is played. From Twilio: all before it was heard, or cleared."""
+    """A position in the audio. From Twilio: all audio before it was played, or cleared."""
 
     name: str
 
@@ -48,14 +48,14 @@ class Mark(NamedTuple):
 
 
 class Clear(NamedTuple):
-    """Play nothing more of what was sent."""
+    """Discard the buffered audio."""
 
     def message(self, stream_sid: str) -> Message:
         return {"event": "clear", "streamSid": stream_sid}
 
 
 class Start(NamedTuple):
-    """The stream begins."""
+    """The start of the stream."""
 
     stream_sid: str
     call_sid: str = ""
@@ -64,20 +64,20 @@ class Start(NamedTuple):
 
 
 class Dtmf(NamedTuple):
-    """The caller pressed a key."""
+    """A key that the caller pressed."""
 
     digit: str
 
 
 class Stop(NamedTuple):
-    """The stream, or the call, is over."""
+    """The end of the stream, or of the call."""
 
 
 def parse(value: Any) -> Start | Mark | Dtmf | Stop | None:
-    """Read a message of Twilio's; None: `connected`, the caller's sound, or one that is not known here.
+    """Parse a message from Twilio; None: `connected`, the caller's audio, or an unknown event.
 
     Raises:
-        ValueError: one line that says what is wrong with it.
+        ValueError: it is invalid; one line that says why.
 
     """
     message = as_object(value)
@@ -91,7 +91,7 @@ def parse(value: Any) -> Start | Mark | Dtmf | Stop | None:
     if event == "stop":
         return Stop()
     if not isinstance(event, str):
-        raise ValueError("event is missing")  # noqa: TRY004  as all that is wrong with a message
+        raise ValueError("event is missing")  # noqa: TRY004  as for any invalid message
     return None
 
 

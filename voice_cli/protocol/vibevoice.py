@@ -1,9 +1,10 @@
-"""The VibeVoice demo's server on the wire: `WS /stream?text=&cfg=&steps=&voice=`, and `GET /config`.
+"""Messages of the VibeVoice demo's server: `WS /stream?text=&cfg=&steps=&voice=`, and `GET /config`.
 
-The client says nothing more once it is connected. The server sends binary frames of s16le at 24 kHz, mono, cut
-anywhere, with text frames between them, each a log entry. It has no frame for the end: it closes with 1000. One that is
-busy says so in a log entry and closes with 1013. One that fails says so in a log entry, and closes with 1000 too. A
-client that leaves cancels.
+The client sends nothing after the upgrade. The server sends binary frames of s16le at 24 kHz, mono, cut anywhere, with
+log entries in text frames between them. It closes with 1000 at the end. If it is busy, it sends a log entry and closes
+with 1013; if it fails, it sends a log entry and closes with 1000, too. To cancel, disconnect.
+
+The parsers raise ValueError with a one-line message.
 """
 
 import math
@@ -13,19 +14,19 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from voice_cli.audio import AudioFormat
-from voice_cli.protocol.fields import Message, as_object, text_of
+from voice_cli.protocol.fields import Message, as_object, present, text_of
 
 STREAM_PATH = "/stream"
 CONFIG_PATH = "/config"
 FORMAT = AudioFormat(rate=24_000, channels=1)
 FRAME_BYTES = 6400
-"""What the demo's model makes at a time: 133 ms."""
+"""What the demo's model generates at a time: 133 ms."""
 
 REQUEST_RECEIVED = "backend_request_received"
 MODEL_PROGRESS = "model_progress"
 FIRST_CHUNK_SENT = "backend_first_chunk_sent"
 STREAM_COMPLETE = "backend_stream_complete"
-"""Comes after the last sound, and after a failure too."""
+"""Sent after the last audio, and after a failure too."""
 GENERATION_ERROR = "generation_error"
 BACKEND_ERROR = "backend_error"
 BUSY = "backend_busy"
@@ -38,33 +39,27 @@ CLOSED_BUSY = 1013
 
 
 class Query(NamedTuple):
-    """What is asked for, in the address."""
+    """The request, in the URL. None leaves a value to the server."""
 
     text: str
     cfg: float | None = None
-    """Of the guidance. None: the server's own."""
+    """Guidance scale."""
     steps: int | None = None
     voice: str | None = None
 
     def path(self) -> str:
-        fields = [("text", self.text)]
-        if self.cfg is not None:
-            fields.append(("cfg", f"{self.cfg:g}"))
-        if self.steps is not None:
-            fields.append(("steps", str(self.steps)))
-        if self.voice is not None:
-            fields.append(("voice", self.voice))
-        return f"{STREAM_PATH}?{urlencode(fields, errors='replace')}"
+        cfg = None if self.cfg is None else f"{self.cfg:g}"
+        return f"{STREAM_PATH}?{urlencode(present(**self._replace(cfg=cfg)._asdict()), errors='replace')}"
 
 
 class Log(NamedTuple):
-    """A text frame: what goes on at the server."""
+    """A log entry, in a text frame."""
 
     event: str
     data: Mapping[str, Any] = {}
 
     def message(self, now: float | None = None) -> Message:
-        """Give it as it is sent; `now`: seconds since 1970."""
+        """Return the message; `now`: seconds since 1970."""
         now = time.time() if now is None else now
         day = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
         return {
@@ -76,7 +71,7 @@ class Log(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What a failure says of itself."""
+        """The message of a failure."""
         message = self.data.get("message")
         return message if isinstance(message, str) else ""
 
@@ -91,11 +86,11 @@ class Config(NamedTuple):
         return {"voices": list(self.voices), "default_voice": self.default_voice}
 
 
-# Read by a server.
+# For servers.
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:
-    """Read the address's parameters. As in the demo, a number that cannot be is as if it were not there."""
+    """Parse the URL's parameters. As in the demo, ignore an invalid number."""
     cfg = _number(parameters.get("cfg"))
     steps = parameters.get("steps", "")
     return Query(
@@ -106,16 +101,11 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     )
 
 
-# Read by a client.
+# For clients.
 
 
 def parse_log(value: Any) -> Log | None:
-    """Read a text frame; None: it is no log entry, so nothing that a client needs to know.
-
-    Raises:
-        ValueError: it is no object.
-
-    """
+    """Parse a text frame; None: it is not a log entry."""
     message = as_object(value)
     event, data = message.get("event"), message.get("data")
     if not isinstance(event, str):
@@ -124,12 +114,6 @@ def parse_log(value: Any) -> Log | None:
 
 
 def parse_config(value: Any) -> Config:
-    """Read the body of `GET /config`.
-
-    Raises:
-        ValueError: it names no voices.
-
-    """
     message = as_object(value)
     voices = message.get("voices")
     if not isinstance(voices, list) or not all(isinstance(voice, str) for voice in voices):

@@ -26,7 +26,7 @@ from voice_cli.backends.remote.chatterbox_ws import ChatterboxWsBackend
 from voice_cli.codecs import open_decoder
 from voice_cli.errors import AuthenticationError, Interrupted, RateLimitError, ServerError, TruncatedAudio
 from voice_cli.pcm import g711 as mulaw
-from voice_cli.protocol.chatterbox import Gathering
+from voice_cli.protocol.chatterbox import DocumentBuffer
 
 ANN = SpeechRequest("", voice="ann")
 PIECES = ["Well, hello there, Ann.", "Dr. Smith is in his room.", "Yes.", "And so on, and so forth", "你好。"]
@@ -277,11 +277,11 @@ def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
 
 def spoken_by_the_document(pieces):
     """Give what the document's server speaks as one of what it is sent: texts, and of how many pieces each is."""
-    gathering = Gathering()
+    buffer = DocumentBuffer()
     spoken, held = [], []
     for piece in pieces:
         held.append(piece)
-        if gathering.add(f"{piece} "):
+        if buffer.add(f"{piece} "):
             spoken.append((" ".join(held), len(held)))
             held = []
     return spoken + ([(" ".join(held), len(held))] if held else [])

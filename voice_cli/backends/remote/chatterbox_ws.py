@@ -17,7 +17,7 @@ from voice_cli.backends.remote.ws_session import Received, Session
 from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError, one_line
 from voice_cli.pcm import g711 as mulaw
 from voice_cli.protocol import chatterbox as wire
-from voice_cli.protocol.fields import read, write
+from voice_cli.protocol.fields import BUSY, UNAUTHORIZED, read, write
 
 ASKED_FORMAT = "pcm"
 """The document's server gives WAV, with a header a message, for all that is not µ-law."""
@@ -85,9 +85,9 @@ class _Session(Session):
 
     def failure(self, failure: wire.Failure) -> BackendError:
         said = f"{self.where}: {one_line(failure.error) or 'it failed, and does not say why'}"
-        if failure.code == wire.BUSY:
+        if failure.code == BUSY:
             return RateLimitError(said, hint="try again later")
-        return AuthenticationError(said) if failure.code == wire.UNAUTHORIZED else ServerError(said)
+        return AuthenticationError(said) if failure.code == UNAUTHORIZED else ServerError(said)
 
 
 class WholeText(_Session):
@@ -124,12 +124,12 @@ class TextInPieces(_Session):
     def __init__(self, where: str, init: wire.Init) -> None:
         super().__init__(where)
         self._init = init
-        self._takes_flush = False
+        self._supports_flush = False
         self._sent = 0
         """Code points of all content."""
         self._owed: deque[_Owed] = deque()
         """What is spoken as one, in order."""
-        self._gathering = wire.Gathering()
+        self._gathering = wire.DocumentBuffer()
         self._gathered = 0
         """Pieces that the document's server keeps until more comes."""
         self._finished = False
@@ -153,7 +153,7 @@ class TextInPieces(_Session):
         content = f"{sendable(text)} "
         end = self._sent + len(text)
         self._sent += len(content)
-        if self._takes_flush:
+        if self._supports_flush:
             self._owed.append(_Owed(end, 1))
             return [write(wire.Text(content, flush=True).message())]
         self._gathered += 1
@@ -177,7 +177,7 @@ class TextInPieces(_Session):
     def answered(self, answer: wire.Answer | None) -> Received:
         if isinstance(answer, wire.Ready):
             self.is_ready = True
-            self._takes_flush = answer.takes_flush
+            self._supports_flush = answer.supports_flush
         elif isinstance(answer, wire.SentenceComplete):
             return Received(pieces=self._spoken(answer.text_end))
         elif isinstance(answer, wire.Complete):

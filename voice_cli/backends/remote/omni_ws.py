@@ -13,7 +13,7 @@ from voice_cli.backends.remote.ws import WsBackend, sendable
 from voice_cli.backends.remote.ws_session import Received, Session
 from voice_cli.errors import RateLimitError, ServerError, TruncatedAudio, one_line
 from voice_cli.protocol import omni as wire
-from voice_cli.protocol.fields import read, write
+from voice_cli.protocol.fields import BUSY, read, write
 
 DEFAULT_FORMAT = AudioFormat(rate=24_000, channels=1)
 NEAR = 40
@@ -161,7 +161,7 @@ class OmniSession(Session):
     def _sentence_done(self, done: wire.AudioDone) -> Received:
         if done.error:
             raise ServerError(f"{self.where} failed in the middle of a sentence")
-        missing = (done.total_bytes or 0) - (self._heard - self._sentence_at)
+        missing = done.total_bytes - (self._heard - self._sentence_at)
         if missing > 0:
             raise TruncatedAudio(f"{missing} bytes of the sound of {self.where} are missing")
         return Received()
@@ -187,7 +187,7 @@ class OmniSession(Session):
             if self._void:
                 return Received()
         said = f"{self.where}: {one_line(failure.text) or 'it failed, and does not say why'}"
-        raise RateLimitError(said, hint="try again later") if failure.code == wire.BUSY else ServerError(said)
+        raise RateLimitError(said, hint="try again later") if failure.code == BUSY else ServerError(said)
 
 
 def _asking(text: str) -> list[str]:
