@@ -49,7 +49,8 @@ class Query(NamedTuple):
 
     def path(self) -> str:
         cfg = None if self.cfg is None else f"{self.cfg:g}"
-        return f"{STREAM_PATH}?{urlencode(present(**self._replace(cfg=cfg)._asdict()), errors='replace')}"
+        fields = present(text=self.text, cfg=cfg, steps=self.steps, voice=self.voice)
+        return f"{STREAM_PATH}?{urlencode(fields, errors='replace')}"
 
 
 class Log(NamedTuple):

@@ -121,7 +121,7 @@ def test_what_was_not_said_is_not_sent(talk):
         ({"error": "Voice not found: ann"}, ServerError, "Voice not found: ann"),
         ({"type": "error", "error": "Voice not found"}, ServerError, "Voice not found"),
         ({"error": {"message": "no\u001b[31m\nno"}}, ServerError, "no [31m no"),
-        ({"type": "error"}, ServerError, "does not say why"),
+        ({"type": "error"}, ServerError, "failed without a reason"),
         ({"error": "too many", "code": "rate_limit_exceeded"}, RateLimitError, "too many"),
         ({"error": "no key", "code": "invalid_api_key"}, AuthenticationError, "no key"),
     ],
@@ -171,7 +171,7 @@ def test_a_close_without_the_last_message_is_no_end(talk, sent):
     _, backend = talk(handle)
     _, error = collect(backend.synthesize(ANN._replace(text="x")))
     assert type(error) is (TruncatedAudio if sent else ServerError)
-    assert "ended without saying all" in error.message
+    assert "closed the session before its end" in error.message
 
 
 def test_a_format_that_is_not_played(talk):
@@ -197,7 +197,7 @@ def test_a_format_that_changes_in_the_middle(talk):
     sound, error = collect(backend.synthesize(ANN._replace(text="x")))
     assert sound == b"\0\0\0"
     assert isinstance(error, TruncatedAudio)
-    assert "changes the sound's format" in error.message
+    assert "changed the audio format" in error.message
 
 
 def test_what_is_passed_over(talk):
@@ -396,7 +396,7 @@ def test_a_server_without_a_streaming_model_sends_no_sound_at_all_and_says_compl
     _, backend = talk(handle)
     conversation = backend.open_text_stream(ANN, ahead=1)
     said = say(conversation, "Well, hello there, Ann.")
-    with pytest.raises(ServerError, match="no audio"):
+    with pytest.raises(ServerError, match="contains no audio"):
         list(conversation)
     assert said()
 
@@ -499,8 +499,8 @@ def test_utterances_that_nobody_takes_hold_the_server_back(talk):
     assert collect(first)[1] is None
     assert len(backend._links) == 1
     link = next(iter(backend._links))
-    with link._changed:
-        assert link._changed.wait_for(lambda: len(link._row) == 4, WAIT)
+    with link._streams._changed:
+        assert link._streams._changed.wait_for(lambda: len(link._streams._items) == 4, WAIT)
     assert sum(1 for stream in streams if collect(stream)[1] is None) == 199
     assert said()
 
@@ -577,7 +577,7 @@ def test_a_stream_of_a_conversation_that_is_given_up_ends_it(talk):
 
 
 def test_a_heartbeat_keeps_a_session_that_has_nothing_to_say(talk, monkeypatch):
-    monkeypatch.setattr("voice_cli.backends.remote.ws_link.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("voice_cli.backends.remote.ws_link.KEEP_ALIVE_SECONDS", 0.05)
     beat = threading.Event()
 
     def handle(client):

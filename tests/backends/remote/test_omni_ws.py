@@ -210,7 +210,7 @@ def test_a_sentence_that_fails(talk, sent):
 
 @pytest.mark.parametrize(
     ("done", "told"),
-    [({"error": True, "total_bytes": 3}, "failed in the middle"), ({"total_bytes": 9}, "6 bytes of the sound")],
+    [({"error": True, "total_bytes": 3}, "failed in the middle"), ({"total_bytes": 9}, "6 bytes of the audio")],
 )
 def test_a_sentence_that_is_not_whole(talk, done, told):
     def handle(client):
@@ -315,7 +315,7 @@ def test_a_text_that_never_came(talk):
 
 
 def test_a_heartbeat_keeps_a_session_that_has_nothing_to_say(talk, monkeypatch):
-    monkeypatch.setattr("voice_cli.backends.remote.ws_link.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("voice_cli.backends.remote.ws_link.KEEP_ALIVE_SECONDS", 0.05)
     beat = threading.Event()
 
     def handle(client):

@@ -183,7 +183,7 @@ def test_no_sound_at_all_is_for_the_player_to_tell(talk):
 
 def test_it_has_one_pace(talk):
     _, backend = talk(DemoServer(SOUND))
-    with pytest.raises(UsageError, match="own pace"):
+    with pytest.raises(UsageError, match="has no speed"):
         backend.synthesize(HELLO._replace(speed=1.5))
     assert collect(backend.synthesize(HELLO._replace(speed=1.0))) == (SOUND, None)
 
@@ -198,7 +198,7 @@ def test_its_voices(talk):
 @pytest.mark.parametrize("page", [{"voices": "x"}, [], {"default_voice": "x"}])
 def test_voices_that_are_none(talk, page):
     _, backend = talk(DemoServer(SOUND), pages={"/config": page})
-    with pytest.raises(ServerError, match="does not say which voices"):
+    with pytest.raises(ServerError, match="does not list its voices"):
         backend.voices()
 
 

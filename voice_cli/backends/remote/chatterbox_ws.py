@@ -1,30 +1,29 @@
-"""The Chatterbox document's streaming server, and ours: a text that is whole, or one that is still arriving.
+"""The backend for the Chatterbox document's streaming server, and for ours: a whole text, or one in pieces.
 
-A text that arrives is sent by whole sentences and clauses, not by words. The document's server speaks, at the end of a
-message, all that it holds as soon as there is a comma in it, and would cut the word that is still coming; ours would
-wait for the same signs that our splitter has seen already. And what is sent as one is answered as one, so that it is
-certain what has been said.
+A text in pieces is sent by whole sentences and clauses, not by words. The document's server speaks, at the end of a
+message, all that is buffered once it has seen a comma, and would cut an unfinished word; ours would wait for the
+boundaries that our splitter has already found. One message is answered by one utterance, so the position is known.
 """
 
 from abc import abstractmethod
 from collections import deque
 from typing import NamedTuple
 
-from voice_cli.audio import CODECS, AudioFormat, Encoding
+from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest, SpeechStream, TextStream
 from voice_cli.backends.remote.ws import WsBackend, sendable
 from voice_cli.backends.remote.ws_session import Received, Session
-from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError, one_line
-from voice_cli.pcm import g711 as mulaw
+from voice_cli.errors import ServerError
+from voice_cli.pcm import g711
 from voice_cli.protocol import chatterbox as wire
-from voice_cli.protocol.fields import BUSY, UNAUTHORIZED, read, write
+from voice_cli.protocol.fields import read, write
 
-ASKED_FORMAT = "pcm"
-"""The document's server gives WAV, with a header a message, for all that is not µ-law."""
+FORMAT = "pcm"
+"""The requested format. The document's server sends WAV, with a header in each message, for all but µ-law."""
 
 
 class ChatterboxWsBackend(WsBackend):
-    """One such server. `instructions` and `model` mean nothing to it."""
+    """One server. `instructions` and `model` are ignored."""
 
     name = "chatterbox-ws"
     settings = ("preset",)
@@ -38,63 +37,50 @@ class ChatterboxWsBackend(WsBackend):
         timeout: float = 60.0,
         preset: str | None = None,
     ) -> None:
-        """Make ready, as `WsBackend`; `preset`: one of the server's."""
         super().__init__(base_url, api_key=api_key, timeout=timeout)
         self._preset = preset
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
-        whole = wire.Synthesize(
-            sendable(request.text),
-            request.voice,
-            request.options.get("preset") or self._preset,
-            ASKED_FORMAT,
-            request.speed,
-        )
-        return self.begin(WholeText(self.where, whole), is_one=True).first
+        preset = request.options.get("preset") or self._preset
+        whole = wire.Synthesize(sendable(request.text), request.voice, preset, FORMAT, request.speed)
+        return self.open_link(WholeText(self.where, whole), is_single=True).single
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
-        init = wire.Init(request.voice, request.options.get("preset") or self._preset, ASKED_FORMAT, request.speed)
-        return self.begin(TextInPieces(self.where, init), is_one=False, ahead=ahead)
+        preset = request.options.get("preset") or self._preset
+        init = wire.Init(request.voice, preset, FORMAT, request.speed)
+        return self.open_link(TextInPieces(self.where, init), is_single=False, ahead=ahead)
 
 
-class _Session(Session):
-    def sound_of(self, audio: wire.Audio) -> bytes:
-        """Return a piece of sound as this session's encoding has it."""
-        if audio.format == "mulaw":
-            self.encoding = Encoding("pcm", AudioFormat(audio.sample_rate, 1))
-            return mulaw.decode(audio.data)
-        if audio.format not in CODECS:
-            raise ServerError(f"{self.where} sends {one_line(audio.format)!r}, which is not played here")
-        self.encoding = Encoding(audio.format, AudioFormat(audio.sample_rate, 1) if audio.format == "pcm" else None)
-        return audio.data
-
+class ChatterboxSession(Session):
     def received(self, message: str | bytes) -> Received:
         answer = wire.parse_answer(read(message))
         if isinstance(answer, wire.Audio):
-            return Received(self.sound_of(answer))
+            return Received(self._decoded(answer))
         if isinstance(answer, wire.Failure):
-            raise self.failure(answer)
+            raise self.failure(answer.error, answer.code)
         return self.answered(answer)
+
+    def _decoded(self, audio: wire.Audio) -> bytes:
+        mono = AudioFormat(audio.sample_rate, 1)
+        if audio.format == "mulaw":
+            self.encoding = Encoding("pcm", mono)
+            return g711.decode(audio.data)
+        self.encoding = self.announced(audio.format, mono)
+        return audio.data
 
     @abstractmethod
     def answered(self, answer: wire.Answer | None) -> Received:
-        """Read an answer that is neither audio nor a failure."""
+        """Process a message that is neither audio nor a failure."""
 
-    def farewell(self) -> list[str]:
+    def cancel(self) -> list[str]:
         return [write(wire.Cancel().message())]
 
-    def failure(self, failure: wire.Failure) -> BackendError:
-        said = f"{self.where}: {one_line(failure.error) or 'it failed, and does not say why'}"
-        if failure.code == BUSY:
-            return RateLimitError(said, hint="try again later")
-        return AuthenticationError(said) if failure.code == UNAUTHORIZED else ServerError(said)
 
-
-class WholeText(_Session):
+class WholeText(ChatterboxSession):
     """`/ws/synthesize`."""
 
     path = wire.SYNTHESIZE_PATH
-    owed = 1
+    pending = 1
 
     def __init__(self, where: str, whole: wire.Synthesize) -> None:
         super().__init__(where)
@@ -104,18 +90,19 @@ class WholeText(_Session):
         return [write(self._whole.message())]
 
     def answered(self, answer: wire.Answer | None) -> Received:
-        if isinstance(answer, wire.Complete):
-            self.is_over = True
+        self.is_finished = isinstance(answer, wire.Complete)
         return Received()
 
 
-class _Owed(NamedTuple):
+class _Pending(NamedTuple):
+    """Text that is spoken as one utterance."""
+
     end: int
     """Code points of all content up to its last letter."""
     pieces: int
 
 
-class TextInPieces(_Session):
+class TextInPieces(ChatterboxSession):
     """`/ws/synthesize-stream`."""
 
     path = wire.STREAM_PATH
@@ -127,24 +114,23 @@ class TextInPieces(_Session):
         self._supports_flush = False
         self._sent = 0
         """Code points of all content."""
-        self._owed: deque[_Owed] = deque()
-        """What is spoken as one, in order."""
-        self._gathering = wire.DocumentBuffer()
-        self._gathered = 0
-        """Pieces that the document's server keeps until more comes."""
+        self._pending: deque[_Pending] = deque()
+        self._buffer = wire.DocumentBuffer()
+        self._buffered = 0
+        """Pieces that the document's server buffers until more text arrives."""
         self._finished = False
 
     @property
-    def owed(self) -> int:  # type: ignore[override]
-        return sum(owed.pieces for owed in self._owed)
+    def pending(self) -> int:  # type: ignore[override]
+        return sum(pending.pieces for pending in self._pending)
 
     @property
-    def is_waiting(self) -> bool:
-        return super().is_waiting or self._finished
+    def expects_message(self) -> bool:
+        return super().expects_message or self._finished
 
     @property
     def pieces_begun(self) -> int:
-        return self._owed[0].pieces if self._owed else 0
+        return self._pending[0].pieces if self._pending else 0
 
     def opening(self) -> list[str]:
         return [write(self._init.message())]
@@ -154,24 +140,24 @@ class TextInPieces(_Session):
         end = self._sent + len(text)
         self._sent += len(content)
         if self._supports_flush:
-            self._owed.append(_Owed(end, 1))
+            self._pending.append(_Pending(end, 1))
             return [write(wire.Text(content, flush=True).message())]
-        self._gathered += 1
-        if self._gathering.add(content):
-            self._owe_gathered(end)
+        self._buffered += 1
+        if self._buffer.add(content):
+            self._add_buffered(end)
         return [write(wire.Text(content).message())]
 
-    def _owe_gathered(self, end: int) -> None:
-        self._owed.append(_Owed(end, self._gathered))
-        self._gathered = 0
+    def _add_buffered(self, end: int) -> None:
+        self._pending.append(_Pending(end, self._buffered))
+        self._buffered = 0
 
     def finish(self) -> list[str]:
         self._finished = True
-        if self._gathered:
-            self._owe_gathered(self._sent)
+        if self._buffered:
+            self._add_buffered(self._sent)
         return [write(wire.End().message())]
 
-    def heartbeat(self) -> list[str]:
+    def keep_alive(self) -> list[str]:
         return [write(wire.Text("").message())] if self.is_ready else []
 
     def answered(self, answer: wire.Answer | None) -> Received:
@@ -183,17 +169,17 @@ class TextInPieces(_Session):
         elif isinstance(answer, wire.Complete):
             if not self._finished:
                 raise ServerError(f"{self.where} ended before the text did")
-            self.is_over = True
-            pieces = self.owed
-            self._owed.clear()
+            self.is_finished = True
+            pieces = self.pending
+            self._pending.clear()
             return Received(pieces=pieces)
         return Received()
 
     def _spoken(self, text_end: int | None) -> int:
-        """Count the pieces that are over; the document's server says only that one utterance is."""
+        """Remove the pieces that were spoken, and return their number; None: one utterance ended."""
         if text_end is None:
-            return self._owed.popleft().pieces if self._owed else 0
+            return self._pending.popleft().pieces if self._pending else 0
         pieces = 0
-        while self._owed and self._owed[0].end <= text_end:
-            pieces += self._owed.popleft().pieces
+        while self._pending and self._pending[0].end <= text_end:
+            pieces += self._pending.popleft().pieces
         return pieces

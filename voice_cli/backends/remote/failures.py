@@ -1,4 +1,4 @@
-"""What a server's refusal means, or that none answers, as one of our errors: shared by all that speak HTTP."""
+"""The errors of all backends that use HTTP or WebSockets: refusals, failed connections, broken responses."""
 
 from voice_cli.errors import (
     AuthenticationError,
@@ -21,37 +21,45 @@ def refusal(
     retry_after: str | None = None,
     location: str | None = None,
 ) -> BackendError:
-    """Return the error for an HTTP status that is no 2xx. `message` is the server's own; `where` names the server."""
-    said = f": {message}" if message else ""
+    """Return the error for an HTTP status that is not 2xx. `message` is the server's; `where` names the server."""
+    reason = because(message)
     if status == 401:
         return AuthenticationError(
-            f"{where} refuses the key (401){said}",
+            f"{where} refuses the key (401){reason}",
             hint="set OPENAI_API_KEY, or the profile's api_key_env or api_key_command",
         )
     if status == 403:
-        return AuthenticationError(f"{where} forbids it (403){said}", hint="may this key use this model?")
+        return AuthenticationError(
+            f"{where} forbids the request (403){reason}", hint="check whether the key may use this model"
+        )
     if status in (402, 429):
         wait = f"try again in {retry_after} s" if retry_after and retry_after.isdigit() else "try again later"
-        return RateLimitError(f"{where} has had too many requests, or no credit is left ({status}){said}", hint=wait)
+        return RateLimitError(f"{where} received too many requests, or no credit is left ({status}){reason}", hint=wait)
     if status == 404:
         return ServerError(
-            f"{where} knows no such address, model or voice (404){said}",
+            f"{where} has no such address, model or voice (404){reason}",
             hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
-        return ServerError(
-            f"{where} sends us on to {location or 'another address'} ({status})",
-            hint=Hint("use that address as {base_url}, if you trust it with the key"),
-        )
+        return redirected(where, f"{location or 'another address'} ({status})")
     if status >= 500:
-        return ServerError(
-            f"{where} failed ({status}){said}", hint="try again; if it stays, it is the server's to mend"
-        )
-    return ServerError(f"{where} does not take the request ({status}){said}")
+        return ServerError(f"{where} failed ({status}){reason}", hint="try again; its log may say why")
+    return ServerError(f"{where} rejects the request ({status}){reason}")
+
+
+def because(message: str | None) -> str:
+    """Return a server's message as the end of ours; empty: it sent none."""
+    return f": {one_line(message)}" if message else ""
+
+
+def redirected(where: str, target: str = "another address") -> ServerError:
+    return ServerError(
+        f"{where} redirects to {target}", hint=Hint("use that address as {base_url}, if you trust it with the key")
+    )
 
 
 def no_address(where: str) -> NetworkError:
-    return NetworkError(f"no address is known for {where}", hint="is the name right, and the network up?")
+    return NetworkError(f"no address is known for {where}", hint="check the name and the network")
 
 
 def nothing_answers(where: str) -> NetworkError:
@@ -69,12 +77,16 @@ def not_secure(where: str, reason: str) -> NetworkError:
     )
 
 
+def not_http(where: str) -> ServerError:
+    return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
+
+
 def no_answer(where: str) -> NetworkError:
     return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
 
 
 def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
-    """Return the error for a server from which nothing came for so long, `received` bytes of sound after it began."""
+    """Return the error for a timeout after `received` bytes of audio."""
     if received:
         return TruncatedAudio(
             f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint=Hint("raise {timeout}")
@@ -87,18 +99,22 @@ def broken(where: str, received: int) -> TruncatedAudio:
 
 
 def check_key(key: str | None) -> None:
-    """Check that a header can carry the key.
+    """Check that a header can carry the key. The error does not show it.
 
     Raises:
-        ConfigError: it cannot. Does not show it.
+        ConfigError: it has other characters than printable ASCII.
 
     """
     if key is not None and not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key has characters that no HTTP header can carry", hint="a line break, perhaps?")
+        raise ConfigError("the API key has characters that an HTTP header cannot carry", hint="is there a line break?")
 
 
 def without_credentials(address: str) -> str:
-    """Return an address that may be shown."""
     scheme, separator, rest = address.rpartition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def server_name(address: str) -> str:
+    """Return host and port of an address, without credentials."""
+    return address.partition("://")[2].partition("/")[0].rpartition("@")[2]

@@ -1,6 +1,7 @@
-"""The VibeVoice demo's server, and ours: the text in the address, PCM and log entries back."""
+"""The backend for the VibeVoice demo's server, and for ours: the text in the URL, PCM and log entries back."""
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from voice_cli.audio import Encoding
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from voice_cli.backends.remote.ws_link import Link
 
 BUSY_SECONDS = 1.0
-"""How long to retry on "busy" after a stream of our own: the demo is busy for some milliseconds after it closed it."""
+"""How long to retry on "busy" after a stream of our own: the demo stays busy for some milliseconds after the close."""
 
 
 class VibeVoiceWsBackend(WsBackend):
-    """One such server. It speaks one text at a time, at one pace.
+    """One server, which speaks one text at a time.
 
-    A voice that it does not have, it replaces by its own. `instructions` and `model` mean nothing to it.
+    It has no speed, and replaces an unknown voice by its own. `instructions` and `model` are ignored.
     """
 
     name = "vibevoice-ws"
@@ -37,20 +38,13 @@ class VibeVoiceWsBackend(WsBackend):
         steps: float | None = None,
         cfg_scale: float | None = None,
     ) -> None:
-        """Make ready, as `WsBackend`; `steps` and `cfg_scale`: the model's."""
         super().__init__(base_url, api_key=api_key, timeout=timeout)
         self._options = {"steps": steps, "cfg_scale": cfg_scale}
         self._latest: Link | None = None
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
-        """Ask for it.
-
-        Raises:
-            UsageError: there is a speed in it.
-
-        """
         if request.speed not in (None, 1.0):
-            raise UsageError(f"{self.name} speaks at its own pace", hint="leave the speed out")
+            raise UsageError(f"{self.name} has no speed", hint="leave the speed out")
         options = {**self._options, **request.options}
         steps = options.get("steps")
         query = wire.Query(
@@ -63,24 +57,24 @@ class VibeVoiceWsBackend(WsBackend):
         has_just_spoken = before is not None and (
             before.ended_at is None or time.monotonic() - before.ended_at < BUSY_SECONDS
         )
-        self._latest = self.begin(
-            AddressedText(self.where, query), is_one=True, busy_seconds=BUSY_SECONDS if has_just_spoken else 0.0
-        )
-        return self._latest.first
+        busy_seconds = BUSY_SECONDS if has_just_spoken else 0.0
+        self._latest = self.open_link(VibeVoiceSession(self.where, query), is_single=True, busy_seconds=busy_seconds)
+        return self._latest.single
 
     def voices(self) -> list[Voice]:
         try:
-            config = wire.parse_config(read(self.get(wire.CONFIG_PATH)))
+            with closing(self.http()) as http:
+                config = wire.parse_config(read(http.get(wire.CONFIG_PATH)))
         except ValueError as exc:
-            raise ServerError(f"{self.where} does not say which voices it has: {exc}") from exc
+            raise ServerError(f"{self.where} does not list its voices: {exc}") from exc
         return [Voice(voice) for voice in config.voices]
 
 
-class AddressedText(Session):
-    """`/stream`. Log entries between the sound are only looked at for a failure; what is none is passed over."""
+class VibeVoiceSession(Session):
+    """`/stream`. Ignores log entries except failures."""
 
     encoding = Encoding("pcm", wire.FORMAT)
-    owed = 1
+    pending = 1
 
     def __init__(self, where: str, query: wire.Query) -> None:
         super().__init__(where)

@@ -1,5 +1,6 @@
-"""What the backends that talk to a server over a WebSocket share: an address, a key, and how a session is begun."""
+"""The base of the backends for servers with a WebSocket: the address, the key, and opening a session."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -7,49 +8,48 @@ from weakref import WeakSet
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.backends.packages import install_line, load
-from voice_cli.backends.remote.failures import check_key, without_credentials
+from voice_cli.backends.remote.failures import check_key, server_name, without_credentials
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import ConfigError, Hint, ServerError
-from voice_cli.protocol import openai
+from voice_cli.errors import ConfigError, Hint
 
 if TYPE_CHECKING:
+    from voice_cli.backends.remote.http import HttpBackend
     from voice_cli.backends.remote.ws_link import Link
 
 SEND_SECONDS = 0.02
-"""How long a request is seen off before the caller has better things to do: enough for a server near by."""
+"""How long `synthesize` waits until the request was sent: enough for a near server."""
 LEAVE_SECONDS = 0.2
-"""How long `close` waits for the farewells of what was cancelled."""
+"""How long `close` waits for a cancelled session to close."""
 
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
 class WsBackend(Backend):
-    """One server. A session is a connection of its own. Any number of streams, each read by one thread."""
+    """One server. Each session has its own connection. Any number of streams, each read by one thread."""
 
     is_remote = True
     packages = (("websockets", "websockets"),)
     extra = "ws"
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
-        """Make ready to talk to the server; nothing is sent yet.
+        """Check the settings; send nothing yet.
 
-        `base_url` ends with the server's root; `/v1` after it is left out. `timeout`: seconds of silence after which
-        the server is given up.
+        `base_url`: the server's root; a `/v1` at its end is ignored. `timeout`: seconds without an expected message.
 
         Raises:
-            ConfigError: that is no address, or no key that a header can carry.
-            EngineError: the package for it is not installed.
+            ConfigError: the address is invalid, or a header cannot carry the key.
+            EngineError: websockets is not installed.
 
         """
         load(self.name, "websockets.sync.client", install_line("ws"))
         if base_url is None:
-            raise ConfigError(f"{self.name} wants a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
+            raise ConfigError(f"{self.name} needs a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
         check_key(api_key)
         scheme, separator, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
-        if scheme not in _SCHEMES or not separator or not _is_place(base_url):
+        if scheme not in _SCHEMES or not separator or not _is_server(base_url):
             raise ConfigError(
-                f"base_url {without_credentials(base_url)!r} is no address of a server",
-                hint="ws://, wss://, http:// or https://, up to its root",
+                f"base_url {without_credentials(base_url)!r} is not the address of a server",
+                hint="use ws://, wss://, http:// or https://, and the server's root",
             )
         self._scheme = _SCHEMES[scheme]
         self._rest = rest
@@ -59,48 +59,40 @@ class WsBackend(Backend):
 
     @property
     def where(self) -> str:
-        """The server's name for people: no credentials, no path."""
-        return self._rest.partition("/")[0].rpartition("@")[2]
+        return server_name(f"{self._scheme}://{self._rest}")
 
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
 
-    def begin(self, session: Session, *, is_one: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
-        """Begin a session; see `Link`."""
+    def open_link(self, session: Session, *, is_single: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
+        """Open a session; see `Link`."""
         from voice_cli.backends.remote.ws_link import Link
 
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {}
-        url = f"{self._scheme}://{self._rest}{session.path}"
         link = Link(
-            session, url, headers=headers, timeout=self._timeout, is_one=is_one, ahead=ahead, busy_seconds=busy_seconds
+            session,
+            f"{self._scheme}://{self._rest}{session.path}",
+            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {},
+            timeout=self._timeout,
+            is_single=is_single,
+            ahead=ahead,
+            busy_seconds=busy_seconds,
         )
         self._links.add(link)
-        if is_one:
-            link.wait_until_asked(SEND_SECONDS)
+        if is_single:
+            link.wait_until_opened(SEND_SECONDS)
         return link
 
-    def get(self, path: str) -> bytes:
-        """Return the body of what is there on the server, over HTTP.
-
-        Raises:
-            BackendError: it is not to be had.
-
-        """
+    def http(self, path: str = "") -> "HttpBackend":
+        """Return a backend for the server's HTTP endpoints below `path`. The caller closes it."""
         from voice_cli.backends.remote.http import HttpBackend
 
-        root = f"{self._scheme.replace('ws', 'http')}://{self._rest}"
-        http = HttpBackend(root, api_key=self._api_key, timeout=self._timeout)
-        try:
-            return http.get(path)
-        finally:
-            http.close()
+        root = f"{self._scheme.replace('ws', 'http')}://{self._rest}{path}"
+        return HttpBackend(root, api_key=self._api_key, timeout=self._timeout)
 
     def voices(self) -> list[Voice]:
-        """List them as servers that also speak OpenAI's protocol do."""
-        found = openai.voices_in(self.get(f"/v1{openai.VOICES_PATH}"))
-        if found is None:
-            raise ServerError(f"{self.where} does not say which voices it has", hint="its documentation may")
-        return [Voice(voice, name, language) for voice, name, language in found]
+        """List the voices by OpenAI's protocol, which these servers implement, too."""
+        with closing(self.http("/v1")) as http:
+            return http.voices()
 
     def close(self) -> None:
         for link in list(self._links):
@@ -108,7 +100,7 @@ class WsBackend(Backend):
             link.join(LEAVE_SECONDS)
 
 
-def _is_place(url: str) -> bool:
+def _is_server(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment) and url.isprintable()
@@ -117,5 +109,5 @@ def _is_place(url: str) -> bool:
 
 
 def sendable(text: str) -> str:
-    """Return the text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
+    """Return the text as valid Unicode: a lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

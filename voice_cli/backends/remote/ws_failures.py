@@ -1,4 +1,4 @@
-"""What goes wrong with a WebSocket, as one of our errors: RFC 6455 section 7.4 and the registry of its close codes."""
+"""Errors for the failures of a WebSocket: RFC 6455 section 7.4 and the registry of its close codes."""
 
 import socket
 import ssl
@@ -6,6 +6,7 @@ import ssl
 from websockets import exceptions
 
 from voice_cli.backends.remote import failures
+from voice_cli.backends.remote.failures import because
 from voice_cli.errors import (
     AuthenticationError,
     BackendError,
@@ -19,26 +20,22 @@ from voice_cli.errors import (
 )
 from voice_cli.protocol import openai
 
-TRY_LATER = "try again later"
 NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")
 
-_UNAUTHORIZED, _FORBIDDEN = 3000, 3003
+_UNAUTHORIZED, _FORBIDDEN, _TRY_AGAIN_LATER = 3000, 3003, 1013
 _CLOSED = {
-    1000: "ended without saying all",
+    1000: "closed the session before its end",
     1001: "is going away",
-    1008: "does not allow it",
-    1009: "finds it too large",
+    1008: "rejects the request",
+    1009: "rejects the message as too large",
     1011: "failed",
-    1012: "starts anew",
+    1012: "restarts",
 }
 
 
 def connecting_failed(exc: Exception, *, where: str, timeout: float) -> VoiceError:
     """Return the error for what `connect` raised."""
-    failure = _connecting(exc, where, timeout)
-    if failure is not exc:
-        failure.__cause__ = exc
-    return failure
+    return _caused_by(exc, _connecting(exc, where, timeout))
 
 
 def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
@@ -55,11 +52,9 @@ def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
     if isinstance(exc, ConnectionRefusedError):
         return failures.nothing_answers(where)
     if isinstance(exc, exceptions.ProxyError):
-        return NetworkError(f"the proxy on the way to {where} does not let us through: {one_line(str(exc))}")
+        return NetworkError(f"the proxy on the way to {where} refuses the connection: {one_line(str(exc))}")
     if isinstance(exc, exceptions.InvalidMessage):
-        if isinstance(exc.__cause__, EOFError):
-            return failures.no_answer(where)
-        return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
+        return failures.no_answer(where) if isinstance(exc.__cause__, EOFError) else failures.not_http(where)
     if isinstance(exc, exceptions.InvalidHandshake):
         return ServerError(f"what answers at {where} does not speak WebSocket: {one_line(str(exc))}")
     return NetworkError(f"{where} was not reached: {one_line(str(exc))}")
@@ -67,17 +62,16 @@ def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
 
 def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
     response = exc.response
-    said = openai.error_message(bytes(response.body or b""))
+    message = openai.error_message(bytes(response.body or b""))
     status = response.status_code
-    if status == 403:  # Starlette and its like answer so where they have no such address, too
-        return AuthenticationError(
-            f"{where} forbids it (403){_because(said)}", hint=Hint(f"is the key right? {NOT_THAT_SERVER.template}")
-        )
+    if status == 403:  # Starlette also answers 403 if it has no such path
+        hint = Hint(f"is the key right? {NOT_THAT_SERVER.template}")
+        return AuthenticationError(f"{where} forbids the request (403){because(message)}", hint=hint)
     if status in (200, 404, 405, 426):
-        return ServerError(f"{where} has no such WebSocket ({status}){_because(said)}", hint=NOT_THAT_SERVER)
+        return ServerError(f"{where} has no such WebSocket ({status}){because(message)}", hint=NOT_THAT_SERVER)
     return failures.refusal(
         status,
-        said,
+        message,
         where=where,
         retry_after=response.headers.get("Retry-After"),
         location=response.headers.get("Location"),
@@ -85,13 +79,11 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
 
 
 def failed(exc: BaseException, *, where: str, timeout: float, received: int) -> VoiceError:
-    """Return the error for what ended a session, `received` bytes into an utterance's sound."""
+    """Return the error for what ended a session after `received` bytes of the utterance."""
     failure = _failure(exc, where, timeout, received)
     if received and isinstance(failure, BackendError):
         failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
-    if failure is not exc:
-        failure.__cause__ = exc
-    return failure
+    return _caused_by(exc, failure)
 
 
 def _failure(exc: BaseException, where: str, timeout: float, received: int) -> VoiceError:
@@ -101,24 +93,24 @@ def _failure(exc: BaseException, where: str, timeout: float, received: int) -> V
         return failures.silent(where, timeout, received)
     if isinstance(exc, exceptions.ConnectionClosed):
         if exc.rcvd is not None:
-            return closed(exc.rcvd.code, exc.rcvd.reason, where)
-        if exc.sent is not None:  # the other side broke the protocol
-            return ServerError(f"{where} does not keep to the rules of WebSockets: {one_line(exc.sent.reason)}")
+            return _closed(exc.rcvd.code, exc.rcvd.reason, where)
+        if exc.sent is not None:  # our side closed because of a protocol error
+            return ServerError(f"{where} violates the WebSocket protocol: {one_line(exc.sent.reason)}")
         return failures.broken(where, received) if received else failures.no_answer(where)
     if isinstance(exc, ValueError):
-        return ServerError(f"{where} does not speak the protocol: {one_line(str(exc))}", hint=NOT_THAT_SERVER)
+        return ServerError(f"{where} sent an invalid message: {one_line(str(exc))}", hint=NOT_THAT_SERVER)
     return ServerError(f"the speech of {where} failed: {one_line(str(exc) or type(exc).__name__)}")
 
 
-def closed(code: int, reason: str, where: str) -> BackendError:
-    """Return the error for a close that came too soon."""
-    because = _because(reason)
-    if code == 1013:
-        return RateLimitError(f"{where} is busy (1013){because}", hint=TRY_LATER)
+def _closed(code: int, reason: str, where: str) -> BackendError:
+    if code == _TRY_AGAIN_LATER:
+        return RateLimitError(f"{where} is busy (1013){because(reason)}", hint="try again later")
     if code in (_UNAUTHORIZED, _FORBIDDEN):
-        return AuthenticationError(f"{where} refuses the key ({code}){because}")
-    return ServerError(f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because}")
+        return AuthenticationError(f"{where} refuses the key ({code}){because(reason)}")
+    return ServerError(f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because(reason)}")
 
 
-def _because(said: str | None) -> str:
-    return f": {one_line(said)}" if said else ""
+def _caused_by(exc: BaseException, failure: VoiceError) -> VoiceError:
+    if failure is not exc:
+        failure.__cause__ = exc
+    return failure

@@ -1,4 +1,4 @@
-"""A session's connection: one WebSocket, the thread that reads it, and the streams of sound that come out.
+"""The connection of a session: a WebSocket, the thread that reads it, and the streams of audio.
 
 ::
 
@@ -6,47 +6,40 @@
                         ▲                        │
     reader ◀── streams ◀── the link's thread ◀───┘
 
-The thread reads only what the streams have room for: the server then gets back-pressure. The package's own
-pings are off: a server that generates on its event loop, as the Chatterbox document's does, answers none until it is
-done.
+The thread reads only while the streams have room, so that back-pressure reaches the server. The pings of `websockets`
+are off: a server that generates on its event loop, as the Chatterbox document's does, answers them too late.
 """
 
 import contextlib
-import logging
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voice_cli import __version__
-from voice_cli.audio import Encoding
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.remote.failures import not_secure
+from voice_cli.backends.remote.ws_connect import ConnectionClosed, connect
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import Hint, Interrupted, RateLimitError, ServerError, VoiceError
+from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
 from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 1 << 20
-"""Bytes of one utterance that are buffered before the server has to wait."""
+"""Bytes of one utterance that are buffered."""
 AHEAD_UTTERANCES = 4
-"""How many utterances are buffered."""
-LARGEST_MESSAGE = 64 << 20
-"""Bytes: the Chatterbox document's server sends speech that it cannot stream as one message."""
-BEAT_SECONDS = 10.0
-"""vLLM-omni closes a session in which nothing came for 30."""
+"""Number of buffered utterances."""
+KEEP_ALIVE_SECONDS = 10.0
+"""vLLM-omni closes a session that is idle for 30 s."""
 CLOSE_SECONDS = 1.0
-"""How long a server may take to answer a close."""
-BUSY_STEP_SECONDS = 0.05
-"""Between two attempts while the server is busy."""
-LEAVE_SECONDS = 0.05
-"""How long a cancelled session may take to close; then the connection is cut."""
+"""Timeout of the closing handshake."""
+RETRY_SECONDS = 0.05
+"""Pause between two attempts while the server is busy."""
+CANCEL_SECONDS = 0.05
+"""Timeout of the closing handshake of a cancelled session; then the connection is shut down."""
 
 
 class WsStream(PieceStream):
-    """The sound of one utterance of the server, as it arrives."""
+    """The audio of one utterance."""
 
     expected = EXPECTED
 
@@ -56,16 +49,16 @@ class WsStream(PieceStream):
         self.pieces = pieces
         self.received = 0
         """Bytes."""
-        self.handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
+        self.queue: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._link = link
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for data in self.handoff:  # noqa: UP028  closing a `yield from` would close the queue
+            for data in self.queue:  # noqa: UP028  closing a `yield from` would close the queue
                 yield data
         finally:
-            self.handoff.cancel()
-            if self.handoff.cancelled:
+            self.queue.cancel()
+            if self.queue.cancelled:
                 self._link.cancel()
 
     def cancel(self) -> None:
@@ -73,7 +66,10 @@ class WsStream(PieceStream):
 
 
 class Link(TextStream):
-    """One session over one connection. It is under way when it is made."""
+    """One session over one connection, which the constructor begins to open."""
+
+    single: WsStream
+    """The only utterance, if `is_single`."""
 
     def __init__(
         self,
@@ -82,15 +78,15 @@ class Link(TextStream):
         *,
         headers: Mapping[str, str],
         timeout: float,
-        is_one: bool,
+        is_single: bool,
         ahead: int = 0,
         busy_seconds: float = 0.0,
     ) -> None:
-        """Connect on a thread of its own.
+        """Start the thread that connects.
 
-        `timeout`: seconds of silence after which the server is given up. `is_one`: what comes is one utterance, which
-        is there at once, as `first`. `ahead`: see `Backend.open_text_stream`.
-        `busy_seconds`: how long to retry while the server is busy; a session that retries keeps no state.
+        `timeout`: seconds in which a message must arrive while one is expected. `is_single`: the session is one
+        utterance, whose stream is there at once, as `single`. `ahead`: see `Backend.open_text_stream`.
+        `busy_seconds`: how long to retry while the server is busy; such a session must be stateless.
         """
         self._session = session
         self._url = url
@@ -104,129 +100,119 @@ class Link(TextStream):
         self._socket: Any = None
         """A socket, or a TlsSocket."""
         self._changed = threading.Condition()
-        """Held for the session and for what follows; never while anything is sent or waited for."""
+        """Guards the session and the following attributes; released while sending and waiting."""
         self._sending = threading.Lock()
-        """Held while the messages of one piece are sent; taken before `_changed`."""
-        self._row: deque[WsStream] = deque()
-        """Not yet taken by the reader."""
+        """Held while the messages of one piece are sent; acquired before `_changed`."""
+        self._streams: BoundedQueue[WsStream] = BoundedQueue(AHEAD_UTTERANCES, cost=lambda _stream: 1)
+        self._unread = 0
+        """Number of streams that the reader has not taken."""
         self._taken: WsStream | None = None
-        self._current: WsStream | None = None
-        """The one that arrives."""
-        self._silent = 0
-        """Pieces in which there was no sound; they go to the next utterance."""
-        self._said_all = False
-        self._ended = False
+        """The stream that the reader took last."""
+        self._arriving: WsStream | None = None
+        self._silent_pieces = 0
+        """Pieces without audio, counted to the next utterance."""
+        self._finished = False
         self._cancelled = False
-        self._error: VoiceError | None = None
-        self._heard_at = self._beaten_at = time.monotonic()
+        self._active_at = time.monotonic()
+        """When a message was last received, or text or a keep-alive sent."""
         self._timestamps: dict[str, float] = {}
-        self._asked = threading.Event()
-        if is_one:
-            self._current = self._taken = self._begun(self._timestamps)
+        self._opened = threading.Event()
+        if is_single:
+            self.single = self._arriving = self._taken = self._new_stream(self._timestamps)
         self._thread = threading.Thread(target=self._run, name="voice-websocket", daemon=True)
         self._thread.start()
 
-    @property
-    def first(self) -> WsStream:
-        """The one utterance, where `is_one`."""
-        if self._taken is None:
-            raise RuntimeError("the utterances come one by one")
-        return self._taken
-
-    def wait_until_asked(self, seconds: float) -> None:
-        """Wait until the request was sent or has failed, for at most that long."""
-        self._asked.wait(seconds)
+    def wait_until_opened(self, seconds: float) -> None:
+        """Wait until the first messages were sent or the connection failed, at most that long."""
+        self._opened.wait(seconds)
 
     # The writer's thread.
 
     def say(self, text: str) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closed or self._may_say)
+            self._changed.wait_for(
+                lambda: self._is_closed or (self._accepts_text and self._session.pending <= self._ahead)
+            )
         with self._sending:
             with self._changed:
                 if self._is_closed:
                     return False
                 messages = self._session.say(text)
-                self._heard_at = time.monotonic()  # silence counts from here on
-                self._timestamps.setdefault("request_sent", self._heard_at)
+                self._active_at = time.monotonic()
+                self._timestamps.setdefault("request_sent", self._active_at)
             _send(self._connection, messages)
         return True
 
     def finish(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closed or (self._connection is not None and self._session.is_ready))
+            self._changed.wait_for(lambda: self._is_closed or self._accepts_text)
         with self._sending:
             with self._changed:
                 if self._is_closed:
                     return
-                self._said_all = True
-                self._heard_at = time.monotonic()
+                self._finished = True
+                self._active_at = time.monotonic()
                 messages = self._session.finish()
             _send(self._connection, messages)
 
     @property
     def _is_closed(self) -> bool:
-        return self._ended or self._cancelled
+        return self.ended_at is not None or self._cancelled
 
     @property
-    def _may_say(self) -> bool:
-        return self._connection is not None and self._session.is_ready and self._session.owed <= self._ahead
+    def _accepts_text(self) -> bool:
+        return self._connection is not None and self._session.is_ready
 
     # The reader's thread.
 
     @property
     def waits_for_text(self) -> bool:
         with self._changed:
-            return not (self._is_closed or self._said_all or self._row or self._session.owed)
+            return not (self._is_closed or self._finished or self._unread or self._session.pending)
 
     def __iter__(self) -> Iterator[WsStream]:
-        while True:
+        for stream in self._streams:
             with self._changed:
-                self._changed.wait_for(lambda: self._row or self._is_closed)
-                if self._cancelled:
-                    raise Interrupted("interrupted")
-                if not self._row:
-                    if self._error is not None:
-                        raise self._error
-                    return
-                self._taken = utterance = self._row.popleft()
-                self._changed.notify_all()
-            yield utterance
+                self._taken = stream
+                self._unread -= 1
+            yield stream
 
     def cancel(self) -> None:
         with self._changed:
             if self._cancelled:
                 return
             self._cancelled = True
-            utterances = [one for one in (self._taken, self._current, *self._row) if one is not None]
-            is_connected = self._socket is not None and not self._ended
+            streams = [self._taken, self._arriving]
+            is_connected = self._socket is not None and self.ended_at is None
             self._changed.notify_all()
-        for utterance in utterances:
-            utterance.handoff.cancel()
+        self._streams.cancel()
+        for stream in streams:
+            if stream is not None:
+                stream.queue.cancel()
         if is_connected:
             threading.Thread(target=self._leave, name="voice-websocket-leave", daemon=True).start()
 
     def join(self, seconds: float) -> None:
-        """Wait until the connection is closed, or that long."""
+        """Wait until the connection is closed, at most that long."""
         self._thread.join(seconds)
 
     def _leave(self) -> None:
-        """Close the session; cut the connection if the server does not answer soon."""
-        guard = threading.Timer(LEAVE_SECONDS, self._cut)
+        """Close a cancelled session."""
+        guard = threading.Timer(CANCEL_SECONDS, self._shut_down)
         guard.daemon = True
         guard.start()
         connection = self._connection
         if connection is None:
-            self._cut()
+            self._shut_down()
         else:
             with self._changed:
-                farewell = self._session.farewell()
-            _send(connection, farewell)
+                messages = self._session.cancel()
+            _send(connection, messages)
             with contextlib.suppress(Exception):
                 connection.close()
         guard.cancel()
 
-    def _cut(self) -> None:
+    def _shut_down(self) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -234,223 +220,165 @@ class Link(TextStream):
     # The link's thread.
 
     def _run(self) -> None:
+        retry_until = time.monotonic() + self._busy_seconds
         try:
-            busy = self._talk()
-            retry_until = time.monotonic() + self._busy_seconds
-            while busy is not None and time.monotonic() < retry_until and self._wait_before_retry():
-                busy = self._talk()
-            if busy is not None:
-                self._end(Interrupted("interrupted") if self._cancelled else busy)
+            while self._talk(may_retry=time.monotonic() < retry_until):
+                with self._changed:
+                    self._socket = self._connection = None
+                    self._changed.wait_for(lambda: self._cancelled, RETRY_SECONDS)
         except Exception as exc:
             self._end(connecting_failed(exc, where=self._session.where, timeout=self._timeout))
 
-    def _wait_before_retry(self) -> bool:
-        with self._changed:
-            self._socket = self._connection = None
-            return not self._changed.wait_for(lambda: self._cancelled, BUSY_STEP_SECONDS)
-
-    def _talk(self) -> RateLimitError | None:
-        """Connect and read to the end of the session. Return the error if the server was busy before any sound."""
-        import ssl
-
-        from websockets.sync.client import ClientConnection, connect
-
-        from voice_cli.backends.remote.ws_tls import TlsSocket
-
-        def connected(sock: Any, *arguments: Any, **more: Any) -> ClientConnection:
-            if self._socket is not None:  # the package goes where it is sent; so far, nothing has been said there
-                raise ServerError(
-                    f"{self._session.where} sends us on to another address",
-                    hint=Hint("use that address as {base_url}, if you trust it with the key"),
-                )
-            if isinstance(sock, ssl.SSLSocket):
-                sock = TlsSocket(sock)
-            self._socket = sock
-            self._timestamps["connected"] = time.monotonic()
-            if not self._session.opening():  # the address says it all
-                self._timestamps["request_sent"] = self._timestamps["connected"]
-            if self._cancelled:
-                self._cut()
-            return ClientConnection(sock, *arguments, **more)
-
-        options: dict[str, Any] = {"create_connection": connected}  # it is called as the class would be
-        if self._url.startswith("wss"):
-            options["ssl"] = self._trust()
-        with connect(
-            self._url,
-            additional_headers=dict(self._headers),
-            user_agent_header=f"voice/{__version__}",
-            compression=None,
-            open_timeout=self._timeout,
-            ping_interval=None,
-            close_timeout=CLOSE_SECONDS,
-            max_size=LARGEST_MESSAGE,
-            logger=_quiet_logger(),
-            **options,
-        ) as connection:
+    def _talk(self, *, may_retry: bool) -> bool:
+        """Connect, and read to the end of the session. Return whether to retry because the server is busy."""
+        where = self._session.where
+        if self._cancelled:
+            raise Interrupted("interrupted")
+        with connect(self._url, self._headers, where=where, timeout=self._timeout, on_socket=self._connected) as opened:
+            error = None
             try:
-                self._converse(connection)
+                self._read(opened)
             except BaseException as exc:
-                error = self._broke_off(exc)
-                if isinstance(error, RateLimitError) and self._busy_seconds:
-                    return error
-                self._end(error)
-            else:
-                self._end(None)
-        return None
+                received = self._arriving.received if self._arriving is not None else 0
+                error = failed(exc, where=where, timeout=self._timeout, received=received)
+                if may_retry and isinstance(error, RateLimitError):
+                    return True
+            self._end(error)
+        return False
 
-    def _trust(self) -> Any:
-        import ssl
+    def _connected(self, sock: Any) -> None:
+        self._socket = sock
+        self._timestamps["connected"] = time.monotonic()
+        if not self._session.opening():  # the URL is the request
+            self._timestamps["request_sent"] = self._timestamps["connected"]
+        if self._cancelled:
+            self._shut_down()
 
-        from voice_cli.backends.remote.certificates import bundle_of_system
-
-        try:
-            return ssl.create_default_context(cafile=bundle_of_system())
-        except OSError as exc:
-            raise not_secure(self._session.where, f"no certificate authorities: {exc.strerror or exc}") from exc
-
-    def _converse(self, connection: Any) -> None:
+    def _read(self, connection: Any) -> None:
+        """Send the first messages, and read until the session is finished."""
         session = self._session
-        with self._changed:
-            opening = session.opening()
-        _send(connection, opening)
+        _send(connection, session.opening())
         with self._changed:
             self._connection = connection
-            self._heard_at = time.monotonic()
-            if session.owed:
-                self._timestamps.setdefault("request_sent", self._heard_at)
+            self._active_at = time.monotonic()
+            if session.pending:
+                self._timestamps.setdefault("request_sent", self._active_at)
             self._changed.notify_all()
-        self._asked.set()
-        while not session.is_over:
+        self._opened.set()
+        while not session.is_finished:
             if self._cancelled:
                 raise Interrupted("interrupted")
-            received = self._receive(connection)
-            if received is None:
-                return
-            self._take(received)
-
-    def _receive(self, connection: Any) -> str | bytes | None:
-        """Wait for a message; None: the server has closed, and nothing is missing."""
-        from websockets.exceptions import ConnectionClosed
-
-        while True:
             try:
-                message: str | bytes = connection.recv(timeout=self._patience())
+                message = connection.recv(timeout=self._patience())
             except TimeoutError:
-                self._look_after_silence()
-                continue
+                self._check_silence()
             except ConnectionClosed as closed:
-                if closed.rcvd is not None and self._session.is_complete(closed.rcvd.code):
-                    return None
-                raise
-            return message
+                if closed.rcvd is None or not session.is_complete(closed.rcvd.code):
+                    raise
+                return
+            else:
+                self._process(message)
 
     def _patience(self) -> float:
+        """Return how long to wait for a message."""
         with self._changed:
-            if self._session.is_waiting:
-                return max(0.0, self._heard_at + self._timeout - time.monotonic())
-            return min(self._timeout, BEAT_SECONDS)  # meanwhile, there may be something to wait for
+            if self._session.expects_message:
+                return max(0.0, self._active_at + self._timeout - time.monotonic())
+            return min(self._timeout, KEEP_ALIVE_SECONDS)  # then check whether a message is expected by now
 
-    def _look_after_silence(self) -> None:
+    def _check_silence(self) -> None:
+        """Send a keep-alive if one is due.
+
+        Raises:
+            TimeoutError: an expected message did not arrive in time.
+
+        """
         with self._changed:
-            now = time.monotonic()
-            if self._session.is_waiting:
-                if now - self._heard_at >= self._timeout:
+            silence = time.monotonic() - self._active_at
+            if self._session.expects_message:
+                if silence >= self._timeout:
                     raise TimeoutError
                 return
-            if now - max(self._heard_at, self._beaten_at) < BEAT_SECONDS:
+            if silence < KEEP_ALIVE_SECONDS:
                 return
-            self._beaten_at = now
-            beat = self._session.heartbeat()
+            self._active_at = time.monotonic()
+            messages = self._session.keep_alive()
         if self._sending.acquire(blocking=False):
             try:
-                _send(self._connection, beat)
+                _send(self._connection, messages)
             finally:
                 self._sending.release()
 
-    def _take(self, message: str | bytes) -> None:
-        session = self._session
+    def _process(self, message: str | bytes) -> None:
         with self._changed:
-            heard = session.received(message)
-            encoding = session.encoding
-        if heard.sound:
-            self._give(heard.sound, encoding)
+            received = self._session.received(message)
+        if received.audio:
+            self._put(received.audio)
         with self._changed:
-            if heard.pieces and self._current is not None:
-                self._close(self._current, heard.pieces)
+            if received.pieces and self._arriving is not None:
+                self._arriving.pieces = self._silent_pieces + received.pieces
+                self._silent_pieces = 0
+                self._end_stream(None)
             else:
-                self._silent += heard.pieces
-            self._heard_at = time.monotonic()  # after the reader has made room
+                self._silent_pieces += received.pieces
+            self._active_at = time.monotonic()  # time in which the queues were full does not count as silence
             self._changed.notify_all()
-        if heard.is_refused:  # nothing but refusals comes, so whoever is sending will not be held up
+        if received.must_resend:  # the server sends no audio, so a writer that is sending does not wait for this thread
             with self._sending:
                 with self._changed:
-                    amends = session.amends()
-                _send(self._connection, amends)
+                    messages = self._session.resend()
+                _send(self._connection, messages)
 
-    def _give(self, sound: bytes, encoding: Encoding | None) -> None:
-        utterance = self._current if self._current is not None else self._begin()
-        if utterance.announced is None:
-            utterance.announced = encoding
-            utterance.timestamps["first_byte"] = time.monotonic()
-        elif utterance.announced != encoding:
-            raise ServerError(f"{self._session.where} changes the sound's format in the middle of it")
-        utterance.received += len(sound)
-        if not utterance.handoff.put(sound):
+    def _put(self, audio: bytes) -> None:
+        stream = self._arriving if self._arriving is not None else self._begin_stream()
+        encoding = self._session.encoding
+        if stream.announced is None:
+            stream.announced = encoding
+            stream.timestamps["first_byte"] = time.monotonic()
+        elif stream.announced != encoding:
+            raise ServerError(f"{self._session.where} changed the audio format in the middle of an utterance")
+        stream.received += len(audio)
+        if not stream.queue.put(audio):
             raise Interrupted("interrupted")
 
-    def _begun(self, timestamps: dict[str, float]) -> WsStream:
-        return WsStream(self, self._session.words, timestamps, self._silent + self._session.pieces_begun)
+    def _new_stream(self, timestamps: dict[str, float]) -> WsStream:
+        return WsStream(self, self._session.words, timestamps, self._silent_pieces + self._session.pieces_begun)
 
-    def _begin(self) -> WsStream:
+    def _begin_stream(self) -> WsStream:
         with self._changed:
-            self._changed.wait_for(lambda: self._cancelled or len(self._row) < AHEAD_UTTERANCES)
             timestamps, self._timestamps = self._timestamps, {}
-            self._current = utterance = self._begun(timestamps)
-            self._row.append(utterance)
-            self._changed.notify_all()
-        return utterance
+            self._arriving = stream = self._new_stream(timestamps)
+            self._unread += 1
+        if not self._streams.put(stream):
+            raise Interrupted("interrupted")
+        return stream
 
-    def _close(self, utterance: WsStream, pieces: int) -> None:
-        utterance.pieces = self._silent + pieces
-        self._silent = 0
-        self._current = None
-        utterance.timestamps["last_byte"] = time.monotonic()
-        utterance.handoff.close()
+    def _end_stream(self, error: VoiceError | None) -> None:
+        stream, self._arriving = self._arriving, None
+        if stream is not None:
+            stream.timestamps["last_byte"] = time.monotonic()
+            _end_queue(stream.queue, error)
 
     def _end(self, error: VoiceError | None) -> None:
         with self._changed:
-            if error is None and self._silent and self._taken is None and not self._row:
-                error = ServerError("the answer is empty: there is no audio in it", hint="does it know this voice?")
-            self._ended = True
+            if error is None and self._silent_pieces and self._taken is None and not self._unread:
+                error = ServerError("the response contains no audio", hint="does the server have this voice?")
             self.ended_at = time.monotonic()
-            self._error = error
-            utterance, self._current = self._current, None
             self._changed.notify_all()
-        self._asked.set()
-        if utterance is not None:
-            utterance.timestamps["last_byte"] = time.monotonic()
-            if error is None:
-                utterance.handoff.close()
-            else:
-                utterance.handoff.fail(error)
+        self._opened.set()
+        self._end_stream(error)
+        _end_queue(self._streams, error)
 
-    def _broke_off(self, exc: BaseException) -> VoiceError:
-        if self._cancelled:
-            return Interrupted("interrupted")
-        received = self._current.received if self._current is not None else 0
-        return failed(exc, where=self._session.where, timeout=self._timeout, received=received)
+
+def _end_queue(queue: BoundedQueue[Any], error: VoiceError | None) -> None:
+    if error is None:
+        queue.close()
+    else:
+        queue.fail(error)
 
 
 def _send(connection: Any, messages: list[str]) -> None:
-    """Send. A failure is ignored: the read that follows reports why the connection was closed."""
+    """Send the messages. Ignore a failure: the next read reports why the connection was closed."""
     with contextlib.suppress(Exception):
         for message in messages:
             connection.send(message)
-
-
-def _quiet_logger() -> logging.Logger:
-    """Return a logger without output: errors are raised, and nothing else belongs on standard error."""
-    logger = logging.Logger("voice.websockets")  # noqa: LOG001  a registered one may get handlers from anybody
-    logger.addHandler(logging.NullHandler())
-    return logger

@@ -1,94 +1,107 @@
-"""The seam between a protocol and the WebSocket that it is spoken over (`ws_link`): messages in, messages out, no I/O.
+"""The protocol side of a WebSocket session: messages in, messages out, no I/O. `ws_link` owns the connection.
 
-A session says one text, whole or in pieces. What the server speaks as one is an utterance: one piece or several.
+A session speaks one text, whole or in pieces. What the server speaks as one is an utterance, of one or more pieces.
 """
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
-from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.audio import CODECS, AudioFormat, Encoding
+from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError, one_line
+from voice_cli.protocol.fields import BUSY, UNAUTHORIZED
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import WordEvent
 
 EXPECTED = Encoding("pcm", AudioFormat(rate=24_000, channels=1))
-"""What the engines behind these servers make."""
+"""The usual format of these servers."""
 
 
 class Received(NamedTuple):
-    """What a message brought."""
+    """The content of a message."""
 
-    sound: bytes = b""
+    audio: bytes = b""
     pieces: int = 0
-    """With it, all sound has come of so many pieces of the text, after those before: an utterance has ended."""
-    is_refused: bool = False
-    """What was sent was for nothing: `amends` has to be sent."""
+    """If not 0, an utterance has ended: all audio of the next so many pieces has arrived."""
+    must_resend: bool = False
+    """The server refused what was sent: send the messages of `resend`."""
 
 
 class Session(ABC):
-    """Knows what was asked for and what was answered. The link sees to it that one thread at a time calls it."""
+    """The state of a session. One thread at a time calls it."""
 
     path: str
-    """What is asked for on the server, with its query."""
+    """Of the URL, with its query."""
     encoding: Encoding | None = None
-    """Of the sound: set before there is any."""
+    """Of the audio; set before the first audio."""
     is_ready = True
-    """Pieces can be said."""
-    is_over = False
-    """Nothing more comes, and nothing is missing."""
-    owed = 0
-    """Pieces that are with the server and whose end has not come."""
+    """The server accepts text."""
+    is_finished = False
+    """The server has sent everything."""
+    pending = 0
+    """Number of pieces that were sent and whose end has not arrived."""
 
     def __init__(self, where: str) -> None:
-        """Take the server's name for people."""
         self.where = where
         self.words: list[WordEvent] = []
-        """When the words of the utterance that is coming are heard; a list of its own for each."""
+        """Words of the utterance that is arriving; a new list for each utterance."""
 
     @property
-    def is_waiting(self) -> bool:
-        """The server has to say something now: its silence is a fault."""
-        return self.owed > 0 or not self.is_ready
+    def expects_message(self) -> bool:
+        """Whether the server must send something now, so that the timeout applies."""
+        return self.pending > 0 or not self.is_ready
 
     @property
     def pieces_begun(self) -> int:
-        """How many pieces the utterance has that is next to sound; 0: it is what is left of the one before."""
-        return min(1, self.owed)
+        """Number of pieces of the utterance whose audio arrives next; 0: the rest of the utterance before."""
+        return min(1, self.pending)
 
     @abstractmethod
     def opening(self) -> list[str]:
-        """Return what is sent first."""
+        """Return the first messages."""
 
     @abstractmethod
     def received(self, message: str | bytes) -> Received:
-        """Take what came.
+        """Process a message.
 
         Raises:
-            VoiceError: it says that it failed.
-            ValueError: it makes no sense; a line that says why.
+            VoiceError: the server reports a failure.
+            ValueError: the message is invalid; one line that says why.
 
         """
 
     def say(self, text: str) -> list[str]:
-        """Return what is sent for a piece of the text."""
+        """Return the messages for a piece of the text."""
         raise NotImplementedError
 
     def finish(self) -> list[str]:
-        """Return what is sent when the text is over."""
+        """Return the messages for the end of the text."""
         raise NotImplementedError
 
-    def amends(self) -> list[str]:
+    def resend(self) -> list[str]:
         """Return the messages that replace refused ones."""
         raise NotImplementedError
 
-    def heartbeat(self) -> list[str]:
-        """Return the keep-alive messages."""
+    def keep_alive(self) -> list[str]:
         return []
 
-    def farewell(self) -> list[str]:
-        """Return what is sent to cancel, before the connection is closed."""
+    def cancel(self) -> list[str]:
+        """Return the messages to send before the connection is closed early."""
         return []
 
     def is_complete(self, code: int) -> bool:  # noqa: ARG002
-        """Return whether nothing is missing when the server closes with that code."""
+        """Return whether all audio has arrived if the server closes with that code."""
         return False
+
+    def announced(self, codec: str, pcm: AudioFormat) -> Encoding:
+        """Return the encoding that a server announced; `pcm`: the format, if the codec is pcm."""
+        if codec not in CODECS:
+            raise ServerError(f"{self.where} sends {one_line(codec)!r}, which cannot be decoded")
+        return Encoding(codec, pcm if codec == "pcm" else None)
+
+    def failure(self, text: str, code: str | None) -> BackendError:
+        """Return the error for a server's error message."""
+        message = f"{self.where}: {one_line(text) or 'it failed without a reason'}"
+        if code == BUSY:
+            return RateLimitError(message, hint="try again later")
+        return AuthenticationError(message) if code == UNAUTHORIZED else ServerError(message)
