@@ -7,7 +7,6 @@ after the request with a remote backend, and before it with a local one.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
-from voice_cli.api_keys import api_key, withheld_key
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import print_note, report_error, silence_libraries
@@ -84,6 +83,8 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
     options = options_of(name, profile)
     if not is_remote(name):
         return open_backend(name, **options)
+    from voice_cli.api_keys import api_key, withheld_key
+
     if withheld := withheld_key(settings):
         note(withheld)
     options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
