@@ -104,28 +104,25 @@ class SpokenMarkdown(Inline):
     def _read(self) -> None:
         try:
             while self._at < len(self._text):
-                self._step()
+                char = self._text[self._at]
+                if self._skips:
+                    self._skip_line()
+                elif self._hidden:
+                    self._skip_hidden()
+                elif self._fresh and self._fence:
+                    self._in_fence(char)
+                elif self._fresh:
+                    self._begin_line(char)
+                elif char == "\n":
+                    self._end_line()
+                elif self._kind == "heading" and (marks := self._match(_HEADING_END, _HEADING_END_BEGUN, 80)):
+                    self._at += marks.end()
+                elif self._address:
+                    self._skip_address()
+                else:
+                    self._inline()
         except IncompleteTextError:
             pass
-
-    def _step(self) -> None:
-        char = self._text[self._at]
-        if self._skips:
-            self._skip_line()
-        elif self._hidden:
-            self._skip_hidden()
-        elif self._fresh and self._fence:
-            self._in_fence(char)
-        elif self._fresh:
-            self._begin_line(char)
-        elif char == "\n":
-            self._end_line()
-        elif self._kind == "heading" and char in " \t" and (marks := self._match(_HEADING_END, _HEADING_END_BEGUN, 80)):
-            self._at += marks.end()
-        elif self._address:
-            self._skip_address()
-        else:
-            self._inline()
 
     def _end_line(self) -> None:
         self._address = False
