@@ -26,8 +26,7 @@ def complete(protocol="openai", codec="mp3"):
 
 
 def test_a_stream_is_counted_by_what_became_of_it():
-    metrics = Metrics(lambda: 3)
-    metrics.active(2)
+    metrics = Metrics(lambda: 2, lambda: 3)
     metrics.ended(complete())
     metrics.ended(complete())
     left = Report("chatterbox", "mulaw")
@@ -52,7 +51,7 @@ def test_a_stream_is_counted_by_what_became_of_it():
 
 
 def test_times_are_in_histograms():
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(lambda: 0, lambda: 0)
     metrics.ended(complete())
     metrics.ended(Report("openai", "pcm"))
     seen = figures(metrics)
@@ -65,7 +64,7 @@ def test_times_are_in_histograms():
 
 
 def test_two_apps_have_their_own():
-    one, other = Metrics(lambda: 0), Metrics(lambda: 0)
-    one.active(5)
-    assert figures(other)["voice_streams_active",] == 0
+    one, other = Metrics(lambda: 0, lambda: 0), Metrics(lambda: 0, lambda: 0)
+    one.rejected("busy")
+    assert ("voice_rejected_total", ("reason", "busy")) not in figures(other)
     assert CONTENT_TYPE.startswith("text/plain")

@@ -39,10 +39,8 @@ async def service_of(backend, **server):
 async def sound_of_order(service, order):
     sound = b""
     async with service.speak(order) as speech:
-        events = await service.first(speech)
-        while events:
+        async for events in speech:
             sound += b"".join(event for event in events if isinstance(event, bytes))
-            events = await speech.take()
     return sound
 
 
@@ -100,7 +98,7 @@ def test_the_queue_timeout_ends_with_the_first_sound():
             engine.hold()
             engine.release()
             async with service.speak(HELLO) as speech:
-                events = await service.first(speech)
+                events = await speech.take()
                 while not any(isinstance(event, bytes) for event in events):
                     events = await speech.take()
                 taking = asyncio.create_task(speech.take())
@@ -135,7 +133,7 @@ def test_waiting_and_active_streams_are_counted_apart():
             engine.hold()
             engine.release()
             async with service.speak(HELLO) as speech, service.speak(HELLO):
-                await service.first(speech)
+                await speech.take()
                 assert (service.active, service.waiting) == (2, 1)
                 assert counted(service, "voice_streams_waiting") == 1
 
@@ -152,7 +150,7 @@ def test_drain_finishes_streams_and_refuses_new_ones():
             engine.hold()
             engine.release()
             async with service.speak(HELLO) as speech:
-                sound = b"".join(event for event in await service.first(speech) if isinstance(event, bytes))
+                sound = b"".join(event for event in await speech.take() if isinstance(event, bytes))
                 drained = asyncio.create_task(service.drain(20))
                 await asyncio.sleep(0)
                 assert service.draining
@@ -219,7 +217,7 @@ def test_an_engine_of_the_settings_is_opened():
             service.warm_up()
             assert service.format.rate == 22_050
             assert any(voice.id == "en-us" for voice in service.voice_list)
-            assert service.compute_device == "cpu"
+            assert service.backend.compute_device == "cpu"
 
     run(main)
 

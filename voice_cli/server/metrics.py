@@ -1,6 +1,7 @@
 """Metrics in Prometheus's text exposition format."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -17,44 +18,32 @@ _FACTORS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 5)
 class Metrics(Collector):
     """The metrics of one app. Any thread."""
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        """`waiting` returns the number of streams that wait for the engine."""
+    def __init__(self, active: Callable[[], int], waiting: Callable[[], int]) -> None:
+        """`active` returns the number of streams, `waiting` of those that wait for the engine."""
         self.labels: Mapping[str, str] = {}
         """Labels of every sample, such as the replica's name."""
-        self._registry = registry = CollectorRegistry()
-        Gauge("voice_streams_waiting", "Streams that wait for the engine.", registry=registry).set_function(waiting)
-        self._active = Gauge("voice_streams_active", "Active streams.", registry=registry)
-        self._streams = Counter(
-            "voice_streams", "Streams that ended.", ("protocol", "codec", "outcome"), registry=registry
-        )
-        self._rejected = Counter(
-            "voice_rejected", "Orders refused before they became streams.", ("reason",), registry=registry
-        )
-        self._cancelled = Counter(
-            "voice_cancelled", "Streams cancelled by the client or the server.", ("reason",), registry=registry
-        )
-        self._first_byte = Histogram(
+        self._registry = CollectorRegistry()
+        gauge = partial(Gauge, registry=self._registry)
+        counter = partial(Counter, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        gauge("voice_streams_waiting", "Streams that wait for the engine.").set_function(waiting)
+        gauge("voice_streams_active", "Active streams.").set_function(active)
+        self._streams = counter("voice_streams", "Streams that ended.", ("protocol", "codec", "outcome"))
+        self._rejected = counter("voice_rejected", "Orders refused before they became streams.", ("reason",))
+        self._cancelled = counter("voice_cancelled", "Streams cancelled by the client or the server.", ("reason",))
+        self._first_byte = histogram(
             "voice_first_byte_seconds",
             "Seconds from the order to its first bytes.",
             ("protocol",),
             buckets=_FIRST_BYTE,
-            registry=registry,
         )
-        self._queued = Histogram(
-            "voice_queued_seconds",
-            "Seconds from the order until the engine starts it.",
-            buckets=_FIRST_BYTE,
-            registry=registry,
+        self._queued = histogram(
+            "voice_queued_seconds", "Seconds from the order until the engine starts it.", buckets=_FIRST_BYTE
         )
-        self._factor = Histogram(
-            "voice_real_time_factor", "Generation seconds per second of audio.", buckets=_FACTORS, registry=registry
-        )
-        self._audio = Counter("voice_audio_seconds", "Seconds of generated audio.", registry=registry)
-        self._bytes = Counter("voice_sent_bytes", "Bytes of encoded audio.", registry=registry)
-        self._characters = Counter("voice_characters", "Characters of spoken text.", registry=registry)
-
-    def active(self, streams: int) -> None:
-        self._active.set(streams)
+        self._factor = histogram("voice_real_time_factor", "Generation seconds per second of audio.", buckets=_FACTORS)
+        self._audio = counter("voice_audio_seconds", "Seconds of generated audio.")
+        self._bytes = counter("voice_sent_bytes", "Bytes of encoded audio.")
+        self._characters = counter("voice_characters", "Characters of spoken text.")
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
@@ -65,6 +54,8 @@ class Metrics(Collector):
         self._streams.labels(report.protocol, report.codec, outcome).inc()
         if outcome == "cancelled":
             self._cancelled.labels(report.reason).inc()
+        if report.reason == "late":
+            self.rejected("late")
         if report.first_byte_seconds is not None:
             self._first_byte.labels(report.protocol).observe(report.first_byte_seconds)
         if "queued" in report.timestamps:

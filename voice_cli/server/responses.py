@@ -39,7 +39,7 @@ class SpeechResponse(Response):
         speech: Speech | None = None
         try:
             async with self._service.speak(self._order) as speech, until_left(speech, receive):
-                async for events in self._service.events(speech):
+                async for events in speech:
                     if not began:
                         await self._send(speech, send, self._head(speech, events))
                         began = True

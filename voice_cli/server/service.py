@@ -11,11 +11,10 @@ from voice_cli.codecs import open_encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.errors import UsageError, VoiceError
 from voice_cli.server.errors import DrainingError, LateError, OrderError, OverloadError, VoiceNotFoundError
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
-from voice_cli.server.speech import Event, Speech, SpeechOrder
+from voice_cli.server.speech import Speech, SpeechOrder
 from voice_cli.server.voices import Voices
 
 
@@ -43,7 +42,7 @@ class Service:
         if backend is None:
             backend = open_backend(settings.server.engine, **self.voices.engine_options(settings.engine_options))
         self.backend = backend
-        self.metrics = Metrics(lambda: self.waiting)
+        self.metrics = Metrics(lambda: self.active, lambda: self.waiting)
         self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
         """Called with every order that was admitted."""
         self.on_end: Callable[[Report], None] = lambda _: None
@@ -51,7 +50,7 @@ class Service:
         self._streams: set[Speech] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = False
+        self.draining = False
         self.voice_list: list[Voice] = []
 
     def warm_up(self) -> None:
@@ -96,10 +95,6 @@ class Service:
         return await asyncio.to_thread(look)
 
     @property
-    def compute_device(self) -> str:
-        return self.backend.compute_device
-
-    @property
     def format(self) -> AudioFormat | None:
         """The format of the engine's speech; None if unknown."""
         return self.backend.expected("pcm").format
@@ -113,10 +108,6 @@ class Service:
         """Streams that wait for the engine. Any thread."""
         return sum("queued" not in speech.report.timestamps for speech in tuple(self._streams))
 
-    @property
-    def draining(self) -> bool:
-        return self._draining
-
     def admit(self) -> None:
         """Check the admission limit.
 
@@ -125,7 +116,7 @@ class Service:
             DrainingError: the server is shutting down.
 
         """
-        if self._draining:
+        if self.draining:
             self.metrics.rejected("draining")
             raise DrainingError("the server is shutting down", hint="retry in a moment")
         if len(self._streams) >= self.settings.server.max_streams:
@@ -147,7 +138,6 @@ class Service:
         overlong = asyncio.get_running_loop().call_later(self.settings.server.max_seconds, speech.cancel, "overlong")
         self._streams.add(speech)
         self._idle.clear()
-        self.metrics.active(len(self._streams))
         try:
             self.on_begin(order)
             speech.start()
@@ -163,37 +153,14 @@ class Service:
             if not speech.is_over:
                 speech.cancel("left")
             self._streams.discard(speech)
-            self.metrics.active(len(self._streams))
             self.metrics.ended(speech.report)
             self.on_end(speech.report)
             if not self._streams:
                 self._idle.set()
 
-    def events(self, speech: Speech) -> "Events":
-        """Return an iterator over batches of a stream's events."""
-        return Events(self, speech)
-
-    async def first(self, speech: Speech) -> list[Event]:
-        """Return a stream's first events. There is no timeout while its text is still coming.
-
-        Raises:
-            LateError: the queue timeout expired.
-            VoiceError: as `Speech.take`.
-
-        """
-        if isinstance(speech.order.text, LiveText):
-            return await speech.take()
-        try:
-            async with asyncio.timeout(self.settings.server.queue_timeout):
-                return await speech.take()
-        except TimeoutError:
-            speech.cancel("late")
-            self.metrics.rejected("late")
-            raise LateError("the engine was busy until the queue timeout", hint="retry later") from None
-
     async def drain(self, seconds: float) -> None:
         """Refuse new orders, wait up to `seconds` for active streams, then cancel the remaining ones."""
-        self._draining = True
+        self.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -205,25 +172,3 @@ class Service:
         for speech in list(self._streams):
             speech.cancel("shutdown")
         self.backend.close()
-
-
-class Events:
-    """Iterator over batches of a stream's events; raises as `Service.first` and `Speech.take` do.
-
-    Not a generator: the event loop would close an abandoned one at some later time.
-    """
-
-    def __init__(self, service: Service, speech: Speech) -> None:
-        self._service = service
-        self._speech = speech
-        self._is_first = True
-
-    def __aiter__(self) -> "Events":
-        return self
-
-    async def __anext__(self) -> list[Event]:
-        is_first, self._is_first = self._is_first, False
-        events = await (self._service.first(self._speech) if is_first else self._speech.take())
-        if not events:
-            raise StopAsyncIteration
-        return events

@@ -82,7 +82,7 @@ class SocketSession(ABC):
 
     @abstractmethod
     async def deliver(self, speech: Speech) -> None:
-        """Send all events of a stream, as `service.events` yields them."""
+        """Send all events of a stream."""
 
     @abstractmethod
     async def on_problem(self, problem: Problem) -> None:

@@ -5,10 +5,11 @@
     text ─▶ lines ─▶ Narration ─▶ Speech ─▶ encoder ─▶ queue ─▶ event loop ─▶ client
             └──────────── the stream's own thread ────────────┘
 
-Only `take` runs on the event loop. The queue is bounded: a client that reads slowly holds back its own stream and no
+Only `take` and iteration run on the event loop. The queue is bounded, so a slow client delays its own stream, but no
 other, because an engine's queue holds more than any utterance.
 """
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -26,6 +27,7 @@ from voice_cli.script.line import Line, plain_line
 from voice_cli.script.pauses import Flush
 from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
+from voice_cli.server.errors import LateError
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
@@ -40,22 +42,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("voice.server")
 
 AHEAD_BYTES = 128 << 10
-"""Encoded sound of one stream that may wait for its client before its making does."""
+"""Encoded audio that one stream buffers for its client."""
 
 CHARACTERS_A_SECOND = 15.0
-"""How quickly speech is listened to: by it the engine is told when the next utterance is needed."""
+"""Speaking rate, by which the deadline of the next utterance is estimated."""
 
 
 class SpeechOrder(NamedTuple):
-    """What a client wants said, and how it wants it sent. None leaves it to the server."""
+    """A client's request for speech. None: the server's default."""
 
     text: str | LiveText
     protocol: str
-    """Whose words it came in: for the figures."""
+    """For the metrics."""
     codec: str = "pcm"
-    """One that `server.encoders` has."""
     rate: int | None = None
-    """Hertz of what is sent; None: the voice's own, or the codec's."""
+    """Sample rate in Hz; None: the voice's own, or the codec's."""
     voice: str | None = None
     speed: float | None = None
     instructions: str | None = None
@@ -63,15 +64,14 @@ class SpeechOrder(NamedTuple):
     steps: int | None = None
     cfg_scale: float | None = None
     separate: bool = False
-    """Each utterance is a stream of its own, with a head of its own."""
+    """Whether each utterance is an encoded stream of its own."""
     every: Boundary | None = None
-    """An utterance ends wherever the text has such a boundary; None: as it is best heard."""
+    """End an utterance at each such boundary of the text; None: where the splitter chooses."""
     markdown: str | None = None
-    """As in the config file; None: as it says there."""
 
 
 class WordTime(NamedTuple):
-    """A word, and when it is heard: seconds from the beginning of its utterance's sound."""
+    """A word and its times in seconds from the beginning of its utterance's audio."""
 
     text: str
     start: float
@@ -79,44 +79,51 @@ class WordTime(NamedTuple):
 
 
 class Began(NamedTuple):
-    """An utterance begins: what follows is its sound."""
+    """An utterance begins: its audio follows."""
 
     number: int
-    """Counted from 0."""
+    """From 0."""
     line: Line
     encoding: Encoding
     content_type: str
     at: float
-    """Seconds of the order's sound before it."""
+    """Seconds of the order's audio before it."""
 
 
 class Ended(NamedTuple):
-    """An utterance is over: all of its sound that is certain was given."""
+    """An utterance ended. Audio that may still be trimmed at the join follows with the next one."""
 
     number: int
-    """Counted from 0."""
+    """From 0."""
     line: Line
     seconds: float
-    """Of sound, pauses left out."""
+    """Duration without pauses."""
     words: tuple[WordTime, ...]
-    """Empty where the engine does not tell them."""
+    """Empty if the engine has no word times."""
     at: float
-    """Seconds of the order's sound up to here."""
+    """Seconds of the order's audio so far."""
     text_end: int
-    """Code points of the order's text up to here; before a flush, and at the text's end, exactly."""
+    """Code points of the order's text so far; exact before a flush and at the text's end."""
 
 
 Event = bytes | Began | Ended
 
 
 class Speech:
-    """The stream of one order. Made by `Service.speak`, which also ends it."""
+    """The stream of one order, opened and ended by `Service.speak`. Iterates over batches of events.
+
+    Not a generator: the event loop would close an abandoned one at some later time.
+    """
 
     def __init__(self, backend: Backend, voices: "Voices", settings: ServerSettings, order: SpeechOrder) -> None:
         self.order = order
         self.report = Report(order.protocol, order.codec)
         self.notes: list[str] = []
-        """What the client should know of it besides its sound."""
+        """The engine's notes for the client."""
+        self.is_over = False
+        """Whether all events were taken."""
+        self._timeout = settings.server.queue_timeout if isinstance(order.text, str) else None
+        """Of the next `take`."""
         self._backend = backend
         self._voices = voices
         self._settings = settings
@@ -124,36 +131,46 @@ class Speech:
         self._lock = threading.Lock()
         self._narration: Narration | None = None
         self._cancelled = False
-        self._is_over = False
         self._voice: str | None = None
         self._encoder: Encoder | None = None
         self._began_at: float | None = None
-        """Seconds of audio before the utterance that is sent; None between two."""
+        """Seconds of audio before the current utterance; None between utterances."""
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="voice-stream", daemon=True).start()
 
     async def take(self) -> list[Event]:
-        """Give all that is ready, in its order; wait while there is nothing. Empty: it is complete.
+        """Return all events that are ready; wait while there are none. Empty: the stream is complete.
 
         Raises:
-            UsageError: the order cannot be.
-            BackendError: nothing came, and why.
-            TruncatedAudio: something came, and then it broke off.
+            UsageError: the engine refused the order.
+            LateError: the queue timeout expired. Only the first events of a whole text have a timeout.
+            BackendError: the engine failed before any audio.
+            TruncatedAudio: the engine failed later.
             Interrupted: `cancel` was called.
 
         """
-        items = await self._queue.take()
-        self._is_over = not items
+        try:
+            async with asyncio.timeout(self._timeout):
+                items = await self._queue.take()
+        except TimeoutError:
+            self.cancel("late")
+            raise LateError("the engine was busy until the queue timeout", hint="retry later") from None
+        self._timeout = None
+        self.is_over = not items
         return items
 
-    @property
-    def is_over(self) -> bool:
-        """All of it was taken."""
-        return self._is_over
+    def __aiter__(self) -> "Speech":
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        events = await self.take()
+        if not events:
+            raise StopAsyncIteration
+        return events
 
     def cancel(self, reason: str) -> None:
-        """Stop making it, at once. Any thread, any number of times; the first reason counts."""
+        """Cancel the stream. Any thread, any number of times; the first reason counts."""
         self.report.stop(reason)
         with self._lock:
             self._cancelled = True
@@ -164,7 +181,7 @@ class Speech:
             narration.cancel()
         self._queue.cancel()
 
-    # All below runs on the stream's own thread.
+    # The methods below run on the stream's own thread.
 
     def _run(self) -> None:
         try:
@@ -214,7 +231,7 @@ class Speech:
         self._finish()
 
     def _explain_silence(self, lines: Iterable[Line]) -> None:
-        """Say why there is no sound, unless no text came for any."""
+        """Raise an error for a stream without audio, unless it had no text."""
         spoken = "".join(line.spoken for line in lines)
         if any(character.isalnum() for character in spoken):
             raise EngineError(f"{self._backend.name} gave no sound")
@@ -257,7 +274,7 @@ class Speech:
     def _check_format(stream: SpeechStream) -> None:
         encoding = stream.announced or stream.expected
         if encoding.codec == "pcm" and encoding.format is None:
-            raise DecodeError("the engine does not say what its sound is")
+            raise DecodeError("the engine did not announce an audio format")
 
     def _begin(self, number: int, utterance: Utterance, source: AudioFormat) -> None:
         """Announce an utterance; open the encoder if this is the first of the stream."""
@@ -306,7 +323,7 @@ def _cost(event: Event) -> int:
 
 
 def word_times(utterance: Utterance, began_at: float) -> Iterator[WordTime]:
-    """Yield the words as they are spoken; `began_at`: the position from which their times count."""
+    """Yield the words; their times count from `began_at`."""
     line = utterance.line
     begin = (utterance.start or 0.0) - utterance.lead - began_at
     pieces: list[tuple[str, float]] = []

@@ -52,7 +52,7 @@ async def health(request: Request) -> Health:
     return Health(
         status="draining" if service.draining else "healthy",
         model_loaded=True,
-        device=service.compute_device,
+        device=service.backend.compute_device,
         backend=service.backend.name,
         cached_voices=len(service.voices.cached()),
         streams=service.active,
@@ -92,7 +92,7 @@ async def warmup(
     service: Service = request.app.state.service
     began = time.monotonic()
     async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
-        async for _ in service.events(speech):
+        async for _ in speech:
             continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
 
@@ -132,7 +132,7 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
     cut = cutter(body.output_format)
     rate = 0
     async with service.speak(whole_order(service, wanted)) as speech, until_left(speech, request.receive):
-        async for events in service.events(speech):
+        async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
                     sound += b"".join(cut.cut(event))
@@ -216,7 +216,7 @@ class ChatterboxSession(SocketSession):
     async def deliver(self, speech: Speech) -> None:
         chunks = Chunks(self, speech)
         sentence = 0
-        async for events in self.service.events(speech):
+        async for events in speech:
             for event in events:
                 if isinstance(event, Began):
                     sentence = chunks.sent

@@ -145,7 +145,7 @@ class OmniSession(SocketSession):
     async def deliver(self, speech: Speech) -> None:
         utterance = self._waiting[0]
         self._sentences = sentences = Sentences(self, utterance, speech)
-        async for events in self.service.events(speech):
+        async for events in speech:
             for event in events:
                 await sentences.take(event)
         await sentences.end()

@@ -85,7 +85,7 @@ class OneText(SocketSession):
             voice=query.voice,
         )
         frames = Frames(wire.FRAME_BYTES, fill=None)
-        async for events in self.service.events(speech):
+        async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
                     await self._send(speech, frames.cut(event))
