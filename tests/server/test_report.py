@@ -51,7 +51,8 @@ def test_an_engine_that_was_ready_before_the_voice_took_no_time(clock):
     one = Report("test", "pcm")
     clock.now = 100.5
     one.mark("voice")
-    one.began_utterance({"engine_ready": 100.2, "first_byte": 100.6})
+    one.mark("queued", 100.2)
+    one.mark("generated", 100.6)
     assert one.latency() == {"voice": 500.0, "queued": 0.0, "generated": 100.0, "total": 500.0}
 
 

@@ -66,13 +66,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(openai.router)
-    app.include_router(chatterbox.router)
-    app.include_router(vibevoice.router)
-    app.include_router(omni.router)
-    app.include_router(twilio.router)
-    app.include_router(status.router)
-    app.include_router(page.router)
+    for module in (openai, chatterbox, vibevoice, omni, twilio, status, page):
+        app.include_router(module.router)
     app.add_exception_handler(VoiceError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(BodyRefused, _on_refused)

@@ -12,7 +12,6 @@ is generated at full speed and buffered in the proxy's memory.
 """
 
 import asyncio
-import json
 import logging
 import random
 import sys
@@ -28,7 +27,7 @@ from voice_cli.backends.local.conditionals import MOST_VOICES
 from voice_cli.config import Profile, checked_table, load
 from voice_cli.server.affinity import call_home
 from voice_cli.server.app import create_app
-from voice_cli.server.guard import log as access_log
+from voice_cli.server.guard import log_labels
 from voice_cli.server.hosting import SWITCH_SECONDS, log_to
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings, keys_of_server, settle_server
@@ -105,10 +104,10 @@ def build(args: Mapping[str, Any]) -> serve.Application:
         ConfigError: a value is wrong; or there is no key, and `insecure` is not set.
 
     """
-    said = dict(args)
-    insecure = said.pop("insecure", False) is True
-    model = {"model": said.pop("model")} if "model" in said else {}
-    flags = {**checked_table("args", "", said, Server), **checked_table("args", "", model, Profile)}
+    keys = dict(args)
+    insecure = keys.pop("insecure", False) is True
+    model = {"model": keys.pop("model")} if "model" in keys else {}
+    flags = {**checked_table("args", "", keys, Server), **checked_table("args", "", model, Profile)}
     return application(settle_server(load(), {"host": "0.0.0.0", **flags}, insecure=insecure))
 
 
@@ -126,16 +125,13 @@ def application(
 
     server = settings.server
     at_once = min(AT_ONCE.get(server.engine, FEW), server.max_streams)
-    scale: dict[str, Any] = {"num_replicas": server.replicas}
-    if server.replicas is None:
-        scale = {
-            "autoscaling_config": {
-                "min_replicas": 1,
-                "max_replicas": most,
-                "target_ongoing_requests": at_once,
-                "upscale_delay_s": UPSCALE_SECONDS,
-            }
-        }
+    autoscaling = {
+        "min_replicas": 1,
+        "max_replicas": most,
+        "target_ongoing_requests": at_once,
+        "upscale_delay_s": UPSCALE_SECONDS,
+    }
+    scale = {"num_replicas": server.replicas} if server.replicas else {"autoscaling_config": autoscaling}
     deployment = serve.deployment(
         serve.ingress(app)(),
         name=NAME,
@@ -163,7 +159,7 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
     sys.setswitchinterval(SWITCH_SECONDS)
     name = serve.get_replica_context().replica_tag
     handler = logging.StreamHandler(None if log.path is None else open(log.path, "a", encoding="utf-8"))  # noqa: SIM115
-    handler.setFormatter(_OfReplica(name))
+    log_labels["replica"] = name
     log_to(handler, requests=log.requests, debug=log.debug)
     settings = settings._replace(api_keys=keys_of_server(settings.server))
     service = Service(settings)
@@ -171,11 +167,11 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
 
     def prepare(app: FastAPI) -> None:
         kept = KEPT_VOICES.get(settings.server.engine, 0)
-        home = VoiceAffinity(kept + settings.server.max_streams)
+        affinity = VoiceAffinity(kept + settings.server.max_streams)
         app.state.service.metrics.labels = {"replica": name}
-        app.state.calls = _Calls(home)
+        app.state.calls = _Calls(affinity)
         if kept:
-            app.state.service.on_begin = home.take_voice
+            app.state.service.on_begin = affinity.announce_voice
 
     return create_app(settings, service.backend, prepare=prepare)
 
@@ -190,40 +186,26 @@ class VoiceAffinity:
             return name
 
         self._have = serve.multiplexed(max_num_models_per_replica=most)(have)
-        self._telling: set[asyncio.Task[str]] = set()
+        self._tasks: set[asyncio.Task[str]] = set()
 
-    def take(self, name: str) -> None:
+    def announce(self, name: str) -> None:
         """Announce a name. Event loop only."""
         task = asyncio.create_task(self._have(name))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def take_voice(self, order: SpeechOrder) -> None:
-        """Announce the voice of an order."""
+    def announce_voice(self, order: SpeechOrder) -> None:
         if order.voice is not None:
-            self.take(order.voice)
+            self.announce(order.voice)
 
 
 class _Calls(dict[str, Any]):
     """Active calls by stream id; each is announced."""
 
-    def __init__(self, home: VoiceAffinity) -> None:
+    def __init__(self, affinity: VoiceAffinity) -> None:
         super().__init__()
-        self._home = home
+        self._affinity = affinity
 
     def __setitem__(self, stream_sid: str, call: Any) -> None:
         super().__setitem__(stream_sid, call)
-        self._home.take(call_home(stream_sid))
-
-
-class _OfReplica(logging.Formatter):
-    """Adds the replica's name to lines of the access log."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-
-    def format(self, record: logging.LogRecord) -> str:
-        if record.name != access_log.name:
-            return super().format(record)
-        return json.dumps({"replica": self._name, **json.loads(record.getMessage())})
+        self._affinity.announce(call_home(stream_sid))

@@ -97,17 +97,13 @@ def problem_of(error: BaseException) -> Problem:
         code = "voice_not_found" if isinstance(error, UnknownVoiceError) else "invalid_value"
         return Problem(400, _with_hint(error), "invalid_request_error", code=code)
     if isinstance(error, OverloadError):
-        return Problem(
-            429, _with_hint(error), "rate_limit_error", code="rate_limit_exceeded", retry_after=error.retry_after
-        )
+        return Problem(429, _with_hint(error), "rate_limit_error", None, "rate_limit_exceeded", error.retry_after)
     if isinstance(error, LateError | DrainingError):
         return Problem(503, _with_hint(error), "server_error", code=error.kind, retry_after=1)
-    if isinstance(error, NetworkError):
-        return Problem(502, error.message, "server_error", code=error.kind)
-    if isinstance(error, EngineError):
-        return Problem(500, error.message, "server_error", code="engine_error")
     if isinstance(error, VoiceError):
-        return Problem(500, error.message, "server_error", code=error.kind)
+        status = 502 if isinstance(error, NetworkError) else 500
+        code = "engine_error" if isinstance(error, EngineError) else error.kind
+        return Problem(status, error.message, "server_error", code=code)
     return Problem(500, "the server failed", "server_error", code="internal_error")
 
 

@@ -18,6 +18,9 @@ from voice_cli.server.settings import LOOPBACK
 
 log = logging.getLogger("voice.access")
 
+log_labels: dict[str, str] = {}
+"""Added to every line of the access log, such as the replica's name."""
+
 BODY_SECONDS = 30.0
 """Timeout for a request's body."""
 
@@ -29,13 +32,7 @@ class Guard:
     """ASGI middleware that refuses requests before they reach the app."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        keys: Iterable[str] = (),
-        origins: Iterable[str] = (),
-        loopback: bool = True,
-        max_body: int,
+        self, app: ASGIApp, *, keys: tuple[str, ...], origins: Iterable[str], loopback: bool, max_body: int
     ) -> None:
         """Configure the checks. Without `keys`, every client is admitted.
 
@@ -43,7 +40,7 @@ class Guard:
         page's name resolves to 127.0.0.1.
         """
         self._app = app
-        self._keys = tuple(keys)
+        self._keys = keys
         self._origins = frozenset(origins)
         self._own_names = LOOPBACK if loopback and not self._keys else None
         self._max_body = max_body
@@ -71,8 +68,8 @@ class Guard:
                 await self._app(scope, Body(receive, self._max_body).receive, watched)
         finally:
             if status or scope["type"] == "http":  # a WebSocket's streams are logged one by one
-                method = scope.get("method", "GET")
-                log_line("request", method=method, path=scope["path"], status=status, ms=ms_since(began))
+                ms = round(1000 * (time.monotonic() - began), 1)
+                log_line("request", method=scope.get("method", "GET"), path=scope["path"], status=status, ms=ms)
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -80,7 +77,7 @@ class Guard:
         if self._own_names is not None and host_name(host) not in self._own_names:
             return Problem(421, "the Host header does not name this server", "invalid_request_error", code="wrong_host")
         origin = headers.get("origin")
-        if scope["type"] == "websocket" and origin is not None and not self._may_ask(origin, host):
+        if scope["type"] == "websocket" and origin is not None and not self._is_allowed(origin, host):
             return Problem(403, "this origin is not allowed", "invalid_request_error", code="origin")
         if self._keys and scope["path"] not in OPEN_PATHS:
             given = key_in(scope, headers)
@@ -91,7 +88,7 @@ class Guard:
                 return Problem(401, message, "invalid_request_error", code="invalid_api_key")
         return None
 
-    def _may_ask(self, origin: str, host: str) -> bool:
+    def _is_allowed(self, origin: str, host: str) -> bool:
         own = origin.lower().partition("://")[2] == host.lower()
         return own or bool(self._origins & {"*", origin.lower()})
 
@@ -190,8 +187,5 @@ def log_stream(report: Report) -> None:
 
 def log_line(kind: str, **values: object) -> None:
     if log.isEnabledFor(logging.INFO):
-        log.info(json.dumps({"event": kind, **{key: value for key, value in values.items() if value is not None}}))
-
-
-def ms_since(began: float) -> float:
-    return round(1000 * (time.monotonic() - began), 1)
+        present = {key: value for key, value in values.items() if value is not None}
+        log.info(json.dumps({**log_labels, "event": kind, **present}))

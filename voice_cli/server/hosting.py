@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
@@ -112,7 +113,7 @@ class Host(uvicorn.Server):
         self._opened = contextlib.AsyncExitStack()
         self._opening: asyncio.Task[Any] | None = None
         self._drain_seconds = server.drain_timeout
-        self._drain: asyncio.Task[None] | None = None
+        self._drain: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -132,13 +133,9 @@ class Host(uvicorn.Server):
         if self._drain is not None or self._loop is None:
             self.should_exit = self.force_exit = True
         elif self.started:
-            self._loop.call_soon_threadsafe(self._begin_to_stop)
+            self._drain = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
         elif self._opening is not None:
             self._loop.call_soon_threadsafe(self._opening.cancel)
-
-    def _begin_to_stop(self) -> None:
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._stop())
 
     async def _stop(self) -> None:
         await self._app.state.service.drain(self._drain_seconds)

@@ -36,10 +36,6 @@ class Report:
         if stage not in self.timestamps:
             self.timestamps[stage] = time.monotonic() if at is None else at
 
-    def began_utterance(self, timestamps: Mapping[str, float]) -> None:
-        self.mark("queued", timestamps.get("engine_ready"))
-        self.mark("generated", timestamps.get("first_byte"))
-
     def ended_utterance(self, timestamps: Mapping[str, float], seconds: float) -> None:
         self.utterances += 1
         ready, last = timestamps.get("engine_ready"), timestamps.get("last_byte")

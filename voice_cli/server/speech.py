@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from voice_cli.audio import AudioFormat, Encoding, PcmChunk
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
+from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.codecs import open_encoder
 from voice_cli.codecs.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
@@ -218,11 +218,14 @@ class Speech:
             for event in events:
                 if isinstance(event, EncodedData):
                     utterance = event.utterance
-                    self._check_format(utterance.stream)
+                    encoding = utterance.stream.announced or utterance.stream.expected
+                    if encoding.codec == "pcm" and encoding.format is None:
+                        raise DecodeError("the engine did not announce an audio format")
                 elif isinstance(event, Decoded) and self._began_at is None and utterance is not None:
                     self._begin(number, utterance, speech.format or event.chunk.format)
-                elif isinstance(event, Audio):
-                    self._sound(event.chunk)
+                elif isinstance(event, Audio) and self._encoder is not None:
+                    report.audio_seconds += event.chunk.seconds
+                    self._put_data(self._encoder.encode(event.chunk.data))
                 elif isinstance(event, UtteranceEnded):
                     self._end(number, event.utterance)
                     number += 1
@@ -270,18 +273,14 @@ class Speech:
             due=due,
         )
 
-    @staticmethod
-    def _check_format(stream: SpeechStream) -> None:
-        encoding = stream.announced or stream.expected
-        if encoding.codec == "pcm" and encoding.format is None:
-            raise DecodeError("the engine did not announce an audio format")
-
     def _begin(self, number: int, utterance: Utterance, source: AudioFormat) -> None:
         """Announce an utterance; open the encoder if this is the first of the stream."""
         if self._encoder is None:
             self._encoder = open_encoder(self.order.codec, source, rate=self.order.rate)
         self._began_at = self.report.audio_seconds
-        self.report.began_utterance(utterance.stream.timestamps)
+        timestamps = utterance.stream.timestamps
+        self.report.mark("queued", timestamps.get("engine_ready"))
+        self.report.mark("generated", timestamps.get("first_byte"))
         encoder = self._encoder
         self._put(Began(number, utterance.line, encoder.encoding, encoder.content_type, self._began_at))
 
@@ -297,17 +296,12 @@ class Speech:
         self._began_at = None
         self._put(Ended(number, utterance.line, seconds, words, self.report.audio_seconds, utterance.line.end))
 
-    def _sound(self, chunk: PcmChunk) -> None:
-        if self._encoder is not None:
-            self.report.audio_seconds += chunk.seconds
-            self._give(self._encoder.encode(chunk.data))
-
     def _finish(self) -> None:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
-            self._give(encoder.finish())
+            self._put_data(encoder.finish())
 
-    def _give(self, data: bytes) -> None:
+    def _put_data(self, data: bytes) -> None:
         if data:
             self.report.mark("encoded")
             self.report.bytes += len(data)
