@@ -108,23 +108,21 @@ def _description_with_keys(app: FastAPI) -> dict[str, Any]:
 async def _in_thread(work: Callable[[], None]) -> None:
     """Run in a daemon thread, which does not delay the loop's end if cancelled; `to_thread` would."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def finish(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(None) if error is None else done.set_exception(error)
+    done = asyncio.Event()
+    errors: list[BaseException] = []
 
     def run() -> None:
-        error: BaseException | None = None
         try:
             work()
         except BaseException as exc:
-            error = exc
+            errors.append(exc)
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(finish, error)
+            loop.call_soon_threadsafe(done.set)
 
     threading.Thread(target=run, name="voice-warm-up", daemon=True).start()
-    await done
+    await done.wait()
+    if errors:
+        raise errors[0]
 
 
 async def _on_error(_request: Request, error: Exception) -> Response:

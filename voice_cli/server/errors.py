@@ -56,16 +56,12 @@ class OverloadError(RateLimitError):
     """Seconds."""
 
 
-class LateError(ServerError):
+class LateError(ServerError, kind="late"):
     """A stream ran into a time limit."""
 
-    kind = "late"
 
-
-class DrainingError(ServerError):
+class DrainingError(ServerError, kind="draining"):
     """The server is shutting down."""
-
-    kind = "draining"
 
 
 class Problem(NamedTuple):

@@ -112,12 +112,7 @@ class Body:
         self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def receive(self) -> Message:
-        """Return the next message.
-
-        Raises:
-            BodyRefused: the body is too large or too slow.
-
-        """
+        """Return the next message. Raises BodyRefused if the body is too large or too slow."""
         if self._whole:
             return await self._receive()
         try:

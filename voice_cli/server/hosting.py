@@ -143,12 +143,7 @@ class Host(uvicorn.Server):
 
 
 def listen(server: Server) -> socket.socket:
-    """Open the listening socket.
-
-    Raises:
-        NetworkError: the address is in use or not local.
-
-    """
+    """Open the listening socket. Raises NetworkError if the address is in use or not local."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -8,12 +8,7 @@ from voice_cli.server.service import Service
 def check_order(
     service: Service, text: str = "", *, voice: str | None = None, preset: str | None = None, param: str = "text"
 ) -> None:
-    """Check what can be checked without the engine. `param`: the text's parameter in the protocol.
-
-    Raises:
-        OrderError: a parameter is wrong.
-
-    """
+    """Raise OrderError if a parameter is wrong. `param`: the text's parameter in the protocol."""
     if preset is not None:
         try:
             service.backend.check_options({"preset": preset})
@@ -25,24 +20,13 @@ def check_order(
 
 
 def check_length(service: Service, characters: int, *, param: str = "text") -> None:
-    """Check a text's length.
-
-    Raises:
-        OrderError: the text is too long.
-
-    """
+    """Raise OrderError if a text is too long."""
     most = service.settings.server.max_text
     if characters > most:
         raise OrderError(f"the text has {characters} characters (at most {most})", param=param, code="too_long")
 
 
 async def check_voice(service: Service, voice: str | None, *, param: str = "voice") -> None:
-    """Check that a voice exists; None passes.
-
-    Raises:
-        VoiceNotFoundError: there is no such voice.
-        NetworkError, ServerError: the voice could not be fetched.
-
-    """
+    """Raise VoiceNotFoundError if a voice does not exist; other errors as `Service.has_voice`."""
     if voice is not None and not await service.has_voice(voice):
         raise VoiceNotFoundError(param=param)

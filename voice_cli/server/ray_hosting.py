@@ -33,12 +33,7 @@ DRAIN_STEP_SECONDS = 0.1
 
 
 def load_ray(*, debug: bool) -> None:
-    """Set Ray's environment variables, which its processes inherit, and import it.
-
-    Raises:
-        ModuleNotFoundError: Ray is not installed.
-
-    """
+    """Set Ray's environment variables, which its processes inherit, and import it."""
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # makes Ray listen on loopback on all systems
@@ -86,8 +81,9 @@ def host(
         if not debug:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))  # Ray prints errors of its raylet there
+        parent = "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108  keeps the paths of Ray's sockets short
         folder = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="voice-", dir=short_folder(), ignore_cleanup_errors=True)
+            tempfile.TemporaryDirectory(prefix="voice-", dir=parent, ignore_cleanup_errors=True)
         )
         log = stack.enter_context(copied(folder))
         try:
@@ -141,11 +137,6 @@ def wait_for_signal(on_ready: Callable[[], None]) -> None:
     handle(on_signal)
     on_ready()
     came.get()
-
-
-def short_folder() -> str | None:
-    """Return a parent for temporary folders that keeps the paths of Ray's Unix sockets short."""
-    return "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108  mkdtemp makes a private folder in it
 
 
 def drain(seconds: float) -> None:

@@ -65,12 +65,7 @@ class SpeechResponse(Response):
                 await self._send(speech, send, body_message(event("error", {"error": problem.error}), more=False))
 
     async def _send(self, speech: Speech, send: Send, message: dict[str, Any]) -> None:
-        """Send a message; cancel the stream of a client that stalled or disconnected.
-
-        Raises:
-            Interrupted: the stream was cancelled.
-
-        """
+        """Send a message. If the client stalled or disconnected, cancel the stream and raise Interrupted."""
         try:
             async with asyncio.timeout(self._service.settings.server.stall_timeout + speech.report.lead):
                 await send(message)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from voice_cli.audio import CODECS, AudioFormat
+from voice_cli.audio import CODECS
 from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.codecs import open_encoder
@@ -31,12 +31,7 @@ class Service:
     """One engine, shared by all connections of one event loop."""
 
     def __init__(self, settings: ServerSettings, backend: Backend | None = None) -> None:
-        """Use `backend`, or open the engine of the settings.
-
-        Raises:
-            UsageError, BackendError: the engine cannot be opened.
-
-        """
+        """Use `backend`, or open the engine of the settings; raises as `open_backend`."""
         self.settings = settings
         self.voices = Voices(settings)
         if backend is None:
@@ -56,13 +51,11 @@ class Service:
     def warm_up(self) -> None:
         """Load the model and the codecs, and list the voices. Blocks; any thread.
 
-        Raises:
-            BackendError: the model does not load.
-
+        Raises BackendError if the model does not load.
         """
         self.backend.warm_up()
         self._list_voices()
-        source = self.format or DEFAULT_PCM
+        source = self.backend.expected("pcm").format or DEFAULT_PCM
         for codec in (*CODECS, "mulaw"):  # so that the first client does not wait for imports
             encoder = open_encoder(codec, source, rate=2 * source.rate if codec == "pcm" else None)
             encoder.encode(bytes(source.frames(0.1) * source.frame_bytes))
@@ -74,13 +67,7 @@ class Service:
         self.voices.know(self.voice_list)
 
     async def has_voice(self, voice: str) -> bool:
-        """Return whether a voice exists; fetch it if necessary.
-
-        Raises:
-            OrderError: that is not a voice id.
-            NetworkError, ServerError: the voice could not be fetched.
-
-        """
+        """Return whether a voice exists; fetch it if necessary. Other errors as `Voices.ready`."""
         self.voices.check(voice)
 
         def look() -> bool:
@@ -95,11 +82,6 @@ class Service:
         return await asyncio.to_thread(look)
 
     @property
-    def format(self) -> AudioFormat | None:
-        """The format of the engine's speech; None if unknown."""
-        return self.backend.expected("pcm").format
-
-    @property
     def active(self) -> int:
         return len(self._streams)
 
@@ -109,13 +91,7 @@ class Service:
         return sum("queued" not in speech.report.timestamps for speech in tuple(self._streams))
 
     def admit(self) -> None:
-        """Check the admission limit.
-
-        Raises:
-            OverloadError: the limit is reached.
-            DrainingError: the server is shutting down.
-
-        """
+        """Raise OverloadError if the admission limit is reached, DrainingError if the server is shutting down."""
         if self.draining:
             self.metrics.rejected("draining")
             raise DrainingError("the server is shutting down", hint="retry in a moment")
@@ -128,8 +104,7 @@ class Service:
         """Start a stream; an unfinished one is cancelled when the context ends.
 
         Raises:
-            OverloadError: the admission limit is reached.
-            DrainingError: the server is shutting down.
+            OverloadError, DrainingError: as `admit`.
             VoiceNotFoundError: the engine refused the order, and its list of voices lacks the order's.
 
         """
@@ -164,11 +139,13 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
-        for speech in list(self._streams):
-            speech.cancel("shutdown")
+        self._cancel_all()
 
     def close(self) -> None:
         """Cancel active streams and close the engine."""
+        self._cancel_all()
+        self.backend.close()
+
+    def _cancel_all(self) -> None:
         for speech in list(self._streams):
             speech.cancel("shutdown")
-        self.backend.close()

@@ -150,12 +150,7 @@ def settle_server(
 
 
 def keys_of_server(server: Server, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the API keys; empty if the server needs none.
-
-    Raises:
-        ConfigError: the variable is not set, or has an invalid key.
-
-    """
+    """Return the API keys; empty if the server needs none. Raises ConfigError if there is an error in the variable."""
     variable = server.api_key_env
     if variable is None:
         return ()

@@ -60,20 +60,10 @@ class SocketSession(ABC):
 
     @abstractmethod
     async def on_message(self, content: Any) -> None:
-        """Handle a JSON message.
-
-        Raises:
-            OrderError, ValueError: the message is wrong; the client gets an error, and the session goes on.
-
-        """
+        """Handle a JSON message. An OrderError or ValueError is sent to the client, and the session goes on."""
 
     async def on_text(self, text: str) -> None:
-        """Handle a text message: JSON by default.
-
-        Raises:
-            OrderError, ValueError: as `on_message`.
-
-        """
+        """Handle a text message: JSON by default. Raises as `on_message`."""
         await self.on_message(decoded(text))
 
     async def on_binary(self, data: bytes) -> None:
@@ -101,12 +91,7 @@ class SocketSession(ABC):
     # Methods for protocols.
 
     def say(self, order: SpeechOrder) -> None:
-        """Queue an order.
-
-        Raises:
-            OrderError: the queue is full.
-
-        """
+        """Queue an order. Raises OrderError if the queue is full."""
         if len(self._orders) >= MOST_WAITING:
             raise OrderError(
                 f"{MOST_WAITING} texts are queued already (wait for one to end)", status=429, code="rate_limit_exceeded"
@@ -133,12 +118,7 @@ class SocketSession(ABC):
             self._speech.cancel(reason)
 
     async def send(self, content: Any) -> None:
-        """Send a JSON message.
-
-        Raises:
-            Left: the client disconnected or stalled.
-
-        """
+        """Send a JSON message. Raises Left if the client disconnected or stalled."""
         await self._within(self.websocket.send_text(json.dumps(content)))
 
     async def send_binary(self, data: bytes) -> None:
@@ -146,12 +126,7 @@ class SocketSession(ABC):
         await self._within(self.websocket.send_bytes(data))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection and end the session.
-
-        Raises:
-            Left: always.
-
-        """
+        """Close the connection, and raise Left to end the session."""
         with contextlib.suppress(Left):
             await self._within(self.websocket.close(code, reason.encode()[:MOST_REASON].decode(errors="ignore")))
         raise Left(reason)
@@ -247,12 +222,7 @@ class SocketSession(ABC):
 
 
 def decoded(text: str) -> Any:
-    """Return the content of a JSON message.
-
-    Raises:
-        OrderError: it is not JSON.
-
-    """
+    """Return the content of a JSON message. Raises OrderError if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

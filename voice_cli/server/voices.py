@@ -64,18 +64,10 @@ class Voices:
         self._known = frozenset(name for voice in voices for name in (voice.id, voice.language) if name)
 
     def check(self, voice: str) -> None:
-        """Check an id's form.
-
-        Raises:
-            OrderError: that is not a voice id.
-
-        """
+        """Raise OrderError if that is not a voice id."""
         if re.fullmatch(PATTERN, voice) is None:
-            raise OrderError(
-                "that is not a voice id",
-                code="voice_not_found",
-                hint="an id has letters, digits and any of + _ . -",
-            )
+            hint = "an id has letters, digits and any of + _ . -"
+            raise OrderError("that is not a voice id", code="voice_not_found", hint=hint)
 
     def has(self, voice: str) -> bool:
         """Return whether the engine's last list of voices has it."""
@@ -109,7 +101,7 @@ class Voices:
     def _is_in_folder(self, voice: str) -> bool:
         with contextlib.suppress(OSError):
             names = os.listdir(self._folder) if self._folder else []
-            return any(name == voice or os.path.splitext(name)[0] == voice for name in names)
+            return any(voice in (name, os.path.splitext(name)[0]) for name in names)
         return False
 
     def _fetch(self, voice: str) -> None:
@@ -137,15 +129,12 @@ class Voices:
     def _make_room(self, keep: str) -> None:
         with contextlib.suppress(OSError):
             entries = [entry for entry in os.scandir(self._cache) if entry.is_file(follow_symlinks=False)]
-            files = sorted(
-                ((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries), reverse=True
-            )
             total = 0
-            for _, size, path in files:
-                total += size
-                if total > self._most_cached and path != keep:
+            for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime, reverse=True):
+                total += entry.stat().st_size
+                if total > self._most_cached and entry.path != keep:
                     with contextlib.suppress(OSError):
-                        os.unlink(path)
+                        os.unlink(entry.path)
 
 
 def default_cache() -> str:
@@ -171,14 +160,7 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def download(url: str) -> bytes:
-    """Fetch a voice. Redirects are not followed, since the settings allow only this host.
-
-    Raises:
-        VoiceNotFoundError: there is no such voice.
-        NetworkError: the voice server was not reached or timed out.
-        ServerError: the answer is an error or too large.
-
-    """
+    """Fetch a voice. Redirects are not followed, since the settings allow only this host."""
     from voice_cli.backends.remote.curl import pycurl
     from voice_cli.backends.remote.http import trust_system_certificates
 
