@@ -82,9 +82,8 @@ class Guard:
         if self._keys and scope["path"] not in OPEN_PATHS:
             given = key_in(scope, headers)
             if given is None or not is_key(given, self._keys):
-                message = (
-                    "the API key is wrong" if given else "this server wants an API key (send Authorization: Bearer …)"
-                )
+                missing = "this server wants an API key (send Authorization: Bearer …)"
+                message = "the API key is wrong" if given else missing
                 return Problem(401, message, "invalid_request_error", code="invalid_api_key")
         return None
 

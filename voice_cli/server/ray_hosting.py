@@ -33,7 +33,7 @@ DRAIN_STEP_SECONDS = 0.1
 
 
 def load_ray(*, debug: bool) -> None:
-    """Set Ray's environment variables, which its processes inherit, and import it."""
+    """Set Ray's environment variables, which its processes inherit, and import it, if it is installed."""
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # makes Ray listen on loopback on all systems
@@ -50,12 +50,7 @@ def load_ray(*, debug: bool) -> None:
 
 
 def host(
-    settings: ServerSettings,
-    listening: socket.socket,
-    *,
-    requests: bool,
-    debug: bool,
-    on_ready: Callable[[], None],
+    settings: ServerSettings, listening: socket.socket, *, requests: bool, debug: bool, on_ready: Callable[[], None]
 ) -> None:
     """Serve on a socket's address until a signal comes, then drain. A second signal stops at once.
 
@@ -126,9 +121,9 @@ def wait_for_signal(on_ready: Callable[[], None]) -> None:
     """Wait for SIGINT or SIGTERM; a second one then raises KeyboardInterrupt."""
     came: SimpleQueue[None] = SimpleQueue()  # its put is reentrant
 
-    def handle(with_what: Callable[[int, FrameType | None], object]) -> None:
+    def handle(handler: Callable[[int, FrameType | None], object]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, with_what)
+            signal.signal(number, handler)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         handle(signal.default_int_handler)
@@ -185,11 +180,11 @@ def reason_of(error: BaseException) -> str:
     """Return the cause in Ray's long error text: the message of our own error, or else the last line."""
     from ray import serve
 
-    told = str(error)
+    text = str(error)
     with contextlib.suppress(Exception):  # Ray may be down
         application = serve.status().applications[APPLICATION]
-        told += "".join(f"\n{deployment.message}" for deployment in application.deployments.values())
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+        text += "".join(f"\n{deployment.message}" for deployment in application.deployments.values())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("voice_cli.errors.")]
     if ours:
         return one_line(ours[-1].partition(": ")[2])

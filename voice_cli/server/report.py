@@ -74,7 +74,7 @@ class Report:
 
     def latency(self) -> dict[str, float]:
         """Return the milliseconds of each stage before the first sound, and the total so far."""
-        stages: dict[str, float] = {}
+        stages = {}
         at = self.began
         for stage in STAGES:
             if stage in self.timestamps:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -86,11 +87,7 @@ class SpeechResponse(Response):
             "x-accel-buffering": "no",
             "server-timing": timing,
         }
-        return {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
+        return {"type": "http.response.start", "status": 200, "headers": Headers(headers).raw}
 
     def _body(self, events: Iterable[Event]) -> bytes:
         data = b"".join(one for one in events if isinstance(one, bytes))

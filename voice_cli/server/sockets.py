@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
@@ -48,8 +47,7 @@ class SocketSession(ABC):
         """The text that the client is still sending."""
         self._quiet_since = 0.0
         """Loop time of the last message or of the last order's end."""
-        self._orders: deque[SpeechOrder] = deque()
-        self._ordered = asyncio.Event()
+        self._orders: asyncio.Queue[SpeechOrder] = asyncio.Queue(MOST_WAITING)
         self._speech: Speech | None = None
         self._current: SpeechOrder | None = None
 
@@ -92,12 +90,11 @@ class SocketSession(ABC):
 
     def say(self, order: SpeechOrder) -> None:
         """Queue an order. Raises OrderError if the queue is full."""
-        if len(self._orders) >= MOST_WAITING:
-            raise OrderError(
-                f"{MOST_WAITING} texts are queued already (wait for one to end)", status=429, code="rate_limit_exceeded"
-            )
-        self._orders.append(order)
-        self._ordered.set()
+        try:
+            self._orders.put_nowait(order)
+        except asyncio.QueueFull:
+            message = f"{MOST_WAITING} texts are queued already (wait for one to end)"
+            raise OrderError(message, status=429, code="rate_limit_exceeded") from None
 
     def new_text(self) -> LiveText:
         return LiveText(self.limits.max_text, self.service.settings.flush_after)
@@ -109,11 +106,12 @@ class SocketSession(ABC):
 
     @property
     def is_speaking(self) -> bool:
-        return self._current is not None or bool(self._orders)
+        return self._current is not None or not self._orders.empty()
 
     def cancel(self, reason: str = "asked") -> None:
         """Cancel the current order and drop the queued ones."""
-        self._orders.clear()
+        while not self._orders.empty():
+            self._orders.get_nowait()
         if self._speech is not None:
             self._speech.cancel(reason)
 
@@ -193,10 +191,7 @@ class SocketSession(ABC):
 
     async def _speak(self) -> None:
         while True:
-            await self._ordered.wait()
-            while self._orders:
-                await self._say_one(self._orders.popleft())
-            self._ordered.clear()
+            await self._say_one(await self._orders.get())
 
     async def _say_one(self, order: SpeechOrder) -> None:
         self._current = order

@@ -187,8 +187,6 @@ class Speech:
         try:
             self._speak()
             self._queue.close()
-        except Interrupted as exc:
-            self._queue.fail(exc)
         except VoiceError as exc:
             self.report.fail(exc)
             self._queue.fail(exc)
