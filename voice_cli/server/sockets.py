@@ -96,8 +96,11 @@ class SocketSession(ABC):
             message = f"{MOST_WAITING} texts are queued already (wait for one to end)"
             raise OrderError(message, status=429, code="rate_limit_exceeded") from None
 
-    def new_text(self) -> LiveText:
-        return LiveText(self.limits.max_text, self.service.settings.flush_after)
+    def say_live(self, order: SpeechOrder) -> LiveText:
+        """Queue an order with a new text that the client is still sending; return the text. Raises as `say`."""
+        text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        self.say(order._replace(text=text))
+        return text
 
     def end_text(self) -> None:
         if self.text is not None:

@@ -16,8 +16,8 @@ from support.speech_app import MONO24, MadeEngine, sound_of
 from support.twilio import MEDIA, Caller, start_message
 from voice_cli.audio import Encoding
 from voice_cli.script.line import plain_line
-from voice_cli.server.routes import twilio_call
-from voice_cli.server.routes.twilio_call import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
+from voice_cli.server.routes import twilio
+from voice_cli.server.routes.twilio import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
 from voice_cli.server.settings import Server, ServerSettings
 from voice_cli.server.speech import Began, Speech, SpeechOrder
 
@@ -128,7 +128,7 @@ def test_a_text_may_come_in_pieces(serve_app, call):
 
 
 def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatch):
-    monkeypatch.setattr(twilio_call, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
     engine = MadeEngine()
     app = serve_app(engine, settings=ServerSettings(Server(), flush_after=0.05))
     caller = call(app, text="Hello.")
@@ -212,7 +212,7 @@ def test_the_lead_is_bounded_and_used(pauses):
 
 
 def test_a_clear_waits_for_no_frame_and_leaves_no_lead(call, app, engine, monkeypatch):
-    monkeypatch.setattr(twilio_call, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
+    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
     engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
     caller = call(text="It is long.")
     caller.wait_until(lambda: len(caller.frames) >= 19)
@@ -233,7 +233,7 @@ def test_an_utterance_is_begun_once_a_frame_of_it_has_left():
             return "mark"
 
     async def main():
-        turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, SpeechOrder("", "test")), 0)
+        turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, SpeechOrder("", "test")))
         await turn.take(Began(0, plain_line("Hello."), Encoding("mulaw"), "", 0.0))
         await turn.take(bytes(159))
         assert turn.begun() == []
@@ -355,13 +355,13 @@ def synchronise(caller, app):
     """Wait until the server has read what the caller sent."""
     call = app.app.state.calls[caller.stream_sid]
     taken = threading.Event()
-    came_back = call._came_back
+    came_back = call._on_mark
 
     def noted(name):
         came_back(name)
         taken.set()
 
-    call._came_back = noted
+    call._on_mark = noted
     caller.heard("a question")
     assert taken.wait(20)
 
@@ -531,7 +531,7 @@ def test_a_stream_begins_once(call, app):
 
 
 def test_a_connection_that_never_starts_is_closed(app, monkeypatch):
-    monkeypatch.setattr(twilio_call, "START_SECONDS", 0.2)
+    monkeypatch.setattr(twilio, "START_SECONDS", 0.2)
     with app.connect(PATH) as websocket:
         stopped = threading.Event()
 

@@ -5,7 +5,6 @@ across chunks and utterances, with padding only at the end; WAV has one header p
 """
 
 import time
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request
@@ -16,6 +15,7 @@ from starlette.websockets import WebSocket
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
+from voice_cli.pcm.g711 import SILENCE
 from voice_cli.protocol import chatterbox as wire
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.live_text import LiveText
@@ -23,7 +23,7 @@ from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession
-from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
+from voice_cli.server.speech import Began, Speech, SpeechOrder
 from voice_cli.server.voices import PATTERN
 
 router = APIRouter(tags=["Chatterbox"])
@@ -129,16 +129,17 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
     wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
     began = time.monotonic()
     sound = bytearray()
-    cut = cutter(body.output_format)
     rate = 0
-    async with service.speak(whole_order(service, wanted)) as speech, until_left(speech, request.receive):
+    order = checked_order(service, wanted, wanted.text, wire.DEFAULT_PRESET)
+    async with service.speak(order) as speech, until_left(speech, request.receive):
         async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
-                    sound += b"".join(cut.cut(event))
+                    sound += event
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        sound += b"".join(cut.finish())
+        if body.output_format == "mulaw":
+            sound += bytes([SILENCE]) * (-len(sound) % wire.FRAME_BYTES)
         answer = wire.Batch(
             bytes(sound),
             round(speech.report.audio_seconds, 3),
@@ -154,82 +155,91 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
 @router.websocket("/ws/synthesize")
 async def synthesize_socket(websocket: WebSocket) -> None:
     """Synthesize one whole text after another."""
-    await WholeTexts(websocket, websocket.app.state.service).serve()
+    await WholeTextSession(websocket, websocket.app.state.service).serve()
 
 
 @router.websocket("/ws/synthesize-stream")
 async def synthesize_stream_socket(websocket: WebSocket) -> None:
     """Synthesize a text while the client is still sending it."""
-    await ComingText(websocket, websocket.app.state.service).serve()
-
-
-class Uncut:
-    """Counterpart of `Frames` for codecs whose chunks are sent as they are."""
-
-    def cut(self, data: bytes) -> list[bytes]:
-        return [data]
-
-    def finish(self) -> list[bytes]:
-        return []
-
-
-def cutter(output_format: str) -> Frames | Uncut:
-    return Frames(wire.FRAME_BYTES) if output_format == "mulaw" else Uncut()
+    await TextStreamSession(websocket, websocket.app.state.service).serve()
 
 
 def sample_rate(began: Began) -> int:
     return began.encoding.format.rate if began.encoding.format is not None else wire.MULAW_RATE
 
 
-def whole_order(service: Service, wanted: wire.Synthesize) -> SpeechOrder:
-    """Return the order for a whole text.
+def checked_order(
+    service: Service, message: wire.Synthesize | wire.Init, text: str, default_preset: str
+) -> SpeechOrder:
+    """Return the order for a text with the parameters of a message.
 
     Raises:
         OrderError: a parameter is wrong.
 
     """
-    check_order(service, wanted.text, voice=wanted.voice_id, preset=wanted.preset)
+    check_order(service, text, voice=message.voice_id, preset=message.preset)
     return SpeechOrder(
-        wanted.text,
+        text,
         "chatterbox",
-        codec=wanted.output_format,
-        voice=wanted.voice_id,
-        speed=wanted.speed,
-        preset=wanted.preset or wire.DEFAULT_PRESET,
+        codec=message.output_format,
+        voice=message.voice_id,
+        speed=message.speed,
+        preset=message.preset or default_preset,
     )
 
 
 class ChatterboxSession(SocketSession):
-    """The answers of both sockets, in two forms."""
+    """The replies of both sockets, in two forms."""
 
     is_stream: bool
 
-    async def tell(self, message: wire.Audio | wire.Complete | wire.Failure) -> None:
+    async def reply(self, message: wire.Audio | wire.Complete | wire.Failure) -> None:
         await self.send(message.stream_message() if self.is_stream else message.message())
 
     async def on_problem(self, problem: Problem) -> None:
-        await self.tell(wire.Failure(problem.message, problem.code))
+        await self.reply(wire.Failure(problem.message, problem.code))
 
     async def on_cancelled(self, order: SpeechOrder) -> None:
-        await self.tell(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
+        await self.reply(wire.Complete(0, 0.0, cancelled=True, is_mulaw=order.codec == "mulaw"))
 
     async def deliver(self, speech: Speech) -> None:
-        chunks = Chunks(self, speech)
-        sentence = 0
+        report, codec = speech.report, speech.order.codec
+        frames = Frames(wire.FRAME_BYTES) if codec == "mulaw" else None
+        rate = wire.MULAW_RATE
+        sent = sent_before = 0
+
+        async def send_audio(chunks: list[bytes]) -> None:
+            nonlocal sent
+            for chunk in chunks:
+                await self.reply(wire.Audio(chunk, sent, codec, rate))
+                report.mark("sent")
+                sent += 1
+
         async for events in speech:
             for event in events:
                 if isinstance(event, Began):
-                    sentence = chunks.sent
-                await chunks.take(event)
-                if self.is_stream and isinstance(event, Ended):
+                    rate = sample_rate(event)
+                    sent_before = sent
+                elif isinstance(event, bytes):
+                    await send_audio([event] if frames is None else frames.cut(event))
+                elif self.is_stream:
                     audio_ms = round(1000 * event.at, 1)
-                    complete = wire.SentenceComplete(chunks.sent - sentence, event.text_end, audio_ms)
-                    await self.send(complete.message())
-        await chunks.finish()
-        await self.tell(chunks.complete())
+                    await self.send(wire.SentenceComplete(sent - sent_before, event.text_end, audio_ms).message())
+        if frames is not None:
+            await send_audio(frames.finish())
+        latency, first = report.latency(), report.first_byte_seconds
+        complete = wire.Complete(
+            sent,
+            latency["total"],
+            None if first is None else round(1000 * first, 1),
+            latency,
+            self.service.backend.name,
+            is_mulaw=codec == "mulaw",
+        )
+        await self.reply(complete)
 
 
-class WholeTexts(ChatterboxSession):
+class WholeTextSession(ChatterboxSession):
     """`/ws/synthesize`."""
 
     is_stream = False
@@ -239,29 +249,36 @@ class WholeTexts(ChatterboxSession):
         if isinstance(message, wire.Cancel):
             self.cancel()
         else:
-            self.say(whole_order(self.service, message))
+            self.say(checked_order(self.service, message, message.text, wire.DEFAULT_PRESET))
 
 
-class ComingText(ChatterboxSession):
+class TextStreamSession(ChatterboxSession):
     """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
 
     is_stream = True
 
     def __init__(self, websocket: WebSocket, service: Service) -> None:
         super().__init__(websocket, service)
-        self._init: wire.Init | None = None
+        self._order: SpeechOrder | None = None
+        """From `init`, without its text."""
 
     async def on_message(self, content: Any) -> None:
         message = wire.parse_stream_request(content)
         if isinstance(message, wire.Init):
-            check_order(self.service, voice=message.voice_id, preset=message.preset)
+            order = checked_order(self.service, message, "", wire.DEFAULT_STREAM_PRESET)
             self.end_text()
-            self._init = None  # a failed init keeps no voice
-            await check_voice(self.service, message.voice_id, param="voice_id")
-            self._init = message._replace(preset=message.preset or wire.DEFAULT_STREAM_PRESET)
-            await self.send(wire.Ready(message.voice_id, self._init.preset).message())
+            self._order = None  # a failed init keeps no voice
+            await check_voice(self.service, order.voice, param="voice_id")
+            self._order = order
+            await self.send(wire.Ready(order.voice, order.preset).message())
         elif isinstance(message, wire.Text):
-            await self._take(message)
+            check_order(self.service, message.content)
+            text = self._begin_text()
+            if message.flush:
+                text.flush(message.content)
+            else:
+                text.feed(message.content)
+            await text.room()
         elif isinstance(message, wire.End):
             self._begin_text()
             self.end_text()
@@ -269,73 +286,13 @@ class ComingText(ChatterboxSession):
             self.end_text()
             self.cancel()
 
-    async def _take(self, message: wire.Text) -> None:
-        check_order(self.service, message.content)
-        text = self._begin_text()
-        if message.flush:
-            text.flush(message.content)
-        else:
-            text.feed(message.content)
-        await text.room()
-
     def _begin_text(self) -> LiveText:
-        init = self._init
-        if init is None:
+        if self._order is None:
             raise OrderError("no session was begun (send init first)", code="no_session")
         if self.text is None:
-            text = self.new_text()
-            order = SpeechOrder(
-                text,
-                "chatterbox",
-                codec=init.output_format,
-                voice=init.voice_id,
-                speed=init.speed,
-                preset=init.preset,
-            )
-            self.say(order)
-            self.text = text
+            self.text = self.say_live(self._order)
         return self.text
 
     async def on_over(self, order: SpeechOrder) -> None:
-        if order.text is self.text:  # it ended before its text: the rest has no order
-            self.text = self._init = None
-
-
-class Chunks:
-    """Sends the audio of one order as numbered messages."""
-
-    def __init__(self, session: ChatterboxSession, speech: Speech) -> None:
-        self.sent = 0
-        self._session = session
-        self._speech = speech
-        self._codec = speech.order.codec
-        self._cutter = cutter(self._codec)
-        self._rate = wire.MULAW_RATE
-
-    async def take(self, event: Event) -> None:
-        if isinstance(event, Began):
-            self._rate = sample_rate(event)
-        elif isinstance(event, bytes):
-            await self._send(self._cutter.cut(event))
-
-    async def finish(self) -> None:
-        await self._send(self._cutter.finish())
-
-    def complete(self) -> wire.Complete:
-        report = self._speech.report
-        latency = report.latency()
-        first = report.first_byte_seconds
-        return wire.Complete(
-            self.sent,
-            latency["total"],
-            None if first is None else round(1000 * first, 1),
-            latency,
-            self._session.service.backend.name,
-            is_mulaw=self._codec == "mulaw",
-        )
-
-    async def _send(self, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            await self._session.tell(wire.Audio(piece, self.sent, self._codec, self._rate))
-            self._speech.report.mark("sent")
-            self.sent += 1
+        if order.text is self.text:  # the order ended before its text, so the remaining text is dropped
+            self.text = self._order = None

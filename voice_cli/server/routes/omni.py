@@ -6,7 +6,7 @@ survives invalid messages. As there, `session.close` lets queued utterances fini
 """
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
@@ -15,7 +15,6 @@ from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol import omni as wire
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
@@ -33,15 +32,6 @@ async def stream_socket(websocket: WebSocket) -> None:
     await OmniSession(websocket, websocket.app.state.service).serve()
 
 
-class OrderedUtterance(NamedTuple):
-    """An utterance that is being spoken or is queued."""
-
-    number: int
-    config: wire.SessionConfig
-    text: str
-    """The whole text if it is one sentence, else empty."""
-
-
 class OmniSession(SocketSession):
     """A session. An utterance to be split is ordered with its first text, any other with `input.done`."""
 
@@ -50,10 +40,8 @@ class OmniSession(SocketSession):
         self._config: wire.SessionConfig | None = None
         self._begun = 0
         """Number of ordered utterances."""
-        self._waiting: deque[OrderedUtterance] = deque()
+        self._waiting: deque[Sentences] = deque()
         """Ordered utterances that have not ended; the first is being spoken."""
-        self._sentences: Sentences | None = None
-        """The sender of the first."""
         self._pieces: list[str] = []
         """Text of the next utterance, which is not ordered yet."""
         self._characters = 0
@@ -96,9 +84,8 @@ class OmniSession(SocketSession):
             return
         check_order(self.service, text)
         if self.text is None:
-            live = self.new_text()
-            self._order(live, config)
-            self.text = live
+            self.text = self.say_live(order_of(config))
+            self._add(config)
         self.text.feed(text)
         await self.text.room()
 
@@ -112,28 +99,14 @@ class OmniSession(SocketSession):
             text = "".join(self._pieces)
             self._pieces.clear()
             self._characters = 0
-            self._order(text, config)
+            if text.strip():
+                self.say(order_of(config, text))
+            else:
+                self.say_live(order_of(config)).end()  # not an error: an utterance without sentences
+            self._add(config, text.strip())
 
-    def _order(self, text: str | LiveText, config: wire.SessionConfig) -> None:
-        whole = text if isinstance(text, str) else ""
-        if isinstance(text, str) and not text.strip():  # not an error here: an utterance without sentences
-            text = LiveText(1, 0.0)
-            text.end()
-        every = EVERY[config.split_granularity]
-        self.say(
-            SpeechOrder(
-                text,
-                "omni",
-                codec=config.response_format,
-                rate=DEFAULT_PCM.rate if config.response_format == "pcm" else None,
-                voice=config.voice,
-                speed=config.speed,
-                instructions=config.instructions,
-                separate=every is not None,
-                every=every,
-            )
-        )
-        self._waiting.append(OrderedUtterance(self._begun, config, whole.strip()))
+    def _add(self, config: wire.SessionConfig, text: str = "") -> None:
+        self._waiting.append(Sentences(self, self._begun, config, text))
         self._begun += 1
 
     async def _finish(self) -> None:
@@ -143,51 +116,64 @@ class OmniSession(SocketSession):
             await self.close()
 
     async def deliver(self, speech: Speech) -> None:
-        utterance = self._waiting[0]
-        self._sentences = sentences = Sentences(self, utterance, speech)
+        sentences = self._waiting[0]
+        sentences.speech = speech
         async for events in speech:
             for event in events:
                 await sentences.take(event)
         await sentences.end()
-        await self.send(wire.SessionDone(utterance.number, sentences.count).message())
+        await self.send(sentences.done().message())
 
     async def on_problem(self, problem: Problem) -> None:
         await self.send(wire.Failure(problem.message).message())
 
     async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:
         """Send the error, then the ends of the sentence and the utterance, which clients wait for."""
-        number = self._waiting[0].number
-        sentences = self._sentences
-        begun = sentences is not None and sentences.sent > 0
-        await self.send(wire.Failure(problem.message, partial_audio=begun).message())
-        if sentences is not None:
-            await sentences.end(error=True)
-        done = wire.SessionDone(number, 0 if sentences is None else sentences.count)
+        sentences = self._waiting[0]
+        await self.send(wire.Failure(problem.message, partial_audio=sentences.sent > 0).message())
+        await sentences.end(error=True)
         if order.text is self.text:
-            self.text, self._failed = None, done
+            self.text, self._failed = None, sentences.done()
         else:
-            await self.send(done.message())
+            await self.send(sentences.done().message())
 
     async def on_over(self, order: SpeechOrder) -> None:  # noqa: ARG002
         self._waiting.popleft()
-        self._sentences = None
         if self._closing and not self.is_speaking:
             await self.close()
+
+
+def order_of(config: wire.SessionConfig, text: str = "") -> SpeechOrder:
+    every = EVERY[config.split_granularity]
+    return SpeechOrder(
+        text,
+        "omni",
+        codec=config.response_format,
+        rate=DEFAULT_PCM.rate if config.response_format == "pcm" else None,
+        voice=config.voice,
+        speed=config.speed,
+        instructions=config.instructions,
+        separate=every is not None,
+        every=every,
+    )
 
 
 class Sentences:
     """Sends the audio of one utterance."""
 
-    def __init__(self, session: OmniSession, utterance: OrderedUtterance, speech: Speech) -> None:
-        self.count = 0
-        """Number of begun sentences."""
+    speech: Speech
+    """Set before the first event."""
+
+    def __init__(self, session: OmniSession, number: int, config: wire.SessionConfig, text: str) -> None:
+        """`text`: the whole text if it is one sentence, else empty."""
         self.sent = 0
         """Sent bytes of the sentence."""
         self._session = session
-        self._number = utterance.number
-        self._config = utterance.config
-        self._text = utterance.text
-        self._speech = speech
+        self._number = number
+        self._config = config
+        self._text = text
+        self._count = 0
+        """Number of begun sentences."""
         self._is_open = False
         self._at = 0.0
         """Seconds of the sentence's audio before the current utterance."""
@@ -222,7 +208,10 @@ class Sentences:
             await self._send_gathered()
             if self._config.word_timestamps:
                 await self._send_chunk(b"", self._times())
-        await self._session.send(wire.AudioDone(self._number, self.count - 1, self.sent, error).message())
+        await self._session.send(wire.AudioDone(self._number, self._count - 1, self.sent, error).message())
+
+    def done(self) -> wire.SessionDone:
+        return wire.SessionDone(self._number, self._count)
 
     async def _begin(self, began: Began) -> None:
         self._is_open = True
@@ -230,17 +219,17 @@ class Sentences:
         self._gathered.clear()
         self._words.clear()
         self._format = began.encoding.format or DEFAULT_PCM
-        told = self._format if self._config.response_format == "pcm" else None
+        pcm = self._format if self._config.response_format == "pcm" else None
         start = wire.AudioStart(
             self._number,
-            self.count,
+            self._count,
             self._text or began.line.text.strip(),
             self._config.response_format,
-            told and told.rate,
-            told and told.channels,
+            pcm and pcm.rate,
+            pcm and pcm.channels,
             self._config.word_timestamps,
         )
-        self.count += 1
+        self._count += 1
         await self._session.send(start.message())
 
     async def _send_gathered(self) -> None:
@@ -250,13 +239,13 @@ class Sentences:
         for at in range(0, len(gathered), MOST_MESSAGE):
             piece = gathered[at : at + MOST_MESSAGE]
             await self._session.send_binary(piece)
-            self._count(piece)
+            self._count_sent(piece)
 
     async def _send_chunk(self, data: bytes, times: list[wire.WordTime] | None = None) -> None:
         begin, end = self._milliseconds(self.sent), self._milliseconds(self.sent + len(data))
         chunk = wire.AudioChunk(
             self._number,
-            self.count - 1,
+            self._count - 1,
             self._chunks,
             data,
             self._format.rate,
@@ -267,12 +256,12 @@ class Sentences:
         )
         await self._session.send(chunk.message())
         self._chunks += 1
-        self._count(data)
+        self._count_sent(data)
 
-    def _count(self, data: bytes) -> None:
+    def _count_sent(self, data: bytes) -> None:
         self.sent += len(data)
         if data:
-            self._speech.report.mark("sent")
+            self.speech.report.mark("sent")
 
     def _times(self) -> list[wire.WordTime] | None:
         """Return the words' times, none after the end of the sent audio; None if the engine has none."""
