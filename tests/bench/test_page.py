@@ -9,6 +9,7 @@ from support.runs import CURVE, TRACE, failed, run, target
 from voice_cli.bench.charts import buffer_curve, comparison, horizon, thinned, ticks, waterfall
 from voice_cli.bench.figures import Measured
 from voice_cli.bench.page import About, page
+from voice_cli.bench.trace import Trace
 from voice_cli.playback.curve import Point
 
 NASTY = "<script>alert(1)</script>\"'&"
@@ -84,7 +85,7 @@ def test_a_page_without_runs():
 
 def test_drawings_of_runs_without_some_timestamps():
     silent = run(TRACE._replace(timestamps={}, curve=[]))
-    assert buffer_curve(run(None), "x") == ""
+    assert buffer_curve(run(Trace()), "x") == ""
     assert buffer_curve(silent, "x") == ""
     assert "<rect" not in waterfall(silent, "x")
     assert "NaN" not in waterfall(run(TRACE._replace(timestamps={"process_start": 5.0, "odd": 6.0})), "x")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from voice_cli.bench.figures import beginning, shown, timestamps_of
+from voice_cli.bench.figures import shown
 from voice_cli.bench.runs import Run
 from voice_cli.playback.curve import Point
 
@@ -68,14 +68,13 @@ class Bar(NamedTuple):
 
 def bars_of(run: Run) -> list[Bar]:
     """Return the phases of a run."""
-    timestamps = timestamps_of(run)
+    timestamps = run.timestamps_ms
     bars = []
     for phase in PHASES:
         ends = [timestamps[name] for name in phase.last if name in timestamps]
         begins = [timestamps[name] for name in phase.first if name in timestamps]
         if ends and begins:
-            last = ends[0]
-            bars.append(Bar(phase, min(max(begins), last), last))
+            bars.append(Bar(phase, min(max(begins), ends[0]), ends[0]))
     return bars
 
 
@@ -83,13 +82,9 @@ def horizon(runs: Iterable[Run]) -> float:
     """Return the milliseconds that waterfalls of these runs show: 12 % more than to the first sound."""
     ends = []
     for run in runs:
-        timestamps = timestamps_of(run)
-        for name in ("first_audible", "first_frame", "first_byte"):
-            if name in timestamps:
-                ends.append(timestamps[name])
-                break
-        else:
-            ends.append(max(timestamps.values(), default=0.0))
+        timestamps = run.timestamps_ms
+        sounds = [timestamps[name] for name in ("first_audible", "first_frame", "first_byte") if name in timestamps]
+        ends.append(sounds[0] if sounds else max(timestamps.values(), default=0.0))
     return max(1.0, 1.12 * max(ends, default=0.0))
 
 
@@ -111,7 +106,7 @@ def waterfall(run: Run, title: str) -> str:
         parts.append(_text("name", left - 10, y + 11, bar.phase.name, "end"))
         parts.append(_rect(bar.phase.kind, x, y, width, 14, described, 3))
         labels.append(_text("took", x + width + 6, y + 11, took if bar.last <= end else f"{took} →"))
-    audible = timestamps_of(run).get("first_audible")
+    audible = run.timestamps_ms.get("first_audible")
     if audible is not None:
         x = left + audible * scale
         parts.append(_line("mark", x, 2, x, height - 20))
@@ -144,19 +139,18 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
 def buffer_curve(run: Run, title: str) -> str:
     """Draw received and heard audio over time, the buffer between them, underruns and underflows."""
     trace = run.trace
-    if trace is None or not trace.curve:
+    if not trace.curve:
         return ""
-    start = beginning(run)
-    points = [point._replace(at=point.at - start) for point in thinned(trace.curve)]
+    points = thinned(trace.curve)
     is_played = points[-1].heard is not None
-    last = max(points[-1].at, *(hole.at - start + hole.seconds for hole in trace.underruns), 1e-3)
+    last = max(points[-1].at, *(hole.at + hole.seconds for hole in trace.underruns), 1e-3)
     most = max(points[-1].received, 1e-3)
     left, right, top, height = 36.0, 68.0, 22.0, 256
     bottom = height - 24.0
     across, up = (WIDTH - left - right) / last, (bottom - top) / most
     parts = [_axis(left, last, across, bottom, WIDTH, "s"), _levels(left, WIDTH - right, bottom, most, up)]
     for hole in trace.underruns:
-        x, width = left + (hole.at - start) * across, max(2.0, hole.seconds * across)
+        x, width = left + hole.at * across, max(2.0, hole.seconds * across)
         took = f"{shown(1000 * hole.seconds, 'ms')} ms"
         described = f"underrun of {took} at {hole.position:.2f} s of the audio"
         parts.append(_rect("underrun", x, top, width, bottom - top, described))
@@ -174,7 +168,7 @@ def buffer_curve(run: Run, title: str) -> str:
     parts.append(f'<path class="received" d="M{received}"/>')
     parts.append(_text("received-name", edge + 6, bottom - most * up - 2, "received"))
     for hole in trace.underflows:
-        x = left + (hole.at - start) * across
+        x = left + hole.at * across
         parts.append(
             f'<path class="underflow" d="M{x:.1f} {bottom - 9:.1f} l5 9 h-10 Z">'
             f"<title>device underflow at {hole.position:.2f} s of the audio</title></path>"

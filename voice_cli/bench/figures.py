@@ -1,6 +1,7 @@
 """The figures of `voice bench`: medians and 95th percentiles of its runs."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -98,9 +99,7 @@ def spread(values: Sequence[float | None]) -> Spread | None:
     known = sorted(value for value in values if value is not None)
     if not known:
         return None
-    middle = len(known) // 2
-    median = known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
-    return Spread(round(median, 4), known[math.ceil(0.95 * len(known)) - 1])
+    return Spread(round(statistics.median(known), 4), known[math.ceil(0.95 * len(known)) - 1])
 
 
 def summary(measured: Measured) -> dict[str, Spread | None]:
@@ -154,27 +153,9 @@ def as_object(measured: Measured) -> dict[str, Any]:
 
 
 def _run_object(run: Run) -> Mapping[str, Any]:
-    trace = run.trace
-    timestamps = {name: round(at, 2) for name, at in timestamps_of(run).items()}
-    points = []
-    if trace is not None and timestamps:
-        start = beginning(run)
-        points = [
-            [round(1000 * (point.at - start), 2), round(point.received, 4), point.heard and round(point.heard, 4)]
-            for point in trace.curve
-        ]
-    return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": timestamps, "curve": points}
-
-
-def timestamps_of(run: Run) -> dict[str, float]:
-    """Return a run's timestamps in milliseconds from its start."""
-    if run.trace is None or not run.trace.timestamps:
-        return {}
-    start = beginning(run)
-    return {name: 1000 * (at - start) for name, at in run.trace.timestamps.items()}
-
-
-def beginning(run: Run) -> float:
-    """Return the time of a run's start on its own clock; its trace must have timestamps."""
-    timestamps = run.trace.timestamps if run.trace is not None else {}
-    return timestamps.get("process_start", min(timestamps.values()))
+    timestamps = {name: round(at, 2) for name, at in run.timestamps_ms.items()}
+    curve = [
+        [round(1000 * point.at, 2), round(point.received, 4), point.heard and round(point.heard, 4)]
+        for point in run.trace.curve
+    ]
+    return {**run.report, "added_ms": figure(run, "added_ms"), "moments_ms": timestamps, "curve": curve}

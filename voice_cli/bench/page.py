@@ -131,9 +131,5 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
 
 
 def _marks(run: Run) -> str:
-    marks = ""
-    if run.trace is not None and run.trace.underruns:
-        marks += "; red: underruns"
-    if run.trace is not None and run.trace.underflows:
-        marks += "; triangles: device underflows"
-    return marks
+    marks = "; red: underruns" if run.trace.underruns else ""
+    return marks + ("; triangles: device underflows" if run.trace.underflows else "")

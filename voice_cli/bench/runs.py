@@ -70,8 +70,11 @@ class Run(NamedTuple):
 
     report: Mapping[str, Any]
     """The object that `voice say --json` prints, without secrets."""
-    trace: Trace | None
-    """None if playback did not begin."""
+    trace: Trace = Trace()
+
+    @property
+    def timestamps_ms(self) -> dict[str, float]:
+        return {name: 1000 * at for name, at in self.trace.timestamps.items()}
 
     @property
     def exit_code(self) -> int:
@@ -80,7 +83,7 @@ class Run(NamedTuple):
         return int(error["exit_code"]) if error else 0
 
 
-def cold_run(arguments: Sequence[str]) -> tuple[dict[str, Any], Trace | None]:
+def cold_run(arguments: Sequence[str]) -> tuple[dict[str, Any], Trace]:
     """Run `voice` in a new process, and return the object that it prints and its trace.
 
     A KeyboardInterrupt ends the process too.
@@ -147,10 +150,8 @@ def clean(report: Mapping[str, Any], secrets: Iterable[str]) -> dict[str, Any]:
         return dict(report)
 
     def cleaned(words: str | None) -> str | None:
-        if words is None:
-            return None
         for secret in secrets:
-            words = words.replace(secret, "…")
-        return SECRETS.sub("…", words)
+            words = words and words.replace(secret, "…")
+        return words and SECRETS.sub("…", words)
 
     return {**report, "error": {**error, "message": cleaned(error["message"]), "hint": cleaned(error["hint"])}}

@@ -7,6 +7,7 @@ the file written after the last frame, so tracing does not slow the run.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,13 +21,13 @@ TRACE_ENV = "VOICE_TRACE"
 
 
 class Trace(NamedTuple):
-    """Timestamps, buffer and underruns; times are seconds of `time.monotonic`."""
+    """Timestamps, buffer and underruns of a run; times are seconds from its start."""
 
-    timestamps: dict[str, float]
+    timestamps: Mapping[str, float] = {}
     """By the names of `timeline.TIMESTAMPS`."""
-    curve: "list[Point]"
-    underruns: "list[Hole]"
-    underflows: "list[Hole]"
+    curve: "Sequence[Point]" = ()
+    underruns: "Sequence[Hole]" = ()
+    underflows: "Sequence[Hole]" = ()
 
 
 class TracedTimeline(Timeline):
@@ -41,20 +42,20 @@ class TracedTimeline(Timeline):
 
         from voice_cli.playback.curve import curve, underflows, underruns
 
-        trace = Trace(
-            dict(self.timestamps),
-            curve(self.arrivals or [], feed),
-            underruns(feed) if feed is not None else [],
-            underflows(feed) if feed is not None else [],
-        )
+        trace = {
+            "timestamps": self.timestamps,
+            "curve": curve(self.arrivals or [], feed),
+            "underruns": underruns(feed) if feed is not None else [],
+            "underflows": underflows(feed) if feed is not None else [],
+        }
         # `voice bench` reports a missing trace; playback continues.
         with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
-            json.dump(trace._asdict(), file)
+            json.dump(trace, file)
         return super().metrics(feed)
 
 
-def read(path: str) -> Trace | None:
-    """Return the trace in a file; None if there is none."""
+def read(path: str) -> Trace:
+    """Return the trace in a file; an empty one if there is none."""
     import json
 
     from voice_cli.playback.curve import Hole, Point
@@ -63,10 +64,12 @@ def read(path: str) -> Trace | None:
         with open(path, encoding="utf-8") as file:
             tree: dict[str, Any] = json.load(file)
     except (OSError, ValueError):
-        return None
+        return Trace()
+    timestamps = tree["timestamps"]
+    start = timestamps.get("process_start", min(timestamps.values(), default=0.0))
     return Trace(
-        tree["timestamps"],
-        [Point(*point) for point in tree["curve"]],
-        [Hole(*hole) for hole in tree["underruns"]],
-        [Hole(*hole) for hole in tree["underflows"]],
+        {name: at - start for name, at in timestamps.items()},
+        [Point(at - start, *values) for at, *values in tree["curve"]],
+        [Hole(at - start, *values) for at, *values in tree["underruns"]],
+        [Hole(at - start, *values) for at, *values in tree["underflows"]],
     )

@@ -199,7 +199,7 @@ def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable
 
 
 def _failed(error: Exception, secrets: Iterable[str]) -> Run:
-    return Run(clean(outcome_object(None, None, error, None), secrets), None)
+    return Run(clean(outcome_object(None, None, error, None), secrets))
 
 
 def command_line(target: Target, text: str) -> list[str]:
