@@ -12,7 +12,7 @@ from support.threads import happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest
 from voice_cli.backends.local.torch_engine import VoiceFolder, check_device, hushed, pick_device
-from voice_cli.backends.local.worker import AHEAD_BYTES, EngineBackend
+from voice_cli.backends.local.worker import AHEAD_BYTES, EngineBackend, failed
 from voice_cli.errors import EngineError, Interrupted, UsageError
 
 FORMAT = AudioFormat(8000, 1)
@@ -165,7 +165,13 @@ class TestErrors:
             next(stream)
         assert isinstance(caught.value.__cause__, RuntimeError)
 
-    def test_the_next_request_is_none_the_worse(self, engine):
+    @pytest.mark.parametrize(
+        "error", [type("OutOfMemoryError", (RuntimeError,), {})("no room"), RuntimeError("MPS backend out of memory")]
+    )
+    def test_out_of_memory_has_a_hint(self, error):
+        assert "smaller model" in str(failed("scripted", error).hint)
+
+    def test_a_request_after_a_failed_one_succeeds(self, engine):
         with pytest.raises(EngineError):
             said(engine, "!")
         assert said(engine, "a") == b"aa"

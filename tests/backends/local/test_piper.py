@@ -31,7 +31,7 @@ def speak(tmp_path):
         backend.close()
 
 
-def test_what_piper_says_is_what_is_given(speak, tmp_path):
+def test_the_stream_has_pipers_own_samples(speak, tmp_path):
     text = "Hello there. How are you? Fine!"
     stream = speak().synthesize(SpeechRequest(text))
     sound = b"".join(stream)
@@ -81,8 +81,8 @@ def test_voices(speak):
     assert speak("two", speakers=["amy", "ben"]).voices() == [Voice("0", "amy", "en-US"), Voice("1", "ben", "en-US")]
 
 
-def test_nothing_to_say_is_told(speak):
-    with pytest.raises(EngineError, match="no sound"):
+def test_text_without_audio_is_an_error(speak):
+    with pytest.raises(EngineError, match="no audio"):
         list(speak().synthesize(SpeechRequest("...")))
 
 
@@ -140,14 +140,14 @@ class TestWrong:
 
     def test_no_json(self, tmp_path):
         (tmp_path / "a.onnx").touch()
-        with pytest.raises(UsageError, match="lacks"):
+        with pytest.raises(UsageError, match="cannot read"):
             PiperBackend(str(tmp_path))
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"audio": {"sample_rate": 0}}', '{"audio": 3}'])
     def test_another_json(self, tmp_path, text):
         (tmp_path / "a.onnx").touch()
         (tmp_path / "a.onnx.json").write_text(text)
-        with pytest.raises(UsageError, match="no description"):
+        with pytest.raises(UsageError, match="not the configuration"):
             PiperBackend(str(tmp_path))
 
     def test_a_network_that_is_garbage(self, speak, tmp_path):

@@ -1,4 +1,4 @@
-"""Piper (piper-tts 1.3 and later), in the process: a chunk a sentence, from a voice file and the JSON beside it."""
+"""Piper (piper-tts 1.3 and later) in this process: a voice is an `.onnx` file and its `.onnx.json`."""
 
 import glob
 import json
@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
-from voice_cli.backends.local.worker import EngineBackend, Generation
+from voice_cli.backends.base import SpeechRequest, Voice
+from voice_cli.backends.local.worker import EngineBackend, Generation, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
 
@@ -15,7 +15,7 @@ INSTALL = install_line("piper")
 
 
 class PiperBackend(EngineBackend):
-    """One voice of Piper. `voice` is a speaker's number or name, where it has several; `speed` a factor."""
+    """One voice of Piper, in one chunk a sentence. `voice` is a speaker's number or name; `speed` is a factor."""
 
     name = "piper"
     settings = ("model", "compute")
@@ -25,7 +25,7 @@ class PiperBackend(EngineBackend):
     has_speed = True
 
     def __init__(self, model: str | None = None, *, compute: str | None = None) -> None:
-        """Take the voice's `.onnx`, or a folder with one in it. Nothing is loaded yet but the JSON beside it.
+        """Read the configuration of a voice, an `.onnx` file or a folder with one. The model is not loaded.
 
         Raises:
             UsageError: there is no voice there.
@@ -35,10 +35,8 @@ class PiperBackend(EngineBackend):
         super().__init__()
         require(self.name, "piper", INSTALL)
         if not model:
-            raise UsageError(
-                f"{self.name} needs a model: {self.model_is}",
-                hint=Hint("set {model} to its path; python -m piper.download_voices en_US-lessac-medium gets one"),
-            )
+            hint = "set {model} to its path; python -m piper.download_voices en_US-lessac-medium downloads one"
+            raise missing_model(type(self), hint)
         self.model = _voice_file(os.path.expanduser(model))
         self._config = _read_config(f"{self.model}.json")
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
@@ -72,20 +70,13 @@ class PiperBackend(EngineBackend):
         return {str(name): int(number) for name, number in (self._config.get("speaker_id_map") or {}).items()}
 
     def _speaker(self, voice: str | None) -> int | None:
-        if voice is None:
-            return None
-        names = self._speakers()
-        count = max(int(self._config["num_speakers"]), 1)
-        number = names.get(voice, int(voice) if voice.isdecimal() else count)
-        if number >= count:
-            known = ", ".join(names) or f"0 to {count - 1}"
-            raise UnknownVoiceError(f"the voice has no speaker {voice!r}", hint=f"it has: {known[:200]}")
-        return number
+        count = int(self._config["num_speakers"])
+        return None if voice is None else speaker_number(voice, self._speakers(), count)
 
     def load(self) -> None:
         self._package = package = load(self.name, "piper", INSTALL)
         if not hasattr(package, "SynthesisConfig"):
-            raise EngineError("this piper-tts is too old: 1.3 is wanted", hint=f"{INSTALL} -U")
+            raise EngineError("this piper-tts is older than 1.3", hint=f"{INSTALL} -U")
         self._voice = package.PiperVoice.load(self.model, use_cuda=self._compute == "cuda")
 
     def unload(self) -> None:
@@ -95,16 +86,14 @@ class PiperBackend(EngineBackend):
         from voice_cli.pcm.samples import to_pcm
 
         request = generation.request
-        own_pace = float(self._voice.config.length_scale)
-        settings = self._package.SynthesisConfig(
-            speaker_id=self._speaker(request.voice), length_scale=own_pace / (request.speed or 1.0)
-        )
+        length_scale = self._voice.config.length_scale / (request.speed or 1.0)
+        settings = self._package.SynthesisConfig(speaker_id=self._speaker(request.voice), length_scale=length_scale)
         for chunk in self._voice.synthesize(request.text, settings):
             generation.format = AudioFormat(chunk.sample_rate, chunk.sample_channels)
             if not generation.give(to_pcm(chunk.audio_int16_array)):
                 return
         if generation.format is None:
-            raise EngineError("piper gave no sound for this text", hint="is it in the voice's language?")
+            raise EngineError("piper generated no audio for this text", hint="check that it is in the voice's language")
 
 
 def _voice_file(path: str) -> str:
@@ -113,34 +102,25 @@ def _voice_file(path: str) -> str:
         if len(found) > 1:
             names = ", ".join(os.path.basename(each) for each in found)
             raise UsageError(
-                f"there are several voices in {path}", hint=Hint("set {model} to one of: {names}", names=names[:200])
+                f"{path} contains several voices", hint=Hint("set {model} to one of: {names}", names=names[:200])
             )
         if not found:
             raise UsageError(f"there is no voice (*.onnx) in {path}")
         return found[0]
     if not os.path.isfile(path):
-        raise UsageError(f"there is no voice {path}", hint="the path of an .onnx file of Piper's")
+        raise UsageError(f"there is no voice {path}", hint=Hint("set {model} to a Piper .onnx file"))
     return path
 
 
 def _read_config(path: str) -> dict[str, Any]:
-    """Read what the voice says about itself.
-
-    Raises:
-        UsageError: it is not there, or is no such file.
-
-    """
     try:
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-        if config["audio"]["sample_rate"] > 0 and config["num_speakers"] >= 0 and config["espeak"]["voice"]:
-            return dict(config)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"the voice lacks {path}", hint="Piper's voices are two files: .onnx and .onnx.json"
-        ) from error
+        if config["audio"]["sample_rate"] <= 0 or config["num_speakers"] < 0 or not config["espeak"]["voice"]:
+            raise ValueError("a value is out of range")
+        return dict(config)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        hint = "a Piper voice is two files: .onnx and .onnx.json"
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is no description of a voice of Piper's") from error
-    raise UsageError(f"{path} is no description of a voice of Piper's")
+        raise UsageError(f"{path} is not the configuration of a Piper voice") from error

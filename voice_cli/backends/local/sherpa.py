@@ -1,7 +1,7 @@
-"""sherpa-onnx: neural voices on a CPU; seven families of models, each model a folder.
+"""sherpa-onnx in this process: neural voices on a CPU; seven families of models, each model a folder.
 
 The library calls back with each sentence; a callback that returns 0 stops it. It prints on file descriptor 2, and exits
-the process if a model is not complete: `sherpa_models` checks first.
+the process if a model is incomplete: `sherpa_models` checks first.
 """
 
 import array
@@ -13,8 +13,8 @@ from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
-from voice_cli.backends.local.sherpa_models import CLONING, SherpaModel, read_model
-from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps
+from voice_cli.backends.local.sherpa_models import CLONING, MODELS_URL, SherpaModel, read_model
+from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
 
@@ -23,22 +23,12 @@ INSTALL = install_line("sherpa")
 MOST_THREADS = 4
 """The default limit: more gain little, and the player needs one."""
 
-_FAMILIES = {
-    "vits": "Vits",
-    "matcha": "Matcha",
-    "kokoro": "Kokoro",
-    "kitten": "Kitten",
-    "pocket": "Pocket",
-    "supertonic": "Supertonic",
-    "zipvoice": "Zipvoice",
-}
-
 
 class SherpaBackend(EngineBackend):
-    """One model of sherpa-onnx, in a chunk a sentence.
+    """One model of sherpa-onnx, in one chunk a sentence.
 
     `voice` is a speaker's number or name; for models that clone a voice (Pocket, ZipVoice), a WAV file, or the name of
-    one in the model's folder: ZipVoice wants what is said in it in a text file of the same name. `speed` is a factor.
+    one in the model's folder. ZipVoice needs its transcript in a text file of the same name. `speed` is a factor.
     """
 
     name = "sherpa"
@@ -56,28 +46,23 @@ class SherpaBackend(EngineBackend):
         threads: int | None = None,
         steps: float | None = None,
     ) -> None:
-        """Take the model's folder. Nothing is loaded yet.
+        """Read the model's metadata. The model is not loaded.
 
         Args:
             model: the folder, or a network (`.onnx`) in it.
             compute: `cpu`, `cuda` or `coreml`: what the package was built for.
-            threads: how many the network may use.
-            steps: of those families that refine their speech in steps: how many.
+            threads: the most threads that the network uses.
+            steps: diffusion steps, for the families that have them.
 
         Raises:
-            UsageError: there is no model there, or it cannot take so many steps.
+            UsageError: there is no model there, or `steps` is out of range.
             EngineError: the package is missing.
 
         """
         super().__init__()
         require(self.name, "sherpa_onnx", INSTALL)
         if not model:
-            raise UsageError(
-                f"{self.name} needs a model: {self.model_is}",
-                hint=Hint(
-                    "set {model} to its path; models are at https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
-                ),
-            )
+            raise missing_model(type(self), f"set {{model}} to its path; models are at {MODELS_URL}")
         self.model: SherpaModel = read_model(model)
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
         self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
@@ -122,36 +107,27 @@ class SherpaBackend(EngineBackend):
         return int(noted) if noted.isdecimal() else None
 
     def _speaker(self, voice: str | None) -> int:
-        if voice is None:
-            return 0
-        names = self.model.speakers()
-        count = self._speaker_count()
-        number = names.get(voice, int(voice) if voice.isdecimal() else None)
-        if number is None or (count is not None and number >= max(count, 1)):
-            known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count else "numbers from 0")
-            raise UnknownVoiceError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
-        return number
+        return 0 if voice is None else speaker_number(voice, self.model.speakers(), self._speaker_count())
 
     def _recording(self, voice: str | None) -> str:
-        there = self.model.recordings()
-        if voice is None and there:
-            return next(iter(there.values()))
-        path = there.get(voice or "", os.path.expanduser(voice or ""))
+        recordings = self.model.recordings()
+        if voice is None and recordings:
+            return next(iter(recordings.values()))
+        path = recordings.get(voice or "", os.path.expanduser(voice or ""))
         if not os.path.isfile(path):
+            known = ", ".join(recordings) or "none in its folder"
             raise UnknownVoiceError(
-                f"there is no recording {voice!r}" if voice else "the model speaks with the voice of a recording",
-                hint=Hint(
-                    "set {voice} to a WAV file, or one of: {there}", there=", ".join(there) or "none in its folder"
-                ),
+                f"there is no recording {voice!r}" if voice else "the model needs a recording of a voice",
+                hint=Hint("set {voice} to a WAV file, or one of: {known}", known=known),
             )
         return path
 
     def load(self) -> None:
         package = self._package = load(self.name, "sherpa_onnx", INSTALL)
         family = self.model.family
-        kind = getattr(package, f"OfflineTts{_FAMILIES[family]}ModelConfig", None)
+        kind = getattr(package, f"OfflineTts{family.capitalize()}ModelConfig", None)
         if kind is None:
-            raise EngineError(f"this sherpa-onnx has no {family} models", hint=f"a newer one: {INSTALL} -U")
+            raise EngineError(f"this version of sherpa-onnx has no {family} models", hint=f"{INSTALL} -U")
         config = package.OfflineTtsConfig(
             model=package.OfflineTtsModelConfig(
                 **{family: kind(**self.model.files)}, num_threads=self._threads, provider=self._compute
@@ -162,7 +138,7 @@ class SherpaBackend(EngineBackend):
         if not config.validate():
             raise EngineError(
                 f"sherpa-onnx does not accept the {family} model in {self.model.folder}",
-                hint="is all of the model there? debug output shows what it says",
+                hint="check that the model is complete; debug output includes the library's messages",
             )
         self._tts = package.OfflineTts(config)
 
@@ -178,7 +154,7 @@ class SherpaBackend(EngineBackend):
         frames = 0
 
         def spoken(samples: Any, _progress: float) -> int:
-            """Queue a sentence: the library's callback, on this thread. 0 stops it."""
+            """Queue a sentence: the library's callback, on this thread."""
             nonlocal frames
             try:
                 frames += len(samples)
@@ -192,8 +168,8 @@ class SherpaBackend(EngineBackend):
             raise faults[0]
         if not frames and not generation.cancelled:
             raise EngineError(
-                "sherpa-onnx gave no sound for this text",
-                hint="are its words in the model's language, and its lexicon? debug output shows what it says",
+                "sherpa-onnx generated no audio for this text",
+                hint="check that it is in the model's language; debug output includes the library's messages",
             )
 
     def _request(self, request: SpeechRequest) -> Any:
@@ -205,7 +181,7 @@ class SherpaBackend(EngineBackend):
         if self.model.family in CLONING:
             path = self._recording(request.voice)
             config.reference_audio, config.reference_sample_rate = read_recording(path)
-            config.reference_text = _words_of(path) if self.model.family == "zipvoice" else ""
+            config.reference_text = _transcript(path) if self.model.family == "zipvoice" else ""
             return config
         config.sid = self._speaker(request.voice)
         voice = self.model.phoneme_voice
@@ -217,16 +193,11 @@ class SherpaBackend(EngineBackend):
 
 
 def read_recording(path: str) -> tuple[list[float], int]:
-    """Read a WAV file of 16 bits: (its first channel, from -1 to 1; hertz).
-
-    Raises:
-        UsageError: it is none.
-
-    """
+    """Return the first channel of a 16-bit WAV file, from -1 to 1, and its rate in hertz; or raise UsageError."""
     try:
         with wave.open(path, "rb") as file:
             if file.getsampwidth() != 2 or file.getnframes() == 0:
-                raise UsageError(f"{path} is no WAV file of 16 bits", hint="ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav")
+                raise UsageError(f"{path} is not a 16-bit WAV file", hint="ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav")
             samples = array.array("h", file.readframes(file.getnframes()))
             if sys.byteorder == "big":
                 samples.byteswap()
@@ -235,10 +206,10 @@ def read_recording(path: str) -> tuple[list[float], int]:
         raise UsageError(f"cannot read {path} as a WAV file: {error}") from error
 
 
-def _words_of(recording: str) -> str:
+def _transcript(recording: str) -> str:
     path = os.path.splitext(recording)[0] + ".txt"
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"the words of {recording} are wanted in {path}") from error
+        raise UsageError(f"cannot read the transcript of {recording}: it must be in {path}") from error

@@ -1,8 +1,4 @@
-"""Detect which of sherpa-onnx's families of models a folder holds, by the file names of its releases.
-
-https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models has the folders, .../vocoder-models the vocoders that
-Matcha and ZipVoice need. Nothing of sherpa-onnx is imported here.
-"""
+"""Detect the family of a sherpa-onnx model folder by the file names of its releases; sherpa-onnx is not imported."""
 
 import glob
 import json
@@ -13,8 +9,9 @@ from dataclasses import dataclass, field
 from voice_cli.backends.local.onnx_metadata import read_metadata
 from voice_cli.errors import UsageError
 
+MODELS_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
 VOCODERS = ("vocos*.onnx", "hifigan*.onnx", "vocoder*.onnx")
-VOCODER_HINT = "get one of https://github.com/k2-fsa/sherpa-onnx/releases/tag/vocoder-models into that folder"
+VOCODER_HINT = "download one from https://github.com/k2-fsa/sherpa-onnx/releases/tag/vocoder-models into that folder"
 
 _PARTS = {
     "pocket": {
@@ -37,13 +34,13 @@ _PARTS = {
     },
     "zipvoice": {"encoder": "*encoder*.onnx", "decoder": "*decoder*.onnx", "tokens": "tokens.txt"},
 }
-"""The families of several networks: argument of the family's configuration to the file that it names."""
+"""The families of several networks: arguments of the family's configuration and their files."""
 
 CLONING = frozenset({"pocket", "zipvoice"})
-"""Those whose voice is a recording."""
+"""The families whose voice is a recording."""
 
 SINGLE = ("vits", "matcha", "kokoro", "kitten")
-"""Those whose network carries notes: `sample_rate`, `n_speakers`, and mostly an espeak-ng `voice`."""
+"""The families whose network has metadata: `sample_rate`, `n_speakers`, and usually an espeak-ng `voice`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +52,8 @@ class SherpaModel:
     """The name of the family's argument of sherpa_onnx.OfflineTtsModelConfig."""
     files: Mapping[str, str]
     """Argument of the family's configuration to path."""
-    network: str
-    """The file with the metadata; any, for a family of several networks."""
+    network: str = ""
+    """The file with the metadata; empty for a family of several networks."""
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,7 +70,7 @@ class SherpaModel:
 
     @property
     def rules(self) -> list[str]:
-        """The grammars that write out numbers and dates: phone numbers first, as the releases do."""
+        """The grammars that expand numbers and dates, in the releases' order: phone numbers first."""
         first = {"phone": 0, "date": 1, "number": 2}
         found = glob.glob("*.fst", root_dir=self.folder)
         found.sort(key=lambda name: (first.get(name.partition(".")[0].partition("-")[0], 9), name))
@@ -84,6 +81,8 @@ class SherpaModel:
         names = self.notes.get("speaker_names", "").split(",")
         if any(names):
             return {name.strip(): number for number, name in enumerate(names)}
+        if not self.network:
+            return {}
         try:
             with open(f"{self.network}.json", encoding="utf-8") as file:
                 table = json.load(file).get("speaker_id_map")
@@ -103,17 +102,14 @@ class SherpaModel:
 
 
 def read_model(folder: str) -> SherpaModel:
-    """Return the model in a folder; `folder` may be the path of its network.
-
-    Raises:
-        UsageError: there is no such folder, no model in it, or something of the model is missing.
-
-    """
+    """Return the model in a folder, or raise UsageError; `folder` may be the path of its network."""
     given = os.path.expanduser(folder)
     chosen = given if given.endswith(".onnx") and os.path.isfile(given) else None
     folder = os.path.dirname(given) or "." if chosen else given
     if not os.path.isdir(folder):
-        raise UsageError(f"there is no model folder {folder}", hint="the path of an unpacked sherpa-onnx TTS model")
+        raise UsageError(
+            f"there is no model folder {folder}", hint="give the path of an unpacked sherpa-onnx TTS model"
+        )
     for family, parts in _PARTS.items():
         found = {argument: _file(folder, pattern) for argument, pattern in parts.items()}
         if all(found.values()) and not (family == "zipvoice" and _file(folder, "voices.bin")):
@@ -121,7 +117,7 @@ def read_model(folder: str) -> SherpaModel:
             if family == "zipvoice":
                 files["vocoder"] = _vocoder(folder, family)
                 files["lexicon"] = _file(folder, "lexicon*.txt") or ""
-            return SherpaModel(folder, family, files, files["encoder" if family != "supertonic" else "text_encoder"])
+            return SherpaModel(folder, family, files)
     return _single(folder, chosen)
 
 
@@ -129,16 +125,17 @@ def _single(folder: str, chosen: str | None) -> SherpaModel:
     tokens = _file(folder, "tokens.txt")
     network = chosen or _network(folder)
     if network is None or tokens is None:
-        lack = "tokens.txt" if network else "model (*.onnx)"
-        raise UsageError(f"there is no {lack} in {folder}", hint="is it an unpacked sherpa-onnx TTS model?")
+        missing = "tokens.txt" if network else "model (*.onnx)"
+        hint = "give the path of an unpacked sherpa-onnx TTS model"
+        raise UsageError(f"there is no {missing} in {folder}", hint=hint)
     try:
         notes = read_metadata(network)
     except OSError as error:
         raise UsageError(f"cannot read {network}: {error.strerror}") from error
     if not notes.get("sample_rate"):
         raise UsageError(
-            f"{network} is not made for sherpa-onnx: it has no sample rate",
-            hint="a voice of Piper's own goes with: backend = 'piper'",
+            f"{network} is not a sherpa-onnx model: it has no sample rate in its metadata",
+            hint="for a Piper voice, set backend = 'piper'",
         )
     kind = f"{notes.get('model_type', '')} {notes.get('comment', '')}".lower()
     voices = _file(folder, "voices.bin")
@@ -156,19 +153,15 @@ def _single(folder: str, chosen: str | None) -> SherpaModel:
 
 
 def _network(folder: str) -> str | None:
-    """Find the network: whole before int8; of Matcha's, the one of three steps; never a vocoder."""
+    """Return the network, not a vocoder: float32 before fp16 and int8; of Matcha's, the one of three steps."""
     vocoders = {path for pattern in VOCODERS for path in _all(folder, pattern)}
-    found = [path for path in _all(folder, "*.onnx") if path not in vocoders]
-    return min(
-        found,
-        key=lambda path: (
-            "int8" in os.path.basename(path),
-            "fp16" in os.path.basename(path),
-            "steps-3" not in path,
-            path,
-        ),
-        default=None,
-    )
+    networks = [path for path in _all(folder, "*.onnx") if path not in vocoders]
+
+    def preference(path: str) -> tuple[bool, bool, bool]:
+        name = os.path.basename(path)
+        return "int8" in name, "fp16" in name, "steps-3" not in path
+
+    return min(networks, key=preference, default=None)
 
 
 def _vocoder(folder: str, family: str) -> str:
@@ -180,15 +173,15 @@ def _vocoder(folder: str, family: str) -> str:
 
 
 def _lexicons(folder: str) -> str:
-    """Return the lexicons, as sherpa-onnx takes them: with a comma between. Of two Englishes, the American."""
+    """Return the lexicons, separated by commas; British English only if there is no American."""
     found = _all(folder, "lexicon*.txt")
     american = any("us-en" in os.path.basename(path) for path in found)
     return ",".join(path for path in found if not (american and "gb-en" in os.path.basename(path)))
 
 
 def _file(folder: str, pattern: str) -> str | None:
-    """Return the file of that name: the whole one before one in int8."""
-    return min(_all(folder, pattern), key=lambda path: ("int8" in os.path.basename(path), path), default=None)
+    """Return the first file that matches, float32 before int8."""
+    return min(_all(folder, pattern), key=lambda path: "int8" in os.path.basename(path), default=None)
 
 
 def _all(folder: str, pattern: str) -> list[str]:

@@ -10,11 +10,11 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, WordEvent
-from voice_cli.errors import EngineError, Interrupted, UsageError, VoiceError, one_line
+from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, UnknownVoiceError, WordEvent
+from voice_cli.errors import EngineError, Hint, Interrupted, UsageError, VoiceError, one_line
 from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 320 * 24000 * 2
@@ -83,14 +83,6 @@ class EngineStream(SpeechStream):
         self._generation = generation
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the chunks.
-
-        Raises:
-            UsageError: there is no such voice, or the request is not possible.
-            EngineError: the model does not load, or the engine failed.
-            Interrupted: `cancel` was called.
-
-        """
         handoff = self._generation.handoff
         try:
             for data in handoff:
@@ -155,12 +147,7 @@ class EngineBackend(Backend):
         return Encoding("pcm", self.expected_format)
 
     def check(self, request: SpeechRequest) -> None:
-        """Check a request without the model.
-
-        Raises:
-            UsageError: it is not possible.
-
-        """
+        """Raise UsageError if the request is not possible, as far as is known without the model."""
 
     def synthesize(self, request: SpeechRequest) -> EngineStream:
         """Queue the request; return at once.
@@ -265,13 +252,21 @@ class EngineBackend(Backend):
             self.unload()
 
 
+def missing_model(backend: type[EngineBackend], hint: str) -> UsageError:
+    return UsageError(f"{backend.name} needs a model: {backend.model_is}", hint=Hint(hint))
+
+
+def speaker_number(voice: str, names: Mapping[str, int], count: int | None) -> int:
+    """Return the number of the speaker with that name or number; `count` is None if unknown."""
+    number = names.get(voice, int(voice) if voice.isdecimal() else -1)
+    if number < 0 or (count is not None and number >= max(count, 1)):
+        known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count is not None else "numbers from 0")
+        raise UnknownVoiceError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+    return number
+
+
 def check_steps(steps: float | None) -> int | None:
-    """Return the number of diffusion steps as an integer.
-
-    Raises:
-        UsageError: it is not one from 1 to `MOST_STEPS`.
-
-    """
+    """Return the number of diffusion steps as an integer, or raise UsageError."""
     if steps is not None and steps not in range(1, MOST_STEPS + 1):  # NaN is in no range
         raise UsageError(f"steps cannot be {steps:g}", hint=f"a whole number from 1 to {MOST_STEPS}")
     return None if steps is None else int(steps)
@@ -281,7 +276,8 @@ def failed(name: str, error: BaseException) -> EngineError:
     """Convert a library's exception to an EngineError."""
     reason = one_line(str(error)) or type(error).__name__
     hint = None
-    if "out of memory" in reason.lower():
+    # torch's own class; MPS and older versions of torch raise a RuntimeError with such a message.
+    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in reason.lower():
         hint = "the model needs more memory than this device has free: try compute = 'cpu', or a smaller model"
     failure = EngineError(f"{name} failed: {reason}", hint=hint)
     failure.__cause__ = error
