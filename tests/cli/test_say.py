@@ -25,7 +25,7 @@ def options(tmp_path, monkeypatch):
     return SayOptions(text=("Hello.\n\nAnd\n\ngoodbye.",), backend="chatterbox", model=str(tmp_path), no_play=True)
 
 
-NOTE = "not streaming: this chatterbox has no generate_stream"
+NOTE = "not streaming: this version of chatterbox has no generate_stream"
 
 
 def test_notes_of_an_engine_are_printed_once_at_the_end(options, capsys):

@@ -212,7 +212,7 @@ class TestFaultsOfTheFork:
         assert chunks[1][0] == 0.0
         assert np.abs(np.diff(np.concatenate(chunks))).max() > 5 * 0.1 * 2 * np.pi * 100 / 24000
 
-    def test_the_tail_at_the_most_tokens_is_kept_and_the_rest_told(self, speak):
+    def test_the_tail_at_the_maximum_length_is_kept_and_raises_truncated_audio(self, speak):
         model = ForkModel(tokens=10_000)
         model.most = 107
         backend = speak(model, preset="balanced")
@@ -247,7 +247,7 @@ class TestVoices:
         (voices / "Alice.wav").write_text("0.35")
         assert loudness(said(backend, voice="alice")) == pytest.approx(0.35, abs=0.01)
 
-    def test_a_recording_that_fails_leaves_nobodys_voice(self, speak):
+    def test_a_recording_that_fails_leaves_no_conditionals(self, speak):
         backend = speak()
         said(backend, voice="alice")
         with pytest.raises(EngineError, match="chatterbox failed"):
@@ -286,7 +286,7 @@ class TestVoices:
         assert speak().voices() == [Voice(name) for name in ("default", "Alice", "bob", "broken")]
 
     def test_a_model_without_a_voice_of_its_own(self, speak):
-        with pytest.raises(UsageError, match="no voice of its own"):
+        with pytest.raises(UsageError, match="no default voice"):
             said(speak(ForkModel(own=False)))
 
 

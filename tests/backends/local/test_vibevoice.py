@@ -149,7 +149,7 @@ class TestEnds:
         assert "CUDA out of memory" in error.message
         assert "compute" in error.hint
 
-    def test_the_longest_speech_is_told_as_truncated(self, speak):
+    def test_speech_of_the_maximum_length_raises_truncated_audio(self, speak):
         sound, error = collect(speak(Model(12, reaches_most=True)).synthesize(SpeechRequest("Hello.")))
         assert isinstance(error, TruncatedAudio)
         assert len(sound) == 2 * 12 * CHUNK

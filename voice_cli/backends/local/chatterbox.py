@@ -1,4 +1,4 @@
-"""Chatterbox, in the process: the streaming fork (chatterbox-streaming), or the stock package (chatterbox-tts).
+"""Chatterbox in this process: the streaming fork (chatterbox-streaming), or the stock package (chatterbox-tts).
 
 A model holds its voice in one attribute, `conds`, so it gets a copy of the voice's conditionals for each text. The
 fork's fade-in on every chunk is turned off, and chunks are cross-faded instead (`ChunkJoin`). Contract: the code of
@@ -18,20 +18,20 @@ from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
     Preset,
+    chunk_sizes,
+    flow_steps,
     preset_named,
-    sizes_of,
-    steps_of,
-    stopping,
+    stop_between_tokens,
 )
 from voice_cli.backends.local.conditionals import Conditionals
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
-from voice_cli.backends.local.worker import Generation
+from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
-"""What `from_pretrained` loads: it takes no other."""
+"""The only model that `from_pretrained` loads."""
 
 OWN_VOICE = "default"
 RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
@@ -60,10 +60,10 @@ class ChatterboxBackend(TorchBackend):
         voices: str | Sequence[str] | None = None,
         allow_paths: bool = True,
     ) -> None:
-        """Take the model's folder, or `ResembleAI/chatterbox` for the hub's. Nothing is loaded yet.
+        """Check that the model is there. It is not loaded.
 
         Args:
-            model: the folder that `from_local` takes.
+            model: the folder that `from_local` takes, or `ResembleAI/chatterbox` for the hub's.
             compute: `cuda`, `mps` or `cpu`; None: the fastest that is available.
             preset: one of `chatterbox_presets.PRESETS`.
             voices: a folder of recordings, or several; the first with a name is used.
@@ -76,10 +76,7 @@ class ChatterboxBackend(TorchBackend):
         """
         require(self.name, "chatterbox", INSTALL)
         if not model:
-            raise UsageError(
-                f"{self.name} needs a model: {self.model_is}",
-                hint=Hint("set {model} to its path, or to {hub} for the hub's", hub=HUB_NAME),
-            )
+            raise missing_model(type(self), f"set {{model}} to its path, or to {HUB_NAME} for the hub's")
         if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
             raise UsageError(
                 f"there is no Chatterbox model in {model}", hint=f"tokenizer.json, t3_cfg and s3gen, as in {HUB_NAME}"
@@ -135,13 +132,13 @@ class ChatterboxBackend(TorchBackend):
         stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:
             stack.enter_context(hushed())
-            stack.enter_context(stopping(model, stop))
-            if not stack.enter_context(steps_of(model, preset.s3gen_steps, stop)):
-                generation.notes.append("s3gen_steps is not applied: this chatterbox has no place for it")
+            stack.enter_context(stop_between_tokens(model, stop))
+            if not stack.enter_context(flow_steps(model, preset.s3gen_steps, stop)):
+                generation.notes.append("s3gen_steps is not applied: this version of chatterbox does not support it")
             if hasattr(model, "generate_stream"):
                 self._stream(generation, preset, stack)
             else:
-                generation.notes.append("not streaming: this chatterbox has no generate_stream")
+                generation.notes.append("not streaming: this version of chatterbox has no generate_stream")
                 self._generate_whole(generation, preset)
 
     def _set_voice(self, voice: str | None, preset: Preset) -> None:
@@ -151,7 +148,7 @@ class ChatterboxBackend(TorchBackend):
             conds = kept.own
             if conds is None:
                 raise UsageError(
-                    "this model has no voice of its own", hint=Hint("set {voice} to a recording of some seconds")
+                    "this model has no default voice", hint=Hint("set {voice} to a recording of a few seconds")
                 )
         else:
             path = self._folder.find(voice)
@@ -169,11 +166,9 @@ class ChatterboxBackend(TorchBackend):
 
     def _stream(self, generation: Generation, preset: Preset, stack: contextlib.ExitStack) -> None:
         model = self._speaker
-        regrouped = stack.enter_context(sizes_of(model, preset, lambda tokens: self._torch.cat(tokens, 1)))
+        regrouped = stack.enter_context(chunk_sizes(model, preset, lambda tokens: self._torch.cat(tokens, 1)))
         if regrouped is None and preset.sizes[0] != preset.sizes[1]:
-            generation.notes.append(
-                "the sizes of the first chunk and the others are one: this chatterbox has no inference_stream"
-            )
+            generation.notes.append("all chunks have the same size: this version of chatterbox has no inference_stream")
         join = ChunkJoin(model, int(model.sr))
         stack.enter_context(join.listening())
         arguments = self._arguments(
@@ -189,7 +184,7 @@ class ChatterboxBackend(TorchBackend):
             if not generation.give(join.add(chunk)):
                 return
         generation.give(join.end())
-        if regrouped is not None and not regrouped.came_to_the_end:
+        if regrouped is not None and not regrouped.is_complete:
             raise TruncatedAudio(
                 f"chatterbox stopped after {regrouped.tokens} tokens, its maximum, before the end of the text",
                 hint="use shorter texts",
@@ -204,13 +199,13 @@ class ChatterboxBackend(TorchBackend):
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
         """Return the preset's values that the method takes; note those that it does not take."""
-        wanted = {
-            "exaggeration": preset.exaggeration,
-            "cfg_weight": preset.cfg_weight,
-            "temperature": preset.temperature,
-        }
+        wanted = {name: getattr(preset, name) for name in ("exaggeration", "cfg_weight", "temperature")}
         known = inspect.signature(method).parameters
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
             return wanted | more
-        notes.extend(f"{name} is not applied: this chatterbox does not take it" for name in wanted if name not in known)
+        notes.extend(
+            f"{name} is not applied: this version of chatterbox does not take it"
+            for name in wanted
+            if name not in known
+        )
         return {name: value for name, value in (wanted | more).items() if name in known}

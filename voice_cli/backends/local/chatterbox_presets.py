@@ -1,7 +1,7 @@
 """Chatterbox's presets, and how each of their values is applied.
 
 `exaggeration`, `cfg_weight` and `temperature` are arguments. `s3gen_steps` is a constant in the package's code, so a
-hook changes it on its way into the decoder. The package has one `chunk_size` for all chunks, so tokens are requested
+hook changes it in the decoder's arguments. The package has one `chunk_size` for all chunks, so tokens are requested
 one by one and grouped here, which also keeps the tail that a full buffer would lose.
 """
 
@@ -14,17 +14,15 @@ from voice_cli.errors import UsageError
 
 
 class Preset(NamedTuple):
-    """The values of one preset."""
-
     exaggeration: float
     cfg_weight: float
     chunk_size: int
-    """Speech tokens a chunk: 40 ms each."""
+    """Speech tokens a chunk; a token is 40 ms."""
     s3gen_steps: int
     """Steps of the flow that converts tokens to audio."""
     temperature: float
     first_chunk_size: int | None = None
-    """None: as `chunk_size`."""
+    """None: `chunk_size`."""
     continuation_chunk_size: int | None = None
 
     @property
@@ -45,27 +43,37 @@ DEFAULT_PRESET = "balanced"
 
 
 def preset_named(name: str) -> Preset:
-    """Return the preset of that name.
-
-    Raises:
-        UsageError: no preset has it.
-
-    """
+    """Return the preset of that name, or raise UsageError."""
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name!r}", hint=f"the presets: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
+def _attribute(owner: Any, path: str) -> Any:
+    """Return the attribute at a dotted path, or None."""
+    for name in path.split("."):
+        owner = getattr(owner, name, None)
+    return owner
+
+
 @contextlib.contextmanager
-def steps_of(model: Any, steps: int, stop: Callable[[], None]) -> Iterator[bool]:
-    """Set the flow's steps and call `stop` before each run, while the context is open. Yields False if it cannot be.
+def _pre_hook(module: Any, hook: Callable[..., Any]) -> Iterator[bool]:
+    """Call `hook` before each call of a torch module, while the context is open. Yields False if it is not one."""
+    if not hasattr(module, "register_forward_pre_hook"):
+        yield False
+        return
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield True
+    finally:
+        handle.remove()
+
+
+def flow_steps(model: Any, steps: int, stop: Callable[[], None]) -> contextlib.AbstractContextManager[bool]:
+    """Set the flow's steps and call `stop` before each run, while the context is open. Yields False if unsupported.
 
     The flow matching is `s3gen.flow.decoder`, called with `n_timesteps` (its third argument).
     """
-    flow = getattr(getattr(getattr(model, "s3gen", None), "flow", None), "decoder", None)
-    if flow is None or not hasattr(flow, "register_forward_pre_hook"):
-        yield False
-        return
 
     def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         stop()
@@ -73,25 +81,12 @@ def steps_of(model: Any, steps: int, stop: Callable[[], None]) -> Iterator[bool]
             return (*args[:2], steps, *args[3:]), kwargs
         return args, {**kwargs, "n_timesteps": steps}
 
-    handle = flow.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        yield True
-    finally:
-        handle.remove()
+    return _pre_hook(_attribute(model, "s3gen.flow.decoder"), hook)
 
 
-@contextlib.contextmanager
-def stopping(model: Any, stop: Callable[[], None]) -> Iterator[None]:
+def stop_between_tokens(model: Any, stop: Callable[[], None]) -> contextlib.AbstractContextManager[bool]:
     """Call `stop` before each token, while the context is open; it ends the generation by raising."""
-    language_model = getattr(getattr(model, "t3", None), "tfmr", None)
-    if language_model is None or not hasattr(language_model, "register_forward_pre_hook"):
-        yield
-        return
-    handle = language_model.register_forward_pre_hook(lambda *_: stop())
-    try:
-        yield
-    finally:
-        handle.remove()
+    return _pre_hook(_attribute(model, "t3.tfmr"), lambda *_: stop())
 
 
 class Regrouped:
@@ -107,13 +102,13 @@ class Regrouped:
         sizes: tuple[int, int],
         stop_token: int | None,
     ) -> None:
-        """Take the model's method, what joins token tensors, and the sizes of the first chunk and of the others."""
+        """Wrap a model's method. `join` concatenates tokens; `sizes` are those of the first chunk and of the others."""
         self._inference_stream = inference_stream
         self._stop_token = stop_token
         self._join = join
         self._sizes = sizes
         self.tokens = 0
-        self.came_to_the_end = stop_token is None
+        self.is_complete = stop_token is None
         """Whether the model generated the stop token; true if it has none."""
 
     def __call__(self, **arguments: Any) -> Iterator[Any]:
@@ -121,7 +116,7 @@ class Regrouped:
         held: list[Any] = []
         for token in self._inference_stream(**{**arguments, "chunk_size": 1}):
             if self._stop_token is not None and int(token.reshape(-1)[-1]) == self._stop_token:
-                self.came_to_the_end = True  # it has no sound
+                self.is_complete = True  # the token has no audio
                 continue
             self.tokens += 1
             held.append(token)
@@ -133,13 +128,13 @@ class Regrouped:
 
 
 @contextlib.contextmanager
-def sizes_of(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> Iterator[Regrouped | None]:
+def chunk_sizes(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> Iterator[Regrouped | None]:
     """Set the sizes of `generate_stream`'s chunks while the context is open. Yields None if the model cannot."""
     original = getattr(model, "inference_stream", None)
     if original is None:
         yield None
         return
-    stop_token = getattr(getattr(getattr(model, "t3", None), "hp", None), "stop_speech_token", None)
+    stop_token = _attribute(model, "t3.hp.stop_speech_token")
     regrouped = Regrouped(original, join, preset.sizes, stop_token)
     with replaced(model, "inference_stream", regrouped):
         yield regrouped

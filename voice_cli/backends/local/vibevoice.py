@@ -1,7 +1,4 @@
-"""VibeVoice, in the process: Realtime 0.5B by Microsoft's package, the long-form models by transformers' own class.
-
-The `model_type` of a model's config.json says which one it is.
-"""
+"""VibeVoice in this process: Realtime 0.5B by Microsoft's package, the long-form models by transformers' own class."""
 
 import json
 import os
@@ -12,13 +9,13 @@ from typing import Any
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.torch_engine import TorchBackend, hushed
-from voice_cli.backends.local.worker import Generation, check_steps
+from voice_cli.backends.local.worker import Generation, check_steps, missing_model
 from voice_cli.backends.packages import install_line, require
-from voice_cli.errors import Hint, UsageError
+from voice_cli.errors import Hint, TruncatedAudio, UsageError
 
 INSTALL = install_line("vibevoice")
 INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.com/microsoft/VibeVoice"'
-"""It is on no index, and it needs transformers below 5, so no extra installs it."""
+"""The package is not on PyPI, and needs transformers below 5, so no extra installs it."""
 
 RATE = 24000
 """Hertz, of every VibeVoice model."""
@@ -26,7 +23,7 @@ RATE = 24000
 MOST_CFG_SCALE = 10.0
 
 REALTIME, LONG_FORM = "vibevoice_streaming", "vibevoice"
-"""The `model_type` of each kind."""
+"""The `model_type` in a model's config.json."""
 
 _KINDS = {
     REALTIME: ("voice_cli.backends.local.vibevoice_realtime", "Realtime", "vibevoice", INSTALL_REALTIME, (".pt",)),
@@ -41,10 +38,10 @@ _KINDS = {
 
 
 class VibeVoiceBackend(TorchBackend):
-    """One VibeVoice model.
+    """One VibeVoice model. It has no speed setting.
 
-    `voice` is a name in a folder of voices, or a path: for Realtime a cached prompt (`.pt`), without which it does
-    not speak; for the long-form models a recording to clone, or none. It has no speed setting.
+    `voice` is a name in a folder of voices, or a path: for Realtime, a cached prompt (`.pt`), which is required; for
+    the long-form models, a recording to clone, or none.
     """
 
     name = "vibevoice"
@@ -63,26 +60,24 @@ class VibeVoiceBackend(TorchBackend):
         cfg_scale: float | None = None,
         allow_paths: bool = True,
     ) -> None:
-        """Take the model's folder, or a name on the hub, which `from_pretrained` takes as well. Nothing is loaded yet.
+        """Detect the kind of model. It is not loaded.
 
         Args:
-            model: the folder; of a hub's name, `-hf` at its end tells a long-form model.
-            compute: `cuda`, `mps` or `cpu`; None: the quickest there is.
-            voices: a folder of voices, or several; the one called `voices` in the model's folder comes after them.
-            steps: diffusion steps a chunk (`ddpm_steps`): 5 for Realtime, 10 for long-form if not said.
-            cfg_scale: how closely to follow the text and the voice: 1.5 and 1.3 if not said.
+            model: the folder, or a name on the hub; those of long-form models end with `-hf`.
+            compute: `cuda`, `mps` or `cpu`; None: the fastest that is available.
+            voices: a folder of voices, or several; `voices` in the model's folder is searched last.
+            steps: diffusion steps a chunk (`ddpm_steps`); None: 5 for Realtime, 10 for long-form.
+            cfg_scale: how closely to follow the text and the voice; None: 1.5 for Realtime, 1.3 for long-form.
             allow_paths: whether a request's voice may be a path.
 
         Raises:
-            UsageError: there is no model there, or it takes no such value.
+            UsageError: there is no model there, or a value is out of range.
             EngineError: a package is missing.
 
         """
         if not model:
-            raise UsageError(
-                f"{self.name} needs a model: {self.model_is}",
-                hint=Hint("set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"),
-            )
+            hint = "set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"
+            raise missing_model(type(self), hint)
         self.model = os.path.expanduser(model)
         self.kind = _kind_of(self.model)
         self._module, self._class, package, install, suffixes = _KINDS[self.kind]
@@ -115,7 +110,6 @@ class VibeVoiceBackend(TorchBackend):
         return _language(voice or "")
 
     def voices(self) -> list[Voice]:
-        """List the files in the folders of voices."""
         return [Voice(name, language=_language(name)) for name in self._folder.files()]
 
     def _voice(self, voice: str | None) -> str | None:
@@ -125,12 +119,8 @@ class VibeVoiceBackend(TorchBackend):
             return None
         files = self._folder.files()
         if not files:
-            raise UsageError(
-                "VibeVoice Realtime speaks with a cached voice prompt only",
-                hint=Hint(
-                    "set {voice} to a .pt file; github.com/microsoft/VibeVoice has some in demo/voices/streaming_model"
-                ),
-            )
+            hint = "set {voice} to a .pt file, such as those in demo/voices/streaming_model of microsoft/VibeVoice"
+            raise UsageError("VibeVoice Realtime needs a cached voice prompt", hint=Hint(hint))
         return next(iter(files.values()))
 
     def load(self) -> None:
@@ -147,27 +137,26 @@ class VibeVoiceBackend(TorchBackend):
         model, request = self._model, generation.request
         generation.format = AudioFormat(model.rate, 1)
         with hushed():
-            model.generate(
+            complete = model.generate(
                 generation,
                 self._voice(request.voice),
                 steps=check_steps(request.options.get("steps", self._steps)),
                 cfg_scale=request.options.get("cfg_scale", self._cfg_scale),
             )
+        if not complete and not generation.cancelled:
+            raise TruncatedAudio(
+                "vibevoice reached its maximum length before the end of the text", hint="use shorter texts"
+            )
 
 
 def _check_scale(cfg_scale: float | None) -> float | None:
     if cfg_scale is not None and not 0 <= cfg_scale <= MOST_CFG_SCALE:  # false for NaN, too
-        raise UsageError(f"vibevoice takes no cfg_scale of {cfg_scale:g}", hint=f"0 to {MOST_CFG_SCALE:g}")
+        raise UsageError(f"cfg_scale cannot be {cfg_scale:g}", hint=f"0 to {MOST_CFG_SCALE:g}")
     return cfg_scale
 
 
 def _kind_of(model: str) -> str:
-    """Return what a model is, from its config.json, or a hub's name.
-
-    Raises:
-        UsageError: there is none, or it is another kind.
-
-    """
+    """Return the kind of a model, from its config.json or its name on the hub, or raise UsageError."""
     if not os.path.isdir(model):
         if model.startswith((".", "/", "~")) or model.count("/") != 1:
             raise UsageError(f"there is no model folder {model}")
@@ -180,14 +169,14 @@ def _kind_of(model: str) -> str:
         raise UsageError(f"there is no VibeVoice model in {model}: {path} cannot be read") from error
     if kind not in _KINDS:
         raise UsageError(
-            f"the model in {model} is {kind!r}, and not one of {', '.join(_KINDS)}",
-            hint="VibeVoice Realtime 0.5B, or a long-form model in transformers' form (-hf)",
+            f"the model in {model} is {kind!r}, not one of {', '.join(_KINDS)}",
+            hint="use VibeVoice Realtime 0.5B, or a long-form model in transformers' format (-hf)",
         )
     return str(kind)
 
 
 def _language(name: str) -> str:
-    """Read the language from a name as Microsoft's prompts have it: en-Carter_man."""
+    """Return the language in the name of a prompt of Microsoft's, such as en-Carter_man."""
     code, dash, _ = name.partition("-")
     names = {"in": "en-IN", "jp": "ja", "kr": "ko", "sp": "es"}
     return names.get(code, code) if dash and len(code) == 2 else ""

@@ -12,7 +12,7 @@ from voice_cli.backends.local.torch_engine import replaced
 from voice_cli.backends.local.vibevoice import INSTALL, RATE
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import load
-from voice_cli.errors import EngineError, TruncatedAudio
+from voice_cli.errors import EngineError
 from voice_cli.pcm.samples import to_pcm
 
 STEPS = 10
@@ -20,7 +20,7 @@ GUIDANCE_SCALE = 1.3
 
 
 class LongForm:
-    """The model and its processor. The worker thread's."""
+    """The model and its processor. Used on the worker thread only."""
 
     rate = RATE
 
@@ -28,7 +28,7 @@ class LongForm:
         torch = load("vibevoice", "torch", INSTALL)
         transformers = load("vibevoice", "transformers", INSTALL)
         if not hasattr(transformers, "VibeVoiceForConditionalGeneration"):
-            raise EngineError("this transformers has no VibeVoice: 5.17 is wanted", hint=f"{INSTALL} -U")
+            raise EngineError("this transformers is older than 5.17: it has no VibeVoice", hint=f"{INSTALL} -U")
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         model = transformers.VibeVoiceForConditionalGeneration.from_pretrained(path, dtype=dtype)
         self._model = model.to(device).eval()
@@ -37,13 +37,8 @@ class LongForm:
 
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
-    ) -> None:
-        """Generate the request's text with the voice in that file; None leaves a value to the model.
-
-        Raises:
-            TruncatedAudio: it reached its maximum length.
-
-        """
+    ) -> bool:
+        """Generate the text with the voice in that file. Return False if it reached its maximum length."""
         content: list[dict[str, str]] = [{"type": "text", "text": generation.request.text.strip()}]
         if voice is not None:
             content.append({"type": "audio", "path": voice})
@@ -60,10 +55,7 @@ class LongForm:
                 return_dict_in_generate=True,
             )
         ends = {model.config.eos_token_id, model.config.audio_eos_token_id}
-        if int(outputs.sequences[0, -1]) not in ends and not generation.cancelled:
-            raise TruncatedAudio(
-                "vibevoice reached its longest speech before the end of the text", hint="shorter texts"
-            )
+        return int(outputs.sequences[0, -1]) in ends
 
 
 @contextlib.contextmanager

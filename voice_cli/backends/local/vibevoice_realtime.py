@@ -12,7 +12,6 @@ from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, RATE
 from voice_cli.backends.local.voice_prompts import load_prompt
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import is_installed, load
-from voice_cli.errors import TruncatedAudio
 from voice_cli.pcm.samples import rows, to_pcm
 
 DDPM_STEPS = 5
@@ -20,7 +19,7 @@ CFG_SCALE = 1.5
 
 
 class Realtime:
-    """The streaming model and its processor. The worker thread's."""
+    """The streaming model and its processor. Used on the worker thread only."""
 
     rate = RATE
 
@@ -46,13 +45,8 @@ class Realtime:
 
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
-    ) -> None:
-        """Generate the request's text with the voice in that file; None leaves a value to the model.
-
-        Raises:
-            TruncatedAudio: it reached its maximum length.
-
-        """
+    ) -> bool:
+        """Generate the text with the voice in that file. Return False if it reached its maximum length."""
         prompt = self._prompt(str(voice))
         inputs = self._processor.process_input_with_cached_prompt(
             text=generation.request.text.strip().replace("’", "'"),
@@ -76,14 +70,11 @@ class Realtime:
             all_prefilled_outputs=copy.deepcopy(prompt),
         )
         reached = getattr(outputs, "reach_max_step_sample", None)
-        if reached is not None and bool(reached.any()) and not generation.cancelled:
-            raise TruncatedAudio(
-                "vibevoice reached its longest speech before the end of the text", hint="shorter texts"
-            )
+        return reached is None or not bool(reached.any())
 
     def _prompt(self, path: str) -> Any:
         if path not in self._prompts:
-            self._prompts.clear()  # a prompt is some 10 MB on the device: one is kept, and speakers seldom change
+            self._prompts.clear()  # a prompt takes some 10 MB on the device, and speakers seldom change
             self._prompts[path] = load_prompt(self._torch, path, self._device)
         return self._prompts[path]
 
