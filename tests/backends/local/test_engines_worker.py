@@ -11,7 +11,7 @@ import pytest
 from support.threads import happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.local.torch_engine import VoiceFolder, check_device, hushed, pick_device
+from voice_cli.backends.local.torch_engine import VoiceFolder, check_device, discarded_stdout, pick_device
 from voice_cli.backends.local.worker import AHEAD_BYTES, EngineBackend, failed
 from voice_cli.errors import EngineError, Interrupted, UsageError
 
@@ -265,7 +265,7 @@ class TestHush:
         inside, out = threading.Event(), threading.Event()
 
         def loud():
-            with hushed(), hushed():
+            with discarded_stdout(), discarded_stdout():
                 print("dropped")
                 inside.set()
                 happened(out)
@@ -284,20 +284,20 @@ class TestHush:
         inside, out = threading.Event(), threading.Event()
 
         def other():
-            with hushed():
+            with discarded_stdout():
                 inside.set()
                 happened(out)
 
-        with hushed():
+        with discarded_stdout():
             done = in_thread(other)
             happened(inside)
-        assert sys.stdout is not before  # the other thread is hushed still
+        assert sys.stdout is not before  # the other thread is discarded_stdout still
         out.set()
         done()
         assert sys.stdout is before
 
     def test_what_is_no_print_goes_through(self):
-        with hushed():
+        with discarded_stdout():
             assert sys.stdout.encoding
             sys.stdout.flush()
 

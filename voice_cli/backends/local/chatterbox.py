@@ -24,7 +24,7 @@ from voice_cli.backends.local.chatterbox_presets import (
     stop_between_tokens,
 )
 from voice_cli.backends.local.conditionals import Conditionals
-from voice_cli.backends.local.torch_engine import TorchBackend, hushed
+from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
 from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
@@ -111,7 +111,7 @@ class ChatterboxBackend(TorchBackend):
 
     def load(self) -> None:
         super().load()
-        with hushed():
+        with discarded_stdout():
             package = load(self.name, "chatterbox.tts", INSTALL)
             if self.model == HUB_NAME:
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
@@ -131,7 +131,7 @@ class ChatterboxBackend(TorchBackend):
         self._set_voice(generation.request.voice, preset)
         stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:
-            stack.enter_context(hushed())
+            stack.enter_context(discarded_stdout())
             stack.enter_context(stop_between_tokens(model, stop))
             if not stack.enter_context(flow_steps(model, preset.s3gen_steps, stop)):
                 generation.notes.append("s3gen_steps is not applied: this version of chatterbox does not support it")
@@ -156,7 +156,7 @@ class ChatterboxBackend(TorchBackend):
             conds = kept.get(key)
             if conds is None:
                 model.conds = None  # a failure must not leave another voice
-                with hushed():
+                with discarded_stdout():
                     model.prepare_conditionals(path, exaggeration=preset.exaggeration)
                 conds = model.conds
                 kept.put(key, conds)

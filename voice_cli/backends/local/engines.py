@@ -35,14 +35,14 @@ class Measure(NamedTuple):
     load_s: float
     """From the request to a loaded model."""
     first_ms: float
-    """From there to the first chunk."""
+    """From a loaded model to the first chunk."""
     rtf: float
-    """Real-time factor: seconds of work a second of speech."""
+    """Real-time factor: seconds of generation a second of speech."""
     audio_s: float
 
 
 def installed(backend: type[Backend]) -> str:
-    """Return the first of the distributions that it runs on and that is installed, with its version; empty: none."""
+    """Return the first installed distribution of those that it runs on, with its version; or an empty string."""
     for module, distribution in backend.packages:
         if is_installed(module):
             try:
@@ -70,12 +70,7 @@ def look(name: str, profile: object) -> EngineState:
 
 
 def measure(backend: Backend, voice: str | None = None, text: str = TEST_TEXT) -> Measure:
-    """Generate a text, discard it, and return the timing.
-
-    Raises:
-        BackendError, UsageError: as iteration over a stream.
-
-    """
+    """Generate a text, discard it, and return the timing. Raises what iteration over a stream raises."""
     began = time.monotonic()
     stream = backend.synthesize(SpeechRequest(text, voice=voice))
     size = sum(map(len, stream))
@@ -84,6 +79,6 @@ def measure(backend: Backend, voice: str | None = None, text: str = TEST_TEXT) -
     audio_format = (stream.announced or stream.expected).format or AudioFormat(24000, 1)
     seconds = audio_format.seconds(size // audio_format.frame_bytes)
     if not seconds:
-        raise EngineError(f"{backend.name} gave no sound")
+        raise EngineError(f"{backend.name} generated no audio")
     first = stream.timestamps.get("first_byte", ended)
     return Measure(ready - began, 1000 * (first - ready), (ended - ready) / seconds, seconds)

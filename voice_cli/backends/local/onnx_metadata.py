@@ -1,10 +1,12 @@
 """Read an ONNX file's metadata, without onnx and without the weights.
 
-A file is one protobuf message, ModelProto (onnx.proto3): `metadata_props` is its field 14, the graph its field 7, which
-is skipped. sherpa-onnx exits the process if an entry that it needs is missing, so it is checked first.
+A file is one protobuf message, ModelProto (onnx.proto3): `metadata_props` is its field 14; other fields are skipped.
+sherpa-onnx exits the process if an entry that it needs is missing, so it is checked first.
 """
 
+import io
 import os
+from collections.abc import Collection, Iterator
 from typing import BinaryIO
 
 _METADATA_PROPS = 14
@@ -13,32 +15,30 @@ _LONGEST_NOTE = 1 << 20
 
 
 def read_metadata(path: str) -> dict[str, str]:
-    """Return the file's metadata; empty if it has none or is not an ONNX file.
-
-    Raises:
-        OSError: it cannot be read.
-
-    """
+    """Return the file's metadata; empty if it has none or is not an ONNX file."""
     notes: dict[str, str] = {}
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        while file.tell() < size:
-            head = _varint(file)
-            if head is None:
-                break
-            field, kind = head >> 3, head & 7
-            length = _varint(file) if kind == _BYTES else {_FIXED64: 8, _FIXED32: 4}.get(kind)
-            if kind == _VARINT:
-                if _varint(file) is None:
-                    break
-            elif length is None or length > size - file.tell():
-                break
-            elif field == _METADATA_PROPS and length <= _LONGEST_NOTE:
-                name, value = _entry(file.read(length))
-                notes[name] = value
-            else:
-                file.seek(length, os.SEEK_CUR)
+        for _, data in _fields(file, os.fstat(file.fileno()).st_size, {_METADATA_PROPS}):
+            # A StringStringEntryProto: the key is field 1, the value field 2.
+            entry = dict(_fields(io.BytesIO(data), len(data), {1, 2}))
+            key, value = (entry.get(number, b"").decode("utf-8", "replace") for number in (1, 2))
+            notes[key] = value
     return notes
+
+
+def _fields(file: BinaryIO, size: int, wanted: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and bytes of the wanted fields of a message, up to its end or a malformed field."""
+    while (head := _varint(file)) is not None:
+        field, kind = head >> 3, head & 7
+        length = _varint(file) if kind in (_VARINT, _BYTES) else {_FIXED64: 8, _FIXED32: 4}.get(kind)
+        if kind == _VARINT and length is not None:  # the value itself
+            continue
+        if length is None or length > size - file.tell():
+            return
+        if kind == _BYTES and field in wanted and length <= _LONGEST_NOTE:
+            yield field, file.read(length)
+        else:
+            file.seek(length, os.SEEK_CUR)
 
 
 def _varint(file: BinaryIO) -> int | None:
@@ -51,17 +51,3 @@ def _varint(file: BinaryIO) -> int | None:
         if byte[0] < 0x80:
             return value
     return None
-
-
-def _entry(data: bytes) -> tuple[str, str]:
-    """Read a StringStringEntryProto: the key is field 1, the value field 2."""
-    import io
-
-    parts = {1: "", 2: ""}
-    entry = io.BytesIO(data)
-    while (head := _varint(entry)) is not None:
-        length = _varint(entry)
-        if head & 7 != _BYTES or length is None:
-            break
-        parts[head >> 3] = entry.read(length).decode("utf-8", "replace")
-    return parts[1], parts[2]

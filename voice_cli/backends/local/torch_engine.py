@@ -19,35 +19,25 @@ DEVICES = ("cuda", "mps", "cpu")
 
 
 def check_device(wanted: str | None) -> str | None:
-    """Return a valid device name; None (also for `auto`): the fastest that is available.
-
-    Raises:
-        UsageError: no device has that name.
-
-    """
+    """Return None for `auto` or None, else the device name if it is valid; or raise UsageError."""
     if wanted is None or wanted == "auto":
         return None
     if wanted.partition(":")[0] not in DEVICES:
-        raise UsageError(f"there is no compute device {wanted!r}", hint=f"auto, {', '.join(DEVICES)}, or as cuda:1")
+        raise UsageError(f"there is no compute device {wanted!r}", hint=f"auto, {', '.join(DEVICES)}, or cuda:1")
     return wanted
 
 
 def pick_device(torch: Any, wanted: str | None) -> str:
-    """Return the wanted device, or the fastest that is available.
-
-    Raises:
-        UsageError: the wanted one is not available.
-
-    """
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    """Return the wanted device, or the fastest; raise UsageError if it is not available."""
+    is_available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
     if wanted is None:
-        return next(name for name in DEVICES if there[name]())
-    if not there[wanted.partition(":")[0]]():
-        raise UsageError(f"torch finds no {wanted} here", hint="compute = 'auto' takes what is there")
+        return next(name for name in DEVICES if is_available[name]())
+    if not is_available[wanted.partition(":")[0]]():
+        raise UsageError(f"torch finds no {wanted} device", hint="compute = 'auto' selects one that is available")
     return wanted
 
 
-def device_here(wanted: str | None) -> str:
+def available_device(wanted: str | None) -> str:
     """Return what `pick_device` does, or an empty string if torch or the device is not available."""
     if not is_installed("torch"):
         return ""
@@ -58,40 +48,37 @@ def device_here(wanted: str | None) -> str:
 
 
 class _FilteredStdout:
-    """Standard output that drops what hushed threads write."""
+    """Standard output without the writes of some threads."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        self.hushed: dict[int, int] = {}
-        """Thread id to nesting depth."""
+        self.threads: list[int] = []
+        """Ids of the threads whose writes are dropped, once for each nested context."""
 
     def write(self, text: str) -> int:
-        return len(text) if threading.get_ident() in self.hushed else int(self.stream.write(text))
+        return len(text) if threading.get_ident() in self.threads else int(self.stream.write(text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
-_quiet = threading.Lock()
+_stdout_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
+def discarded_stdout() -> Iterator[None]:
     """Drop this thread's writes to standard output, where the speech may be written. May be nested."""
-    me = threading.get_ident()
-    with _quiet:
-        others = sys.stdout if isinstance(sys.stdout, _FilteredStdout) else _FilteredStdout(sys.stdout)
-        others.hushed[me] = others.hushed.get(me, 0) + 1
-        sys.stdout = others
+    with _stdout_lock:
+        filtered = sys.stdout if isinstance(sys.stdout, _FilteredStdout) else _FilteredStdout(sys.stdout)
+        filtered.threads.append(threading.get_ident())
+        sys.stdout = filtered
     try:
         yield
     finally:
-        with _quiet:
-            others.hushed[me] -= 1
-            if not others.hushed[me]:
-                del others.hushed[me]
-            if not others.hushed and sys.stdout is others:
-                sys.stdout = others.stream
+        with _stdout_lock:
+            filtered.threads.remove(threading.get_ident())
+            if not filtered.threads and sys.stdout is filtered:
+                sys.stdout = filtered.stream
 
 
 @contextlib.contextmanager
@@ -113,7 +100,7 @@ class VoiceFolder:
     """Folders in which files with some suffixes are voices, named without the suffix."""
 
     def __init__(self, folders: Sequence[str], suffixes: Sequence[str], *, allow_paths: bool = True) -> None:
-        """Search the folders in their order. `allow_paths`: whether a voice may be a path elsewhere."""
+        """Search the folders in order. `allow_paths`: whether a voice may be a path outside them."""
         self._folders = [os.path.expanduser(folder) for folder in folders]
         self._suffixes = tuple(suffixes)
         self._allow_paths = allow_paths
@@ -129,12 +116,7 @@ class VoiceFolder:
         return found
 
     def find(self, voice: str) -> str:
-        """Return the path of a voice, by its name in a folder (case is ignored) or its path.
-
-        Raises:
-            UnknownVoiceError: there is none.
-
-        """
+        """Return the path of a voice, by its name in a folder (case is ignored) or its path, or raise UsageError."""
         files = self.files()
         lowered = {name.lower(): path for name, path in files.items()}
         path = files.get(voice) or lowered.get(voice.lower())
@@ -144,10 +126,8 @@ class VoiceFolder:
         if self._allow_paths and path.lower().endswith(self._suffixes) and os.path.isfile(path):
             return path
         known = ", ".join(files)
-        kinds = " or ".join(self._suffixes)
-        raise UnknownVoiceError(
-            f"there is no voice {voice!r}", hint=f"it has: {known[:200]}" if known else f"a path of a file: {kinds}"
-        )
+        hint = f"it has: {known[:200]}" if known else f"give the path of a file ({' or '.join(self._suffixes)})"
+        raise UnknownVoiceError(f"there is no voice {voice!r}", hint=hint)
 
 
 class TorchBackend(EngineBackend):
@@ -166,13 +146,9 @@ class TorchBackend(EngineBackend):
         allow_paths: bool,
         models_voices: str = "",
     ) -> None:
-        """Keep the settings of an engine's constructor.
+        """Store the settings; raise UsageError for an unknown compute device.
 
         `install`: the command that installs torch. `models_voices`: the model's own folder of voices, searched last.
-
-        Raises:
-            UsageError: there is no such compute device.
-
         """
         super().__init__()
         self._install = install
@@ -184,13 +160,13 @@ class TorchBackend(EngineBackend):
 
     @property
     def compute_device(self) -> str:
-        return self._device or device_here(self._wanted_device)
+        return self._device or available_device(self._wanted_device)
 
     def load(self) -> None:
         """Import torch and choose the device: the first step of an engine's own `load`."""
         os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        with hushed():
+        with discarded_stdout():
             self._torch = load(self.name, "torch", self._install)
             self._device = pick_device(self._torch, self._wanted_device)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
-from voice_cli.backends.local.torch_engine import TorchBackend, hushed
+from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
 from voice_cli.backends.local.worker import Generation, check_steps, missing_model
 from voice_cli.backends.packages import install_line, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
@@ -125,7 +125,7 @@ class VibeVoiceBackend(TorchBackend):
 
     def load(self) -> None:
         super().load()
-        with hushed():
+        with discarded_stdout():
             kind = getattr(import_module(self._module), self._class)
             self._model = kind(self.model, self._device)
 
@@ -136,7 +136,7 @@ class VibeVoiceBackend(TorchBackend):
     def speak(self, generation: Generation) -> None:
         model, request = self._model, generation.request
         generation.format = AudioFormat(model.rate, 1)
-        with hushed():
+        with discarded_stdout():
             complete = model.generate(
                 generation,
                 self._voice(request.voice),
