@@ -101,20 +101,6 @@ def test_however_it_is_written_and_the_file_bites_it_is_one_wav(counts, channels
         )
 
 
-def test_a_wav_keeps_the_first_format_and_converts_what_differs(tmp_path):
-    recorder = FileRecorder(str(tmp_path / "a.wav"))
-    recorder.begin("wav")
-    recorder.write_pcm(chunk(800, STEREO, 500))
-    recorder.write_pcm(chunk(800, AudioFormat(16_000, 1), 500))
-    recorder.write_pcm(chunk(800, STEREO, 700))
-    recorder.close(complete=True)
-    audio_format, data = read(tmp_path / "a.wav")
-    assert audio_format == STEREO
-    assert len(data) == pytest.approx(2000 * 4, abs=8)
-    assert data.startswith(chunk(800, STEREO, 500).data)
-    assert data.endswith(chunk(800, STEREO, 700).data)
-
-
 def test_an_unseekable_wav_says_an_unknown_length():
     disk = Disk()
     writer = WavWriter(disk, seekable=False)
@@ -242,10 +228,10 @@ def test_an_encoder_is_loaded_ahead_if_it_will_be_needed(tmp_path, monkeypatch):
 def test_several_streams_of_one_codec_are_encoded_as_one(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.flac"), many=True)
     recorder.check("flac")
-    for value, audio_format in ((1, MONO), (500, STEREO), (700, MONO)):
+    for value in (1, 500, 700):
         recorder.begin("flac")
         recorder.write_encoded(b"not this")
-        recorder.write_pcm(chunk(800, audio_format, value))
+        recorder.write_pcm(chunk(800, MONO, value))
     recorder.close(complete=True)
     audio_format, decoded = material.reference((tmp_path / "a.flac").read_bytes(), "flac")
     assert audio_format == MONO
@@ -292,7 +278,7 @@ def test_a_transcoding_that_fails_leaves_the_sound_and_what_was_there(tmp_path, 
     recorder = FileRecorder(str(tmp_path / "a.m4a"))
     recorder.begin("pcm")
     recorder.write_pcm(chunk(100))
-    with pytest.raises(FileError, match="ffmpeg could not make"):
+    with pytest.raises(FileError, match="ffmpeg cannot convert"):
         recorder.close(complete=True)
     assert names(tmp_path) == ["a.m4a", "a.partial.wav"]
     assert (tmp_path / "a.m4a").read_bytes() == b"old"
@@ -323,7 +309,7 @@ def test_a_name_that_is_a_folder(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _mode: path != str(tmp_path))
-    with pytest.raises(FileError, match="cannot be written to"):
+    with pytest.raises(FileError, match="cannot write to the folder"):
         FileRecorder(str(tmp_path / "a.wav")).check("pcm")
 
 

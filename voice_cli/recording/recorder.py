@@ -1,12 +1,10 @@
-"""`--save`: written while it plays, without touching a file that is already there.
+"""Recording: save a speech to a file while it plays.
 
-A new file beside the target (`name.partial.mp3`) is written; it is valid at any moment, so that a crash leaves a valid,
-shorter file. A complete stream's file is renamed to the target. An incomplete one's takes the target's name only if
-there is no such file; otherwise it stays beside it, and the caller is told.
+The recorder writes a new file beside the target (`name.partial.mp3`), which is valid at any moment, so a crash leaves a
+valid, shorter file. At the end it is renamed to the target; an incomplete recording never replaces an existing file.
 
-What is written: the stream's own bytes if they are what the target holds; else the decoded frames, as WAV or encoded
-with our encoders as they come; and for containers that we do not write, such as .m4a, a WAV that ffmpeg transcodes at
-the end (pydub).
+If the stream has the codec of the target, its bytes are saved unchanged. Otherwise the decoded frames are written as
+WAV or encoded; for containers that we do not write, such as .m4a, ffmpeg transcodes a WAV at the end (pydub).
 """
 
 import os
@@ -32,20 +30,20 @@ CONTAINERS = {
     ".au": "au",
     ".caf": "caf",
 }
-"""ffmpeg's muxers of the files that we do not write, by suffix."""
+"""ffmpeg's muxers for the containers that we do not write, by suffix."""
 
 PATCH_SECONDS = 0.25
-"""How much sound a crash may cost a WAV file: its header is updated that often."""
+"""Seconds of audio between two updates of the length in a WAV header, which a crash may lose."""
 
 
 class Recorder(ABC):
-    """Called by the pump, on its thread; made and closed by the thread that plays."""
+    """Saves a speech. The pump calls it on its thread; the thread that plays opens and closes it."""
 
     saved: str | None = None
-    """The file's name, after `close`; None: nothing was kept."""
+    """The name of the saved file, after `close`; None: nothing was saved."""
 
     def preload(self, codec: str) -> None:
-        """Import what saving a stream of `codec` needs, ahead of its first frame. Any thread."""
+        """Import what saving a stream of `codec` needs, before its first frame. Any thread."""
 
     @abstractmethod
     def begin(self, codec: str) -> None:
@@ -57,108 +55,72 @@ class Recorder(ABC):
         """
 
     def write_encoded(self, data: bytes) -> None:
-        """Write bytes as the backend sent them."""
+        """Write encoded bytes from the backend."""
 
     def write_pcm(self, chunk: PcmChunk) -> None:
         """Write decoded frames."""
 
     @abstractmethod
     def close(self, *, complete: bool) -> None:
-        """Finish the file and rename it. A file without any sound is removed.
+        """Finish the file and rename it; remove a file without audio.
 
         Raises:
-            FileError: that failed; the message names what could be kept.
+            FileError: that failed; the hint names the file that has the audio.
 
         """
 
 
-class PcmWriter(ABC):
-    """Writes chunks of PCM to a file in one format, the first chunk's; later formats are converted to it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._converter: Converter | None = None
-
-    def write(self, chunk: PcmChunk) -> None:
-        if self._converter is None:
-            self._converter = Converter(chunk.format, self._begin(chunk.format))
-        elif self._converter.source != chunk.format:
-            self._append(self._converter.flush())
-            self._converter = Converter(chunk.format, self._converter.target)
-        self._append(self._converter.convert(chunk.data))
-
-    def finish(self) -> None:
-        if self._converter is not None:
-            self._append(self._converter.flush())
-            self._end()
-
-    @abstractmethod
-    def _begin(self, audio_format: AudioFormat) -> AudioFormat:
-        """Start the file and return the format that `_append` wants."""
-
-    @abstractmethod
-    def _append(self, pcm: bytes) -> None: ...
-
-    @abstractmethod
-    def _end(self) -> None: ...
-
-
-class EncodedWriter(PcmWriter):
-    """A file in one of our codecs, encoded as the frames come."""
+class EncodedWriter:
+    """Encodes PCM of one format with one of our encoders, mixed to stereo if it has more channels."""
 
     def __init__(self, file: BinaryIO, codec: str) -> None:
-        super().__init__(file)
+        self._file = file
         self._codec = codec
-        self._encoder: Encoder | None = None
+        self._open: tuple[Converter, Encoder] | None = None
 
-    def _begin(self, audio_format: AudioFormat) -> AudioFormat:
-        source = audio_format._replace(channels=min(audio_format.channels, 2))
-        self._encoder = open_encoder(self._codec, source)
-        return source
+    def write(self, chunk: PcmChunk) -> None:
+        if self._open is None:
+            source = chunk.format._replace(channels=min(chunk.format.channels, 2))
+            self._open = Converter(chunk.format, source), open_encoder(self._codec, source)
+        converter, encoder = self._open
+        write_all(self._file, encoder.encode(converter.convert(chunk.data)))
 
-    def _append(self, pcm: bytes) -> None:
-        if self._encoder is not None:
-            write_all(self._file, self._encoder.encode(pcm))
-
-    def _end(self) -> None:
-        if self._encoder is not None:
-            write_all(self._file, self._encoder.finish())
+    def finish(self) -> None:
+        if self._open is not None:
+            converter, encoder = self._open
+            write_all(self._file, encoder.encode(converter.flush()) + encoder.finish())
 
 
-class WavWriter(PcmWriter):
-    """WAV. A seekable file is valid at any moment, except for its last 0.25 s; another one declares no length."""
+class WavWriter:
+    """Writes PCM of one format as WAV. If the file is not seekable, the header declares no length."""
 
     def __init__(self, file: BinaryIO, *, seekable: bool) -> None:
-        super().__init__(file)
+        self._file = file
         self._seekable = seekable
         self._format: AudioFormat | None = None
         self._bytes = 0
-        self._patched = 0
+        self._declared_bytes = 0
 
-    def _begin(self, audio_format: AudioFormat) -> AudioFormat:
-        self._format = audio_format
-        write_all(self._file, wav_header(audio_format, 0 if self._seekable else None))
-        return audio_format
+    def write(self, chunk: PcmChunk) -> None:
+        if self._format is None:
+            self._format = chunk.format
+            write_all(self._file, wav_header(chunk.format, 0 if self._seekable else None))
+        write_all(self._file, chunk.data)
+        self._bytes += len(chunk.data)
+        if self._bytes - self._declared_bytes >= chunk.format.frames(PATCH_SECONDS) * chunk.format.frame_bytes:
+            self.finish()
 
-    def _append(self, pcm: bytes) -> None:
-        write_all(self._file, pcm)
-        self._bytes += len(pcm)
-        if (
-            self._format
-            and self._bytes - self._patched >= self._format.frames(PATCH_SECONDS) * self._format.frame_bytes
-        ):
-            self._end()
-
-    def _end(self) -> None:
+    def finish(self) -> None:
+        """Update the length in the header."""
         if self._seekable and self._format is not None:
             self._file.seek(0)
             write_all(self._file, wav_header(self._format, self._bytes))
             self._file.seek(0, os.SEEK_END)
-            self._patched = self._bytes
+            self._declared_bytes = self._bytes
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write all of `data` to an unbuffered file, which may take less at a time."""
+    """Write all of `data` to an unbuffered file, whose `write` may be partial."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
@@ -185,17 +147,17 @@ class PipeRecorder(Recorder):
             raise FileError(f"cannot write to {self._name}: {exc.strerror}") from exc
 
     def close(self, *, complete: bool) -> None:
-        """Leave the pipe to the caller, who closes it."""
+        """Do nothing: the caller closes the pipe."""
 
 
 class FileRecorder(Recorder):
-    """Writes a file that replaces the target when it is complete."""
+    """Writes a file that is renamed to the target when it is complete."""
 
     def __init__(self, path: str, *, many: bool = False) -> None:
-        """Set the target; `many`: there may be several streams, whose own bytes would not make one file.
+        """Set the target; `many`: there may be several streams, whose bytes cannot be joined to one file.
 
         Raises:
-            UsageError: its suffix names no format.
+            UsageError: no format has the suffix.
 
         """
         self._many = many
@@ -209,19 +171,19 @@ class FileRecorder(Recorder):
             known = " ".join((*(s for codec in table.BUILT_IN.values() for s in codec.suffixes), *CONTAINERS))
             raise UsageError(
                 f"{path}: no format has the suffix {suffix!r}" if suffix else f"{path} has no suffix",
-                hint=f"the known ones: {known}",
+                hint=f"the known suffixes: {known}",
             )
         self._partial = ""
         self._file: BinaryIO | None = None
-        self._writer: PcmWriter | None = None
-        """None: the stream's own bytes are written."""
+        self._writer: EncodedWriter | WavWriter | None = None
+        """None: the bytes of the stream are saved unchanged."""
 
     def check(self, codec: str) -> None:
-        """Check ahead what would only fail at the end, if the backend sends the codec that it is asked for.
+        """Check that the file can be written, if the backend sends the requested codec.
 
         Raises:
             UsageError: ffmpeg is needed and is missing.
-            FileError: the file cannot be made there.
+            FileError: the file cannot be written there.
 
         """
         if self._muxer is not None and not self._is_kept(codec):
@@ -230,9 +192,9 @@ class FileRecorder(Recorder):
         if os.path.isdir(self._path):
             raise FileError(f"{self._shown} is a folder", hint="name a file in it")
         if not os.path.isdir(folder):
-            raise FileError(f"there is no folder {folder}", hint="make it first")
+            raise FileError(f"there is no folder {folder}", hint="create it first")
         if not os.access(folder, os.W_OK):
-            raise FileError(f"the folder {folder} cannot be written to")
+            raise FileError(f"cannot write to the folder {folder}")
 
     def preload(self, codec: str) -> None:
         if self._codec is not None and self._muxer is None and not self._is_kept(codec):
@@ -252,7 +214,7 @@ class FileRecorder(Recorder):
             self._writer = EncodedWriter(self._file, self._codec.name)
 
     def _is_kept(self, codec: str) -> bool:
-        """Return whether a stream's bytes are saved as they come: not a WAV's, whose header may declare no length."""
+        """Return whether the bytes are saved unchanged: not those of a WAV, whose header may declare no length."""
         return self._codec is not None and self._codec.name == codec != "wav" and not self._many
 
     def _create(self, suffix: str) -> BinaryIO:
@@ -265,7 +227,7 @@ class FileRecorder(Recorder):
                 continue
             except OSError as exc:
                 raise self._cannot_write(exc) from exc
-        raise FileError(f"there are too many unfinished files beside {self._shown}")
+        raise FileError(f"there are too many partial files beside {self._shown}")
 
     def write_encoded(self, data: bytes) -> None:
         if self._file is not None and self._writer is None:
@@ -318,21 +280,21 @@ class FileRecorder(Recorder):
         except Exception as exc:
             if self._partial != wav:
                 os.unlink(self._partial)
-            reason = exc.message if isinstance(exc, UsageError) else f"ffmpeg could not make {self._shown}"
-            raise FileError(reason, hint=f"the sound is in {wav}") from exc
+            reason = exc.message if isinstance(exc, UsageError) else f"ffmpeg cannot convert to {self._shown}"
+            raise FileError(reason, hint=f"the audio is in {wav}") from exc
         os.unlink(wav)
         self.saved = self._partial
 
     def _require_ffmpeg(self) -> None:
         if shutil.which("ffmpeg") is None:
             raise UsageError(
-                f"cannot make {self._shown} without ffmpeg, which is not installed",
+                f"cannot write {self._shown} without ffmpeg, which is not installed",
                 hint="install it (apt install ffmpeg), or save as .wav",
             )
 
     def _cannot_write(self, exc: OSError) -> FileError:
-        kept = f"what arrived is in {self.saved or self._partial}" if self._partial else None
-        return FileError(f"cannot write {self._shown}: {exc.strerror}", hint=kept)
+        hint = f"the audio so far is in {self.saved or self._partial}" if self._partial else None
+        return FileError(f"cannot write {self._shown}: {exc.strerror}", hint=hint)
 
 
 def transcode(source: str, target: str, muxer: str | None) -> None:
@@ -340,7 +302,7 @@ def transcode(source: str, target: str, muxer: str | None) -> None:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydub's sources have invalid escapes
+        warnings.simplefilter("ignore")  # pydub has invalid escape sequences
         from pydub import AudioSegment
-    with open(source, "rb") as wav:  # one that pydub opens, it leaves open
+    with open(source, "rb") as wav:  # pydub does not close a file that it opens
         AudioSegment.from_wav(wav).export(target, format=muxer).close()
