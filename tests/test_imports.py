@@ -108,7 +108,7 @@ def test_imports_run_one_way(name):
     if PARTS[part] is None:
         return
     allowed = PARTS[part] | {part}
-    # The pump gives its frames to a sink's feed, and the sink's seam is a part of playback; not the other way.
+    # The pump writes its frames to a SinkSource, which is a part of playback; not the other way.
     if part == "playback":
         allowed |= {"playback.sinks", "playback.ring_buffer"}
     for imported in imports_of(name):

@@ -78,9 +78,9 @@ def device_period(latency: float) -> int | None:
 class Pump(threading.Thread):
     """Decodes MP3 and writes it, as fast as there is room, until it is told to stop."""
 
-    def __init__(self, feed: SinkSource) -> None:
+    def __init__(self, source: SinkSource) -> None:
         super().__init__(daemon=True)
-        self._feed = feed
+        self._source = source
         self._data = material.encoded("mp3", MONO, 20.0, seekable=False)
         self.stop = False
 
@@ -93,8 +93,8 @@ class Pump(threading.Thread):
                 for chunk in decoder.decode(self._data[at : at + 4096]):
                     view = memoryview(chunk.data)
                     while view and not self.stop:
-                        view = view[self._feed.write(view) :]
-                        self._feed.open_gate()
+                        view = view[self._source.write(view) :]
+                        self._source.open_gate()
                         if view:
                             time.sleep(0.0005)
                 if self.stop:
@@ -164,31 +164,33 @@ def main() -> None:
 
     print_row("ring: write and read", timed(turn_ring, options.pulls), period)
 
-    feed = SinkSource(MONO, 30.0)
+    source = SinkSource(MONO, 30.0)
     whole = bytes(MONO.rate * 2 * 29)
     times: list[float] = []
-    feed.open_gate()
+    source.open_gate()
     while len(times) < options.pulls:
-        feed.write(whole)
-        feed.open_gate()
+        source.write(whole)
+        source.open_gate()
         some = min(options.pulls - len(times), len(whole) // len(block) - 2)
-        times += timed(lambda: feed.pull(block, time.monotonic()), some)
+        times += timed(lambda: source.pull(block, time.monotonic()), some)
     print_row("pull", times, period)
 
     _, alone = paced(lambda: None, options.pulls, min(period, 0.002))
-    feed = SinkSource(MONO, 2.0)
-    pump = Pump(feed)
+    source = SinkSource(MONO, 2.0)
+    pump = Pump(source)
     codecs.preload("mp3")
     pump.start()
-    while not feed.is_open:
+    while not source.is_open:
         time.sleep(0.001)
-    calls, woken = paced(lambda: feed.pull(block, time.monotonic()), options.pulls, min(period, 0.002))
+    calls, woken = paced(lambda: source.pull(block, time.monotonic()), options.pulls, min(period, 0.002))
     pump.stop = True
     pump.join()
     print_row("pull beside a pump", calls, period)
     print_row("wake alone", alone, period)
     print_row("wake to filled", woken, period)
-    print(f"\nUnderruns of the pump meanwhile: {feed.underrun_count}; blocks every {1000 * min(period, 0.002):.1f} ms.")
+    print(
+        f"\nUnderruns of the pump meanwhile: {source.underrun_count}; blocks every {1000 * min(period, 0.002):.1f} ms."
+    )
 
 
 if __name__ == "__main__":

@@ -10,20 +10,20 @@ from voice_cli.playback.timeline import Timeline
 
 
 def played(*steps):
-    """Give a feed at 8 kHz, without latency: bytes are written, numbers are frames that the device takes."""
-    feed = SinkSource(MONO, 10.0)
+    """Give a source at 8 kHz, without latency: bytes are written, numbers are frames that the device takes."""
+    source = SinkSource(MONO, 10.0)
     sink = NullSink(latency=0.0)
     sink.open(MONO)
-    sink.start(feed.pull)
+    sink.start(source.pull)
     for step in steps:
         if isinstance(step, bytes):
-            feed.write(step)
-            feed.open_gate()
+            source.write(step)
+            source.open_gate()
         else:
             sink.step(step)
-    feed.finish()
+    source.finish()
     sink.step(8)
-    return feed
+    return source
 
 
 def near(points):
@@ -31,30 +31,30 @@ def near(points):
 
 
 def test_heard_is_a_straight_line_and_received_a_staircase():
-    feed = played(numbered(800), 400, numbered(800), 2000)
-    points = curve([(0.0, 0.1), (0.05, 0.2)], feed)
+    source = played(numbered(800), 400, numbered(800), 2000)
+    points = curve([(0.0, 0.1), (0.05, 0.2)], source)
     assert points == near([(0.0, 0.1, 0.0), (0.05, 0.2, 0.05), (0.2, 0.2, 0.2)])
-    assert not underruns(feed)
+    assert not underruns(source)
 
 
 def test_an_underrun_is_level_and_has_its_place_in_time():
-    feed = played(numbered(800), 2400, numbered(800), 1600)
-    (hole,) = underruns(feed)
+    source = played(numbered(800), 2400, numbered(800), 1600)
+    (hole,) = underruns(source)
     # Dry after 100 ms; the device took 300 ms, and 5 ms more for the ramp up.
     assert hole == pytest.approx((0.1, 0.2 + 0.005, 0.1), abs=1e-6)
-    heard = [(point.at, point.heard) for point in curve([(0.0, 0.1), (0.3, 0.2)], feed)]
+    heard = [(point.at, point.heard) for point in curve([(0.0, 0.1), (0.3, 0.2)], source)]
     assert (hole.at, 0.1) in near(heard)
     assert (hole.at + hole.seconds, 0.1) in near(heard)
     assert heard[-1] == pytest.approx((0.405, 0.2))
 
 
 def test_an_underflow_has_its_place_too():
-    feed = SinkSource(MONO, 10.0)
-    feed.write(numbered(1600))
-    feed.open_gate()
-    feed.pull(memoryview(bytearray(1600)), 0.0)
-    feed.pull(memoryview(bytearray(1600)), 0.13, underflow=True)
-    (hole,) = underflows(feed)
+    source = SinkSource(MONO, 10.0)
+    source.write(numbered(1600))
+    source.open_gate()
+    source.pull(memoryview(bytearray(1600)), 0.0)
+    source.pull(memoryview(bytearray(1600)), 0.13, underflow=True)
+    (hole,) = underflows(source)
     assert hole.seconds == pytest.approx(0.03)
     assert hole.position == pytest.approx(0.1)
 

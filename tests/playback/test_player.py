@@ -113,7 +113,7 @@ def test_the_prebuffer_gates_the_start():
         rig.give(numbered(3999))
         rig.step(1.0)
         assert not any(rig.sink.heard)
-        assert rig.feed.underrun_count == 0, "nothing has begun, so nothing ran dry"
+        assert rig.source.underrun_count == 0, "nothing has begun, so nothing ran dry"
         rig.give(numbered(1, first=4000))
         rig.step(0.5)
         rig.end()
@@ -128,15 +128,15 @@ def test_auto_gathers_what_the_device_holds(latency):
     with Rig([FakeStream()], sink=SteppedSink(latency=latency)) as rig:
         frames = MONO.frames(needed)
         rig.give(numbered(frames - 1))
-        assert not rig.feed.is_open
+        assert not rig.source.is_open
         rig.give(numbered(1, first=frames))
-        assert rig.feed.is_open
+        assert rig.source.is_open
 
 
 def test_no_prebuffer_starts_with_the_first_frame():
     with Rig([FakeStream()], prebuffer=Prebuffer(0.0)) as rig:
         rig.give(numbered(1))
-        assert rig.feed.is_open
+        assert rig.source.is_open
 
 
 def test_what_is_shorter_than_the_prebuffer_is_heard():
@@ -189,7 +189,7 @@ def test_a_dry_ring_makes_few_holes_and_loses_nothing():
         assert result.outcome is Outcome.COMPLETE
         assert rig.heard() == sent
         assert 1 <= result.metrics.underruns <= 5
-        assert result.metrics.underrun_ms == pytest.approx(1000 * rig.feed.underrun_seconds, abs=0.01)
+        assert result.metrics.underrun_ms == pytest.approx(1000 * rig.source.underrun_seconds, abs=0.01)
         assert len(result.metrics.underrun_positions_ms) == result.metrics.underruns
 
 
@@ -603,7 +603,7 @@ def test_the_memory_does_not_grow_with_the_length_of_the_speech():
         tracemalloc.start()
         try:
             while not rig._over:
-                rig.step(rig.feed.buffered - 1)
+                rig.step(rig.source.buffered - 1)
                 rig.settle()
             # Of the package's own lines: other tests' threads may be at work beside this one.
             ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/voice_cli/*")])
@@ -753,8 +753,8 @@ def test_voice_modes_fault_after_the_first_32_kb_silence_till_the_download_ends(
     with Rig([FakeStream(expected=Encoding(codec, material.MONO48))]) as rig:
         rig.give(data[: len(data) // 2])
         rig.step(8.0)
-        assert rig.feed.underrun_count == 0
-        assert rig.feed.position >= 7.9 * 48_000, "half of the download plays while the rest is not there"
+        assert rig.source.underrun_count == 0
+        assert rig.source.position >= 7.9 * 48_000, "half of the download plays while the rest is not there"
         rig.give(data[len(data) // 2 :])
         rig.end()
         assert rig.play_out().metrics.underruns == 0
@@ -774,10 +774,10 @@ def test_voice_modes_fault_the_last_40_ms_are_lost(latency):
     sink = SteppedSink(latency=latency)
     with Rig([FakeStream(numbered(4000), end=True)], sink=sink) as rig:
         rig.settle()
-        while rig.feed.ended_at is None:
+        while rig.source.ended_at is None:
             sink.step(80)
-        end = rig.feed.ended_at
-        assert end == pytest.approx(rig.feed.time_of(3999) + 1 / 8000)
+        end = rig.source.ended_at
+        assert end == pytest.approx(rig.source.time_of(3999) + 1 / 8000)
         if latency > 0.01:
             # The pump is through and all is taken, but the last frame is still on its way through the device.
             assert sink.now < end

@@ -21,14 +21,14 @@ RAMP = 40
 
 
 class Bench:
-    """A feed that a null sink pulls from."""
+    """A source that a null sink pulls from."""
 
     def __init__(self, audio_format=MONO, capacity=10.0):
         self.format = audio_format
         self.sink = NullSink(latency=LATENCY)
         self.sink.open(audio_format)
-        self.feed = SinkSource(audio_format, capacity)
-        self.sink.start(self.feed.pull)
+        self.source = SinkSource(audio_format, capacity)
+        self.sink.start(self.source.pull)
 
     def step(self, frames, **options):
         """Give the samples of one block."""
@@ -52,116 +52,116 @@ def numbers(frames, first=1):
 
 
 def test_all_was_heard_when_it_is_over_however_quick_the_devices_clock_is():
-    feed = SinkSource(MONO, 10.0)
-    feed.write(numbered(8000))
-    feed.open_gate()
-    feed.finish()
+    source = SinkSource(MONO, 10.0)
+    source.write(numbered(8000))
+    source.open_gate()
+    source.finish()
     now = 100.0
-    while feed.ended_at is None:
-        feed.pull(memoryview(bytearray(160)), now, False)
+    while source.ended_at is None:
+        source.pull(memoryview(bytearray(160)), now, False)
         now += 0.0099  # 80 frames at 8 kHz are 10 ms
-    assert feed.heard(feed.ended_at) == 1.0
+    assert source.heard(source.ended_at) == 1.0
 
 
 def test_the_gate_is_closed_until_it_is_opened():
     bench = Bench()
-    assert not bench.feed.is_open
-    bench.feed.write(numbered(800))
+    assert not bench.source.is_open
+    bench.source.write(numbered(800))
     assert bench.step(800) == [0] * 800
-    assert bench.feed.position == 0
-    assert bench.feed.started_at is None
-    bench.feed.open_gate()
-    assert bench.feed.is_open
+    assert bench.source.position == 0
+    assert bench.source.started_at is None
+    bench.source.open_gate()
+    assert bench.source.is_open
     assert bench.step(100) == numbers(100)
 
 
 def test_the_first_frame_is_the_first_of_what_the_device_takes_once_the_gate_is_open():
     bench = Bench()
     assert bench.step(64) == [0] * 64
-    bench.feed.write(numbered(100))
+    bench.source.write(numbered(100))
     assert bench.step(10) == [0] * 10
-    bench.feed.open_gate()
+    bench.source.open_gate()
     assert bench.step(10) == numbers(10)
-    assert bench.feed.started_at == bench.at(74)
+    assert bench.source.started_at == bench.at(74)
 
 
 def test_what_is_written_with_the_end_goes_out_however_little_it_is():
     bench = Bench()
-    bench.feed.write(numbered(3))
-    bench.feed.finish()
+    bench.source.write(numbered(3))
+    bench.source.finish()
     assert bench.step(10) == [1, 2, 3, 0, 0, 0, 0, 0, 0, 0]
-    assert bench.feed.ended_at == bench.at(3)
-    assert bench.feed.underrun_count == 0
+    assert bench.source.ended_at == bench.at(3)
+    assert bench.source.underrun_count == 0
     assert bench.step(10) == [0] * 10
-    assert bench.feed.ended_at == bench.at(3)
+    assert bench.source.ended_at == bench.at(3)
 
 
 @pytest.mark.parametrize("frames", [0, 10, 20, 25])
 def test_the_end_is_when_the_last_frame_has_left(frames):
     bench = Bench()
-    bench.feed.write(numbered(frames))
-    bench.feed.finish()
+    bench.source.write(numbered(frames))
+    bench.source.finish()
     for _ in range(4):
         bench.step(10)
-    assert bench.feed.position == frames
-    assert bench.feed.ended_at == bench.at(frames)
-    assert bench.feed.underrun_count == 0
+    assert bench.source.position == frames
+    assert bench.source.ended_at == bench.at(frames)
+    assert bench.source.underrun_count == 0
 
 
 def test_an_end_that_is_said_after_the_last_frame_was_taken_is_no_underrun():
     bench = Bench()
-    bench.feed.write(numbered(20))
-    bench.feed.open_gate()
+    bench.source.write(numbered(20))
+    bench.source.open_gate()
     assert bench.step(20) == numbers(20)
-    bench.feed.finish()
+    bench.source.finish()
     assert bench.step(20) == [0] * 20
-    assert bench.feed.ended_at == bench.at(20)
-    assert bench.feed.underrun_count == 0
+    assert bench.source.ended_at == bench.at(20)
+    assert bench.source.underrun_count == 0
 
 
 def test_an_end_that_is_said_while_the_ring_runs_dry_is_not_missed(monkeypatch):
     bench = Bench()
-    bench.feed.write(numbered(20))
-    bench.feed.open_gate()
-    read_into = bench.feed._ring.read_into
+    bench.source.write(numbered(20))
+    bench.source.open_gate()
+    read_into = bench.source._ring.read_into
 
     def read_and_finish(out):
         count = read_into(out)
-        bench.feed.write(numbered(5, first=21))
-        bench.feed.finish()
+        bench.source.write(numbered(5, first=21))
+        bench.source.finish()
         return count
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.feed._ring, "read_into", read_and_finish)
+        patch.setattr(bench.source._ring, "read_into", read_and_finish)
         bench.step(30)
     heard = bench.step(RAMP + 30)
     assert heard[RAMP : RAMP + 5] == numbers(5, first=21)
-    assert bench.feed.ended_at is not None
+    assert bench.source.ended_at is not None
 
 
 def test_running_dry_just_before_the_end_is_no_hole():
     bench = Bench()
-    bench.feed.write(numbered(20))
-    bench.feed.open_gate()
+    bench.source.write(numbered(20))
+    bench.source.open_gate()
     bench.step(30)
-    assert not bench.feed.is_open
+    assert not bench.source.is_open
     bench.step(400)
-    bench.feed.finish()
+    bench.source.finish()
     bench.step(400)
-    assert bench.feed.ended_at == bench.at(20)
-    assert (bench.feed.underrun_count, bench.feed.underrun_seconds) == (0, 0.0)
+    assert bench.source.ended_at == bench.at(20)
+    assert (bench.source.underrun_count, bench.source.underrun_seconds) == (0, 0.0)
 
 
 def test_a_dry_ring_closes_the_gate_and_a_hole_has_ramps_of_its_own():
     bench = Bench()
     loud = struct.pack("<h", 8200)
-    bench.feed.write(loud * 100)
-    bench.feed.open_gate()
+    bench.source.write(loud * 100)
+    bench.source.open_gate()
     bench.step(160)
-    assert not bench.feed.is_open
-    bench.feed.write(loud * 50)
+    assert not bench.source.is_open
+    bench.source.write(loud * 50)
     assert bench.step(100) == [0] * 100, "the gate is closed: the pump gathers"
-    bench.feed.open_gate()
+    bench.source.open_gate()
     bench.step(150)
     heard = bench.heard
     down = [8200 * i // (RAMP + 1) for i in range(RAMP, 0, -1)]
@@ -170,18 +170,18 @@ def test_a_dry_ring_closes_the_gate_and_a_hole_has_ramps_of_its_own():
     assert heard[100 + RAMP : 260] == [0] * (160 - RAMP)
     assert heard[260 : 260 + RAMP] == down[::-1]
     assert heard[260 + RAMP : 260 + RAMP + 50] == [8200] * 50
-    (gap,) = bench.feed.underruns
+    (gap,) = bench.source.underruns
     assert gap.frame == 100
     assert gap.seconds == pytest.approx((160 + RAMP) / 8000)
-    assert bench.feed.underrun_count == 1
-    assert bench.feed.underrun_seconds == gap.seconds
+    assert bench.source.underrun_count == 1
+    assert bench.source.underrun_seconds == gap.seconds
 
 
 def test_stereo_ramps_go_down_and_up_on_their_own_sides():
     stereo = AudioFormat(8000, 2)
     bench = Bench(stereo)
-    bench.feed.write(struct.pack("<2h", 4100, -8200) * 10)
-    bench.feed.open_gate()
+    bench.source.write(struct.pack("<2h", 4100, -8200) * 10)
+    bench.source.open_gate()
     heard = bench.step(60)
     assert heard[20:22] == [4000, -8000]
     left, right = heard[20:100:2], heard[21:100:2]
@@ -192,44 +192,44 @@ def test_stereo_ramps_go_down_and_up_on_their_own_sides():
 
 def test_an_opened_gate_may_be_opened_again():
     bench = Bench()
-    bench.feed.write(numbered(10))
-    bench.feed.open_gate()
+    bench.source.write(numbered(10))
+    bench.source.open_gate()
     bench.step(5)
-    bench.feed.open_gate()
+    bench.source.open_gate()
     assert bench.step(5) == numbers(5, first=6)
 
 
 def test_a_ring_that_is_full_takes_what_fits_of_whole_frames():
-    feed = SinkSource(AudioFormat(8000, 2), 0.01)
-    assert feed.write(numbered(70, 2)) == 80 * 4 - 10 * 4
-    assert feed.write(numbered(70, 2)) == 40
-    assert feed.write(numbered(70, 2)) == 0
-    assert feed.buffered == pytest.approx(0.01)
+    source = SinkSource(AudioFormat(8000, 2), 0.01)
+    assert source.write(numbered(70, 2)) == 80 * 4 - 10 * 4
+    assert source.write(numbered(70, 2)) == 40
+    assert source.write(numbered(70, 2)) == 0
+    assert source.buffered == pytest.approx(0.01)
 
 
 def test_room_is_the_time_that_the_device_needs():
     bench = Bench(capacity=1.0)
-    assert bench.feed.room_in(16000) == 0
-    bench.feed.write(numbered(8000))
-    assert bench.feed.room_in(1600) == pytest.approx(0.1)
-    assert bench.feed.room_in(10**9) == pytest.approx(1.0), "what never fits waits for the whole ring"
+    assert bench.source.room_in(16000) == 0
+    bench.source.write(numbered(8000))
+    assert bench.source.room_in(1600) == pytest.approx(0.1)
+    assert bench.source.room_in(10**9) == pytest.approx(1.0), "what never fits waits for the whole ring"
 
 
 def test_dac_times_of_frames_are_known_across_holes():
     bench = Bench()
-    bench.feed.write(numbered(100))
-    bench.feed.open_gate()
+    bench.source.write(numbered(100))
+    bench.source.open_gate()
     bench.step(400)
-    bench.feed.write(numbered(100, first=101))
-    bench.feed.open_gate()
+    bench.source.write(numbered(100, first=101))
+    bench.source.open_gate()
     bench.step(200)
-    feed = bench.feed
+    source = bench.source
     heard = bench.heard
     for frame in (0, 1, 99, 100, 101, 159):
-        assert feed.time_of(frame) == bench.at(heard.index(frame + 1, (frame > 99) * 440)), frame
-    assert feed.position == 200
-    assert feed.time_of(199) is not None
-    assert feed.time_of(200) is None
+        assert source.time_of(frame) == bench.at(heard.index(frame + 1, (frame > 99) * 440)), frame
+    assert source.position == 200
+    assert source.time_of(199) is not None
+    assert source.time_of(200) is None
     assert SinkSource(MONO, 1.0).time_of(0) is None
     assert SinkSource(MONO, 1.0).time_of(-1) is None
 
@@ -237,91 +237,91 @@ def test_dac_times_of_frames_are_known_across_holes():
 def test_device_underflows_are_counted_apart_and_only_while_speech_flows():
     bench = Bench()
     bench.step(64, underflow=True)
-    assert bench.feed.underflow_count == 0, "nothing of ours was missed"
-    bench.feed.write(numbered(300))
-    bench.feed.open_gate()
+    assert bench.source.underflow_count == 0, "nothing of ours was missed"
+    bench.source.write(numbered(300))
+    bench.source.open_gate()
     bench.step(100)
     bench.sink.now += 0.25
     bench.step(100, underflow=True)
     bench.step(50, underflow=True)
-    assert bench.feed.underflow_count == 2
-    assert bench.feed.underflow_seconds == pytest.approx(0.25)
-    assert [gap.frame for gap in bench.feed.underflows] == [100, 200]
-    assert [gap.seconds for gap in bench.feed.underflows] == pytest.approx([0.25, 0.0])
-    assert bench.feed.underrun_count == 0
-    bench.feed.finish()
+    assert bench.source.underflow_count == 2
+    assert bench.source.underflow_seconds == pytest.approx(0.25)
+    assert [gap.frame for gap in bench.source.underflows] == [100, 200]
+    assert [gap.seconds for gap in bench.source.underflows] == pytest.approx([0.25, 0.0])
+    assert bench.source.underrun_count == 0
+    bench.source.finish()
     bench.step(100)
     bench.step(100, underflow=True)
-    assert bench.feed.underflow_count == 2, "after the end nothing is missed either"
+    assert bench.source.underflow_count == 2, "after the end nothing is missed either"
 
 
 def test_what_the_device_threw_away_when_it_underflowed_goes_out_again():
     """PortAudio on PulseAudio: found dry by the time it is written to, it is started anew without what was written."""
     bench = Bench()
-    bench.feed.write(numbered(400))
-    bench.feed.open_gate()
+    bench.source.write(numbered(400))
+    bench.source.open_gate()
     bench.step(100)
     bench.sink.now += 0.05  # it runs dry, and is late with the next block
     assert bench.step(100) == numbers(100, first=101)
     bench.sink.now -= 0.01
     assert bench.step(60, underflow=True) == numbers(60, first=101), "the clock went back: it was not heard"
     assert bench.step(60) == numbers(60, first=161)
-    assert bench.feed.position == 220
-    (gap,) = bench.feed.underflows
+    assert bench.source.position == 220
+    (gap,) = bench.source.underflows
     assert gap == pytest.approx((100, 0.04 + 100 / 8000))
-    assert bench.feed.time_of(99) == pytest.approx(LATENCY + 99 / 8000)
-    assert bench.feed.time_of(100) == pytest.approx(LATENCY + 0.04 + 200 / 8000)
+    assert bench.source.time_of(99) == pytest.approx(LATENCY + 99 / 8000)
+    assert bench.source.time_of(100) == pytest.approx(LATENCY + 0.04 + 200 / 8000)
 
 
 def test_what_was_thrown_away_twice_goes_out_a_third_time():
     bench = Bench()
-    bench.feed.write(numbered(150))
-    bench.feed.open_gate()
-    bench.feed.finish()
+    bench.source.write(numbered(150))
+    bench.source.open_gate()
+    bench.source.finish()
     bench.step(50)
     bench.step(50)
     for _ in range(2):
         bench.sink.now -= 0.005
         assert bench.step(50, underflow=True) == numbers(50, first=51)
     assert bench.step(80) == numbers(50, first=101) + [0] * 30
-    assert bench.feed.position == 150
-    assert bench.feed.underflow_count == 2
+    assert bench.source.position == 150
+    assert bench.source.underflow_count == 2
 
 
 def test_an_underflow_that_lost_nothing_repeats_nothing():
     bench = Bench()
-    bench.feed.write(numbered(300))
-    bench.feed.open_gate()
+    bench.source.write(numbered(300))
+    bench.source.open_gate()
     bench.step(100)
     bench.sink.now -= 0.001  # clocks are not that exact
     assert bench.step(100, underflow=True) == numbers(100, first=101)
     bench.sink.now += 0.03
     assert bench.step(100, underflow=True) == numbers(100, first=201)
-    assert bench.feed.underflow_seconds == pytest.approx(0.03)
+    assert bench.source.underflow_seconds == pytest.approx(0.03)
 
 
 def test_a_device_that_lives_is_known_by_its_pulls():
     bench = Bench()
     for _ in range(3):
         bench.step(10)
-    assert bench.feed.pulls == 3
+    assert bench.source.pulls == 3
 
 
 def test_a_gate_that_opens_in_the_middle_of_a_pull_opens_for_the_next_one():
     """Else the ramp up, which the pull has passed already, would come inside the speech."""
     bench = Bench()
-    feed, play_ramp = bench.feed, bench.feed._play_ramp
-    feed.write(numbered(100))
-    feed.open_gate()
+    source, play_ramp = bench.source, bench.source._play_ramp
+    source.write(numbered(100))
+    source.open_gate()
     bench.step(300)
-    feed.write(numbered(200, first=101))
+    source.write(numbered(200, first=101))
 
     def pump_comes_between(out):
         count = play_ramp(out)
-        feed.open_gate()
+        source.open_gate()
         return count
 
-    feed._play_ramp = pump_comes_between
+    source._play_ramp = pump_comes_between
     assert bench.step(50) == [0] * 50
     bench.step(RAMP)
     assert bench.step(50) == numbers(50, first=101)
@@ -341,41 +341,41 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from([MONO, AudioFormat(8000, 2), AudioFormat(11025, 1)]))
 def test_whatever_happens_every_frame_goes_out_once_and_the_account_is_true(steps, audio_format):
     bench = Bench(audio_format, capacity=0.06)
-    feed, channels = bench.feed, audio_format.channels
+    source, channels = bench.source, audio_format.channels
     written = b""
     next_frame = 1
     for action, count in steps:
         if action == "write":
             data = numbered(count, channels, first=next_frame)
-            data = data[: feed.write(data)]
+            data = data[: source.write(data)]
             written += data
             next_frame += len(data) // audio_format.frame_bytes
         elif action == "open":
-            feed.open_gate()
+            source.open_gate()
         else:
             bench.sink.step(count, underflow=action == "late")
-    feed.finish()
-    while feed.ended_at is None:
+    source.finish()
+    while source.ended_at is None:
         bench.sink.step(50)
-    assert feed.position == len(written) // audio_format.frame_bytes
-    assert (feed.started_at is None) == (not written)
+    assert source.position == len(written) // audio_format.frame_bytes
+    assert (source.started_at is None) == (not written)
     if not written:
         assert not any(bench.sink.heard)
         return
     assert account(bench) == written
-    last = feed.time_of(feed.position - 1)
-    assert feed.ended_at == pytest.approx(last + 1 / audio_format.rate)
-    assert feed.underrun_count == len(feed.underruns)
-    assert feed.underrun_seconds == pytest.approx(sum(gap.seconds for gap in feed.underruns))
+    last = source.time_of(source.position - 1)
+    assert source.ended_at == pytest.approx(last + 1 / audio_format.rate)
+    assert source.underrun_count == len(source.underruns)
+    assert source.underrun_seconds == pytest.approx(sum(gap.seconds for gap in source.underruns))
 
 
 def account(bench):
     """Cut the holes out of what was heard, where the account says that they are; see that they are quiet there."""
-    feed, size, rate = bench.feed, bench.format.frame_bytes, bench.format.rate
-    at = round((feed.started_at - LATENCY) * rate) * size
+    source, size, rate = bench.source, bench.format.frame_bytes, bench.format.rate
+    at = round((source.started_at - LATENCY) * rate) * size
     assert not any(bench.sink.heard[:at])
     speech = b""
-    for before, gap in itertools.pairwise([Gap(0, 0.0), *feed.underruns, Gap(feed.position, 0.0)]):
+    for before, gap in itertools.pairwise([Gap(0, 0.0), *source.underruns, Gap(source.position, 0.0)]):
         length = (gap.frame - before.frame) * size
         speech += bench.sink.heard[at : at + length]
         at += length
@@ -398,27 +398,27 @@ def test_a_pump_and_an_audio_thread_of_their_own():
     def write():
         at = 0
         while at < len(sent):
-            at += bench.feed.write(sent[at : at + 2 * 77])
-            bench.feed.open_gate()
-        bench.feed.finish()
+            at += bench.source.write(sent[at : at + 2 * 77])
+            bench.source.open_gate()
+        bench.source.finish()
 
     try:
         writing = in_thread(write)
-        while bench.feed.ended_at is None:
+        while bench.source.ended_at is None:
             bench.sink.step(160)
     finally:
         sys.setswitchinterval(interval)
     assert writing() is None
-    assert bench.feed.position == 20_000
+    assert bench.source.position == 20_000
     assert account_without_edges(bench) == sent
 
 
 def account_without_edges(bench):
-    feed = bench.feed
-    at = round((feed.started_at - LATENCY) * 8000)
+    source = bench.source
+    at = round((source.started_at - LATENCY) * 8000)
     out, position = [], 0
     heard = bench.heard
-    for gap in [*feed.underruns, Gap(feed.position, 0.0)]:
+    for gap in [*source.underruns, Gap(source.position, 0.0)]:
         out += heard[at : at + gap.frame - position]
         at += gap.frame - position + round(gap.seconds * 8000)
         position = gap.frame
@@ -426,23 +426,23 @@ def account_without_edges(bench):
 
 
 def pulls_of(kind):
-    """Give a function that makes the feed's audio thread do one kind of pull."""
+    """Give a function that makes the source's audio thread do one kind of pull."""
     bench = Bench(capacity=1.0)
     out = memoryview(bytearray(320))
     data = numbered(160)
     clock = itertools.count()
-    feed = bench.feed
+    source = bench.source
 
     def pull():
         if kind == "silence":
-            feed.pull(out, next(clock) * 0.02)
+            source.pull(out, next(clock) * 0.02)
             return
         if kind == "holes":
-            feed.write(data[:100])
+            source.write(data[:100])
         else:
-            feed.write(data)
-        feed.open_gate()
-        feed.pull(out, next(clock) * 0.02, kind == "underflows")
+            source.write(data)
+        source.open_gate()
+        source.pull(out, next(clock) * 0.02, kind == "underflows")
 
     return pull
 

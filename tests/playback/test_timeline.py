@@ -97,19 +97,19 @@ def test_the_definitions():
 def test_the_feeds_account_is_told_in_milliseconds_and_positions():
     sink = NullSink()
     sink.open(MONO)
-    feed = SinkSource(MONO, 10.0)
-    sink.start(feed.pull)
+    source = SinkSource(MONO, 10.0)
+    sink.start(source.pull)
     sink.step(64)
     for at in range(2):
-        feed.write(numbered(800, first=1 + 800 * at))
-        feed.open_gate()
+        source.write(numbered(800, first=1 + 800 * at))
+        source.open_gate()
         sink.step(1000)
-    feed.write(numbered(100))
-    feed.open_gate()
+    source.write(numbered(100))
+    source.open_gate()
     sink.step(100)
     sink.now += 0.5
     sink.step(20, underflow=True)
-    metrics = Timeline().metrics(feed)
+    metrics = Timeline().metrics(source)
     assert metrics.underruns == 2
     assert metrics.underrun_ms == pytest.approx(2 * (200 + 40) / 8 - 40 / 8, abs=0.01)
     assert metrics.underrun_positions_ms == (100.0, 200.0)

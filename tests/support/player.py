@@ -208,10 +208,10 @@ class Rig:
             self._lock.notify_all()
 
     @property
-    def feed(self) -> SinkSource:
-        feed = self._pump.feed
-        assert feed is not None
-        return feed
+    def source(self) -> SinkSource:
+        source = self._pump.source
+        assert source is not None
+        return source
 
     @property
     def state(self) -> State:
@@ -220,8 +220,8 @@ class Rig:
     @property
     def is_held_back(self) -> bool:
         """The pump waits for room, and there is none."""
-        feed = self._pump.feed
-        return self._blocked and feed is not None and feed._ring.writable == 0
+        source = self._pump.source
+        return self._blocked and source is not None and source._ring.writable == 0
 
     def opened(self) -> None:
         """Wait until there is a device."""
@@ -245,9 +245,9 @@ class Rig:
 
     def step(self, seconds: float) -> None:
         """Let the device take that much, in blocks of 10 ms."""
-        if self.feed.is_open:
+        if self.source.is_open:
             happened(self.sink.started)
-        audio_format = self.feed.format
+        audio_format = self.source.format
         block = audio_format.rate // 100
         frames = audio_format.frames(seconds)
         while frames > 0:
@@ -259,13 +259,13 @@ class Rig:
         while not self._over:
             self.settle()
             if self.is_held_back:
-                self.step(self.feed.buffered / 2)
+                self.step(self.source.buffered / 2)
             else:
                 assert self._over, "the streams have not ended"
-        if self._pump.feed is not None and self._pump.written:
+        if self._pump.source is not None and self._pump.written:
             happened(self.sink.started)
-            while self.feed.ended_at is None or self.sink.now < self.feed.ended_at:
-                self.sink.step(self.feed.format.rate // 100)
+            while self.source.ended_at is None or self.sink.now < self.source.ended_at:
+                self.sink.step(self.source.format.rate // 100)
         return self.result()
 
     def result(self) -> PlaybackResult:
@@ -276,15 +276,15 @@ class Rig:
         return result
 
     def heard(self) -> bytes:
-        """Give what was heard of the streams: by the feed's own account of where it lies, and of its holes."""
-        feed, size = self.feed, self.feed.format.frame_bytes
-        if feed.started_at is None:
+        """Give what was heard of the streams: by the source's own account of where it lies, and of its holes."""
+        source, size = self.source, self.source.format.frame_bytes
+        if source.started_at is None:
             return b""
-        at = round((feed.started_at - self.sink.latency - self.sink.started_at) * feed.format.rate)
+        at = round((source.started_at - self.sink.latency - self.sink.started_at) * source.format.rate)
         assert not any(self.sink.heard[: at * size]), "a sound before the first frame"
         out, position = b"", 0
-        for gap in feed.underruns:
+        for gap in source.underruns:
             out += self.sink.heard[at * size : (at + gap.frame - position) * size]
-            at += gap.frame - position + round(gap.seconds * feed.format.rate)
+            at += gap.frame - position + round(gap.seconds * source.format.rate)
             position = gap.frame
-        return out + bytes(self.sink.heard[at * size : (at + feed.position - position) * size])
+        return out + bytes(self.sink.heard[at * size : (at + source.position - position) * size])

@@ -37,21 +37,21 @@ class TracedTimeline(Timeline):
         super().__init__(arrivals=[])
         self._path = os.environ[TRACE_ENV]
 
-    def metrics(self, feed: SinkSource | None) -> PlaybackMetrics:
+    def metrics(self, source: SinkSource | None) -> PlaybackMetrics:
         import json
 
         from voice_cli.playback.curve import curve, underflows, underruns
 
         trace = {
             "timestamps": self.timestamps,
-            "curve": curve(self.arrivals or [], feed),
-            "underruns": underruns(feed) if feed is not None else [],
-            "underflows": underflows(feed) if feed is not None else [],
+            "curve": curve(self.arrivals or [], source),
+            "underruns": underruns(source) if source is not None else [],
+            "underflows": underflows(source) if source is not None else [],
         }
         # `voice bench` reports a missing trace; playback continues.
         with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
             json.dump(trace, file)
-        return super().metrics(feed)
+        return super().metrics(source)
 
 
 def read(path: str) -> Trace:

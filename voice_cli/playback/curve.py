@@ -1,6 +1,6 @@
 """How much had been received, and how much heard, at every moment of a playback: what lies between is in the buffer.
 
-Arithmetic on the account that `Timeline.arrivals` and the feed keep anyway; exact, and no thread samples anything.
+Arithmetic on the account that `Timeline.arrivals` and the source keep anyway; exact, and no thread samples anything.
 """
 
 from bisect import bisect_right
@@ -31,9 +31,9 @@ class Hole(NamedTuple):
     """Seconds of the stream that went out before."""
 
 
-def curve(arrivals: Sequence[tuple[float, float]], feed: SinkSource | None) -> list[Point]:
+def curve(arrivals: Sequence[tuple[float, float]], source: SinkSource | None) -> list[Point]:
     """Lay what came and what was heard over each other: a point for each arrival, and each corner of what was heard."""
-    corners = _heard(feed) if feed is not None else []
+    corners = _heard(source) if source is not None else []
     points = []
     for at in sorted({at for at, _ in (*arrivals, *corners)}):
         arrived = bisect_right(arrivals, at, key=lambda arrival: arrival[0])
@@ -41,35 +41,37 @@ def curve(arrivals: Sequence[tuple[float, float]], feed: SinkSource | None) -> l
     return points
 
 
-def underruns(feed: SinkSource) -> list[Hole]:
+def underruns(source: SinkSource) -> list[Hole]:
     """Give the underruns that are remembered, in their order."""
-    return [Hole(ended - gap.seconds, gap.seconds, position) for gap, ended, position in _placed(feed, feed.underruns)]
+    return [
+        Hole(ended - gap.seconds, gap.seconds, position) for gap, ended, position in _placed(source, source.underruns)
+    ]
 
 
-def underflows(feed: SinkSource) -> list[Hole]:
+def underflows(source: SinkSource) -> list[Hole]:
     """Give the device underflows that are remembered, in their order."""
-    return [Hole(at, gap.seconds, position) for gap, at, position in _placed(feed, feed.underflows)]
+    return [Hole(at, gap.seconds, position) for gap, at, position in _placed(source, source.underflows)]
 
 
-def _placed(feed: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
+def _placed(source: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
     """Give each gap with the time and the position of the frame that followed; without one that none followed."""
     placed = []
     for gap in gaps:
-        at = feed.time_of(gap.frame)
+        at = source.time_of(gap.frame)
         if at is not None:
-            placed.append((gap, at, feed.format.seconds(gap.frame)))
+            placed.append((gap, at, source.format.seconds(gap.frame)))
     return placed
 
 
-def _heard(feed: SinkSource) -> list[tuple[float, float]]:
+def _heard(source: SinkSource) -> list[tuple[float, float]]:
     """Give the corners of what was heard over time: (when, seconds of the stream); it is level in an underrun."""
-    last = feed.time_of(feed.position - 1) if feed.position else None
-    if feed.started_at is None or last is None:
+    last = source.time_of(source.position - 1) if source.position else None
+    if source.started_at is None or last is None:
         return []
-    corners = [(feed.started_at, 0.0)]
-    for hole in underruns(feed):
+    corners = [(source.started_at, 0.0)]
+    for hole in underruns(source):
         corners += [(hole.at, hole.position), (hole.at + hole.seconds, hole.position)]
-    return [*corners, (last + feed.format.seconds(1), feed.format.seconds(feed.position))]
+    return [*corners, (last + source.format.seconds(1), source.format.seconds(source.position))]
 
 
 def _height(corners: Sequence[tuple[float, float]], at: float) -> float | None:

@@ -1,7 +1,7 @@
 """The player: streams of speech in, sound out, and the truth about how it went.
 
 Three threads: the caller's, which alone touches the sink (some hosts want that), opens it while the server thinks and
-then waits for the end; the pump's; and the sink's own, which pulls from the feed.
+then waits for the end; the pump's; and the sink's own, which pulls from the source.
 """
 
 import sys
@@ -114,15 +114,15 @@ class Player:
     @property
     def position(self) -> float:
         """Seconds of speech that the device has taken."""
-        feed = self._pump.feed
-        return feed.format.seconds(feed.position) if feed is not None else 0.0
+        source = self._pump.source
+        return source.format.seconds(source.position) if source is not None else 0.0
 
     @property
     def heard(self) -> float:
         """Seconds of all that was made which have left the device by now; without one, those that were made."""
-        feed = self._pump.feed
-        if feed is not None:
-            return feed.heard(self._clock())
+        source = self._pump.source
+        if source is not None:
+            return source.heard(self._clock())
         speech = self._pump.speech
         return speech.seconds if self._sink is None and speech is not None else 0.0
 
@@ -190,7 +190,7 @@ class Player:
             self._pump.attach(None, wanted)
             return
         try:
-            feed = SinkSource(self._sink.open(wanted), RING_SECONDS)
+            source = SinkSource(self._sink.open(wanted), RING_SECONDS)
         except DeviceError as exc:
             self._device_error = exc
             if not self._sink_optional:
@@ -199,14 +199,14 @@ class Player:
             self._pump.attach(None, wanted)
         else:
             self.timeline.mark("device_open")
-            self._pump.attach(feed, wanted, self._sink.latency)
+            self._pump.attach(source, wanted, self._sink.latency)
 
     def _start_sink(self) -> None:
         """Let the sink pull, once there is something for it."""
-        feed = self._pump.feed
-        if feed is not None and feed.is_open and self._sink is not None and not self._is_started:
+        source = self._pump.source
+        if source is not None and source.is_open and self._sink is not None and not self._is_started:
             self._is_started = True
-            self._sink.start(feed.pull)
+            self._sink.start(source.pull)
             self._pulled_at = self._clock()
 
     def _is_over(self) -> bool:
@@ -215,38 +215,38 @@ class Player:
             return True
         if not pump.done:
             return False
-        feed = pump.feed
-        return feed is None or not pump.written or (feed.ended_at is not None and self._clock() >= feed.ended_at)
+        source = pump.source
+        return source is None or not pump.written or (source.ended_at is not None and self._clock() >= source.ended_at)
 
     def _patience(self) -> float:
-        feed = self._pump.feed
-        if not self._pump.done or feed is None:
+        source = self._pump.source
+        if not self._pump.done or source is None:
             return self._tick
-        left = feed.buffered + 0.005 if feed.ended_at is None else feed.ended_at - self._clock()
+        left = source.buffered + 0.005 if source.ended_at is None else source.ended_at - self._clock()
         return min(self._tick, max(0.0, left))
 
     def _watch_sink(self) -> None:
-        feed = self._pump.feed
-        if feed is None or self._sink is None or not self._is_started:
+        source = self._pump.source
+        if source is None or self._sink is None or not self._is_started:
             return
         now = self._clock()
-        if feed.pulls != self._pulls:
-            self._pulls, self._pulled_at = feed.pulls, now
+        if source.pulls != self._pulls:
+            self._pulls, self._pulled_at = source.pulls, now
         elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
             raise DeviceError("the output device has stopped taking sound", hint=Hint("see {list_devices}"))
 
     def _result(self) -> PlaybackResult:
         pump, timeline = self._pump, self.timeline
-        feed = pump.feed
-        if feed is not None and feed.started_at is not None:
-            timeline.mark("started", feed.started_at)
+        source = pump.source
+        if source is not None and source.started_at is not None:
+            timeline.mark("started", source.started_at)
             if timeline.audible_seconds is not None:
-                audible = feed.time_of(feed.format.frames(timeline.audible_seconds))
+                audible = source.time_of(source.format.frames(timeline.audible_seconds))
                 if audible is not None:
                     timeline.mark("first_audible", audible)
-            last = feed.time_of(feed.position - 1)
+            last = source.time_of(source.position - 1)
             if last is not None:
-                timeline.mark("last_frame", last + 1 / feed.format.rate)
+                timeline.mark("last_frame", last + 1 / source.format.rate)
         pump.count_played()
         error = self._error or pump.error
         if error is None and pump.cancelled:
@@ -260,7 +260,7 @@ class Player:
         return PlaybackResult(
             outcome=_outcome(error),
             error=error,
-            metrics=timeline.metrics(feed),
+            metrics=timeline.metrics(source),
             timestamps=timeline.timestamps,
             codec=pump.codec,
             format=pump.speech.format if pump.speech is not None else None,

@@ -66,12 +66,12 @@ class Pump:
         """Why the speech is not complete; read it when the pump is done."""
         self.codec: str | None = None
         """Of the first utterance's data, whatever was announced."""
-        self.feed: SinkSource | None = None
+        self.source: SinkSource | None = None
         self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
         self.written = 0
-        """Bytes, at the feed's format."""
+        """Bytes, at the source's format."""
 
         self._timeline = timeline
         self._recorder = recorder
@@ -111,12 +111,12 @@ class Pump:
         """What was asked for, once a request is under way."""
         return self._stream.expected.codec if self._stream is not None else None
 
-    def attach(self, feed: SinkSource | None, wanted: AudioFormat, latency: float = 0.0) -> None:
+    def attach(self, source: SinkSource | None, wanted: AudioFormat, latency: float = 0.0) -> None:
         """Answer a wish: the source of an opened device (its latency in seconds), or None if there is no device."""
         with self._changed:
-            self.feed = feed
+            self.source = source
             self._latency = latency
-            self._is_silent = feed is None
+            self._is_silent = source is None
             self._attached_for = wanted
             self._changed.notify_all()
 
@@ -135,10 +135,10 @@ class Pump:
 
     def count_played(self) -> int | None:
         """Return how many chunks the device has taken whole; None if there is no device."""
-        feed = self.feed
-        if feed is None:
+        source = self.source
+        if source is None:
             return self._timeline.chunks_played
-        taken = feed.position * feed.format.frame_bytes
+        taken = source.position * source.format.frame_bytes
         while self._chunks and self._chunks[0][0] <= taken:
             self._timeline.chunks_played = (self._timeline.chunks_played or 0) + self._chunks.popleft()[1]
         return self._timeline.chunks_played
@@ -167,29 +167,29 @@ class Pump:
         try:
             self._note_stream()
             self._count_written()
-            if self.feed is not None and self._converter is not None and not self._cancelled:
-                self._write(self.feed, amplify(self._converter.flush(), self._volume))
+            if self.source is not None and self._converter is not None and not self._cancelled:
+                self._write(self.source, amplify(self._converter.flush(), self._volume))
         except BaseException as exc:
             self._fail(exc)
         with self._changed:
-            if self.feed is not None:
-                self.feed.finish()
+            if self.source is not None:
+                self.source.finish()
             self.done = True
             self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
 
     def _await_text(self, _event: TextAwaited) -> None:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
-        if self.feed is not None:
-            self.feed.rest(expected=True)
-            if self.feed.buffered:
-                self._open_gate(self.feed)
+        if self.source is not None:
+            self.source.rest(expected=True)
+            if self.source.buffered:
+                self._open_gate(self.source)
 
     def _expect(self, event: UtteranceStarted) -> None:
         """Have the device opened while nothing has arrived yet."""
         stream = event.utterance.stream
-        if self.feed is not None:
-            self.feed.rest(expected=False)
+        if self.source is not None:
+            self.source.rest(expected=False)
         with self._changed:
             self._stop_if_cancelled()
             self._stream = stream
@@ -201,10 +201,10 @@ class Pump:
         self._news.set()
 
     def _receive(self, event: EncodedData) -> None:
-        timeline, feed = self._timeline, self.feed
+        timeline, source = self._timeline, self.source
         if self._received:
             self._count_written()
-        if feed is None or not feed.is_open:
+        if source is None or not source.is_open:
             if self._waiting_since is not None:
                 self._gap = max(self._gap or 0.0, self._clock() - self._waiting_since)
             self._waiting_since = self._clock()
@@ -218,8 +218,8 @@ class Pump:
         if self._recorder is not None:
             self._record(lambda recorder: recorder.begin(event.codec))
             self._record(lambda recorder: recorder.write_encoded(event.data))
-        if feed is not None and feed.is_resting and self.speech is not None:
-            self.speech.silent_seconds = feed.rested or 0.0
+        if source is not None and source.is_resting and self.speech is not None:
+            self.speech.silent_seconds = source.rested or 0.0
 
     def _note_ended(self, _event: UtteranceEnded) -> None:
         self._note_stream()
@@ -262,12 +262,12 @@ class Pump:
             return
         if self._recorder is not None:
             self._record(lambda recorder: recorder.write_pcm(chunk))
-        feed = self._feed_for(chunk.format)
-        if feed is not None:
-            if self._converter is None or self._converter.target != feed.format:
-                self._converter = Converter(chunk.format, feed.format)
-            self._write(feed, amplify(self._converter.convert(chunk.data), self._volume))
-        if feed is None or not feed.is_open:
+        source = self._source_for(chunk.format)
+        if source is not None:
+            if self._converter is None or self._converter.target != source.format:
+                self._converter = Converter(chunk.format, source.format)
+            self._write(source, amplify(self._converter.convert(chunk.data), self._volume))
+        if source is None or not source.is_open:
             self._waiting_since = self._clock()
 
     def _fail(self, exc: BaseException) -> None:
@@ -288,10 +288,10 @@ class Pump:
                 self.error = exc
                 self._recorder = None
 
-    def _feed_for(self, audio_format: AudioFormat) -> SinkSource | None:
+    def _source_for(self, audio_format: AudioFormat) -> SinkSource | None:
         """Wait for the device, at this format if nothing was written at another one."""
         if self.written and not self.wants_device and not self._cancelled:
-            return self.feed
+            return self.source
         with self._changed:
             if not self.written:
                 self.wanted_format = audio_format
@@ -299,36 +299,36 @@ class Pump:
             while self.wants_device and not self._cancelled:
                 self._changed.wait(TICK)
             self._stop_if_cancelled()
-            return self.feed
+            return self.source
 
-    def _write(self, feed: SinkSource, data: bytes) -> None:
+    def _write(self, source: SinkSource, data: bytes) -> None:
         timeline = self._timeline
         view = memoryview(data)
         while view:
-            count = feed.write(view)
+            count = source.write(view)
             self.written += count
             view = view[count:]
-            timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, feed.buffered)
-            self._turn_gate(feed)
+            timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, source.buffered)
+            self._turn_gate(source)
             if view:
                 began = self._clock()
                 with self._changed:
                     self._stop_if_cancelled()
-                    self._changed.wait(min(TICK, max(0.001, feed.room_in(len(view)))))
+                    self._changed.wait(min(TICK, max(0.001, source.room_in(len(view)))))
                     self._stop_if_cancelled()
                 if self._stream is not None and "last_byte" not in self._stream.timestamps:
                     timeline.held_back_seconds += self._clock() - began
 
-    def _turn_gate(self, feed: SinkSource) -> None:
-        if feed.is_open:
+    def _turn_gate(self, source: SinkSource) -> None:
+        if source.is_open:
             return
         self.state = State.BUFFERING
-        dry_runs = 0 if feed.started_at is None or feed.is_resting else feed.underrun_count + 1
-        if feed.buffered >= self._prebuffer.needed(self._latency, dry_runs, self._gap):
-            self._open_gate(feed)
+        dry_runs = 0 if source.started_at is None or source.is_resting else source.underrun_count + 1
+        if source.buffered >= self._prebuffer.needed(self._latency, dry_runs, self._gap):
+            self._open_gate(source)
 
-    def _open_gate(self, feed: SinkSource) -> None:
-        feed.open_gate()
+    def _open_gate(self, source: SinkSource) -> None:
+        source.open_gate()
         self._timeline.mark("prebuffered")
         self.state = State.PLAYING
         self._news.set()

@@ -91,8 +91,8 @@ class Timeline:
             return None
         return _ms(self.timestamps[last] - self.timestamps[first])
 
-    def metrics(self, feed: SinkSource | None) -> PlaybackMetrics:
-        """Work out the figures, with the account of the feed that was played from, if any was."""
+    def metrics(self, source: SinkSource | None) -> PlaybackMetrics:
+        """Work out the figures, with the account of the source that was played from, if any was."""
         began, ended = self.timestamps.get("request_sent"), self.timestamps.get("last_byte")
         generation = None
         if began is not None and ended is not None and self.bytes_received:
@@ -106,12 +106,12 @@ class Timeline:
             playback_ms=self.between("started", "last_frame"),
             audio_ms=_ms(audio),
             real_time_factor=round(generation / audio, 4) if generation is not None and audio else None,
-            underruns=feed.underrun_count if feed else None,
-            underrun_ms=_ms(feed.underrun_seconds) if feed else None,
-            underrun_positions_ms=_positions(feed, feed.underruns) if feed else (),
-            device_underflows=feed.underflow_count if feed else None,
-            device_underflow_ms=_ms(feed.underflow_seconds) if feed else None,
-            device_underflow_positions_ms=_positions(feed, feed.underflows) if feed else (),
+            underruns=source.underrun_count if source else None,
+            underrun_ms=_ms(source.underrun_seconds) if source else None,
+            underrun_positions_ms=_positions(source, source.underruns) if source else (),
+            device_underflows=source.underflow_count if source else None,
+            device_underflow_ms=_ms(source.underflow_seconds) if source else None,
+            device_underflow_positions_ms=_positions(source, source.underflows) if source else (),
             chunks_received=self.chunks_received,
             chunks_played=self.chunks_played,
             bytes_received=self.bytes_received,
@@ -119,8 +119,8 @@ class Timeline:
         )
 
 
-def _positions(feed: SinkSource, gaps: Iterable[Gap]) -> tuple[float, ...]:
-    return tuple(round(1000 * feed.format.seconds(gap.frame), 1) for gap in gaps)
+def _positions(source: SinkSource, gaps: Iterable[Gap]) -> tuple[float, ...]:
+    return tuple(round(1000 * source.format.seconds(gap.frame), 1) for gap in gaps)
 
 
 def _ms(seconds: float | None) -> float | None:
