@@ -1,4 +1,4 @@
-"""What the server's tests share."""
+"""Fixtures of the server's tests."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from voice_cli.server.report import Report
 
 @pytest.fixture
 def serve_app():
-    """Start servers, as `SpeechApp` does, that end with the test."""
+    """Return a function that starts a `SpeechApp`, closed at the end of the test."""
     apps = []
 
     def start(backend=None, **options):
@@ -28,18 +28,18 @@ def module_app():
 
 @pytest.fixture
 def app(module_app):
-    """A server with a made engine, for tests that need no settings of their own."""
+    """A server with a fake engine and default settings."""
     yield module_app
     module_app.begin_anew()
 
 
 @pytest.fixture
 def engine(app):
-    """That server's."""
+    """The engine of `app`."""
     return app.backend
 
 
 @pytest.fixture
 def no_lead(monkeypatch):
-    """Whoever takes nothing has nothing left to hear: sound takes no time."""
+    """Make the stall timeout start at once, as if all audio had been played."""
     monkeypatch.setattr(Report, "lead", 0.0)

@@ -1,4 +1,4 @@
-"""Where a request had better go: what the address and the body name, and that nothing is lost by looking."""
+"""The routing header: from the URL or the body, which reaches the app unchanged."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from voice_cli.server.affinity import HEADER, Affinity, voice_in
 
 
 def passed(scope, *messages, forever=False):
-    """Send a request through; give the scope and the messages that came out."""
+    """Send a request through; return the scope and the messages that the app received."""
 
     async def run():
         waiting = list(messages)
@@ -74,7 +74,7 @@ def test_an_address_names_its_voice(scope):
     assert passed(scope) == ["alice"]
 
 
-def test_what_is_asked_of_a_call_goes_where_the_call_is():
+def test_requests_of_a_call_are_routed_to_its_replica():
     assert passed(http("/twilio/MZ18ad/say"), *body({"text": "Hi", "voice": "alice"})) == ["call/MZ18ad"]
 
 
@@ -87,11 +87,11 @@ def test_what_is_asked_of_a_call_goes_where_the_call_is():
         {"type": "lifespan", "path": "", "headers": []},
     ],
 )
-def test_others_name_none_and_are_not_held_up(scope):
+def test_other_requests_pass_unchanged(scope):
     assert passed(scope) == []
 
 
-def test_what_a_client_says_itself_stays():
+def test_a_routing_header_of_the_client_is_kept():
     said = http("/v1/audio/speech", headers=[(HEADER.encode(), b"bob")])
     assert passed(said, *body({"voice": "alice"})) == ["bob"]
 
@@ -99,24 +99,24 @@ def test_what_a_client_says_itself_stays():
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[" * 100_000, b"[]", b"null", {"voice": 3}, {"voice": {"id": None}}, {"voice": "../x"}]
 )
-def test_a_body_that_names_none_goes_on_as_it_came(content):
+def test_a_body_without_a_voice_passes_unchanged(content):
     assert passed(http("/v1/audio/speech"), *body(content)) == []
 
 
 @given(st.text())
 @settings(deadline=None)
-def test_no_name_breaks_a_header(voice):
+def test_every_voice_is_a_valid_header_value(voice):
     home = voice_in(json.dumps({"voice": voice}).encode())
     assert home is None or home == voice
     assert home is None or (home.isascii() and home.isprintable() and "/" not in home)
 
 
-def test_a_large_body_is_not_gathered(monkeypatch):
+def test_a_large_body_is_read_ahead_only_in_part(monkeypatch):
     monkeypatch.setattr(affinity, "PEEK_BYTES", 100)
     assert passed(http("/v1/audio/speech"), *body({"voice": "alice", "input": "x" * 1000}, pieces=10)) == []
 
 
-def test_a_slow_body_is_not_waited_for(monkeypatch):
+def test_a_slow_body_is_read_ahead_only_until_the_timeout(monkeypatch):
     monkeypatch.setattr(affinity, "PEEK_SECONDS", 0.01)
 
     async def run():
@@ -146,6 +146,6 @@ def test_a_slow_body_is_not_waited_for(monkeypatch):
     assert asyncio.run(run()) == []
 
 
-def test_a_client_that_leaves_meanwhile_is_told_to_the_app():
+def test_a_disconnect_while_reading_ahead_reaches_the_app():
     came = [{"type": "http.request", "body": b'{"voice', "more_body": True}, {"type": "http.disconnect"}]
     assert passed(http("/v1/audio/speech"), *came) == []

@@ -1,4 +1,4 @@
-"""The app as any host runs it."""
+"""The app on any ASGI host."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from voice_cli.server.settings import Server, ServerSettings
 
 
 async def asked(app, method, path, content=None):
-    """Ask an app with nothing between; give status, headers and body."""
+    """Call an app directly; return status, headers and body."""
     body = b"" if content is None else json.dumps(content).encode()
     came = [{"type": "http.request", "body": body, "more_body": False}]
     sent = []
@@ -80,7 +80,7 @@ def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
         create_app()
 
 
-def test_an_engine_that_does_not_load_keeps_it_from_opening():
+def test_an_engine_that_does_not_load_fails_the_startup():
     app = create_app(ServerSettings(Server()), MadeEngine(lambda _: [EngineError("no model")]))
 
     async def main():

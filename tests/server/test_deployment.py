@@ -1,4 +1,4 @@
-"""Two replicas on this machine: what one server gives, and what becomes of it when clients leave and replicas die.
+"""Two replicas on this machine: same output as one server, disconnects, and killed replicas.
 
 The engine is a steady one (`support.steady_engine`); Ray, the processes and the sockets are real.
 """
@@ -55,7 +55,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(home):
-    """Two replicas, for all tests that leave them as they were."""
+    """Two replicas, for tests that do not change them."""
     with OnRay("--replicas", 2, "--engine", "chatterbox", "--api-key-env", "VOICE_KEY", folder=home) as server:
         assert server.port, server.lines
         yield server
@@ -71,12 +71,12 @@ def one(home):
         yield server
 
 
-# What comes of a request.
+# Requests.
 
 
 @pytest.mark.parametrize("text", [SENTENCE, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("codec", ["pcm", "wav", "mp3", "opus", "aac", "flac"])
-def test_a_body_is_what_one_server_gives(one, two, codec, text):
+def test_a_body_equals_that_of_a_single_server(one, two, codec, text):
     bodies = [speech(server.port, text, response_format=codec, voice=VOICES[0]).read() for server in (one, two)]
     assert len(bodies[0]) > 1000
     if codec == "opus":  # a stream of Ogg has a serial number of its own
@@ -85,7 +85,7 @@ def test_a_body_is_what_one_server_gives(one, two, codec, text):
 
 
 def without_serials(ogg):
-    """Leave out what differs from one stream of the same pages to the next: serial number and checksum."""
+    """Remove the serial numbers and checksums of Ogg pages."""
     pages = re.split(rb"(?=OggS\x00)", ogg)[1:]
     return [(page[:14], page[18:22], page[26:]) for page in pages]
 
@@ -99,7 +99,7 @@ def test_server_sent_events_come_through(two):
     assert sound == speech(two.port, SENTENCE).read()
 
 
-def test_sound_comes_while_it_is_made(two):
+def test_audio_is_streamed_during_generation(two):
     answer = speech(two.port, LONG)
     count = len(two.streams)
     assert len(answer.read(4800)) == 4800
@@ -168,13 +168,13 @@ def start(websocket, stream_sid, given):
 
 
 @pytest.mark.parametrize("protocol", [whole_text, coming_text, demo, omni, call])
-def test_a_websocket_gives_what_one_server_gives(one, two, protocol):
+def test_websocket_audio_equals_that_of_a_single_server(one, two, protocol):
     sound = protocol(two)
     assert sound == protocol(one)
     assert len(sound) > 1000
 
 
-def test_what_cannot_be_keeps_its_status(two):
+def test_an_error_keeps_its_status(two):
     def outcome(answer):
         return answer.status, json.loads(answer.read())["error"]["code"]
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_keeps_its_status(two):
     assert outcome(speech(two.port, BREAKS)) == (500, "engine_error")
 
 
-def test_an_engine_that_breaks_in_the_middle_ends_the_body_short(two):
+def test_an_engine_error_in_the_middle_truncates_the_body(two):
     text = f"{LONG} And now it is {BREAKS}."
     answer = speech(two.port, text)
     with pytest.raises(http.client.IncompleteRead) as broken:
@@ -198,7 +198,7 @@ def test_an_engine_that_breaks_in_the_middle_ends_the_body_short(two):
     assert two.streams[-1]["outcome"] == "truncated"
 
 
-# Clients that leave.
+# Disconnects.
 
 
 @contextlib.contextmanager
@@ -236,24 +236,24 @@ def test_a_disconnect_stops_the_generation(two, leave):
     assert left["characters"] < len(LONG)
 
 
-# Where they go.
+# Routing.
 
 
 def where(server, voice):
-    """Let a voice speak; give the replica that it spoke from."""
+    """Synthesize with a voice; return the replica that did it."""
     count = len(server.streams)
     speech(server.port, "Here.", voice=voice).read()
     return server.wait_for_streams(count + 1)[-1]["replica"]
 
 
 def make_known(server):
-    """Have each voice be known somewhere, and the proxy told of it; nobody tells when it was."""
+    """Synthesize with each voice until the proxy routes by it."""
     for voice in VOICES:
         where(server, voice)
     time.sleep(1)
 
 
-def test_a_voice_goes_where_it_is_known(two):
+def test_a_voice_is_routed_to_the_replica_that_has_it_cached(two):
     make_known(two)
     went = [where(two, voice) for _ in range(6) for voice in VOICES]
     homes = [collections.Counter(went[at :: len(VOICES)]) for at in range(len(VOICES))]
@@ -261,7 +261,7 @@ def test_a_voice_goes_where_it_is_known(two):
     assert at_home >= 0.9 * len(went), homes
 
 
-def test_a_voice_that_many_want_is_computed_once_more(two):
+def test_a_voice_in_demand_is_cached_by_another_replica(two):
     count = len(two.streams)
     text = " ".join([SENTENCE] * 8)
     listeners = [in_thread(lambda: speech(two.port, text, voice=VOICES[0]).read()) for _ in range(12)]
@@ -270,7 +270,7 @@ def test_a_voice_that_many_want_is_computed_once_more(two):
     assert len({stream["replica"] for stream in two.wait_for_streams(count + 12)[count:]}) == 2
 
 
-def test_what_is_asked_of_a_call_reaches_it(two):
+def test_requests_of_a_call_reach_it(two):
     with socket_to(two, "/twilio") as websocket:
         start(websocket, "MZ2", {"text": "Hello.", "api_key": KEY})
         hear_until(websocket, lambda message: message["event"] == "mark")
@@ -282,7 +282,7 @@ def test_what_is_asked_of_a_call_reaches_it(two):
         assert [say("Hello.") for _ in range(20)] == [200] * 20
 
 
-def test_figures_say_of_which_replica_they_are(two):
+def test_metrics_are_labelled_with_the_replica(two):
     seen = set()
 
     def figures():
@@ -300,7 +300,7 @@ def test_figures_say_of_which_replica_they_are(two):
     assert seen == {stream["replica"] for stream in two.streams}
 
 
-# Who else may talk to it.
+# Open ports.
 
 
 def is_loopback(address):
@@ -308,7 +308,7 @@ def is_loopback(address):
     return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
-def test_only_this_machine_reaches_it_but_for_what_asks_for_a_token(two):
+def test_ports_listen_on_loopback_or_require_a_token(two):
     import grpc
     from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
@@ -327,7 +327,7 @@ def test_only_this_machine_reaches_it_but_for_what_asks_for_a_token(two):
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-# A replica that dies.
+# Killed replicas.
 
 
 def curl(port, voice, begin):
@@ -364,7 +364,7 @@ def demos(port, voice, begin):
         return "whole" if websocket.close_code == 1000 else "short"
 
 
-def test_a_replica_that_is_killed_cuts_its_streams_and_no_others(two):
+def test_a_killed_replica_truncates_only_its_own_streams(two):
     make_known(two)
     homes = {where(two, voice): voice for voice in VOICES}
     assert len(homes) == 2
@@ -436,7 +436,7 @@ def status(port):
         ({"insecure": True, "engine": "http"}, "engine"),
     ],
 )
-def test_what_a_serve_config_may_not_say(monkeypatch, args, words):
+def test_invalid_serve_configs_are_refused(monkeypatch, args, words):
     from voice_cli.server.deployment import build
 
     cleaned(monkeypatch)

@@ -42,7 +42,7 @@ def test_an_error_has_a_status_and_a_code(error, status, kind, code, retry):
 
 
 @pytest.mark.parametrize("error", [KeyError("/etc/secret"), RuntimeError("sk-topsecret"), OSError(2, "no", "/home/me")])
-def test_the_message_of_a_foreign_error_is_left_out(error):
+def test_the_message_of_another_packages_error_is_left_out(error):
     problem = problem_of(error)
     assert (problem.status, problem.message, problem.code) == (500, "the server failed", "internal_error")
 
@@ -52,13 +52,13 @@ def test_hints_are_added_to_errors_that_clients_can_fix():
     assert problem_of(EngineError("broken", hint="pip install /home/me/x")).message == "broken"
 
 
-def test_hints_are_put_in_neutral_words():
+def test_hints_name_no_flags():
     hint = Hint("choose one of {list_voices}, or leave {voice} out")
     for error in (UsageError("no", hint=hint), OrderError("no", hint=hint)):
         assert problem_of(error).message == "no (choose one of the list of voices, or leave the voice out)"
 
 
-def test_the_answer_is_of_openais_shape():
+def test_the_response_has_openais_shape():
     answer = Problem(429, "come “again”", "rate_limit_error", "input", "busy", retry_after=3).response()
     assert answer.status_code == 429
     assert answer.headers["content-type"] == "application/json"

@@ -26,7 +26,7 @@ SEED = random.SystemRandom().getrandbits(64) if LONG else 6
 
 @contextlib.contextmanager
 def quiet_clients():
-    """Silence the clients' library."""
+    """Silence the log of the clients' library."""
     logger = logging.getLogger("websockets.client")
     before, logger.disabled = logger.disabled, True
     hook, threading.excepthook = threading.excepthook, lambda _: None
@@ -38,7 +38,7 @@ def quiet_clients():
 
 @pytest.mark.timeout(3600 if LONG else 120)
 @pytest.mark.parametrize("path", PROTOCOLS)
-def test_whatever_clients_do_the_server_serves_on(path):
+def test_the_server_survives_random_clients(path):
     print("seed", SEED)
     engine = MadeEngine(piece_frames=400)
     limits = {"max_text": 2000, "stall_timeout": 0.5, "queue_timeout": 2, "max_seconds": 10, "max_streams": 6}

@@ -1,4 +1,4 @@
-"""What every request passes: keys, names, origins, sizes, times; and what of it is written down."""
+"""Checks of every request (keys, host names, origins, body size, timeouts), and the access log."""
 
 import json
 import logging
@@ -24,35 +24,35 @@ SPEECH = {"input": "Hi.", "response_format": "pcm"}
 
 @pytest.fixture(scope="module")
 def open_app():
-    """A server that asks for no key."""
+    """A server without a key."""
     with SpeechApp(MadeEngine()) as app:
         yield app
 
 
 @pytest.fixture(scope="module")
 def locked_app():
-    """A server that asks for one."""
+    """A server with keys."""
     with SpeechApp(MadeEngine(), keys=KEYS) as app:
         yield app
 
 
 @pytest.fixture(scope="module")
 def app_with():
-    """Return a server that lets the pages of some origins ask."""
+    """Return a server that allows some origins."""
     with ExitStack() as apps:
         yield cache(lambda cors: apps.enter_context(SpeechApp(MadeEngine(), cors=cors)))
 
 
 @contextmanager
 def raw(app, request):
-    """Send bytes as they are; give the socket."""
+    """Send raw bytes; return the socket."""
     with socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) as sock:
         sock.sendall(request)
         yield sock
 
 
 def answer_to(app, request):
-    """Send bytes as they are, and read until the server closes or the answer is whole."""
+    """Send raw bytes, and read until the server closes or the response is complete."""
     with raw(app, request) as sock:
         sock.shutdown(socket.SHUT_WR)
         data = b""
@@ -62,7 +62,7 @@ def answer_to(app, request):
 
 
 def handshake(app, path="/ws/synthesize", **options):
-    """Try to open a WebSocket; give the status of the refusal, or 101."""
+    """Try to open a WebSocket; return the status of the refusal, or 101."""
     try:
         with app.connect(path, **options):
             return 101
@@ -81,7 +81,7 @@ def test_a_key_is_one_of_the_keys(given_key, keys):
 
 
 def test_keys_are_compared_in_constant_time(monkeypatch):
-    """Each is compared, by what takes the same time wherever two differ, whether the first was the one or not."""
+    """Every key is compared with `compare_digest`, even after a match."""
     compared = []
     compare = guard.hmac.compare_digest
     monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
@@ -97,7 +97,7 @@ def test_keys_are_compared_in_constant_time(monkeypatch):
     [("authorization", "Bearer {}"), ("Authorization", "bearer   {} "), ("X-API-Key", "{}")],
     ids=lambda header: header[1],
 )
-def test_a_key_opens_it(locked_app, key, header):
+def test_a_valid_key_is_accepted(locked_app, key, header):
     name, value = header
     answer = locked_app.request("POST", "/v1/audio/speech", SPEECH, **{name: value.format(key)})
     assert answer.status == 200
@@ -106,7 +106,7 @@ def test_a_key_opens_it(locked_app, key, header):
         assert json.loads(socket.recv(WAIT))["chunk_index"] == 0
 
 
-def test_a_browsers_websocket_may_have_its_key_in_the_address(locked_app):
+def test_a_websocket_may_have_its_key_in_the_query(locked_app):
     assert handshake(locked_app, "/ws/synthesize?api_key=sk-one") == 101
     assert handshake(locked_app, "/ws/synthesize?x=1&api_key=sk-no") == 401
     assert handshake(locked_app, "/ws/synthesize") == 401
@@ -131,7 +131,7 @@ def test_a_browsers_websocket_may_have_its_key_in_the_address(locked_app):
     ids=str,
 )
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/models", "/metrics", "/openapi.json", "/nowhere"])
-def test_without_one_of_the_keys_it_is_closed(locked_app, headers, path):
+def test_requests_without_a_valid_key_are_refused(locked_app, headers, path):
     answer = locked_app.request("POST" if path == "/v1/audio/speech" else "GET", path, **headers)
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -144,7 +144,7 @@ def test_health_needs_no_key(locked_app):
     assert locked_app.request("GET", "/health").json["status"] == "healthy"
 
 
-# Names and origins.
+# Host names and origins.
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_name_in_a_host_header(host, name):
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.:80", ""])
 def test_a_foreign_host_name_is_refused(open_app, host):
-    """DNS rebinding: a page whose own name comes to mean this machine."""
+    """DNS rebinding: a page's name resolves to this machine."""
     host = host.format(port=open_app.port)
     answer = open_app.request("GET", "/v1/models", Host=host)
     assert (answer.status, answer.json["error"]["code"]) == (421, "wrong_host")
@@ -179,7 +179,7 @@ def test_a_foreign_host_name_is_refused(open_app, host):
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:{port}", "[::1]:{port}", "127.0.0.1"])
-def test_its_own_names_are_its_own(open_app, host):
+def test_the_servers_own_host_names_are_accepted(open_app, host):
     assert open_app.request("GET", "/v1/models", Host=host.format(port=open_app.port)).status == 200
 
 
@@ -211,14 +211,14 @@ def test_an_insecure_server_accepts_any_host_name():
         ("*", "https://evil.example", 101),
     ],
 )
-def test_pages_from_elsewhere_open_no_websocket(app_with, cors, origin, status):
+def test_a_websocket_needs_an_allowed_origin(app_with, cors, origin, status):
     app = app_with(cors)
     assert handshake(app, origin=origin and origin.format(port=app.port)) == status
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_what_a_page_from_elsewhere_may_send_unasked_is_not_spoken(kind):
-    """No preflight goes before such a request: that it is no JSON is all that keeps it out."""
+def test_a_simple_cross_origin_request_is_refused(kind):
+    """Browsers send such a request without a preflight; it is refused because it is not JSON."""
     engine = MadeEngine()
     with SpeechApp(engine) as app:
         body = json.dumps(SPEECH)
@@ -234,14 +234,14 @@ def preflight(app, origin):
     return app.request("OPTIONS", "/v1/audio/speech", **asked, **{"Access-Control-Request-Headers": "authorization"})
 
 
-def test_no_page_from_elsewhere_is_let_in_unless_it_was_said(open_app):
+def test_foreign_origins_are_refused_by_default(open_app):
     answer = preflight(open_app, "https://app.example")
     assert answer.status == 405
     spoken = open_app.request("POST", "/v1/audio/speech", SPEECH, Origin="https://app.example")
     assert not [name for name in {**answer.headers, **spoken.headers} if name.startswith("access-control")]
 
 
-def test_a_page_that_is_let_in_needs_a_key_all_the_same_and_reads_why():
+def test_an_allowed_origin_needs_a_key_and_can_read_the_error():
     with SpeechApp(MadeEngine(), keys=KEYS, cors="https://app.example") as app:
         allowed = preflight(app, "https://app.example")
         assert allowed.status == 200
@@ -254,7 +254,7 @@ def test_a_page_that_is_let_in_needs_a_key_all_the_same_and_reads_why():
             assert answer.headers["access-control-allow-origin"] == "https://app.example"
 
 
-# Sizes and times.
+# Body size and timeouts.
 
 
 def test_a_body_that_is_too_large_is_refused():
@@ -266,7 +266,7 @@ def test_a_body_that_is_too_large_is_refused():
         assert app.request("POST", "/v1/audio/speech", largest).status == 200
 
 
-def test_a_body_that_does_not_say_how_large_it_is_is_refused(open_app):
+def test_a_large_body_without_content_length_is_refused(open_app):
     head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunk = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
     with raw(open_app, head + b"Transfer-Encoding: chunked\r\n\r\n" + 100 * chunk) as sock:
@@ -274,7 +274,7 @@ def test_a_body_that_does_not_say_how_large_it_is_is_refused(open_app):
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 1000\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_a_body_that_does_not_come_is_not_waited_for(open_app, monkeypatch, length):
+def test_a_body_that_does_not_arrive_times_out(open_app, monkeypatch, length):
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
     head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with raw(open_app, head + length + b"\r\n") as sock:
@@ -285,7 +285,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(open_app, monkeypatch, leng
     assert b'"timeout"' in data
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(open_app):
+def test_a_disconnect_in_the_middle_of_a_body_logs_no_error(open_app):
     head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     for _ in range(3):
         with raw(open_app, head + b"Content-Length: 1000\r\n\r\n{"):
@@ -293,7 +293,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(open_app):
     assert open_app.request("GET", "/health").status == 200
 
 
-def test_time_for_the_body_is_no_time_for_the_speech(monkeypatch):
+def test_the_body_timeout_does_not_limit_the_speech(monkeypatch):
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
     engine = MadeEngine()
     with SpeechApp(engine) as app:
@@ -310,12 +310,12 @@ def test_time_for_the_body_is_no_time_for_the_speech(monkeypatch):
             assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-# What is written down.
+# The access log.
 
 
 @contextmanager
 def access_log():
-    """Gather the lines of the access log."""
+    """Collect the lines of the access log."""
     lines = []
 
     class Handler(logging.Handler):

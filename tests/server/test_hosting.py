@@ -1,4 +1,4 @@
-"""The app on a socket: taking an address, opening the engine, and what of the host's own words is told."""
+"""The app on a socket: listening, opening the engine, and logging."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ from voice_cli.server.hosting import Host, _OurFaults, address_of, listen, log_t
 from voice_cli.server.settings import Server, ServerSettings
 
 
-def test_it_takes_any_port_that_is_free():
+def test_port_0_is_any_free_port():
     with listen(Server(port=0)) as listening:
         host, port = listening.getsockname()
         assert (host, port > 0) == ("127.0.0.1", True)
         assert address_of(listening) == f"http://127.0.0.1:{port}"
 
 
-def test_an_address_of_the_newer_kind_is_written_in_brackets():
+def test_an_ipv6_address_is_written_in_brackets():
     try:
         listening = listen(Server(host="::1", port=0))
     except NetworkError:
@@ -31,7 +31,7 @@ def test_an_address_of_the_newer_kind_is_written_in_brackets():
         assert address_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
 
 
-def test_a_port_that_was_just_left_is_free():
+def test_a_port_can_be_reused_at_once():
     with SpeechApp(MadeEngine()) as app:
         port = app.port
         with socket.create_connection(("127.0.0.1", port)) as lingering:
@@ -41,7 +41,7 @@ def test_a_port_that_was_just_left_is_free():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host.invalid", ""])
-def test_an_address_that_cannot_be_had(host):
+def test_an_address_in_use_or_not_local_is_an_error(host):
     with listen(Server(port=0)) as taken:
         port = 0 if host else taken.getsockname()[1]
         with pytest.raises(NetworkError) as caught:
@@ -51,7 +51,7 @@ def test_an_address_that_cannot_be_had(host):
 
 
 class Loads(MadeEngine):
-    """An engine that tells of its opening and closing, and may fail at it."""
+    """An engine that records its opening and closing, and may fail to open."""
 
     def __init__(self, error=None):
         super().__init__()
@@ -77,14 +77,14 @@ def test_an_engines_load_error_is_raised_unchanged():
     assert engine.closed == 1
 
 
-def test_its_engine_is_closed_with_it():
+def test_the_engine_is_closed_with_the_server():
     engine = Loads()
     with SpeechApp(engine):
         assert engine.closed == 0
     assert engine.closed == 1
 
 
-# What is told of the host's own log.
+# Logging.
 
 
 def record(message, level=logging.ERROR, error=None):
@@ -115,7 +115,7 @@ def test_debug_logs_tracebacks():
 
 @pytest.fixture
 def loggers():
-    """Have the loggers as they were after the test."""
+    """Restore the loggers after the test."""
     names = ("voice.access", "uvicorn", "uvicorn.error", "asyncio")
     before = [
         (logger, logger.handlers, logger.filters, logger.level, logger.propagate)

@@ -1,4 +1,4 @@
-"""A thousand clients that leave at random timestamps, on real sockets: nothing of them is left running, or kept."""
+"""A thousand clients that disconnect at random times, on real sockets, leak nothing."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ def over_http(codec):
 
 
 def over_a_websocket(codec):
-    """Upgrade, and send a text, without waiting for the answer."""
+    """Upgrade, and send a text without waiting for the response."""
     key = base64.b64encode(bytes(16)).decode()
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     head = f"GET /ws/synthesize HTTP/1.1\r\nHost: localhost\r\n{upgrade}Sec-WebSocket-Key: {key}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Text on its way from a client to the thread that reads it."""
+"""`LiveText`, between the event loop and the thread that reads it."""
 
 import asyncio
 import itertools
@@ -17,12 +17,12 @@ LONG = 60.0
 
 
 def all_of(text):
-    """Read it in a thread; give a function that waits for the pieces."""
+    """Read it in a thread; return a function that waits for the pieces."""
     return in_thread(lambda: list(text))
 
 
 @given(st.lists(st.text(max_size=5) | st.builds(Flush, st.text(max_size=5))), st.integers(1, 10))
-def test_what_is_fed_comes_out_in_order(pieces, capacity):
+def test_pieces_are_read_in_order(pieces, capacity):
     async def main():
         text = LiveText(capacity, LONG)
         read = all_of(text)
@@ -35,7 +35,7 @@ def test_what_is_fed_comes_out_in_order(pieces, capacity):
     assert run(main) == pieces
 
 
-def test_a_silence_after_text_is_told_once():
+def test_a_pause_after_text_yields_none_once():
     async def main():
         text = LiveText(100, 0.01)
         waits = []
@@ -59,7 +59,7 @@ def test_a_silence_after_text_is_told_once():
     run(main)
 
 
-def test_a_flush_stands_where_it_was_asked_for():
+def test_a_flush_keeps_its_place():
     async def main():
         text = LiveText(100, LONG)
         text.flush()
@@ -72,7 +72,7 @@ def test_a_flush_stands_where_it_was_asked_for():
     assert run(main) == [Flush(), "a", Flush(), "b"]
 
 
-def test_after_the_end_nothing_is_taken():
+def test_text_after_the_end_is_dropped():
     async def main():
         text = LiveText(100, LONG)
         text.feed("a")
@@ -86,7 +86,7 @@ def test_after_the_end_nothing_is_taken():
 
 
 @pytest.mark.parametrize("piece", ["ten chars.", "", Flush(), Flush("ten chars.")])
-def test_a_client_is_held_back_whatever_it_sends(piece):
+def test_waiting_pieces_of_every_kind_are_bounded(piece):
     async def main():
         text = LiveText(40, LONG)
         fed = 0
@@ -106,7 +106,7 @@ def test_a_client_is_held_back_whatever_it_sends(piece):
     run(main)
 
 
-def test_nobody_waits_for_room_after_the_end():
+def test_room_returns_at_once_after_the_end():
     async def main():
         text = LiveText(1, LONG)
         text.feed("full")
@@ -119,7 +119,7 @@ def test_nobody_waits_for_room_after_the_end():
     run(main)
 
 
-def test_its_reader_outlives_the_loop():
+def test_the_reader_works_after_the_loop_has_closed():
     async def main():
         text = LiveText(1, LONG)
         text.feed("full")

@@ -1,4 +1,4 @@
-"""Prometheus reads the figures, and they are those of the reports."""
+"""Metrics in Prometheus's format, from the reports."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,7 +9,7 @@ from voice_cli.server.report import Report
 
 
 def figures(metrics):
-    """Read what is exposed: sample name and labels to its value."""
+    """Parse the exposed metrics: sample name and labels → value."""
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(metrics.text().decode())
@@ -25,7 +25,7 @@ def complete(protocol="openai", codec="mp3"):
     return report
 
 
-def test_a_stream_is_counted_by_what_became_of_it():
+def test_streams_are_counted_by_outcome():
     metrics = Metrics(lambda: 2, lambda: 3)
     metrics.ended(complete())
     metrics.ended(complete())
@@ -50,7 +50,7 @@ def test_a_stream_is_counted_by_what_became_of_it():
     assert seen["voice_characters_total",] == 20
 
 
-def test_times_are_in_histograms():
+def test_times_are_recorded_in_histograms():
     metrics = Metrics(lambda: 0, lambda: 0)
     metrics.ended(complete())
     metrics.ended(Report("openai", "pcm"))
@@ -63,7 +63,7 @@ def test_times_are_in_histograms():
     assert seen["voice_real_time_factor_sum",] == pytest.approx(0.1)
 
 
-def test_two_apps_have_their_own():
+def test_two_apps_have_separate_metrics():
     one, other = Metrics(lambda: 0, lambda: 0), Metrics(lambda: 0, lambda: 0)
     one.rejected("busy")
     assert ("voice_rejected_total", ("reason", "busy")) not in figures(other)

@@ -1,4 +1,4 @@
-"""Ray on this machine: how it starts, what it says, and how it ends."""
+"""Ray on this machine: start, log and shutdown."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ def test_a_second_signal_skips_the_drain(tmp_path):
 
 
 @on_ray
-def test_an_engine_that_does_not_load_says_why(tmp_path):
+def test_an_engine_that_does_not_load_is_an_error_with_its_reason(tmp_path):
     (tmp_path / "torch.py").write_text('raise ImportError("libtorch.so is gone")\n')
     for name in ("chatterbox", "transformers"):
         (tmp_path / name).mkdir()
@@ -73,7 +73,7 @@ def test_an_engine_that_does_not_load_says_why(tmp_path):
     assert "libtorch.so is gone" in lines[0]
 
 
-def test_without_ray_it_is_told_what_to_install(tmp_path):
+def test_without_ray_the_error_names_the_extra(tmp_path):
     (tmp_path / "ray.py").write_text('raise ModuleNotFoundError("No module", name="ray")\n')
     with OnRay(folder=tmp_path, environment={"PYTHONPATH": str(tmp_path)}) as server:
         code, _, lines = server.end()
@@ -81,7 +81,7 @@ def test_without_ray_it_is_told_what_to_install(tmp_path):
     assert lines == ["voice: the server needs the package ray (pip install 'voice-cli[ray]')"]
 
 
-# What needs no Ray.
+# Without Ray.
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_replicas_share_the_gpus(engine, options, gpus, replicas, shared):
     assert shares(ServerSettings(Server(engine=engine, replicas=replicas), options), gpus) == shared
 
 
-def test_lines_of_other_processes_come_out_whole(tmp_path, capsys):
+def test_lines_of_other_processes_are_copied_whole(tmp_path, capsys):
     with copied(str(tmp_path)) as log:
         assert os.stat(log).st_mode & 0o077 == 0
         with contextlib.ExitStack() as stack:

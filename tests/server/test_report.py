@@ -1,4 +1,4 @@
-"""What became of a stream, and how long its stages took."""
+"""The outcome of a stream, and the latency of its stages."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from voice_cli.server.report import STAGES, Report
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Replace the clock by one that the test sets."""
+    """Replace the clock with one that the test sets."""
 
     class Clock:
         now = 100.0
@@ -22,7 +22,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_stage_is_marked_once_and_latency_goes_from_one_to_the_next(clock):
+def test_latency_is_measured_between_first_marks(clock):
     one = Report("test", "pcm")
     for stage, at in zip(STAGES, (100.001, 100.003, 100.010, 100.020, 100.050), strict=True):
         clock.now = at
@@ -40,14 +40,14 @@ def test_a_stage_is_marked_once_and_latency_goes_from_one_to_the_next(clock):
     assert one.first_byte_seconds == pytest.approx(0.05)
 
 
-def test_what_was_not_reached_is_left_out(clock):
+def test_stages_that_were_not_reached_are_left_out(clock):
     one = Report("test", "pcm")
     assert one.latency() == {"total": 0.0}
     assert one.first_byte_seconds is None
     assert one.real_time_factor is None
 
 
-def test_an_engine_that_was_ready_before_the_voice_took_no_time(clock):
+def test_an_engine_that_is_ready_before_the_voice_takes_no_time(clock):
     one = Report("test", "pcm")
     clock.now = 100.5
     one.mark("voice")
@@ -56,7 +56,7 @@ def test_an_engine_that_was_ready_before_the_voice_took_no_time(clock):
     assert one.latency() == {"voice": 500.0, "queued": 0.0, "generated": 100.0, "total": 500.0}
 
 
-def test_the_engines_work_is_counted_where_it_came_through(clock):
+def test_only_complete_utterances_count_in_the_real_time_factor(clock):
     one = Report("test", "pcm")
     one.ended_utterance({"engine_ready": 100.0, "last_byte": 100.5}, 5.0)
     one.ended_utterance({"engine_ready": 100.0}, 7.0)
@@ -80,7 +80,7 @@ def test_the_reason_of_a_failure_is_the_errors_kind(error, sent, outcome, reason
     assert (one.outcome, one.reason) == (outcome, reason)
 
 
-def test_the_first_end_counts():
+def test_the_first_outcome_counts():
     one = Report("test", "pcm")
     one.stop("asked")
     one.stop("left")
@@ -92,7 +92,7 @@ def test_the_first_end_counts():
     assert (other.outcome, other.reason) == ("failed", "engine")
 
 
-def test_its_lead_is_what_a_listener_has_yet_to_hear(clock):
+def test_the_lead_is_the_audio_not_yet_played(clock):
     one = Report("test", "pcm")
     one.audio_seconds = 3.0
     assert one.lead == 0.0

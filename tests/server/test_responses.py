@@ -1,4 +1,4 @@
-"""Speech as a response's body, to clients that are slow, stop, leave, or stay when the server goes."""
+"""Speech as a response's body: slow, stalled and disconnected clients, and shutdown."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ def endless_engine():
 
 @contextmanager
 def asked(app, receive_buffer=None, **changes):
-    """Ask for speech, and give the socket without having read anything."""
+    """Request speech, and return the socket without reading."""
     sock = socket.socket()
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -46,7 +46,7 @@ def asked(app, receive_buffer=None, **changes):
 
 
 def read_to_end(sock):
-    """Read until the server ends the connection."""
+    """Read until the server closes the connection."""
     data = b""
     with suppress(ConnectionResetError):
         while piece := sock.recv(65536):
@@ -54,7 +54,7 @@ def read_to_end(sock):
     return data
 
 
-# Clients that take nothing.
+# Slow and stalled clients.
 
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
@@ -73,7 +73,7 @@ def test_a_stalled_client_is_dropped_and_its_buffer_was_small(stream_format, no_
 
 
 def test_a_slow_client_does_not_delay_others():
-    """Its stream is longer than what waits for it, so its engine would wait, too, were it not for the hand-off."""
+    """The stream is longer than the buffer, so only the queue keeps the engine from waiting."""
     long = sound_of("long", 40.0)
     engine = MadeEngine(lambda request: [long if request.text == "Hello." else sound_of(request.text)])
     with SpeechApp(engine) as app, asked(app, 4096) as sock:
@@ -95,7 +95,7 @@ def read_chunked(sock):
 
 
 def test_a_half_closed_connection_gets_the_whole_response():
-    """Half-closed: it sends nothing more, and reads on."""
+    """Half-closed: the client sends nothing more, and continues to read."""
     engine = MadeEngine()
     with SpeechApp(engine) as app, asked(app) as sock:
         sock.shutdown(socket.SHUT_WR)
@@ -119,10 +119,10 @@ def test_a_disconnect_is_noticed_while_nothing_is_sent(how):
         assert (report.outcome, report.reason) == ("cancelled", "left")
 
 
-# A server that ends a stream itself.
+# Streams that the server ends.
 
 
-def test_a_stream_that_lasts_too_long_breaks_off():
+def test_a_stream_over_the_time_limit_is_truncated():
     engine = endless_engine()
     with SpeechApp(engine, max_seconds=0.2) as app:
         with asked(app) as sock:
@@ -153,7 +153,7 @@ def test_a_draining_server_finishes_streams_and_refuses_new_ones():
 
 
 def draining_answer(app):
-    """Ask until the server has begun to stop."""
+    """Send requests until the server is draining."""
     while True:
         if app.request("GET", "/health").json["status"] == "draining":
             return app.request("POST", "/v1/audio/speech", SPEECH)
@@ -183,11 +183,11 @@ def test_a_stream_that_outlasts_the_drain_gets_an_error(begun, stream_format):
     engine.wait_until_idle()
 
 
-# On a host that is not ours.
+# On other hosts.
 
 
 def test_the_stall_timeout_starts_after_the_buffered_audio_was_played():
-    """What was sent lies in the systems' buffers: who plays it takes no more until it was heard."""
+    """A client that plays in real time reads nothing while socket buffers hold audio."""
     outcomes = []
 
     async def main():
@@ -214,7 +214,7 @@ def test_the_stall_timeout_starts_after_the_buffered_audio_was_played():
 
 
 def test_a_host_without_abort_still_ends_a_stalled_stream(no_lead):
-    """Any ASGI host: `send` that never comes back is given up, and the abort is asked for where there is one."""
+    """Any ASGI host: a `send` that never returns times out, and the connection is aborted if the host can."""
     aborted = []
 
     async def main():

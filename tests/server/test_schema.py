@@ -19,7 +19,7 @@ KEY = "sk-1"
 
 
 def found(app, *options):
-    """Let schemathesis look for faults; give what it says of them, or nothing."""
+    """Run schemathesis; return its report of faults, or an empty string."""
     command = [*("-m", "schemathesis.cli", "run", f"{app.url}/openapi.json"), *("-n", EXAMPLES), *SEED, *options]
     tests = str(Path(__file__).parent.parent)
     done = subprocess.run(
@@ -37,7 +37,7 @@ def found(app, *options):
 
 @pytest.mark.timeout(3600 if os.environ.get("VOICE_FUZZ") else 120)
 @pytest.mark.parametrize("key", [None, KEY])
-def test_schemathesis_finds_nothing(key):
+def test_schemathesis_finds_no_faults(key):
     keys = [] if key is None else [key]
     header = [] if key is None else ["-H", f"Authorization: Bearer {key}"]
     with SpeechApp(MadeEngine(), keys=keys, max_streams=1000) as app:
@@ -46,8 +46,8 @@ def test_schemathesis_finds_nothing(key):
 
 
 @pytest.mark.timeout(3600 if os.environ.get("VOICE_FUZZ") else 120)
-def test_a_real_engine_has_no_fault_either():
-    """It has voices and speeds of its own, so what the description allows it may refuse."""
+def test_schemathesis_finds_no_faults_with_a_real_engine():
+    """It may refuse voices and speeds that the description allows."""
     with SpeechApp(max_streams=1000) as app:
         assert not found(app, "--checks", "all", "--exclude-checks", "positive_data_acceptance")
         assert app.service.active == 0

@@ -1,4 +1,4 @@
-"""One engine for many clients: who may come, who waits, who is told to go, and that nothing stays behind."""
+"""One engine for many clients: admission, timeouts, drain and cleanup."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
 
 @asynccontextmanager
 async def service_of(backend, **server):
-    """Open a service; what ended is in its `reports`."""
+    """Open a service; its `reports` are those of ended streams."""
     service = Service(ServerSettings(Server(**server)), backend)
     service.reports = []
     service.on_end = service.reports.append
@@ -52,7 +52,7 @@ def counted(service, name, **labels):
     return 0
 
 
-# Who may come.
+# Admission and time limits.
 
 
 def test_streams_over_the_admission_limit_are_refused():
@@ -140,7 +140,7 @@ def test_waiting_and_active_streams_are_counted_apart():
     run(main)
 
 
-# The end.
+# Drain and close.
 
 
 def test_drain_finishes_streams_and_refuses_new_ones():
@@ -210,7 +210,7 @@ def test_close_cancels_streams():
 # The engine.
 
 
-def test_an_engine_of_the_settings_is_opened():
+def test_the_engine_of_the_settings_is_opened():
     async def main():
         async with service_of(None) as service:
             assert isinstance(service.backend, EspeakBackend)
@@ -221,7 +221,7 @@ def test_an_engine_of_the_settings_is_opened():
     run(main)
 
 
-def test_an_engine_that_does_not_load_is_told_at_once():
+def test_an_engine_that_does_not_load_fails_the_warm_up():
     async def main():
         async with service_of(MadeEngine(lambda _: [EngineError("no model")])) as service:
             with pytest.raises(EngineError, match="no model"):
@@ -235,7 +235,7 @@ class Listless(MadeEngine):
         raise BackendError("it keeps no list")
 
 
-def test_an_engine_may_keep_no_list_of_its_voices():
+def test_an_engine_without_a_list_of_voices_accepts_any():
     async def main():
         async with service_of(Listless()) as service:
             await asyncio.to_thread(service.warm_up)
@@ -245,7 +245,7 @@ def test_an_engine_may_keep_no_list_of_its_voices():
     run(main)
 
 
-def test_a_voice_that_was_added_since_is_found():
+def test_a_voice_added_later_is_found():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -260,11 +260,11 @@ def test_a_voice_that_was_added_since_is_found():
     run(main)
 
 
-# Nothing stays behind.
+# Cleanup.
 
 
 def test_a_thousand_disconnects_at_random_times_free_everything():
-    """Some in the queue, some in the middle of their sound, some at its end: by chance, but by the same each time."""
+    """Disconnect in the queue, in the middle or at the end, at random with a fixed seed."""
     chance = random.Random(6)
     clients = 1000
 

@@ -45,7 +45,7 @@ VALUES = {
 KEYS = dict.fromkeys(("FILE_KEY", "ENV_KEY", "FLAG_KEY"), "sk-1")
 
 
-def test_every_key_that_the_environment_may_set_is_tried():
+def test_every_environment_variable_is_tested():
     in_environment = {name for name, key in keys_of(Server).items() if key.env}
     assert in_environment == {*VALUES, "profile"}
 
@@ -62,13 +62,13 @@ def test_defaults_then_file_then_environment_then_flags(file, key):
 
 
 @pytest.mark.parametrize("key", [name for name, key in keys_of(Server).items() if not key.env])
-def test_what_only_the_file_says(file, key):
+def test_keys_that_only_the_file_may_set(file, key):
     value = {"voices_cache": '"~/here"'}.get(key, "7")
     said = getattr(settled(file(f"[server]\n{key} = {value}\n")).server, key)
     assert said == ("~/here" if key == "voices_cache" else 7)
 
 
-def test_what_holds_for_all_speech_holds_here(file):
+def test_settings_for_all_speech_apply(file):
     config = file('pause = 0.5\nmarkdown = "off"\nflush_after = 2\nlookahead = 3\n[pronounce]\nnginx = "engine x"\n')
     settings = settled(config)
     assert (settings.pause, settings.markdown, settings.flush_after, settings.lookahead) == (0.5, "off", 2.0, 3)
@@ -96,19 +96,19 @@ def test_a_profile_has_the_engine_its_options_and_its_voice(file):
     assert (settings.server.engine, settings.engine_options, settings.voice) == ("sherpa", {"model": "~/amy"}, "3")
 
 
-def test_the_profile_of_those_who_listen_is_not_the_servers(file):
+def test_the_profile_of_voice_say_is_not_used(file):
     config = file(PROFILES.replace("[server]\nprofile", "[server]\n# profile"))
     environment = {"VOICE_PROFILE": "cloud", "VOICE_BACKEND": "openai", "OPENAI_API_KEY": "sk-1"}
     assert settled(config, {}, environment).server.engine == "espeak"
 
 
-def test_a_flag_has_the_last_word_on_engine_and_model(file):
+def test_flags_override_engine_and_model(file):
     settings = settled(file(PROFILES), {"engine": "piper", "model": "bob.onnx"})
     assert (settings.server.engine, settings.engine_options["model"]) == ("piper", "bob.onnx")
 
 
 @pytest.mark.parametrize("name", sorted(REMOTE))
-def test_an_engine_is_one_of_this_process(file, name):
+def test_a_remote_engine_is_refused(file, name):
     with pytest.raises(UsageError, match=r"invalid --engine '.*': it must be one of"):
         check_values({"engine": name}, Server)
     with pytest.raises(ConfigError, match="must be one of"):
@@ -118,12 +118,12 @@ def test_an_engine_is_one_of_this_process(file, name):
     assert name not in LOCAL
 
 
-def test_a_profile_that_there_is_not(file):
+def test_an_unknown_profile_is_an_error(file):
     with pytest.raises(ConfigError, match="did you mean 'amy'"):
         settled(file(PROFILES), {"profile": "any"})
 
 
-# What cannot be.
+# Invalid values.
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_profile_that_there_is_not(file):
         ('api_key_env = "sk-topsecret"', "must be the name of an environment variable"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(file, line, words):
+def test_an_error_in_the_file_names_the_key(file, line, words):
     with pytest.raises(ConfigError) as caught:
         settled(file(f"[server]\n{line}\n"))
     assert words in caught.value.message
     assert "topsecret" not in caught.value.message
 
 
-def test_the_table_is_a_table(file):
+def test_a_server_key_that_is_no_table_is_an_error(file):
     with pytest.raises(ConfigError, match="server must be a table"):
         file("server = 1\n")
 
@@ -167,12 +167,12 @@ def test_a_flag_that_cannot_be_is_a_usage_error(flag, value):
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "many"), ("PORT", "70000"), ("MAX_STREAMS", "0")])
-def test_a_variable_that_cannot_be_is_named(variable, value):
+def test_an_invalid_variable_is_named(variable, value):
     with pytest.raises(ConfigError, match=f"VOICE_SERVER_{variable}"):
         settled(NO_FILE, {}, {f"VOICE_SERVER_{variable}": value})
 
 
-# Keys, and who is let in.
+# API keys and origins.
 
 
 def test_keys_come_from_a_variable():
@@ -183,7 +183,7 @@ def test_keys_come_from_a_variable():
 
 
 @pytest.mark.parametrize("value", [None, "", "  \n", "schlüssel", "sk\x00", "sk\udcff"])
-def test_a_key_that_no_header_can_carry_is_refused(value):
+def test_a_key_that_is_no_valid_header_value_is_refused(value):
     environment = {} if value is None else {"KEYS": value}
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"api_key_env": "KEYS"}, environment)
@@ -201,7 +201,7 @@ def test_a_public_address_needs_a_key_or_insecure(host):
 
 
 @pytest.mark.parametrize("host", sorted(LOOPBACK))
-def test_this_machine_alone_needs_no_key(host):
+def test_a_loopback_address_needs_no_key(host):
     assert settled(NO_FILE, {"host": host}).server.host == host
 
 

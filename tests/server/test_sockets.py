@@ -69,7 +69,7 @@ def test_a_binary_message_is_an_error_and_the_session_goes_on(app):
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
 
-def test_text_that_is_no_utf_8_ends_the_connection(app):
+def test_invalid_utf_8_ends_the_connection(app):
     with app.connect(PATH) as websocket:
         websocket.send(b"\xff\xfe", text=True)
         assert hear_all(websocket).code == 1007
@@ -89,7 +89,7 @@ def test_a_message_that_is_too_large_ends_the_session(app):
         assert is_over(hear_until(websocket, is_over)[-1])
 
 
-def test_nan_and_infinity_are_no_server_errors(app):
+def test_nan_and_infinity_cause_no_server_error(app):
     assert decoded('{"speed": NaN, "steps": Infinity}')
     with app.connect(PATH) as websocket:
         for number in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000):
@@ -97,10 +97,10 @@ def test_nan_and_infinity_are_no_server_errors(app):
             assert hear(websocket)["error"]
 
 
-# SpeechOrder, and what waits.
+# Queued orders.
 
 
-def test_texts_are_said_one_after_the_other():
+def test_texts_are_spoken_in_order():
     engine = MadeEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
@@ -147,7 +147,7 @@ def test_cancel_without_speech_sends_nothing():
         assert hear(websocket)["chunk_index"] == 0
 
 
-# Whoever leaves.
+# Disconnects.
 
 
 @pytest.mark.parametrize("how", ["closes", "resets", "is half gone"])
@@ -178,7 +178,7 @@ def halfway(websocket):
 
 
 def test_a_disconnect_behind_unread_messages_is_noticed_on_send():
-    """Its reader waits for room, so its end is not read; but nothing can be sent to it any more."""
+    """The session waits for room and reads no disconnect, so the next send has to fail."""
     engine = MadeEngine()
     with SpeechApp(engine, max_text=100) as app:
         engine.hold()
@@ -211,7 +211,7 @@ def test_a_stalled_client_is_dropped_and_its_buffer_was_small(no_lead):
         wait_until(lambda: not app._host.server_state.connections, "the connection is still there")
 
 
-# Limits of time, and the server's end.
+# Time limits and shutdown.
 
 
 def test_an_idle_session_is_closed():
@@ -245,7 +245,7 @@ def test_a_stream_over_the_time_limit_is_an_error_and_the_session_goes_on():
         assert hear_until(websocket, is_over)[-1]["is_final"]
 
 
-def test_a_stream_is_closed_when_the_server_goes():
+def test_a_stream_is_closed_when_the_drain_times_out():
     engine = MadeEngine()
     app = SpeechApp(engine, drain_timeout=0)
     with app.connect(PATH) as websocket:
@@ -259,7 +259,7 @@ def test_a_stream_is_closed_when_the_server_goes():
         assert closing() is None
 
 
-def test_a_stream_finishes_before_the_server_goes():
+def test_a_stream_finishes_during_the_drain():
     engine = MadeEngine()
     app = SpeechApp(engine, drain_timeout=WAIT)
     with app.connect(PATH) as websocket:
@@ -276,7 +276,7 @@ def test_a_stream_finishes_before_the_server_goes():
         assert closing() is None
 
 
-# Too many.
+# The admission limit.
 
 
 def test_the_admission_limit_is_an_error_message_on_the_socket():

@@ -1,4 +1,4 @@
-"""One stream of speech: what the engine gave is what goes out, but for the joins; and each way in which it ends."""
+"""One stream of speech: its audio is the engine's, joined; and every way in which it ends."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def service_of(backend, settings=SETTINGS):
 
 
 async def events_of(service, order):
-    """Take a stream to its end; give its events, and its speech."""
+    """Take all events of a stream; return them and the speech."""
     events = []
     async with service.speak(order) as speech:
         while more := await speech.take():
@@ -51,7 +51,7 @@ async def events_of(service, order):
 
 
 def said(backend, order, settings=SETTINGS):
-    """Say an order; give its events, and its speech."""
+    """Speak an order; return its events and the speech."""
 
     async def main():
         with service_of(backend, settings) as service:
@@ -65,7 +65,7 @@ def sound_in(events):
 
 
 def between(parts, text):
-    """Give some sound with silence before and after it, of lengths that depend on the text."""
+    """Return audio with silence before and after it."""
     head, tail = parts
     return bytes(2 * head) + sound_of(text) + bytes(2 * tail)
 
@@ -80,7 +80,7 @@ def joined(utterances, pauses=(PAUSE,) * 10):
 
 
 def cut(pcm, sizes):
-    """Cut PCM in pieces of so many frames, again and again."""
+    """Yield PCM in pieces of the given numbers of frames, repeated."""
     at = 0
     for size in itertools.cycle(sizes):
         if at >= len(pcm):
@@ -89,10 +89,10 @@ def cut(pcm, sizes):
         at += 2 * size
 
 
-# What goes out.
+# Audio.
 
 
-def test_an_utterance_goes_out_as_the_engine_gave_it():
+def test_a_single_utterance_is_sent_unchanged():
     pcm = between((500, 900), "Hello there.")
     events, speech = said(MadeEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
     began = events[0]
@@ -125,7 +125,7 @@ def test_utterances_are_joined_as_one_stream():
     st.tuples(st.integers(0, 3000), st.integers(0, 3000)),
     st.sampled_from(["pcm", "wav", "flac", "mulaw"]),
 )
-def test_how_the_engine_cuts_it_makes_no_difference(sizes, silences, codec):
+def test_the_engines_chunk_sizes_make_no_difference(sizes, silences, codec):
     def engine(sizes):
         return MadeEngine(lambda request: cut(between(silences, request.text), sizes))
 
@@ -136,7 +136,7 @@ def test_how_the_engine_cuts_it_makes_no_difference(sizes, silences, codec):
         assert sound_in(whole) == joined([between(silences, text) for text in SPOKEN])
 
 
-def test_a_rate_of_the_clients_own_is_one_conversion_of_the_whole():
+def test_a_requested_rate_is_converted_as_one_stream():
     events, _ = said(MadeEngine(), SpeechOrder(THREE, "test", rate=16_000))
     converter = Converter(MONO, AudioFormat(16_000, 1))
     whole = joined([sound_of(text) for text in SPOKEN])
@@ -144,7 +144,7 @@ def test_a_rate_of_the_clients_own_is_one_conversion_of_the_whole():
 
 
 class Changing(MadeEngine):
-    """An engine whose format is another with each utterance."""
+    """An engine whose format changes with each utterance."""
 
     FORMATS = (MONO, AudioFormat(44_100, 2), AudioFormat(16_000, 1))
 
@@ -181,7 +181,7 @@ def test_separate_utterances_are_whole_streams():
     assert decoded == [(MONO, pcm[text]) for text in SPOKEN]
 
 
-def test_the_whole_order_reaches_the_engine():
+def test_all_parameters_reach_the_engine():
     engine = MadeEngine()
     order = SpeechOrder(
         "Hi.",
@@ -201,8 +201,8 @@ def test_the_whole_order_reaches_the_engine():
     assert request._replace(due=None) == wanted
 
 
-def test_the_first_utterance_is_due_at_once_and_the_next_when_it_is_heard():
-    """The engine schedules by `due`: the order's beginning, then the time at which the text before was listened to."""
+def test_utterances_are_due_when_they_are_to_be_played():
+    """`due` is the order's beginning, then the time at which the text before has been played."""
     engine = MadeEngine()
     _, speech = said(engine, SpeechOrder(THREE, "test"))
     report, (first, *others) = speech.report, engine.requests
@@ -213,13 +213,13 @@ def test_the_first_utterance_is_due_at_once_and_the_next_when_it_is_heard():
         assert request.due >= report.began + characters / CHARACTERS_A_SECOND
 
 
-def test_a_request_without_a_voice_has_the_servers():
+def test_the_default_voice_is_that_of_the_settings():
     engine = MadeEngine()
     said(engine, SpeechOrder("Hi.", "test"), SETTINGS._replace(voice="alice"))
     assert engine.requests[0].voice == "alice"
 
 
-def test_pronunciations_and_markdown_are_read():
+def test_pronunciations_and_markdown_are_applied():
     def spoken(order, settings):
         engine = MadeEngine()
         said(engine, order, settings)
@@ -232,17 +232,17 @@ def test_pronunciations_and_markdown_are_read():
     assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
 
 
-def test_what_an_engine_notes_is_told_once():
+def test_a_note_of_the_engine_is_reported_once():
     engine = MadeEngine()
     engine.notes = ["it does not stream"]
     _, speech = said(engine, SpeechOrder(THREE, "test"))
     assert speech.notes == ["it does not stream"]
 
 
-# Words.
+# Word times.
 
 
-def test_words_are_told_when_they_are_heard():
+def test_word_times_match_the_audio():
     """espeak tells them; where its silence was left out at a join, they are heard that much sooner."""
     events, _ = said(EspeakBackend(), SpeechOrder("Hello my dear friend.\n\nAnd hello again.", "test"))
     rate = 22_050
@@ -270,15 +270,15 @@ def test_words_are_told_when_they_are_heard():
     assert utterances[1][1].words[0].start >= PAUSE - ONSET_SECONDS - 0.01, "a pause stands before it"
 
 
-def test_an_engine_that_tells_no_words_has_none():
+def test_an_engine_without_word_times_yields_none():
     events, _ = said(MadeEngine(), SpeechOrder("Hi.", "test"))
     assert [event.words for event in events if isinstance(event, Ended)] == [()]
 
 
-# Text that is still coming.
+# Live text.
 
 
-def test_text_is_spoken_as_it_comes():
+def test_text_is_spoken_as_it_arrives():
     engine = MadeEngine()
 
     async def main():
@@ -309,7 +309,7 @@ def test_text_is_spoken_as_it_comes():
     assert sound_in(events) == joined(spoken, [PAUSE, half])
 
 
-def test_no_text_at_all_is_no_fault_where_it_was_to_come():
+def test_an_empty_live_text_is_no_error():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(1000, 60)
@@ -321,11 +321,11 @@ def test_no_text_at_all_is_no_fault_where_it_was_to_come():
     assert speech.report.outcome is None
 
 
-# The ways in which it ends.
+# Errors and cancellation.
 
 
 def failing(order, engine, settings=SETTINGS):
-    """Say an order that fails; give what came before, the error, and the report."""
+    """Speak an order that fails; return the events before, the error, and the report."""
 
     async def main():
         with service_of(engine, settings) as service:
@@ -342,21 +342,21 @@ def failing(order, engine, settings=SETTINGS):
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "---", "😀"])
-def test_blank_text_is_told(text):
+def test_blank_text_is_an_error(text):
     events, error, report = failing(SpeechOrder(text, "test"), MadeEngine(lambda _: []))
     assert isinstance(error, UsageError)
     assert "blank" in error.message
     assert (events, report.outcome) == ([], "failed")
 
 
-def test_an_engine_that_gives_no_sound_has_failed():
+def test_an_engine_without_audio_is_an_error():
     events, error, report = failing(SpeechOrder("Say this.", "test"), MadeEngine(lambda _: []))
     assert isinstance(error, EngineError)
     assert error.message == "made gave no sound"
     assert (events, report.outcome, report.reason) == ([], "failed", "engine")
 
 
-def test_an_utterance_without_sound_among_others_is_left_out():
+def test_a_silent_utterance_among_others_is_left_out():
     events, speech = said(
         MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
         SpeechOrder(THREE, "test"),
@@ -366,13 +366,13 @@ def test_an_utterance_without_sound_among_others_is_left_out():
     assert speech.report.utterances == 2
 
 
-def test_an_engine_that_fails_before_there_is_sound():
+def test_an_engine_error_before_any_audio():
     events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
     assert (events, error.message) == ([], "out of breath")
     assert (report.outcome, report.reason, report.bytes) == ("failed", "engine", 0)
 
 
-def test_an_engine_that_fails_in_the_middle_gives_what_it_gave():
+def test_an_engine_error_in_the_middle_keeps_the_audio_before_it():
     pieces = [sound_of("a"), EngineError("out of breath")]
     events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: pieces))
     assert sound_in(events) == sound_of("a")
@@ -380,7 +380,7 @@ def test_an_engine_that_fails_in_the_middle_gives_what_it_gave():
     assert (report.outcome, report.reason) == ("truncated", "engine")
 
 
-def test_an_engine_that_fails_at_its_second_utterance_gives_the_first():
+def test_an_engine_error_in_the_second_utterance_keeps_the_first():
     def speak(request):
         return [EngineError("out of breath")] if request.text == SPOKEN[1] else [between((0, 900), request.text)]
 
@@ -397,7 +397,7 @@ def test_half_a_frame_is_truncated_audio():
 
 
 class Nameless(Backend):
-    """Gives bytes without a word of what they are."""
+    """Yields bytes without announcing their format."""
 
     name = "nameless"
 
@@ -418,23 +418,23 @@ class Nameless(Backend):
         raise BackendError("it keeps no list")
 
 
-def test_sound_of_no_known_format_is_an_error():
+def test_audio_of_unknown_format_is_an_error():
     _, error, _ = failing(SpeechOrder("Hi.", "test"), Nameless())
     assert isinstance(error, DecodeError)
 
 
-def test_a_codec_that_cannot_be_is_an_error_before_there_is_sound():
+def test_an_unavailable_codec_is_an_error_before_any_audio():
     events, error, _ = failing(SpeechOrder("Hi.", "test", codec="mulaw", rate=16_000), MadeEngine())
     assert isinstance(error, UsageError)
     assert events == []
 
 
-def test_a_voice_that_is_no_voice_is_an_error():
+def test_an_invalid_voice_is_an_error():
     _, error, _ = failing(SpeechOrder("Hi.", "test", voice="../etc/passwd"), MadeEngine())
     assert isinstance(error, UsageError)
 
 
-def test_cancel_stops_the_engine_and_whoever_waits():
+def test_cancel_stops_the_engine_and_a_waiting_take():
     engine = MadeEngine()
 
     async def main():
@@ -455,7 +455,7 @@ def test_cancel_stops_the_engine_and_whoever_waits():
     assert (report.outcome, report.reason) == ("cancelled", "asked")
 
 
-def test_cancel_before_it_began_leaves_nothing():
+def test_cancel_before_the_start_starts_nothing():
     engine = MadeEngine()
 
     async def main():
@@ -472,7 +472,7 @@ def test_cancel_before_it_began_leaves_nothing():
     assert engine.requests[-1].text == "Hi."
 
 
-def test_cancel_ends_the_text_that_was_to_come():
+def test_cancel_ends_the_live_text():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(10, 60)
@@ -487,7 +487,7 @@ def test_cancel_ends_the_text_that_was_to_come():
     run(main)
 
 
-def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
+def test_a_stalled_client_delays_only_its_own_stream():
     pcm = np.arange(1_000_000).astype("<i2").tobytes()  # 42 s
     engine = MadeEngine(lambda request: cut(pcm, [12_000]) if request.text == "Long." else [sound_of(request.text)])
 
@@ -507,10 +507,10 @@ def test_a_client_that_takes_nothing_holds_back_its_own_stream_alone():
     assert len(sound) == len(pcm)
 
 
-# What is known of it afterwards.
+# The report.
 
 
-def test_the_report_counts_all_of_it():
+def test_the_report_is_complete():
     pcm = {text: between((0, 4800), text) for text in SPOKEN}
     events, speech = said(MadeEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
     report = speech.report

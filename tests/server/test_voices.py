@@ -1,4 +1,4 @@
-"""Voices by id: no path and no address gets through; and those that are fetched, from the one place that was said."""
+"""Voices by id, never by path or URL; and fetched voices."""
 
 import os
 import stat
@@ -82,7 +82,7 @@ NASTY = [
 @example("-option")
 @example("a" * 101)
 @example("")
-def test_no_path_and_no_address_is_an_id(voice):
+def test_paths_and_urls_are_no_ids(voice):
     try:
         Voices(settings_of()).check(voice)
     except UsageError:
@@ -98,10 +98,10 @@ def test_the_engines_voice_names_are_ids(voice):
     Voices(settings_of()).check(voice)
 
 
-# Which voice an engine is asked for.
+# The engine's voice.
 
 
-def test_openais_own_names_mean_the_servers_default():
+def test_openais_voice_names_mean_the_default_voice():
     voices = Voices(ServerSettings(Server(), voice="en-gb"))
     voices.know([Voice("echo"), Voice("en-gb", language="en-GB")])
     assert voices.ready("alloy") == "en-gb"
@@ -110,7 +110,7 @@ def test_openais_own_names_mean_the_servers_default():
     assert voices.ready("nobody") == "nobody", "the engine says what is wrong with it"
 
 
-def test_what_an_engine_has():
+def test_has_knows_the_engines_voices_and_variants():
     voices = Voices(settings_of())
     assert voices.has("anyone"), "nothing is known of it yet"
     voices.know([Voice("en-us", language="en-US"), Voice("+f3")])
@@ -118,7 +118,7 @@ def test_what_an_engine_has():
     assert not any(voices.has(voice) for voice in ("en", "nobody", "nobody+f3", "en-us+"))
 
 
-def test_an_engine_of_files_gets_folders_and_takes_no_paths(tmp_path):
+def test_an_engine_with_voice_files_gets_folders_and_refuses_paths(tmp_path):
     folder = str(tmp_path)
     assert Voices(settings_of(engine="espeak", voices=folder)).engine_options({"a": 1}) == {"a": 1}
     options = Voices(settings_of(engine="chatterbox")).engine_options({"model": "m", "voices": "its own"})
@@ -128,7 +128,7 @@ def test_an_engine_of_files_gets_folders_and_takes_no_paths(tmp_path):
 
 
 def test_a_path_is_refused_by_the_engine_too(tmp_path, monkeypatch):
-    """Whatever a protocol of tomorrow forgets to check."""
+    """Even if a protocol does not check ids."""
     for name, package in chatterbox.package(chatterbox.ForkModel()).items():
         monkeypatch.setitem(sys.modules, name, package)
     monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: True)
@@ -152,7 +152,7 @@ def test_a_path_is_refused_by_the_engine_too(tmp_path, monkeypatch):
 # Fetching.
 
 
-def test_a_voice_is_fetched_once_and_kept(made):
+def test_a_voice_is_fetched_once_and_cached(made):
     voices, server, cache = made()
     assert voices.ready("alice") == "alice"
     assert voices.ready("alice") == "alice"
@@ -162,14 +162,14 @@ def test_a_voice_is_fetched_once_and_kept(made):
     assert voices.cached() == ["alice"]
 
 
-def test_an_id_is_quoted_where_it_goes_into_an_address(made):
+def test_an_id_is_quoted_in_the_url(made):
     voices, server, _ = made(path="/{voice}/sample.mp3?voice={voice}")
     voices.ready("en+f3")
     assert server.requests[0].path == "/en%2Bf3/sample.mp3?voice=en%2Bf3"
     assert voices.cached() == ["en+f3"]
 
 
-def test_what_is_no_id_is_never_asked_for(made):
+def test_an_invalid_id_is_not_fetched(made):
     voices, server, _ = made()
     for voice in ("../x", "a/b", "http://evil.example", "a\n", "a?b"):
         with pytest.raises(UsageError):
@@ -177,7 +177,7 @@ def test_what_is_no_id_is_never_asked_for(made):
     assert server.requests == []
 
 
-def test_one_that_is_here_already_is_not_fetched(made, tmp_path):
+def test_a_local_voice_is_not_fetched(made, tmp_path):
     (tmp_path / "bob.flac").write_bytes(SAMPLE)
     voices, server, _ = made(voices=str(tmp_path))
     voices.know([Voice("of-the-model")])
@@ -186,7 +186,7 @@ def test_one_that_is_here_already_is_not_fetched(made, tmp_path):
     assert server.requests == []
 
 
-def test_many_at_once_are_one_fetch(made):
+def test_concurrent_requests_share_one_fetch(made):
     go = threading.Event()
 
     def respond(_request):
@@ -201,7 +201,7 @@ def test_many_at_once_are_one_fetch(made):
     assert len(server.requests) == 1
 
 
-def test_one_that_failed_is_tried_again_by_the_next_alone(made):
+def test_after_a_failed_fetch_the_next_request_retries(made):
     at_once, most = [0], [0]
     lock = threading.Lock()
 
@@ -221,7 +221,7 @@ def test_one_that_failed_is_tried_again_by_the_next_alone(made):
     assert outcomes.count("alice") == 4
 
 
-def test_another_voice_is_not_held_up(made):
+def test_a_slow_fetch_does_not_delay_another_voice(made):
     go = threading.Event()
 
     def respond(request):
@@ -238,7 +238,7 @@ def test_another_voice_is_not_held_up(made):
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_voice_that_is_not_there(made, status):
+def test_a_missing_voice_is_not_found(made, status):
     voices, _, cache = made(lambda _: Answer(b"no", status=status))
     with pytest.raises(UsageError, match="no such voice"):
         voices.ready("nobody")
@@ -246,7 +246,7 @@ def test_a_voice_that_is_not_there(made, status):
 
 
 @pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 401, 500])
-def test_an_answer_that_is_no_voice_is_an_error_and_redirections_are_not_followed(made, status):
+def test_error_responses_and_redirects_are_errors(made, status):
     voices, server, cache = made(lambda _: Answer(SAMPLE, status=status, headers={"Location": "/elsewhere"}))
     with pytest.raises(ServerError):
         voices.ready("alice")
@@ -254,14 +254,14 @@ def test_an_answer_that_is_no_voice_is_an_error_and_redirections_are_not_followe
     assert list(cache.iterdir()) == []
 
 
-def test_an_empty_answer_is_no_voice(made):
+def test_an_empty_response_is_an_error(made):
     voices, _, _ = made(lambda _: Answer(b""))
     with pytest.raises(ServerError):
         voices.ready("alice")
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_one_that_is_too_large_is_refused(made, monkeypatch, chunked):
+def test_a_voice_that_is_too_large_is_refused(made, monkeypatch, chunked):
     monkeypatch.setattr(module, "MOST_BYTES", 100_000)
     voices, server, cache = made(lambda _: Answer(bytes(30_000_000), chunked=chunked))
     with pytest.raises(ServerError, match="larger"):
@@ -270,14 +270,14 @@ def test_one_that_is_too_large_is_refused(made, monkeypatch, chunked):
     assert list(cache.iterdir()) == []
 
 
-def test_one_that_breaks_off_is_not_kept(made):
+def test_a_truncated_voice_is_not_cached(made):
     voices, _, cache = made(lambda _: Answer(SAMPLE, die_after=1000))
     with pytest.raises(NetworkError):
         voices.ready("alice")
     assert list(cache.iterdir()) == []
 
 
-def test_one_that_does_not_come_is_not_waited_for(made, monkeypatch):
+def test_a_fetch_times_out(made, monkeypatch):
     monkeypatch.setattr(module, "FETCH_SECONDS", 0.2)
     voices, _, cache = made(lambda _: Answer(SAMPLE, stall_after=100))
     with pytest.raises(NetworkError):
@@ -294,7 +294,7 @@ def test_a_write_error_is_reported_without_the_path(made):
     assert str(cache) not in caught.value.message
 
 
-def test_a_half_written_voice_is_never_there(made, monkeypatch):
+def test_a_voice_is_written_atomically(made, monkeypatch):
     voices, _, cache = made()
     seen = []
 
@@ -312,7 +312,7 @@ def test_a_half_written_voice_is_never_there(made, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-# The cache's bound.
+# Eviction.
 
 
 def aged(cache, **ages):
@@ -321,7 +321,7 @@ def aged(cache, **ages):
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
 
 
-def test_the_least_recently_used_go_when_there_are_too_many_bytes(made):
+def test_the_least_recently_used_voices_are_evicted(made):
     voices, server, cache = made(lambda _: Answer(bytes(400_000)), voices_cache_mb=1)
     voices.ready("a")
     voices.ready("b")
@@ -335,7 +335,7 @@ def test_the_least_recently_used_go_when_there_are_too_many_bytes(made):
     assert "b" in voices.cached()
 
 
-def test_one_that_is_larger_than_the_cache_is_kept_as_long_as_it_is_the_last(made):
+def test_a_voice_larger_than_the_cache_is_kept_until_the_next(made):
     voices, _, cache = made(lambda _: Answer(bytes(2_000_000)), voices_cache_mb=1)
     voices.ready("a")
     assert voices.cached() == ["a"]
@@ -344,7 +344,7 @@ def test_one_that_is_larger_than_the_cache_is_kept_as_long_as_it_is_the_last(mad
     assert voices.cached() == ["b"]
 
 
-def test_the_cache_is_no_name_in_a_shared_folder(monkeypatch, tmp_path):
+def test_the_cache_is_in_the_users_folder(monkeypatch, tmp_path):
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(tmp_path / "tmp"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -364,14 +364,14 @@ def test_the_cache_is_no_name_in_a_shared_folder(monkeypatch, tmp_path):
         ("https://a.example?voice={voice}", ".wav"),
     ],
 )
-def test_the_suffix_is_that_of_the_address(url, suffix):
+def test_the_suffix_is_that_of_the_url(url, suffix):
     assert suffix_of(url) == suffix
 
 
-# As clients see it.
+# Errors that clients get.
 
 
-def test_a_client_is_told_whether_it_is_the_voice_or_the_place(tmp_path):
+def test_a_missing_voice_and_a_failed_fetch_have_different_errors(tmp_path):
     status = [404]
     with SpeechServer(lambda _: Answer(SAMPLE, status=status[0])) as place:
         url = place.url.removesuffix("/v1") + "/{voice}.wav"
