@@ -11,7 +11,7 @@ from support.speech_app import MadeEngine, SpeechApp
 from support.threads import in_thread
 from voice_cli.errors import EngineError, NetworkError
 from voice_cli.server.app import create_app
-from voice_cli.server.hosting import Host, _OurFaults, address_of, listen, log_to
+from voice_cli.server.hosting import Host, _ErrorFilter, address_of, listen, log_to
 from voice_cli.server.settings import Server, ServerSettings
 
 
@@ -93,7 +93,7 @@ def record(message, level=logging.ERROR, error=None):
 
 
 def test_only_errors_are_logged_each_in_one_line():
-    faults = _OurFaults(debug=False)
+    faults = _ErrorFilter(debug=False)
     assert not faults.filter(record("Started server process", logging.INFO))
     assert not faults.filter(record("ASGI callable returned without completing response."))
     assert not faults.filter(record("Exception in ASGI application", error=asyncio.CancelledError()))
@@ -103,7 +103,7 @@ def test_only_errors_are_logged_each_in_one_line():
 
 
 def test_debug_logs_tracebacks():
-    faults = _OurFaults(debug=True)
+    faults = _ErrorFilter(debug=True)
     try:
         raise ValueError("where it is")
     except ValueError:

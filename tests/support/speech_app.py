@@ -17,7 +17,7 @@ from voice_cli.backends.base import Backend, SpeechRequest, Voice
 from voice_cli.backends.local.chatterbox_presets import preset_named
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.server.app import create_app
-from voice_cli.server.hosting import Host, _OurFaults, listen
+from voice_cli.server.hosting import Host, _ErrorFilter, listen
 from voice_cli.server.report import Report
 from voice_cli.server.settings import Server, ServerSettings
 
@@ -318,7 +318,7 @@ class _Faults(logging.Handler):
     def __init__(self, faults: list[str]) -> None:
         super().__init__(logging.ERROR)
         self._faults = faults
-        self.addFilter(_OurFaults(debug=True))
+        self.addFilter(_ErrorFilter(debug=True))
 
     def emit(self, record: logging.LogRecord) -> None:
         self._faults.append(logging.Formatter().format(record))

@@ -37,13 +37,13 @@ class Affinity:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and HEADER not in Headers(scope=scope):
-            home = home_of(scope)
-            if home is None and scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in SPEAKING:
+            key = key_of(scope)
+            if key is None and scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in SPEAKING:
                 body = Peek(receive)
-                home = voice_in(await body.read())
+                key = voice_in(await body.read())
                 receive = body.receive
-            if home is not None:
-                scope = {**scope, "headers": [*scope["headers"], (HEADER.encode(), home.encode())]}
+            if key is not None:
+                scope = {**scope, "headers": [*scope["headers"], (HEADER.encode(), key.encode())]}
         await self._app(scope, receive, send)
 
 
@@ -52,16 +52,16 @@ def middlewares() -> list[Middleware]:
     return [Middleware(Affinity)]
 
 
-def call_home(stream_sid: str) -> str:
+def call_key(stream_sid: str) -> str:
     """Return a call's routing key. Its slash keeps it apart from voice ids."""
     return f"call/{stream_sid}"
 
 
-def home_of(scope: Scope) -> str | None:
+def key_of(scope: Scope) -> str | None:
     """Return the routing key in a request's URL."""
     call = CALL.fullmatch(scope["path"])
     if call is not None:
-        return call_home(call[1])
+        return call_key(call[1])
     query = parse_qs(scope["query_string"].decode("latin-1"))
     return next((voice for name in ("voice", "voice_id") if (voice := as_voice(query.get(name, [None])[0]))), None)
 

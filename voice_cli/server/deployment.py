@@ -25,7 +25,7 @@ from ray.serve.request_router import PendingRequest, RequestRouter, RunningRepli
 
 from voice_cli.backends.local.conditionals import MOST_VOICES
 from voice_cli.config import Profile, checked_table, load
-from voice_cli.server.affinity import call_home
+from voice_cli.server.affinity import call_key
 from voice_cli.server.app import create_app
 from voice_cli.server.guard import log_labels
 from voice_cli.server.hosting import SWITCH_SECONDS, log_to
@@ -36,8 +36,8 @@ from voice_cli.server.speech import SpeechOrder
 NAME = "Voice"
 """The deployment's name, for options in a Serve config."""
 
-AT_ONCE = {"espeak": 64, "piper": 8, "sherpa": 8}
-FEW = 4
+CONCURRENT_STREAMS = {"espeak": 64, "piper": 8, "sherpa": 8}
+DEFAULT_CONCURRENT_STREAMS = 4
 """Concurrent streams per replica that an engine generates in real time (rough); Ray scales by it."""
 
 KEPT_VOICES = {"chatterbox": MOST_VOICES, "vibevoice": 1}
@@ -61,7 +61,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may be missing
     It relies on the proxies' view, which lags a little.
     """
 
-    def initialize_state(self, at_once: int = FEW) -> None:
+    def initialize_state(self, at_once: int = DEFAULT_CONCURRENT_STREAMS) -> None:
         """`at_once`: the requests of a replica from which on its cached voices no longer attract more."""
         self._at_once = at_once
 
@@ -69,15 +69,15 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray may be missing
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
         """Return the preferred replicas, then all."""
-        home = ""
+        key = ""
         if pending_request is not None:
-            home = pending_request.metadata.multiplexed_model_id
+            key = pending_request.metadata.multiplexed_model_id
             pending_request.routing_context.should_backoff = True  # else Ray retries without a pause
         everyone = random.sample(candidate_replicas, len(candidate_replicas))  # Ray takes the first of equals
-        at_home = [replica for replica in everyone if home and home in replica.multiplexed_model_ids]
-        if not home.startswith(call_home("")):
-            at_home = [replica for replica in at_home if self._load(replica) < self._at_once]
-        return [at_home, everyone]
+        preferred = [replica for replica in everyone if key and key in replica.multiplexed_model_ids]
+        if not key.startswith(call_key("")):
+            preferred = [replica for replica in preferred if self._load(replica) < self._at_once]
+        return [preferred, everyone]
 
     def _load(self, replica: RunningReplica) -> int:
         return self.replica_queue_len_cache.get(replica.replica_id) or 0
@@ -124,7 +124,7 @@ def application(
         return replica_app(settings, log or Log())
 
     server = settings.server
-    at_once = min(AT_ONCE.get(server.engine, FEW), server.max_streams)
+    at_once = min(CONCURRENT_STREAMS.get(server.engine, DEFAULT_CONCURRENT_STREAMS), server.max_streams)
     autoscaling = {
         "min_replicas": 1,
         "max_replicas": most,
@@ -208,4 +208,4 @@ class _Calls(dict[str, Any]):
 
     def __setitem__(self, stream_sid: str, call: Any) -> None:
         super().__setitem__(stream_sid, call)
-        self._affinity.announce(call_home(stream_sid))
+        self._affinity.announce(call_key(stream_sid))

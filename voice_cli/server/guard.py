@@ -106,13 +106,13 @@ class Body:
     def __init__(self, receive: Receive, most_bytes: int) -> None:
         self._receive = receive
         self._most = most_bytes
-        self._came = 0
-        self._whole = False
+        self._received = 0
+        self._is_complete = False
         self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def receive(self) -> Message:
         """Return the next message. Raises BodyRefused if the body is too large or too slow."""
-        if self._whole:
+        if self._is_complete:
             return await self._receive()
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -120,9 +120,9 @@ class Body:
         except TimeoutError:
             raise BodyRefused(408, "the request took too long to arrive", "timeout") from None
         if message["type"] == "http.request":
-            self._came += len(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
-        if self._came > self._most:
+            self._received += len(message.get("body", b""))
+            self._is_complete = not message.get("more_body", False)
+        if self._received > self._most:
             raise BodyRefused(413, f"the request is larger than {self._most} bytes", "too_large")
         return message
 

@@ -34,7 +34,7 @@ CLOSING_SECONDS = 5
 """Timeout for connections to close after the drain."""
 
 
-ON_PURPOSE = (
+EXPECTED_ERRORS = (
     "without completing response",  # a truncated stream leaves its body incomplete
     "without completing handshake",  # a WebSocket upgrade was refused with an HTTP response
     "Invalid UTF-8",
@@ -168,7 +168,7 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _OurFaults(logging.Filter):
+class _ErrorFilter(logging.Filter):
     """Pass only errors, one line each; with `debug`, tracebacks too."""
 
     def __init__(self, *, debug: bool) -> None:
@@ -176,7 +176,7 @@ class _OurFaults(logging.Filter):
         self._debug = debug
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.ERROR or any(words in record.getMessage() for words in ON_PURPOSE):
+        if record.levelno < logging.ERROR or any(words in record.getMessage() for words in EXPECTED_ERRORS):
             return False
         kind = record.exc_info[0] if record.exc_info else None
         if kind is asyncio.CancelledError:  # a second signal cancels streams
@@ -195,7 +195,7 @@ def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
     for name in ("uvicorn", "uvicorn.error", "asyncio", "voice.server"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.filters = [_OurFaults(debug=debug)]
+        logger.filters = [_ErrorFilter(debug=debug)]
     logging.getLogger("uvicorn.error").handlers = []
     logging.getLogger("uvicorn.error").propagate = True
 

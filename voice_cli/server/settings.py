@@ -116,8 +116,8 @@ def settle_server(
     values = {**Server()._asdict(), **table}
     origins = lay_over(values, Server, flags, environment)
     server = Server(**values)
-    said = server.profile is None or "engine" in table or "engine" in origins
-    chosen = {"profile": server.profile, "backend": server.engine if said else None}
+    is_chosen = server.profile is None or "engine" in table or "engine" in origins
+    chosen = {"profile": server.profile, "backend": server.engine if is_chosen else None}
     others = {name: value for name, value in environment.items() if name not in ("VOICE_PROFILE", "VOICE_BACKEND")}
     settings = settle(config._replace(profile=None), chosen, others)
     engine = str(settings.profile.backend)
@@ -128,7 +128,7 @@ def settle_server(
     options = dict(options_of(engine, settings.profile))
     if flags.get("model") is not None:
         options["model"] = flags["model"]
-    machine = settings.defaults
+    defaults = settings.defaults
     keys = keys_of_server(server, environment)
     if server.host not in LOOPBACK and not keys and not insecure:
         raise ConfigError(
@@ -140,10 +140,10 @@ def settle_server(
         options,
         settings.profile.voice,
         config.pronounce,
-        machine.markdown,
-        machine.pause,
-        machine.flush_after,
-        machine.lookahead,
+        defaults.markdown,
+        defaults.pause,
+        defaults.flush_after,
+        defaults.lookahead,
         keys,
         insecure,
     )
