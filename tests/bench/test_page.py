@@ -8,13 +8,15 @@ import pytest
 from support.runs import CURVE, TRACE, failed, run, target
 from voice_cli.bench.charts import buffer_curve, comparison, horizon, thinned, ticks, waterfall
 from voice_cli.bench.figures import Measured
-from voice_cli.bench.page import About, page
+from voice_cli.bench.page import page
 from voice_cli.bench.trace import Trace
 from voice_cli.playback.curve import Point
 
 NASTY = "<script>alert(1)</script>\"'&"
 
-ABOUT = About("Hello", "cold", "today", "a machine", interrupted=False)
+
+def page_of(measured, text="Hello", about="cold · today · a machine", *, interrupted=False):
+    return page(measured, text, about, interrupted=interrupted)
 
 
 class Page(HTMLParser):
@@ -42,7 +44,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_has_the_table_a_waterfall_and_a_curve_for_each_run():
-    text = page([Measured(target(), [run(), run(), failed()]), Measured(target("other"), [run()])], ABOUT)
+    text = page_of([Measured(target(), [run(), run(), failed()]), Measured(target("other"), [run()])])
     tags = Page(text).tags
     assert tags.count(("svg", "waterfall")) == 3
     assert tags.count(("svg", "curve")) == 3
@@ -55,7 +57,7 @@ def test_the_page_has_the_table_a_waterfall_and_a_curve_for_each_run():
 
 
 def test_the_page_loads_nothing_and_runs_nothing():
-    text = page([Measured(target(), [run()])], ABOUT)
+    text = page_of([Measured(target(), [run()])])
     assert Page(text).loads == []
     assert not {tag for tag, _ in Page(text).tags} & {"script", "link", "img", "iframe", "object", "embed", "base"}
     assert "url(" not in text
@@ -66,18 +68,18 @@ def test_the_page_loads_nothing_and_runs_nothing():
 
 def test_external_text_is_escaped():
     measured = [Measured(target(NASTY, f"http://{NASTY}/v1"), [run(), failed(message=NASTY, hint=NASTY)])]
-    text = page(measured, ABOUT._replace(text=NASTY, mode=NASTY, machine=NASTY))
+    text = page_of(measured, NASTY, f"{NASTY} · {NASTY}")
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 7
     assert "script" not in {tag for tag, _ in Page(text).tags}
 
 
 def test_credentials_are_not_on_the_page():
-    assert "hunter2" not in page([Measured(target(), [run(), failed()])], ABOUT)
+    assert "hunter2" not in page_of([Measured(target(), [run(), failed()])])
 
 
 def test_a_page_without_runs():
-    text = page([Measured(target(), [])], ABOUT._replace(interrupted=True, text="x" * 1000))
+    text = page_of([Measured(target(), [])], "x" * 1000, interrupted=True)
     assert "interrupted" in text
     assert "0 of 0" in text
     assert "x" * 401 not in text

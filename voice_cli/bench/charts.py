@@ -155,9 +155,9 @@ def buffer_curve(run: Run, title: str) -> str:
         described = f"underrun of {took} at {hole.position:.2f} s of the audio"
         parts.append(_rect("underrun", x, top, width, bottom - top, described))
         parts.append(_text("underrun-name", x + width / 2, top - 6, took, "middle"))
-    received = _steps([(left + p.at * across, bottom - p.received * up) for p in points])
     edge = left + last * across
-    received += f" H{edge:.1f}"
+    (x, y), *later = [(left + p.at * across, bottom - p.received * up) for p in points]
+    received = f"{x:.1f} {y:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in later) + f" H{edge:.1f}"
     if is_played:
         line = [(left + p.at * across, bottom - (p.heard or 0.0) * up) for p in points]
         heard = " L".join(f"{x:.1f} {y:.1f}" for x, y in line)
@@ -180,12 +180,6 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     """Return at most `MOST_POINTS` points, and the last one."""
     step = math.ceil(len(points) / MOST_POINTS)
     return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
-
-
-def _steps(points: Sequence[tuple[float, float]]) -> str:
-    """Return an SVG path that stays level until the next point."""
-    (x, y), *rest = points
-    return f"{x:.1f} {y:.1f}" + "".join(f" H{x:.1f} V{y:.1f}" for x, y in rest)
 
 
 def ticks(end: float, most: int = 6) -> list[float]:

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from voice_cli.bench.runs import Run, Target
 
-TIME = "ms"
-
 
 class Figure(NamedTuple):
     """One column of the table."""
@@ -25,15 +23,10 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
-    Figure("ttfa_ms", "TTFA", TIME, "time to first audio: from the start to the first audible frame at the device"),
-    Figure("ttfb_ms", "TTFB", TIME, "time to first byte: from the request to the first byte of the answer"),
-    Figure("added_ms", "added", TIME, "time in this program and the device: TTFA less TTFB less leading silence"),
-    Figure(
-        "real_time_factor",
-        "RTF",
-        "",
-        "seconds that the backend takes for a second of audio: playback needs less than 1",
-    ),
+    Figure("ttfa_ms", "TTFA", "ms", "time to first audio: from the start to the first audible frame at the device"),
+    Figure("ttfb_ms", "TTFB", "ms", "time to first byte: from the request to the first byte of the answer"),
+    Figure("added_ms", "added", "ms", "time in this program and the device: TTFA less TTFB less leading silence"),
+    Figure("real_time_factor", "RTF", "", "generation seconds per second of audio: playback needs less than 1"),
     Figure("underruns", "underruns", "", "how often playback waited for the backend or the network"),
     Figure("device_underflows", "underflows", "", "how often this machine delivered sound to the device too late"),
 )
@@ -82,13 +75,12 @@ class Measured(NamedTuple):
 
 def figure(run: Run, key: str) -> float | None:
     """Return one figure of a run; None: not measured."""
+    report = run.report
     if key != "added_ms":
-        value = run.report[key]
-        return None if value is None else float(value)
-    ttfa, ttfb = run.report["ttfa_ms"], run.report["ttfb_ms"]
-    if ttfa is None or ttfb is None:
+        return None if report[key] is None else float(report[key])
+    if report["ttfa_ms"] is None or report["ttfb_ms"] is None:
         return None
-    return round(float(ttfa) - float(ttfb) - float(run.report["leading_silence_ms"] or 0.0), 2)
+    return round(float(report["ttfa_ms"]) - float(report["ttfb_ms"]) - float(report["leading_silence_ms"] or 0.0), 2)
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
@@ -109,7 +101,7 @@ def summary(measured: Measured) -> dict[str, Spread | None]:
 
 def shown(value: float, unit: str) -> str:
     """Return a figure as text: whole milliseconds from 100 on, else with a few digits."""
-    if unit == TIME:
+    if unit == "ms":
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 

@@ -9,7 +9,6 @@ import string
 import time
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
 
 from voice_cli import __version__
 from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
@@ -20,39 +19,24 @@ LONGEST_TEXT = 400
 """Characters of the text on the page."""
 
 
-class About(NamedTuple):
-    """The text, the mode, the time and the machine of all runs."""
-
-    text: str
-    mode: str
-    when: str
-    machine: str
-    interrupted: bool
-
-    @classmethod
-    def of_now(cls, text: str, *, warm: bool, interrupted: bool) -> "About":
-        """Describe this machine and the current time."""
-        return cls(
-            text,
-            "warm: one process, connections kept" if warm else "cold: a new process for each run",
-            time.strftime("%Y-%m-%d %H:%M %z"),
-            f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
-            f"Python {platform.python_version()}, voice {__version__}",
-            interrupted,
-        )
+def conditions(*, warm: bool) -> str:
+    """Return the mode of the runs, the time and this machine as text."""
+    return (
+        f"{'warm: one process, connections kept' if warm else 'cold: a new process for each run'} · "
+        f"{time.strftime('%Y-%m-%d %H:%M %z')} · {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} processors, Python {platform.python_version()}, voice {__version__}"
+    )
 
 
-def page(measured: Sequence[Measured], about: About) -> str:
-    """Return the page."""
+def page(measured: Sequence[Measured], text: str, about: str, *, interrupted: bool) -> str:
+    """Return the page. `about`: the conditions of the runs."""
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         frame = string.Template(file.read())
-    text = about.text if len(about.text) <= LONGEST_TEXT else f"{about.text[:LONGEST_TEXT]}…"
+    text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
     return frame.substitute(
         text=escape(text),
-        about=escape(f"{about.mode} · {about.when} · {about.machine}"),
-        warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>"
-        if about.interrupted
-        else "",
+        about=escape(about),
+        warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>" if interrupted else "",
         heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *map(_head, FIGURES))),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
@@ -116,18 +100,19 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
     if run.exit_code:
         error = run.report["error"]
         facts.append(f'<span class="bad">{escape(run.report["outcome"])}: {escape(error["message"])}</span>')
-    drawings = []
+    drawings = ""
     if bars_of(run):
         drawing = waterfall(run, f"Waterfall of run {number}, {name}")
-        drawings.append(f"<figure><figcaption>Where the time to the first sound went</figcaption>{drawing}</figure>")
-    drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
-    if drawing:
-        drawings.append(
-            f"<figure><figcaption>Audio received and heard; the area between is the buffer{_marks(run)}</figcaption>"
-            f"{drawing}</figure>"
-        )
-    inside = f'<div class="drawings">{"".join(drawings)}</div>' if drawings else ""
+        drawings += _figure("Where the time to the first sound went", drawing)
+    if run.trace.curve:
+        drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
+        drawings += _figure(f"Audio received and heard; the area between is the buffer{_marks(run)}", drawing)
+    inside = f'<div class="drawings">{drawings}</div>' if drawings else ""
     return f"<details{' open' if is_open else ''}><summary>{''.join(facts)}</summary>{inside}</details>"
+
+
+def _figure(caption: str, drawing: str) -> str:
+    return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
 
 
 def _marks(run: Run) -> str:

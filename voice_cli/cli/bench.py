@@ -88,10 +88,11 @@ def bench(**values: Any) -> int:
     else:
         print_table(measured)
     if options.html is not None:
-        from voice_cli.bench.page import About, page
+        from voice_cli.bench.page import conditions, page
 
+        about = conditions(warm=options.warm)
         try:
-            write_file(options.html, page(measured, About.of_now(text, warm=options.warm, interrupted=interrupted)))
+            write_file(options.html, page(measured, text, about, interrupted=interrupted))
         except Exception as exc:
             return report_error(exc, debug=options.debug)
         print_message(f"wrote {options.html}")
