@@ -1,4 +1,4 @@
-"""The Chatterbox document's endpoints: its messages, and each fault of its server shown not to be ours."""
+"""The Chatterbox document's endpoints: their messages, and regression tests for known faults of its server."""
 
 import base64
 import contextlib
@@ -40,14 +40,14 @@ def is_last(message):
 
 
 def exchange(websocket, request):
-    """Ask /ws/synthesize; give the audio messages, and the last one."""
+    """Send a request to /ws/synthesize; return the audio messages, and the last one."""
     tell(websocket, request)
     *audio, last = hear_until(websocket, is_last)
     return audio, last
 
 
 def say_whole(app, text, **fields):
-    """Ask /ws/synthesize; give the sound of each message, and the last message."""
+    """Send a text to /ws/synthesize; return the audio of each message, and the last message."""
     with app.connect(WHOLE) as websocket:
         audio, last = exchange(websocket, {"text": text, "voice_id": "alice", **fields})
     assert [message["chunk_index"] for message in audio] == list(range(len(audio)))
@@ -56,7 +56,7 @@ def say_whole(app, text, **fields):
 
 
 def say_pieces(app, pieces, **fields):
-    """Ask /ws/synthesize-stream; give the sound of each message, and all messages."""
+    """Send a text to /ws/synthesize-stream; return the audio of each message, and all messages."""
     with app.connect(STREAM) as websocket:
         tell(websocket, {"type": "init", "voice_id": "alice", **fields})
         assert hear(websocket)["type"] == "ready"
@@ -66,7 +66,7 @@ def say_pieces(app, pieces, **fields):
 
 
 def say_batch(app, text, **fields):
-    """Ask POST /synthesize; give the sound of each piece."""
+    """Send a text to POST /synthesize; return the audio of each piece."""
     answer = app.request("POST", "/synthesize", {"text": text, "voice_id": "alice", **fields})
     assert answer.status == 200
     audio = answer.json["audio"]
@@ -74,11 +74,11 @@ def say_batch(app, text, **fields):
 
 
 def whole_pcm(app, text):
-    """Return what the engine makes of a text, joined, in one piece."""
+    """Return the engine's audio of a text, joined."""
     return app.request("POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}).body
 
 
-# The sound, by each of the three endpoints.
+# Audio of each of the three endpoints.
 
 SAYINGS = {
     WHOLE: lambda app, text, **fields: say_whole(app, text, **fields)[0],
@@ -92,11 +92,11 @@ def say(request, app):
     return lambda text, **fields: SAYINGS[request.param](app, text, **fields)
 
 
-def test_pcm_is_what_the_engine_made_to_the_sample(say, app):
+def test_pcm_equals_the_engines_samples(say, app):
     assert b"".join(say(THREE, output_format="pcm")) == whole_pcm(app, THREE)
 
 
-def test_mulaw_in_pieces_is_the_whole_converted_at_once(say, app, engine):
+def test_mulaw_chunks_equal_the_whole_converted_at_once(say, app, engine):
     engine.give(lambda request: [sound_of(request.text, 0.2113)])
     frames = say(THREE)
     _, whole = encoded("mulaw", MONO24, whole_pcm(app, THREE))
@@ -108,7 +108,7 @@ def test_every_frame_has_160_bytes_across_chunks_and_utterances(say, engine):
     assert {len(frame) for frame in say(THREE)} == {160}
 
 
-def test_wav_has_one_header_a_stream(say, app):
+def test_wav_has_one_header_per_stream(say, app):
     pieces = say(THREE, output_format="wav")
     sound = b"".join(pieces)
     assert sound.count(b"RIFF") == sound.count(b"WAVE") == 1
@@ -116,7 +116,7 @@ def test_wav_has_one_header_a_stream(say, app):
 
 
 CHUNK_FRAMES = [1, 119, 1, 1, 120, 121, 5, 2_000, 1, 7, 80, 240, 3]
-"""Of which the document's server dropped what is shorter than 120, and raised at one."""
+"""Chunk lengths: the document's server drops chunks below 120 and raises at 1."""
 
 
 def short_chunks(request):
@@ -130,7 +130,7 @@ def short_chunks(request):
 
 
 @pytest.mark.parametrize("endpoint", SAYINGS)
-def test_no_short_chunk_is_lost_and_no_join_is_heard(endpoint, serve_app):
+def test_short_chunks_are_kept_and_joined_without_padding(endpoint, serve_app):
     app = serve_app(MadeEngine(short_chunks))
     text = "Cut as nobody would cut it."
     assert b"".join(SAYINGS[endpoint](app, text, output_format="pcm")) == sound_of(text)
@@ -138,13 +138,13 @@ def test_no_short_chunk_is_lost_and_no_join_is_heard(endpoint, serve_app):
     assert b"".join(SAYINGS[endpoint](app, text)) == whole + b"\xff" * (-len(whole) % 160)
 
 
-def test_a_chunk_longer_than_any_message_should_be_is_given_whole(serve_app):
+def test_a_long_chunk_is_sent_whole(serve_app):
     pcm = sound_of("long", 40.0)
     app = serve_app(MadeEngine(lambda _request: [pcm]))
     assert b"".join(say_whole(app, "Long.", output_format="pcm")[0]) == pcm
 
 
-def test_the_engines_rate_is_told_and_kept(serve_app):
+def test_pcm_keeps_and_reports_the_engines_rate(serve_app):
     audio_format = AudioFormat(22_050, 1)
     app = serve_app(MadeEngine(audio_format=audio_format))
     with app.connect(WHOLE) as websocket:
@@ -154,10 +154,10 @@ def test_the_engines_rate_is_told_and_kept(serve_app):
     assert decoded(Encoding("wav", audio_format), data) == sound_of("Hello.", audio_format=audio_format)
 
 
-# Its messages.
+# Messages.
 
 
-def test_the_last_message_tells_of_all(app):
+def test_the_last_message_reports_totals(app):
     frames, last = say_whole(app, THREE)
     assert last["audio"] is None
     assert last["is_final"] is True
@@ -172,7 +172,7 @@ def test_only_mulaw_is_counted_as_mulaw(app):
     assert last["total_mulaw_chunks"] == 0 < last["total_chunks"]
 
 
-def test_a_session_says_one_text_after_another(app, engine):
+def test_a_session_synthesizes_texts_in_order(app, engine):
     with app.connect(WHOLE) as websocket:
         tell(websocket, {"text": "One.", "output_format": "pcm"}, {"text": "Two.", "output_format": "pcm"})
         for text in ("One.", "Two."):
@@ -182,7 +182,7 @@ def test_a_session_says_one_text_after_another(app, engine):
     assert [request.text for request in engine.requests] == ["One.", "Two."]
 
 
-def test_a_stream_tells_its_sentences(app):
+def test_a_stream_reports_each_sentence(app):
     _, messages = say_pieces(app, [THREE], output_format="pcm")
     kinds = [message["type"] for message in messages]
     assert kinds[-1] == "complete"
@@ -197,7 +197,7 @@ def test_a_stream_tells_its_sentences(app):
             assert message["audio_ms"] == pytest.approx(heard / 48, abs=0.1)
 
 
-def test_sound_comes_before_the_text_is_over(app, engine):
+def test_audio_is_sent_before_the_text_ends(app, engine):
     with app.connect(STREAM) as websocket:
         tell(websocket, {"type": "init"}, {"type": "text", "content": "The first sentence is here. And"})
         assert hear(websocket)["type"] == "ready"
@@ -207,7 +207,7 @@ def test_sound_comes_before_the_text_is_over(app, engine):
     assert [request.text for request in engine.requests] == ["The first sentence is here.", "And more."]
 
 
-def test_one_text_is_not_joined_to_the_next_of_a_session(app, engine):
+def test_texts_of_a_session_are_not_joined(app, engine):
     with app.connect(STREAM) as websocket:
         for text in ("One", "Two"):
             tell(websocket, {"type": "init"}, {"type": "text", "content": text}, {"type": "end"})
@@ -217,7 +217,7 @@ def test_one_text_is_not_joined_to_the_next_of_a_session(app, engine):
     assert [request.text for request in engine.requests] == ["One", "Two"]
 
 
-def test_nothing_to_say_is_complete_without_a_first_chunk(app, engine):
+def test_an_empty_text_completes_without_a_first_chunk(app, engine):
     with app.connect(STREAM) as websocket:
         tell(websocket, {"type": "init"}, {"type": "end"})
         assert hear(websocket)["type"] == "ready"
@@ -229,7 +229,7 @@ def test_nothing_to_say_is_complete_without_a_first_chunk(app, engine):
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_an_engine_without_a_sound_is_an_error_and_not_complete(path, serve_app):
+def test_an_engine_without_audio_is_an_error(path, serve_app):
     app = serve_app(MadeEngine(lambda request: [] if request.text != "Hi." else [bytes(20)]))
     with app.connect(path) as websocket:
         tell(websocket, {"text": "Hello."}) if path == WHOLE else tell(
@@ -238,7 +238,7 @@ def test_an_engine_without_a_sound_is_an_error_and_not_complete(path, serve_app)
         assert "no sound" in hear_until(websocket, is_last)[-1]["error"]
 
 
-def test_an_engine_that_fails_is_an_error_and_the_session_goes_on(serve_app):
+def test_an_engine_failure_is_an_error_and_the_session_continues(serve_app):
     def pieces(request):
         yield sound_of(request.text)
         if "fail" in request.text:
@@ -254,7 +254,7 @@ def test_an_engine_that_fails_is_an_error_and_the_session_goes_on(serve_app):
     assert [report.outcome for report in app.reports] == ["truncated", None]
 
 
-# The splitter, through the socket, a character at a time.
+# The splitter, fed through the socket character by character.
 
 
 def spoken(app, engine, text):
@@ -264,7 +264,7 @@ def spoken(app, engine, text):
     return said
 
 
-def test_the_text_is_not_cut_inside_words_and_times(serve_app):
+def test_the_text_is_not_split_inside_words_and_times(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     said = spoken(
@@ -282,7 +282,7 @@ def test_chinese_is_split(serve_app):
     assert len(said) > 1
 
 
-def test_text_without_marks_is_not_gathered_without_end(serve_app):
+def test_text_without_punctuation_is_buffered_up_to_a_limit(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     with app.connect(STREAM) as websocket:
@@ -292,7 +292,7 @@ def test_text_without_marks_is_not_gathered_without_end(serve_app):
     assert all(len(request.text) <= 400 for request in engine.requests)
 
 
-def test_a_flush_lets_what_came_be_spoken(serve_app):
+def test_a_flush_speaks_buffered_text(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     sent = ""
@@ -310,7 +310,7 @@ def test_a_flush_lets_what_came_be_spoken(serve_app):
 
 
 @pytest.mark.parametrize("voice", NO_IDS)
-def test_what_is_no_id_is_refused_everywhere(voice, app, engine):
+def test_an_invalid_voice_id_is_refused_everywhere(voice, app, engine):
     with app.connect(WHOLE) as websocket:
         assert "error" in exchange(websocket, {"text": "Hello.", "voice_id": voice})[1]
     with app.connect(STREAM) as websocket:
@@ -337,7 +337,7 @@ def test_a_failed_init_keeps_no_voice(app, engine):
     assert engine.requests == []
 
 
-def test_the_voice_is_the_one_that_was_asked_for(say, app, engine):
+def test_the_requested_voice_reaches_the_engine(say, app, engine):
     say("Hello.", voice_id="bob")
     assert [request.voice for request in engine.requests] == ["bob"]
 
@@ -347,7 +347,7 @@ def test_preload_reports_which_voices_exist(app):
     assert answer.json["preloaded"] == {"alice": True, "nobody": False}
 
 
-def test_preload_fetches_what_the_server_lacks(serve_app, tmp_path):
+def test_preload_fetches_missing_voices(serve_app, tmp_path):
     with SpeechServer(lambda request: Answer(b"voice", status=404 if "nobody" in request.path else 200)) as place:
         app = serve_app(
             MadeEngine(voices=[]),
@@ -363,7 +363,7 @@ def test_preload_fetches_what_the_server_lacks(serve_app, tmp_path):
         assert len(place.requests) == 2
 
 
-def test_warmup_lets_the_voice_say_a_word(app, engine):
+def test_warmup_synthesizes_a_word_with_the_voice(app, engine):
     answer = app.request("POST", "/warmup?voice_id=bob")
     assert answer.json["ready"] is True
     assert [(request.text, request.voice, request.options["preset"]) for request in engine.requests] == [
@@ -381,14 +381,14 @@ def test_presets_reach_the_engine(preset, say, engine):
     assert {request.options["preset"] for request in engine.requests} == {preset}
 
 
-def test_default_presets_are_the_documents(app, engine):
+def test_default_presets_are_those_of_the_document(app, engine):
     say_whole(app, "Hello.")
     say_pieces(app, ["Hello."])
     say_batch(app, "Hello.")
     assert [request.options["preset"] for request in engine.requests] == ["balanced", "adaptive", "balanced"]
 
 
-def test_a_preset_that_there_is_not_is_refused(app, engine):
+def test_an_unknown_preset_is_refused(app, engine):
     with app.connect(WHOLE) as websocket:
         assert "preset" in exchange(websocket, {"text": "Hello.", "preset": "loud"})[1]["error"]
     with app.connect(STREAM) as websocket:
@@ -403,7 +403,7 @@ def test_the_speed_reaches_the_engine(say, engine):
     assert [request.speed for request in engine.requests] == [1.5]
 
 
-# What cannot be.
+# Invalid requests and limits.
 
 BAD = [
     "{",
@@ -429,7 +429,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_a_session_survives_what_it_cannot_read(path, app, engine):
+def test_a_session_survives_invalid_messages(path, app, engine):
     with app.connect(path) as websocket:
         for bad in BAD:
             websocket.send(bad)
@@ -463,20 +463,20 @@ def test_limits(serve_app):
     assert engine.requests == []
 
 
-def test_a_message_larger_than_any_should_be_ends_the_session(app):
+def test_a_message_over_the_size_limit_ends_the_session(app):
     with app.connect(WHOLE) as websocket:
         websocket.send(json.dumps({"text": "a" * (1 << 20)}))
         assert hear_all(websocket).code == 1009
 
 
-def test_a_session_does_not_gather_texts_without_end(app, engine):
+def test_a_session_limits_its_queued_texts(app, engine):
     engine.hold()
     with app.connect(WHOLE) as websocket:
         tell(websocket, *({"text": "Hello."} for _ in range(70)))
         assert hear(websocket)["code"] == "rate_limit_exceeded"
 
 
-def test_as_many_streams_as_may_be(serve_app):
+def test_streams_over_the_admission_limit_are_refused(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, max_streams=1)
     engine.hold()
@@ -490,11 +490,11 @@ def test_as_many_streams_as_may_be(serve_app):
         assert exchange(second, {"text": "Hello."})[1]["is_final"], "there is room again"
 
 
-# While it speaks, and when nobody listens any more.
+# Active streams, disconnects and shutdown.
 
 
 def begin(websocket, path):
-    """Ask for a text without end, and hear its first sound."""
+    """Request an endless text, and receive its first audio."""
     if path == WHOLE:
         tell(websocket, {"text": "Hello."})
     else:
@@ -505,7 +505,7 @@ def begin(websocket, path):
 
 @pytest.fixture
 def endless(serve_app):
-    """A server whose engine speaks on and on, a piece of 50 ms at a time as it is released."""
+    """Return a server whose engine generates endless audio, 50 ms for each release."""
     engine = MadeEngine(
         lambda request: itertools.repeat(sound_of(request.text, 0.05)) if request.text != "Hi." else [bytes(9600)]
     )
@@ -516,7 +516,7 @@ def endless(serve_app):
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_health_answers_while_speech_is_made(path, endless):
+def test_health_responds_during_generation(path, endless):
     app, engine = endless
     with app.connect(path) as websocket:
         begin(websocket, path)
@@ -555,7 +555,7 @@ def test_a_stalled_client_is_dropped(path, serve_app, no_lead):
 
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
-def test_cancel_stops_the_speech_and_not_the_session(path, endless):
+def test_cancel_stops_the_speech_and_keeps_the_session(path, endless):
     app, engine = endless
     with app.connect(path) as websocket:
         begin(websocket, path)
@@ -569,7 +569,7 @@ def test_cancel_stops_the_speech_and_not_the_session(path, endless):
     assert app.wait_for_reports(1)[0].reason == "asked"
 
 
-def test_a_new_init_ends_the_text_before_it(app, engine):
+def test_a_new_init_ends_the_previous_text(app, engine):
     with app.connect(STREAM) as websocket:
         tell(websocket, {"type": "init"}, {"type": "text", "content": "One"}, {"type": "init", "voice_id": "bob"})
         tell(websocket, {"type": "text", "content": "Two"}, {"type": "end"})
@@ -579,7 +579,7 @@ def test_a_new_init_ends_the_text_before_it(app, engine):
     assert [(request.text, request.voice) for request in engine.requests] == [("One", None), ("Two", "bob")]
 
 
-def test_a_server_that_stops_says_so(endless):
+def test_a_shutdown_closes_the_session_as_going_away(endless):
     app, _engine = endless
     with app.connect(WHOLE) as websocket:
         begin(websocket, WHOLE)

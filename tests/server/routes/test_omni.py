@@ -1,4 +1,4 @@
-"""vLLM-omni's streaming endpoint: its messages in its order, sentences as streams of their own, the words' times."""
+"""vLLM-omni's streaming endpoint: the order of its messages, sentences as separate streams, word times."""
 
 import base64
 import contextlib
@@ -41,14 +41,14 @@ def is_done(message):
 
 
 def say(app, *pieces, **fields):
-    """Say one utterance in a session of its own; give all messages."""
+    """Send one utterance in a new session; return all messages."""
     with app.connect(PATH) as websocket:
         tell(websocket, config(**fields), *text(*pieces), DONE)
         return hear_until(websocket, is_done)
 
 
 def sentences_of(messages):
-    """Return the sound of each sentence, and see that its messages are in order."""
+    """Return the audio of each sentence, and check the order of its messages."""
     sentences = []
     is_open = False
     for message in messages:
@@ -75,7 +75,7 @@ def texts_of(messages):
     return [start["sentence_text"] for start, _, _ in sentences_of(messages)]
 
 
-# The sound.
+# Audio.
 
 
 @pytest.mark.parametrize("stream_audio", [True, False])
@@ -111,7 +111,7 @@ def test_a_sentence_that_is_not_streamed_is_one_message(app):
     assert [kind(message) for message in messages] == ["audio.start", "sound", "audio.done"] * 3 + ["session.done"]
 
 
-def test_a_message_is_no_larger_than_clients_take(app, engine):
+def test_messages_are_no_larger_than_clients_accept(app, engine):
     engine.give(lambda request: [sound_of(request.text, 50.0)])
     messages = say(app, "Long.", stream_audio=False)
     sizes = [len(message) for message in messages if isinstance(message, bytes)]
@@ -119,7 +119,7 @@ def test_a_message_is_no_larger_than_clients_take(app, engine):
     assert sentences_of(messages)[0][1] == sound_of("Long.", 50.0)
 
 
-def test_streamed_sound_comes_as_it_is_made(app, engine):
+def test_streamed_audio_is_sent_during_generation(app, engine):
     engine.hold()
     with app.connect(PATH) as websocket:
         tell(websocket, config(), *text("Hello there."), DONE)
@@ -130,19 +130,19 @@ def test_streamed_sound_comes_as_it_is_made(app, engine):
 
 
 @pytest.mark.parametrize("rate", [22_050, 24_000])
-def test_pcm_is_24_khz_and_says_so(rate, serve_app):
+def test_pcm_is_24_khz_and_reports_it(rate, serve_app):
     app = serve_app(MadeEngine(audio_format=AudioFormat(rate, 1)))
     ((start, data, _),) = sentences_of(say(app, "Hello."))
     assert (start["sample_rate"], start["channels"]) == (24_000, 1)
     assert len(data) == 2 * 4800
 
 
-def test_other_formats_tell_their_rate_themselves(app):
+def test_other_formats_report_no_rate(app):
     start, *_ = say(app, "Hello.", response_format="wav")
     assert "sample_rate" not in start
 
 
-# The text.
+# Text.
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_other_formats_tell_their_rate_themselves(app):
         ("sentence", "One line\n\nand another", ["One line", "and another"]),
     ],
 )
-def test_what_a_sentence_is(granularity, said, expected, serve_app):
+def test_split_granularity_sets_the_sentences(granularity, said, expected, serve_app):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     assert texts_of(say(app, *said, split_granularity=granularity)) == expected
@@ -171,7 +171,7 @@ def test_what_a_sentence_is(granularity, said, expected, serve_app):
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.text(max_size=60), granularity=st.sampled_from(["none", "sentence", "clause"]))
-def test_any_text_ends_in_its_order(said, granularity, app):
+def test_any_text_is_answered_in_order(said, granularity, app):
     messages = say(app, said, split_granularity=granularity)
     assert messages[-1]["total_sentences"] == len(sentences_of(messages))
     errors = [message["message"] for message in messages if kind(message) == "error"]
@@ -181,7 +181,7 @@ def test_any_text_ends_in_its_order(said, granularity, app):
 @pytest.mark.parametrize(
     ("granularity", "said"), [("sentence", "This is a sentence. And"), ("clause", "A clause, and")]
 )
-def test_a_part_is_spoken_before_the_text_is_over(granularity, said, app):
+def test_a_part_is_spoken_before_the_text_ends(granularity, said, app):
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity=granularity), *text(said))
         assert kind(hear_until(websocket, lambda message: kind(message) == "audio.done")[-1]) == "audio.done"
@@ -201,7 +201,7 @@ def test_an_utterance_that_is_not_split_waits_for_its_end(app, engine):
 # The session.
 
 
-def test_utterances_follow_one_another_and_are_counted(app):
+def test_utterances_are_spoken_in_order_and_counted(app):
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity="sentence"))
         for utterance in range(3):
@@ -212,7 +212,7 @@ def test_utterances_follow_one_another_and_are_counted(app):
             assert len(sentences_of(messages)) == 3
 
 
-def test_an_utterance_may_be_sent_while_the_one_before_is_spoken(app, engine):
+def test_an_utterance_may_be_sent_while_the_previous_one_is_spoken(app, engine):
     engine.hold()
     with app.connect(PATH) as websocket:
         tell(websocket, config(), *text("One."), DONE, *text("Two."), DONE, config(voice="bob"), *text("Three."), DONE)
@@ -259,7 +259,7 @@ def test_an_utterance_without_text_has_no_sentences(granularity, app, engine):
     assert len(engine.requests) == 1
 
 
-def test_the_session_ends_once_all_was_said(app):
+def test_the_session_ends_after_its_queued_utterances(app):
     with app.connect(PATH) as websocket:
         tell(websocket, config(), *text("One."), DONE, *text("Two."), DONE, CLOSE, *text("Three."), DONE)
         messages, code, _ = hear_all(websocket)
@@ -267,7 +267,7 @@ def test_the_session_ends_once_all_was_said(app):
     assert code == 1000
 
 
-def test_the_session_ends_with_the_text_that_came(app):
+def test_a_close_ends_the_unfinished_text(app):
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity="sentence"), *text("One. Two"), CLOSE)
         messages, code, _ = hear_all(websocket)
@@ -276,17 +276,17 @@ def test_the_session_ends_with_the_text_that_came(app):
 
 
 @pytest.mark.parametrize("before", [[], [config()]])
-def test_a_session_that_says_nothing_ends_at_once(before, app):
+def test_an_idle_session_closes_at_once(before, app):
     with app.connect(PATH) as websocket:
         tell(websocket, *before, CLOSE)
         assert hear_all(websocket) == ([], 1000, "")
 
 
-# The words' times.
+# Word times.
 
 
 class WordyEngine(MadeEngine):
-    """Tells the words, 100 ms each from 20 ms on; before its sound is silence of 40 ms, and after it, of 60 or more."""
+    """Reports words of 100 ms each from 20 ms on, with 40 ms of leading and at least 60 ms of trailing silence."""
 
     def __init__(self, tail_ms=60):
         super().__init__(lambda request: [bytes(48 * 40), sound_of(request.text), bytes(48 * tail_ms)])
@@ -309,7 +309,7 @@ def times_of(chunks):
     return last["timestamps"] and [(time["word"], time["start_ms"], time["end_ms"]) for time in last["timestamps"]]
 
 
-def test_the_words_times_are_from_their_sentences_start(serve_app):
+def test_word_times_start_at_their_sentence(serve_app):
     app = serve_app(WordyEngine())
     messages = say(app, "One two. Three.", split_granularity="sentence", word_timestamps=True)
     assert not any(isinstance(message, bytes) for message in messages)
@@ -319,8 +319,8 @@ def test_the_words_times_are_from_their_sentences_start(serve_app):
     assert times_of(second[2]) == [("Three.", 20, 300)]
 
 
-def test_the_words_times_are_of_the_sound_that_is_sent_across_joins(serve_app):
-    """Of the second one's 40 ms of silence, 10 stay, in the pause of 300; of what ends the first one, nothing does."""
+def test_word_times_match_the_sent_audio_across_joins(serve_app):
+    """10 ms of the second one's leading silence remain in the pause; the first one's trailing silence is cut."""
     app = serve_app(WordyEngine())
     messages = say(app, "One two.\n\nThree.", word_timestamps=True)
     ((_, sound, chunks),) = sentences_of(messages)
@@ -329,14 +329,14 @@ def test_the_words_times_are_of_the_sound_that_is_sent_across_joins(serve_app):
     assert times_of(chunks) == [("One", 20, 120), ("two.", 120, 300), ("Three.", 520, 800)]
 
 
-def test_no_word_lasts_into_the_next_or_longer_than_the_sound(serve_app):
-    """What an engine has after its last word is left out at a join, and so is a time that it tells of it."""
+def test_words_end_before_the_next_word_and_the_end_of_the_audio(serve_app):
+    """Audio after the last word is cut at a join, so the word's end time is limited."""
     app = serve_app(WordyEngine(tail_ms=700))
     ((_, sound, chunks),) = sentences_of(say(app, "One two.\n\nThree.", word_timestamps=True))
     assert times_of(chunks) == [("One", 20, 120), ("two.", 120, 520), ("Three.", 520, len(sound) // 48)]
 
 
-def test_chunks_tell_where_they_are(serve_app):
+def test_chunks_report_their_place_in_the_sentence(serve_app):
     app = serve_app(WordyEngine())
     ((_, sound, chunks),) = sentences_of(say(app, "One two.", word_timestamps=True))
     assert [chunk["chunk_id"] for chunk in chunks] == list(range(len(chunks)))
@@ -350,7 +350,7 @@ def test_chunks_tell_where_they_are(serve_app):
     assert (chunks[-1]["chunk_start_ms"], chunks[-1]["chunk_end_ms"]) == (0, round(at / 48))
 
 
-def test_espeaks_words_are_all_there_and_in_order(serve_app):
+def test_espeaks_words_are_complete_and_in_order(serve_app):
     app = serve_app()
     said = "The quick brown fox jumps over the lazy dog. It sleeps."
     messages = say(app, said, word_timestamps=True)
@@ -363,20 +363,20 @@ def test_espeaks_words_are_all_there_and_in_order(serve_app):
     assert all(end > start for _, start, end in times)
 
 
-def test_an_engine_that_tells_no_words_says_so(app):
+def test_timestamps_are_null_for_an_engine_without_word_times(app):
     ((_, sound, chunks),) = sentences_of(say(app, "Hello.", word_timestamps=True))
     assert times_of(chunks) is None
     assert sound == sound_of("Hello.")
 
 
 @pytest.mark.parametrize("fields", [{"stream_audio": False}, {"response_format": "wav"}])
-def test_words_times_are_told_with_streamed_pcm_alone(fields, app):
+def test_word_times_need_streamed_pcm(fields, app):
     with app.connect(PATH) as websocket:
         tell(websocket, config(word_timestamps=True, **fields))
         assert "word_timestamps" in hear(websocket)["message"]
 
 
-# What cannot be.
+# Invalid requests and failures.
 
 BAD = ["{", "null", "[]", "3", "{}", '{"type": "hello"}', '{"type": "input.text", "text": 3}', "[" * 100_000, b"\0"]
 BAD_CONFIGS = [
@@ -394,7 +394,7 @@ BAD_CONFIGS = [
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
-def test_a_session_survives_what_it_cannot_read(granularity, app):
+def test_a_session_survives_invalid_messages(granularity, app):
     with app.connect(PATH) as websocket:
         for bad in BAD:
             websocket.send(bad)
@@ -410,7 +410,7 @@ def test_a_session_survives_what_it_cannot_read(granularity, app):
 
 
 @pytest.mark.parametrize("bad", BAD_CONFIGS)
-def test_a_configuration_that_cannot_be_leaves_the_one_before(bad, app, engine):
+def test_an_invalid_configuration_keeps_the_previous_one(bad, app, engine):
     with app.connect(PATH) as websocket:
         tell(websocket, config(**bad), *text("Unheard."))
         assert [kind(hear(websocket)) for _ in range(2)] == ["error", "error"]
@@ -421,7 +421,7 @@ def test_a_configuration_that_cannot_be_leaves_the_one_before(bad, app, engine):
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
-def test_there_is_a_bound_to_a_text(granularity, serve_app):
+def test_a_text_over_the_limit_is_refused(granularity, serve_app):
     app = serve_app(MadeEngine(), max_text=50)
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity=granularity), *text("a" * 51))
@@ -434,7 +434,7 @@ def test_there_is_a_bound_to_a_text(granularity, serve_app):
 
 
 def failing(request):
-    """Break off where the text says so, after some sound or before any."""
+    """Fail where the text requests it, after some audio or before any."""
     if "once" in request.text:
         yield RuntimeError("it failed")
     yield sound_of(request.text)
@@ -444,7 +444,7 @@ def failing(request):
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
 @pytest.mark.parametrize("stream_audio", [True, False])
-def test_an_engine_that_breaks_off_ends_its_sentence_and_not_the_session(granularity, stream_audio, app, engine):
+def test_a_truncated_sentence_ends_and_the_session_continues(granularity, stream_audio, app, engine):
     engine.give(failing)
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity=granularity, stream_audio=stream_audio))
@@ -462,7 +462,7 @@ def test_an_engine_that_breaks_off_ends_its_sentence_and_not_the_session(granula
         assert sentences_of(messages)[0][1] == sound_of("This is fine.")
 
 
-def test_an_engine_that_fails_before_its_first_sound(app, engine):
+def test_an_engine_that_fails_before_its_first_audio(app, engine):
     engine.give(failing)
     messages = say(app, "This fails at once.")
     assert [kind(message) for message in messages] == ["error", "session.done"]
@@ -470,7 +470,7 @@ def test_an_engine_that_fails_before_its_first_sound(app, engine):
     assert messages[1]["total_sentences"] == 0
 
 
-def test_text_that_still_comes_for_an_utterance_that_failed_is_dropped(app, engine):
+def test_further_text_of_a_failed_utterance_is_dropped(app, engine):
     engine.give(failing)
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity="sentence"), *text("This fails at once. And "))
@@ -483,7 +483,7 @@ def test_text_that_still_comes_for_an_utterance_that_failed_is_dropped(app, engi
         assert (texts_of(messages), messages[-1]["utterance_index"]) == (["But this."], 1)
 
 
-def test_as_many_streams_as_may_be(serve_app):
+def test_streams_over_the_admission_limit_are_refused(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, max_streams=1)
     engine.hold()
@@ -506,7 +506,7 @@ def test_the_queue_timeout_is_an_error(serve_app):
     engine.wait_until_idle()
 
 
-# Clients that leave, or take nothing.
+# Disconnected and stalled clients.
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""OpenAI's API, as its own SDK, curl and `voice say` see it."""
+"""OpenAI's API with its SDK, curl and `voice say`."""
 
 import base64
 import http.client
@@ -28,7 +28,7 @@ MONO = AudioFormat(24_000, 1)
 TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
 SPOKEN = ("First one.", "Second one, with a clause.", "Third.")
 WHOLE = bytes(2 * 7200).join(sound_of(text) for text in SPOKEN)
-"""What the made engine says of TEXT, and the pauses between."""
+"""The made engine's audio of TEXT, with the pauses."""
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": TEXT}
 TYPES = {
     "pcm": "audio/pcm",
@@ -52,7 +52,7 @@ def _one_serial(monkeypatch):
 
 @pytest.fixture(scope="module")
 def app():
-    """A server whose engine says a text always with the same sound."""
+    """Return a server with a deterministic engine."""
     with SpeechApp(MadeEngine(), max_text=1000) as app:
         yield app
 
@@ -77,7 +77,7 @@ def curl(app, *arguments, path="/v1/audio/speech"):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_the_sdk_gets_in_pieces_what_the_whole_would_be(app, codec):
+def test_the_streamed_audio_equals_the_whole(app, codec):
     encoding, whole = encoded(codec, MONO, WHOLE)
     with client_of(app) as client:
         ask = client.audio.speech.with_streaming_response.create
@@ -93,10 +93,10 @@ def test_the_sdk_gets_in_pieces_what_the_whole_would_be(app, codec):
         assert heard.tolist() == said.tolist()
     else:
         heard = heard[:: encoding.format.rate // MONO.rate][LEAD.get(codec, 0) :]
-        assert likeness(heard[: len(said)], said[: len(heard)]) > 0.5  # noise is the worst that a codec can get
+        assert likeness(heard[: len(said)], said[: len(heard)]) > 0.5  # noise is the worst case for a codec
 
 
-def test_sound_comes_as_it_is_made():
+def test_audio_is_sent_during_generation():
     engine = MadeEngine()
     with SpeechApp(engine) as app, client_of(app) as client:
         engine.hold()
@@ -111,7 +111,7 @@ def test_sound_comes_as_it_is_made():
 
 
 @pytest.mark.parametrize("voice", ["bob", {"id": "bob"}], ids=str)
-def test_a_voice_may_be_named_in_either_way(voice):
+def test_a_voice_may_be_a_name_or_an_object(voice):
     engine = MadeEngine()
     with SpeechApp(engine) as app, client_of(app) as client:
         client.audio.speech.create(
@@ -121,7 +121,7 @@ def test_a_voice_may_be_named_in_either_way(voice):
     assert (request.voice, request.speed, request.instructions) == ("bob", 1.5, "calmly")
 
 
-def test_its_own_names_for_voices_mean_the_servers(app, espeak):
+def test_openais_voice_names_select_the_default_voice(app, espeak):
     for one in (app, espeak):
         with client_of(one) as client:
             for voice in ("alloy", "marin"):
@@ -160,7 +160,7 @@ def test_it_lists_models_and_voices(app):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_the_sdks_bad_request(app, changes, param, code):
+def test_invalid_parameters_are_the_sdks_bad_request(app, changes, param, code):
     with client_of(app) as client:
         with pytest.raises(openai.BadRequestError) as caught:
             client.audio.speech.create(**{**SPEECH, **changes})
@@ -180,7 +180,7 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
     assert "voice voices" not in caught.value.response.text
 
 
-def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_words(serve_app):
+def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_message(serve_app):
     error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
     app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
     answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})
@@ -212,7 +212,7 @@ def test_too_many_streams_are_the_sdks_rate_limit():
             engine.let_go()
 
 
-def test_what_fails_before_there_is_sound_has_a_status():
+def test_a_failure_before_the_first_audio_has_a_status():
     with (
         SpeechApp(MadeEngine(lambda request: [EngineError("out of breath")] * (request.text != "Hi."))) as app,
         client_of(app) as client,
@@ -233,23 +233,23 @@ def test_the_queue_timeout_is_503():
         assert caught.value.response.headers["retry-after"]
 
 
-def test_a_path_that_there_is_not_is_not_found_in_its_shape(app):
+def test_an_unknown_path_is_404_in_openais_shape(app):
     with client_of(app) as client, pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("tts-1")
     assert caught.value.code == "not_found"
 
 
-# What breaks off.
+# Truncated streams.
 
 
 def breaking(request):
-    """Say what it says, and fail before the second utterance's end."""
+    """Fail before the end of the second utterance."""
     sound = sound_of(request.text)
     return [sound[:4000], EngineError("out of breath")] if request.text == SPOKEN[1] else [sound]
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_body_that_breaks_off_has_no_end(codec):
+def test_a_truncated_body_is_left_incomplete(codec):
     with SpeechApp(MadeEngine(breaking)) as app:
         done = curl(app, "--json", json.dumps({**SPEECH, "response_format": codec}))
         assert done.returncode == 18, "curl: transfer closed with outstanding read data remaining"
@@ -271,7 +271,7 @@ def test_a_body_that_breaks_off_has_no_end(codec):
             assert len(sound) > len(sound_of(SPOKEN[0]))
 
 
-def test_our_own_backend_knows_the_errors():
+def test_the_http_backend_recognizes_the_errors():
     engine = MadeEngine()
     with SpeechApp(engine, max_streams=1, max_text=100) as app:
         backend = HttpBackend(f"{app.url}/v1", timeout=WAIT)
@@ -297,7 +297,7 @@ def test_our_own_backend_knows_the_errors():
 
 
 def events_of(body):
-    """Read server-sent events: kind and data."""
+    """Parse server-sent events: kind and data."""
     events = []
     for block in body.decode().split("\n\n"):
         if block:
@@ -323,7 +323,7 @@ def test_events_carry_the_same_bytes(app, codec):
     assert done["latency"]["total"] > 0
 
 
-def test_what_breaks_off_is_an_event():
+def test_a_truncated_stream_ends_with_an_error_event():
     engine = MadeEngine(breaking)
     engine.notes = ["it does not stream"]
     with SpeechApp(engine) as app:
@@ -340,11 +340,11 @@ def test_what_breaks_off_is_an_event():
         assert done[1]["notes"] == ["it does not stream"]
 
 
-# curl, ffmpeg, and whoever else comes.
+# curl, ffmpeg and other clients.
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_curl_saves_a_file_that_plays(espeak, tmp_path, codec):
+def test_curl_saves_a_playable_file(espeak, tmp_path, codec):
     file = tmp_path / f"hello.{codec}"
     body = {"input": "Hello there. This is a test.", "response_format": codec}
     done = curl(espeak, "--json", json.dumps(body), "-o", file)
@@ -361,8 +361,8 @@ def test_curl_saves_a_file_that_plays(espeak, tmp_path, codec):
     assert 1 < len(played.stdout) / 2 / int(stream["sample_rate"]) < 6
 
 
-def test_a_wav_whose_length_is_not_known_is_read_to_its_end(app, tmp_path):
-    """Its header promises more than any file has; ffmpeg, and our own reader, take what there is."""
+def test_a_wav_of_unknown_length_is_read_to_its_end(app, tmp_path):
+    """Its header declares the largest length; ffmpeg and our reader read to the end of the file."""
     body = app.request("POST", "/v1/audio/speech", {**SPEECH, "response_format": "wav"}).body
     assert body.count(b"RIFF") == 1
     piped = subprocess.run(
@@ -378,14 +378,14 @@ def test_a_wav_whose_length_is_not_known_is_read_to_its_end(app, tmp_path):
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_rate_may_be_asked_for(app, codec, rate):
+def test_the_requested_rate_is_sent(app, codec, rate):
     answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "response_format": codec, "sample_rate": rate})
     assert answer.body == encoded(codec, MONO, WHOLE, rate=None if codec == "opus" else rate)[1]
     if codec == "pcm":
         assert encoding_of(answer.headers["content-type"]) == Encoding("pcm", AudioFormat(rate, 1))
 
 
-def test_pcm_is_24_khz_whatever_the_engine_has(espeak):
+def test_pcm_is_24_khz_for_any_engine_rate(espeak):
     answer = espeak.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "pcm"})
     assert encoding_of(answer.headers["content-type"]) == Encoding("pcm", MONO)
     own = espeak.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "wav"})
@@ -400,7 +400,7 @@ def test_unknown_fields_are_ignored(app):
     ("body", "code"),
     [(b"", "missing"), (b"{", "json_invalid"), (b"[]", None), (b"null", None), (b'{"input": 1}', "string_type")],
 )
-def test_a_body_that_cannot_be_read(app, body, code):
+def test_an_unreadable_body_is_refused(app, body, code):
     answer = app.request("POST", "/v1/audio/speech", body)
     assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
     assert code in (None, answer.json["error"]["code"])
@@ -433,7 +433,7 @@ def test_a_disconnect_stops_the_generation():
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_voice_say_hears_the_whole(app, tmp_path, codec):
+def test_voice_say_receives_the_whole_audio(app, tmp_path, codec):
     done = run_voice(
         *("say", TEXT, "--base-url", f"{app.url}/v1", "--format", codec, "--no-play", "-o", "said.wav", "--json"),
         folder=tmp_path,
@@ -442,7 +442,7 @@ def test_voice_say_hears_the_whole(app, tmp_path, codec):
     assert done.json["outcome"] == "complete"
     with wave.open(str(tmp_path / "said.wav")) as reader:
         seconds = reader.getnframes() / reader.getframerate()
-        if codec in ("pcm", "wav", "flac"):  # it asks for one utterance after the other, and makes the same pauses
+        if codec in ("pcm", "wav", "flac"):  # it requests the utterances in order, with the same pauses
             assert reader.readframes(10**9) == WHOLE
-        else:  # MP3 and AAC begin and end with some silence of their own
+        else:  # MP3 and AAC have encoder delay and padding
             assert MONO.seconds(len(WHOLE) // 2) - 0.01 < seconds < MONO.seconds(len(WHOLE) // 2) + 0.2

@@ -1,4 +1,4 @@
-"""The page at `/` in a real browser: what it looks like, what it measures, and that all of the speech is heard."""
+"""The page at `/` in a real browser: its layout, its measurements and its playback."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from voice_cli.server.routes.page import page_content, policy_of
 
 RATE = 24_000
 SPEECH = sound_of("a speech", 0.6)
-"""Loud in every sample: whatever is silent in the output was not sent."""
+"""Has no silent sample, so silence in the output was not sent."""
 KEY = "the-key-of-the-tests"
 
 VOICES = (
@@ -77,7 +77,7 @@ RECORDER = """
   };
 })()
 """
-"""Records whatever goes to the output of an audio context, beside it."""
+"""Records the output of an audio context."""
 
 
 def made_of(pcm, piece_frames=1_201):
@@ -99,8 +99,8 @@ def window(browser):
 
 @pytest.fixture
 def tab(window):
-    """Return the window, with what it complains of held against the page."""
-    window.open("about:blank")  # the page of before may miss its server
+    """Return the window; errors of the browser fail the test."""
+    window.open("about:blank")  # the previous page may report its closed server
     window.complaints.clear()
     window.seen_by(size=(1200, 900))
     return window
@@ -119,7 +119,7 @@ def app(engine):
 
 @pytest.fixture
 def page(tab, app):
-    """Open the page, and wait until it has the voices and the server's figures."""
+    """Open the page, and wait until it shows the voices and the server's state."""
     tab.open(app.url)
     tab.until(LOADED)
     return tab
@@ -133,14 +133,14 @@ def state_is(text):
 
 
 def output_of(tab):
-    """Return what the output got, from the first to the last sample that is not silent."""
+    """Return the output from the first to the last sample that is not silent."""
     samples = np.frombuffer(base64.b64decode(tab.get("recorded()")), "<i2")
     sounding = np.flatnonzero(samples)
     return samples[sounding[0] : sounding[-1] + 1] if len(sounding) else samples[:0]
 
 
 def heard(tab):
-    """Return what the output got, without the silence of underruns and of blocks that a busy machine skipped."""
+    """Return the output without the silence of underruns and of blocks that a busy machine skipped."""
     samples = output_of(tab)
     return samples[samples != 0]
 
@@ -158,7 +158,7 @@ def number_in(text):
     return float(re.search(r"[\d.]+", text)[0])
 
 
-def test_its_policy_lets_run_what_stands_in_it_and_nothing_else(app):
+def test_the_policy_allows_only_the_inline_script_and_style(app):
     answer = app.request("GET", "/")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -176,7 +176,7 @@ def test_the_browser_runs_no_other_script(page):
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
 
 
-def test_it_loads_without_complaints_of_the_browser(page, app):
+def test_the_page_loads_without_browser_errors(page, app):
     assert page.text("server-state") == "healthy"
     assert page.text("engine") == "made"
     assert page.text("device") == "cpu"
@@ -186,7 +186,7 @@ def test_it_loads_without_complaints_of_the_browser(page, app):
     assert page.complaints == []
 
 
-def test_all_of_a_speech_is_heard_and_each_hole_is_counted(page, app, engine):
+def test_a_whole_speech_is_played_and_underruns_are_counted(page, app, engine):
     page.write("text", "Say this.")
     page.get("document.getElementById('voice').value = 'bob'")
     speak(page)
@@ -205,7 +205,7 @@ def test_all_of_a_speech_is_heard_and_each_hole_is_counted(page, app, engine):
     assert page.complaints == []
 
 
-def test_the_first_sound_is_told_when_it_was_heard(page, app):
+def test_the_time_to_first_audio_is_measured_at_the_output(page, app):
     speak(page)
     ttfb, ttfa, latency = (number_in(page.text(name)) for name in ("ttfb", "ttfa", "latency"))
     assert ttfb > 0
@@ -218,15 +218,15 @@ def test_the_first_sound_is_told_when_it_was_heard(page, app):
     assert number_in(page.text("average")) >= 0
 
 
-def test_it_is_heard_while_it_is_being_made_and_a_dry_run_is_counted(page, app, engine):
+def test_audio_plays_during_generation_and_an_underrun_is_counted(page, app, engine):
     engine.hold()
     engine.release(6)
     page.click("speak")
-    page.until(f"current?.told?.played === {6 * 1_201}")  # and nothing is left for the rest of that block
+    page.until(f"current?.told?.played === {6 * 1_201}")  # the rest of that block is empty
     assert engine.live == 1
     assert number_in(page.text("ttfa")) > 0
     assert page.text("state") == "Speaking …"
-    assert page.text("underruns") == "0"  # as long as it may have been the end
+    assert page.text("underruns") == "0"  # until more audio arrives, it may have been the end
     engine.let_go()
     page.until(state_is("Finished"))
     got = output_of(page)
@@ -240,7 +240,7 @@ def test_it_is_heard_while_it_is_being_made_and_a_dry_run_is_counted(page, app, 
         assert not got[first : last + 1].any()
 
 
-def test_sound_that_runs_out_where_it_ends_is_no_underrun(tab):
+def test_the_end_of_the_audio_is_no_underrun(tab):
     pieces = made_of(SPEECH)
     engine = MadeEngine(lambda _: [*pieces, b""])
     with SpeechApp(engine) as app:
@@ -255,7 +255,7 @@ def test_sound_that_runs_out_where_it_ends_is_no_underrun(tab):
         assert tab.text("underruns") == "0"
 
 
-def test_stop_ends_it_on_the_server_too(page, app, engine):
+def test_stop_cancels_the_stream_on_the_server(page, app, engine):
     engine.hold()
     engine.release(6)
     page.click("speak")
@@ -270,13 +270,13 @@ def test_stop_ends_it_on_the_server_too(page, app, engine):
     got, sent = heard(page), samples_of(SPEECH)
     print(len(got), np.flatnonzero(got != sent[: len(got)])[:5], page.get("current.told"), page.get("current.points"))
     assert 0 < len(got) <= 6 * 1_201
-    faded = len(got) - 120  # 5 ms, softer and softer, so that it does not click
+    faded = len(got) - 120  # 5 ms fade-out against clicks
     assert np.array_equal(got[:faded], sent[:faded])
     assert np.abs(got[faded:]).max() <= np.abs(sent).max()
     assert page.complaints == []
 
 
-def test_stop_before_there_is_sound(page, app, engine):
+def test_stop_before_the_first_audio(page, app, engine):
     engine.hold()
     page.click("speak")
     engine.wait_for_requests(1)
@@ -287,7 +287,7 @@ def test_stop_before_there_is_sound(page, app, engine):
     assert not len(heard(page))
 
 
-def test_to_speak_again_replaces_the_speech(page, app, engine):
+def test_a_new_speech_replaces_the_current_one(page, app, engine):
     engine.hold()
     engine.release(6)
     page.click("speak")
@@ -301,7 +301,7 @@ def test_to_speak_again_replaces_the_speech(page, app, engine):
     assert np.array_equal(output_of(page)[-len(SPEECH) // 2 :], samples_of(SPEECH))
 
 
-def test_no_more_is_taken_than_is_heard_soon(tab, window):
+def test_the_page_limits_its_buffered_audio(tab, window):
     long = MadeEngine(lambda _: made_of(100 * SPEECH, 24_000))
     with SpeechApp(long) as app:
         tab.open(app.url)
@@ -315,7 +315,7 @@ def test_no_more_is_taken_than_is_heard_soon(tab, window):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_each_format_is_heard(page, app, codec):
+def test_each_format_is_played(page, app, codec):
     page.get(f"document.getElementById('format').value = {json.dumps(codec)}")
     speak(page)
     (report,) = app.wait_for_reports(1)
@@ -328,7 +328,7 @@ def test_each_format_is_heard(page, app, codec):
     assert page.complaints == []
 
 
-def test_what_comes_at_another_rate_is_heard_at_its_own_pace(tab):
+def test_audio_of_another_rate_is_resampled(tab):
     source = AudioFormat(22_050, 1)
     pcm = sound_of("slower", 1.0, source)
     with SpeechApp(MadeEngine(lambda _: made_of(pcm), audio_format=source)) as app:
@@ -340,7 +340,7 @@ def test_what_comes_at_another_rate_is_heard_at_its_own_pace(tab):
             assert tab.text("heard") == "1.0 s"
 
 
-def test_stereo_is_heard_as_one_channel(tab):
+def test_stereo_is_mixed_to_one_channel(tab):
     stereo = AudioFormat(RATE, 2)
     pcm = sound_of("wide", 0.5, stereo)
     with SpeechApp(MadeEngine(lambda _: made_of(pcm, 2_402), audio_format=stereo)) as app:
@@ -363,7 +363,7 @@ def test_stereo_is_heard_as_one_channel(tab):
         ("find", "no-such-voice", "400: "),
     ],
 )
-def test_what_the_server_refuses_is_told_in_its_words(tab, engine, field, value, words):
+def test_the_servers_error_message_is_shown(tab, engine, field, value, words):
     def refuse(request):
         if request.voice == "no-such-voice":
             raise UsageError("there is no voice no-such-voice")
@@ -385,7 +385,7 @@ def test_what_the_server_refuses_is_told_in_its_words(tab, engine, field, value,
         assert tab.text("state").startswith("Finished")
 
 
-def test_a_speech_that_breaks_off_is_heard_as_far_as_it_came_and_said_to_be_broken(tab):
+def test_a_truncated_speech_is_played_and_reported(tab):
     pieces = made_of(SPEECH)[:10]
     engine = MadeEngine(lambda request: [*pieces, EngineError("it fell over")] if request.text != "Hi." else pieces)
     with SpeechApp(engine) as app:
@@ -394,20 +394,20 @@ def test_a_speech_that_breaks_off_is_heard_as_far_as_it_came_and_said_to_be_brok
         engine.hold()
         engine.release(10)
         tab.click("speak")
-        tab.until(f"current?.received === {10 * 1_201}")  # a browser drops what has come and was not read yet
+        tab.until(f"current?.received === {10 * 1_201}")  # a browser drops received data that was not read yet
         engine.let_go()
         tab.until(state_is("The server broke off"))
         assert np.array_equal(heard(tab), samples_of(b"".join(pieces)))
 
 
-def test_a_server_that_is_gone_is_said_to_be(page, app):
+def test_an_unreachable_server_is_reported(page, app):
     app.close()
     page.click("speak")
     page.until(state_is("The server was not reached."))
     page.until("document.getElementById('server-state').textContent === 'not reached'")
 
 
-def test_the_key_is_asked_for_when_the_server_wants_one(tab, engine):
+def test_the_key_is_requested_if_the_server_needs_one(tab, engine):
     with SpeechApp(engine, keys=[KEY]) as app:
         tab.open(app.url)
         tab.until("!document.getElementById('key-form').hidden")
@@ -427,12 +427,12 @@ def test_the_key_is_asked_for_when_the_server_wants_one(tab, engine):
         assert tab.get("Object.keys(localStorage)") == []
 
 
-def test_the_key_is_not_asked_for_where_none_is_wanted(page):
+def test_the_key_field_is_hidden_if_the_server_needs_none(page):
     assert page.get("document.getElementById('key-form').hidden")
 
 
-def test_without_worklets_it_is_heard_too(tab, engine):
-    """On a name without https, a browser has none."""
+def test_audio_plays_without_worklets(tab, engine):
+    """Browsers have no worklets on hosts without https."""
     with SpeechApp(engine, keys=[KEY]) as app:
         tab.open(f"http://voice.test:{app.port}/")
         tab.until("!document.getElementById('key-form').hidden")
@@ -465,10 +465,10 @@ TAKE_DOWN = """
   };
 })()
 """
-"""Takes down what the feed gives a script processor."""
+"""Records the output of a script processor."""
 
 
-def test_the_device_is_open_before_speak_is_pressed_and_let_go_afterwards(page, app, engine):
+def test_the_device_opens_before_speak_is_pressed_and_closes_afterwards(page, app, engine):
     page.get(
         "(() => { const {setTimeout} = window; window.setTimeout = (work, delay) =>"
         "{ if (delay === 10000) window.idle = work; return setTimeout(work, delay); } })()"
@@ -501,7 +501,7 @@ def offered(tab):
     )
 
 
-def test_voices_stand_by_language_and_are_found_by_anything_known_of_them(page):
+def test_voices_are_grouped_by_language_and_searchable(page):
     page.get("document.getElementById('find').focus()")
     assert offered(page) == [
         [None, "", "the server’s own"],
@@ -523,10 +523,10 @@ def test_voices_stand_by_language_and_are_found_by_anything_known_of_them(page):
     assert offered(page) == [["By its id", "bob+deep", "bob+deep"]]
 
 
-# Keys, and how it looks.
+# Keyboard and layout.
 
 
-def test_all_of_it_is_done_from_the_keyboard(page, app, engine):
+def test_the_page_is_usable_with_the_keyboard(page, app, engine):
     page.get("document.getElementById('text').focus()")
     order = []
     for _ in range(7):
@@ -547,7 +547,7 @@ def test_all_of_it_is_done_from_the_keyboard(page, app, engine):
     assert page.get("document.activeElement.id") == "stop"
 
 
-def test_every_field_has_a_name_and_changes_are_told(page):
+def test_fields_have_names_and_changes_are_announced(page):
     nodes = page.send("Accessibility.getFullAXTree")["nodes"]
     roles = {"textbox", "searchbox", "combobox", "spinbutton", "button", "image", "status", "region"}
     named = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
@@ -558,7 +558,7 @@ def test_every_field_has_a_name_and_changes_are_told(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 700, 1600])
-def test_it_can_be_read_and_nothing_jumps(page, app, engine, scheme, width):
+def test_text_is_readable_and_the_layout_is_stable(page, app, engine, scheme, width):
     page.seen_by(size=(width, 900), color_scheme=scheme)
     before = page.get(BOXES)
     assert page.get("document.documentElement.scrollWidth") <= width
@@ -613,7 +613,7 @@ EDGES = """
 """
 
 
-def test_who_wants_no_motion_sees_the_curve_when_it_is_whole(page, app, engine):
+def test_with_reduced_motion_the_curve_is_drawn_once(page, app, engine):
     page.seen_by(size=(1200, 900), reduced_motion="reduce")
     page.get(
         "(() => { const {curve} = view; window.drawn = []; view.curve = speech => {"
@@ -624,7 +624,7 @@ def test_who_wants_no_motion_sees_the_curve_when_it_is_whole(page, app, engine):
     assert set(page.get("drawn")) == {True}
 
 
-# Its parts, fed with anything.
+# Parts of the script, with generated input.
 
 
 def as_page_bytes(data):
@@ -638,7 +638,7 @@ def as_page_bytes(data):
     channels=st.sampled_from([1, 2]),
 )
 @settings(max_examples=150, deadline=None)
-def test_samples_are_the_same_however_the_bytes_are_cut(window, parts, data, cuts, codec, channels):
+def test_samples_do_not_depend_on_chunk_boundaries(window, parts, data, cuts, codec, channels):
     sent = wav_header(AudioFormat(RATE, channels), None) + data if codec == "wav" else data
     places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     made = "new Wav()" if codec == "wav" else f"new Pcm('audio/pcm; rate=24000; channels={channels}')"
@@ -653,7 +653,7 @@ def test_samples_are_the_same_however_the_bytes_are_cut(window, parts, data, cut
 
 @pytest.fixture(scope="module")
 def parts(window):
-    """Open a page whose parts are tried by themselves."""
+    """Open a page to test its parts separately."""
     with SpeechApp(MadeEngine()) as app:
         window.open(app.url)
         window.until(LOADED)
@@ -665,7 +665,7 @@ def parts(window):
     blocks=st.lists(st.sampled_from([64, 128, 2_048]), min_size=1, max_size=4),
 )
 @settings(max_examples=150, deadline=None)
-def test_a_feed_gives_all_that_it_takes_in_its_order(window, parts, pushes, blocks):
+def test_a_feed_returns_all_samples_in_order(window, parts, pushes, blocks):
     got, told = window.get(
         f"""(() => {{
           const told = [];

@@ -1,4 +1,4 @@
-"""Calls: what Twilio is sent and when, what an application is told, and who may speak."""
+"""Twilio calls: messages and their timing, the application's requests, and access."""
 
 import asyncio
 import contextlib
@@ -25,13 +25,13 @@ PATH = "/twilio"
 FRAME = 0.02
 """Seconds."""
 NUMBERS = itertools.count(1000)
-"""Of the calls: no two streams have one name."""
+"""Numbers that make the stream ids unique."""
 SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
 
 
 @pytest.fixture
 def call(app):
-    """Begin a call, with the parameters of its TwiML."""
+    """Return a function that starts a call with TwiML parameters."""
     with contextlib.ExitStack() as sockets:
 
         def begin(on=app, **parameters):
@@ -55,27 +55,27 @@ def wait_for_the_start_of(caller, app):
 
 
 def mulaw(pcm):
-    """Convert the whole at once, and fill up the last frame."""
+    """Convert the whole at once, and pad the last frame."""
     _, data = encoded("mulaw", MONO24, pcm)
     return data + b"\xff" * (-len(data) % 160)
 
 
 def joined(*texts, seconds):
-    """Put utterances together, with the pauses between them."""
+    """Join utterances with pauses."""
     return bytes(2 * 7_200).join(sound_of(text, seconds) for text in texts)
 
 
-# What is said.
+# Speech.
 
 
-def test_the_text_of_the_twiml_is_said(call, engine):
+def test_the_text_of_the_twiml_is_spoken(call, engine):
     caller = call(text="Hello there.")
     caller.wait_for_marks(1)
     assert caller.sound == mulaw(sound_of("Hello there."))
     assert [request.text for request in engine.requests] == ["Hello there."]
 
 
-def test_a_text_is_said_into_the_call(call, app, engine):
+def test_an_added_text_is_spoken(call, app, engine):
     caller = call()
     wait_for_the_start_of(caller, app)
     answer = say(app, caller, "Hello there.")
@@ -84,7 +84,7 @@ def test_a_text_is_said_into_the_call(call, app, engine):
     assert caller.sound == mulaw(sound_of("Hello there."))
 
 
-def test_frames_run_on_across_chunks_and_utterances_and_the_end_alone_is_filled_up(call, engine):
+def test_frames_run_on_across_chunks_and_utterances_and_only_the_last_is_padded(call, engine):
     engine.give(lambda request: [sound_of(request.text, 0.2113)])
     texts = ("This is the first one.", "And the second.", "A third.")
     caller = call(text="\n\n".join(texts))
@@ -101,7 +101,7 @@ def test_a_mark_follows_the_frame_in_which_its_utterance_ends(call, engine):
     assert [frames for _, frames in caller.marks] == [11, len(caller.frames)], "11 frames of 20 ms have 211 ms"
 
 
-def test_one_text_follows_another(call, app):
+def test_texts_are_spoken_in_order(call, app):
     caller = call(text="One.")
     caller.wait_for_marks(1)
     for text in ("Two.", "Three."):
@@ -111,7 +111,7 @@ def test_one_text_follows_another(call, app):
     assert caller.sound == b"".join(mulaw(sound_of(text)) for text in ("One.", "Two.", "Three."))
 
 
-def test_a_text_may_come_in_pieces(serve_app, call):
+def test_a_text_may_be_sent_in_pieces(serve_app, call):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     caller = call(app, text="Hello.")
@@ -141,7 +141,7 @@ def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatc
     caller.wait_for_marks(3)
 
 
-def test_another_voice_begins_a_text_of_its_own(serve_app, call):
+def test_another_voice_begins_a_new_text(serve_app, call):
     engine = MadeEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     caller = call(app, voice="alice", text="Hello.")
@@ -165,7 +165,7 @@ def test_the_twimls_parameters_reach_the_engine(call, engine):
     assert (request.voice, request.options["preset"], request.speed) == ("bob", "fast", 1.5)
 
 
-def test_nothing_to_say_is_no_fault(call, app):
+def test_an_empty_text_is_no_error(call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     for nothing in ("", " \n", "***"):
@@ -174,11 +174,11 @@ def test_nothing_to_say_is_no_fault(call, app):
     caller.wait_for_marks(2)
 
 
-# When it leaves.
+# Pacing.
 
 
-def test_sound_leaves_no_earlier_than_it_may(call, engine):
-    """Bounds that a slow machine only makes easier to keep: so much later, so much more may have left."""
+def test_frames_are_not_sent_before_they_are_due(call, engine):
+    """The limits hold on a slow machine too: the later a frame, the more may have been sent."""
     engine.give(lambda request: [sound_of(request.text, 1.2)])
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
@@ -188,7 +188,7 @@ def test_sound_leaves_no_earlier_than_it_may(call, engine):
         assert number * FRAME <= at + LEAD_SECONDS + 0.001
 
 
-def test_little_is_buffered_ahead(call, app, engine):
+def test_the_lead_is_limited_in_a_call(call, app, engine):
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 0.5)))
     caller = call(text="Hello.")
     caller.wait_until(lambda: bool(caller.frames))
@@ -211,8 +211,8 @@ def test_the_lead_is_bounded_and_used(pauses):
         assert heard_until - (now + wait) >= LEAD_SECONDS - STEP_SECONDS - 1e-9, "it does not run dry"
 
 
-def test_a_clear_waits_for_no_frame_and_leaves_no_lead(call, app, engine, monkeypatch):
-    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # once the lead is there, the next frame waits so long
+def test_a_clear_interrupts_the_wait_and_resets_the_lead(call, app, engine, monkeypatch):
+    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # the wait for the frame after the lead
     engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
     caller = call(text="It is long.")
     caller.wait_until(lambda: len(caller.frames) >= 19)
@@ -222,9 +222,9 @@ def test_a_clear_waits_for_no_frame_and_leaves_no_lead(call, app, engine, monkey
     assert caller.sound_after_clear == mulaw(sound_of("Short."))
 
 
-def test_an_utterance_is_begun_once_a_frame_of_it_has_left():
+def test_an_utterance_has_begun_after_its_first_frame():
     class Line:
-        """As much of a call as takes frames."""
+        """A call that accepts frames."""
 
         async def send_frame(self, data, turn):
             pass
@@ -243,7 +243,7 @@ def test_an_utterance_is_begun_once_a_frame_of_it_has_left():
     asyncio.run(main())
 
 
-def test_after_a_clear_there_is_no_lead():
+def test_a_clear_resets_the_pacer():
     pacer = Pacer()
     while pacer.wait(7.0) <= 0:
         pacer.sent(7.0)
@@ -251,12 +251,12 @@ def test_after_a_clear_there_is_no_lead():
     assert pacer.wait(7.0) <= 0
 
 
-# What was heard.
+# Clears.
 
 
 @pytest.fixture
 def interrupted(call, app, engine):
-    """A call that speaks its second utterance on and on."""
+    """Return a call whose second utterance is endless."""
     engine.give(
         lambda request: (
             [sound_of(request.text)] if "first" in request.text else itertools.repeat(sound_of(request.text))
@@ -269,7 +269,7 @@ def interrupted(call, app, engine):
     return caller, first
 
 
-def test_a_clear_stops_it_and_tells_what_was_heard(interrupted, app, engine):
+def test_a_clear_stops_the_speech_and_returns_the_heard_text(interrupted, app, engine):
     caller, first = interrupted
     caller.heard(first)
     synchronise(caller, app)
@@ -287,14 +287,14 @@ def test_a_clear_stops_it_and_tells_what_was_heard(interrupted, app, engine):
     assert app.wait_for_reports(1)[-1].reason == "asked"
 
 
-def test_what_was_sent_and_not_heard_was_not_heard(interrupted, app):
+def test_buffered_utterances_do_not_count_as_heard(interrupted, app):
     caller, _ = interrupted
     answer = clear(app, caller)
     assert (answer.json["heard"], answer.json["heard_seconds"]) == ("", 0.0)
     assert answer.json["cut"] == "The first is short. The second does not end."
 
 
-def test_marks_that_were_cleared_come_back_and_mean_nothing(interrupted, app):
+def test_marks_of_cleared_utterances_are_ignored(interrupted, app):
     caller, first = interrupted
     clear(app, caller)
     caller.heard(first)
@@ -305,7 +305,7 @@ def test_marks_that_were_cleared_come_back_and_mean_nothing(interrupted, app):
     assert clear(app, caller).json["heard"] == ""
 
 
-def test_after_a_clear_the_call_goes_on(interrupted, app):
+def test_a_call_continues_after_a_clear(interrupted, app):
     caller, _ = interrupted
     clear(app, caller)
     assert say(app, caller, "The first of a new turn.").status == 200
@@ -317,7 +317,7 @@ def test_after_a_clear_the_call_goes_on(interrupted, app):
     assert (answer.json["heard"], answer.json["cut"]) == ("The first of a new turn.", "")
 
 
-def test_a_clear_drops_what_waits(call, app, engine):
+def test_a_clear_drops_queued_texts(call, app, engine):
     engine.hold()
     caller = call(text="One.")
     engine.wait_for_requests(1)
@@ -330,7 +330,7 @@ def test_a_clear_drops_what_waits(call, app, engine):
     assert [request.text for request in engine.requests] == ["One.", "Four."]
 
 
-def test_a_clear_where_nothing_is_said_is_sent_all_the_same(call, app):
+def test_a_clear_is_sent_without_active_speech_too(call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     assert clear(app, caller).json["cut"] == "Hello."
@@ -338,7 +338,7 @@ def test_a_clear_where_nothing_is_said_is_sent_all_the_same(call, app):
     assert clear(app, caller).json["cut"] == ""
 
 
-def test_what_was_heard_is_of_the_turn_that_is_interrupted(call, app, engine):
+def test_the_heard_text_is_that_of_the_interrupted_turn(call, app, engine):
     caller = call(text="Hello.")
     (name,) = caller.wait_for_marks(1)
     caller.heard(name)
@@ -352,7 +352,7 @@ def test_what_was_heard_is_of_the_turn_that_is_interrupted(call, app, engine):
 
 
 def synchronise(caller, app):
-    """Wait until the server has read what the caller sent."""
+    """Wait until the server has read all messages of the caller."""
     call = app.app.state.calls[caller.stream_sid]
     taken = threading.Event()
     came_back = call._on_mark
@@ -366,7 +366,7 @@ def synchronise(caller, app):
     assert taken.wait(20)
 
 
-def test_a_key_stops_it_where_the_twiml_says_so(call, engine):
+def test_a_telephone_key_stops_the_speech_if_interruptible(call, engine):
     engine.give(lambda request: itertools.repeat(sound_of(request.text)))
     caller = call(text="Press a key.", interruptible="dtmf")
     caller.wait_until(lambda: bool(caller.frames))
@@ -375,7 +375,7 @@ def test_a_key_stops_it_where_the_twiml_says_so(call, engine):
     engine.wait_until_idle()
 
 
-def test_a_key_means_nothing_elsewhere(call, app):
+def test_a_telephone_key_is_ignored_by_default(call, app):
     caller = call(text="Press no key.")
     caller.press("5")
     caller.wait_for_marks(1)
@@ -384,7 +384,7 @@ def test_a_key_means_nothing_elsewhere(call, app):
     assert caller.sound == mulaw(sound_of("Press no key."))
 
 
-# The call's end, and what Twilio sends besides.
+# The end of a call, and other messages.
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_key_means_nothing_elsewhere(call, app):
         lambda caller: half_close(caller._websocket),
     ],
 )
-def test_a_call_that_ends_ends_everything(leave, call, app, engine):
+def test_the_end_of_a_call_cancels_its_speech(leave, call, app, engine):
     engine.give(lambda request: itertools.repeat(sound_of(request.text)))
     caller = call(text="On and on.")
     caller.wait_until(lambda: bool(caller.frames))
@@ -409,14 +409,14 @@ def test_a_call_that_ends_ends_everything(leave, call, app, engine):
         continue
 
 
-def test_a_stop_is_answered_by_closing(call):
+def test_a_stop_message_closes_the_connection(call):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     caller.hang_up()
     assert caller.wait_until_closed() == 1000
 
 
-def test_what_the_caller_says_does_not_matter(call):
+def test_the_callers_audio_is_ignored(call):
     caller = call(text="Hello.")
     for _ in range(200):
         caller.talk()
@@ -424,7 +424,7 @@ def test_what_the_caller_says_does_not_matter(call):
     assert caller.sound == mulaw(sound_of("Hello."))
 
 
-def test_what_cannot_be_read_does_not_end_a_call(call):
+def test_invalid_messages_do_not_end_a_call(call):
     caller = call(text="Hello.")
     for bad in ("{", "[]", "3", "{}", '{"event": 3}', '{"event": "mark"}', '{"event": "new"}', b"\0\1"):
         caller._websocket.send(bad)
@@ -433,7 +433,7 @@ def test_what_cannot_be_read_does_not_end_a_call(call):
     assert caller.sound == mulaw(sound_of("Hello."))
 
 
-def test_an_engine_that_fails_ends_the_stream(call, engine):
+def test_an_engine_failure_ends_the_stream(call, engine):
     engine.give(lambda _request: [sound_of("begun"), RuntimeError("it broke")])
     caller = call(text="Hello.")
     assert caller.wait_until_closed() == 1011
@@ -451,11 +451,11 @@ def test_two_calls_at_once(call, app):
         assert caller.sound == mulaw(sound_of(text)) + mulaw(sound_of(f"More of {text}"))
 
 
-# Who may speak, and what may be asked for.
+# Access and limits.
 
 
 def refusal_of(app, message):
-    """Return the code with which a stream is refused that begins so."""
+    """Return the close code of a stream that begins with a message."""
     with app.connect(PATH) as websocket:
         tell(websocket, {"event": "connected"}, message)
         return hear_all(websocket).code
@@ -473,7 +473,7 @@ def test_a_call_without_the_key_is_refused(parameters, locked):
 
 
 @pytest.mark.parametrize("key", ["first", "second"])
-def test_a_call_with_a_key_is_let_in(key, locked, call):
+def test_a_call_with_a_key_is_accepted(key, locked, call):
     caller = call(locked, text="Hello.", api_key=key)
     caller.wait_for_marks(1)
 
@@ -500,7 +500,7 @@ def test_an_application_needs_the_key(locked, call):
         {"text": "a" * 20_001},
     ],
 )
-def test_a_start_that_cannot_be_is_refused(parameters, app, engine):
+def test_a_start_with_invalid_parameters_is_refused(parameters, app, engine):
     assert refusal_of(app, start_message("MZ1", {"text": "Hello.", **parameters})) == 1008
     assert engine.requests == []
 
@@ -518,11 +518,11 @@ def test_a_start_that_cannot_be_is_refused(parameters, app, engine):
         [],
     ],
 )
-def test_what_is_no_start_is_refused(message, app):
+def test_an_invalid_first_message_is_refused(message, app):
     assert refusal_of(app, message) == 1008
 
 
-def test_a_stream_begins_once(call, app):
+def test_a_second_start_is_ignored(call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     assert refusal_of(app, start_message(caller.stream_sid, {"text": "Me too."})) == 1008
@@ -546,18 +546,18 @@ def test_a_connection_that_never_starts_is_closed(app, monkeypatch):
 
 
 @pytest.mark.parametrize("voice", ["../alice", "alice\n", "/etc/passwd", "http://evil.example/x", "nobody"])
-def test_a_voice_that_cannot_be_is_refused(voice, call, app):
+def test_an_invalid_voice_is_refused(voice, call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     assert say(app, caller, "Hello.", voice=voice).status == 400
 
 
 @pytest.mark.parametrize("path", ["/twilio/MZ9/say", "/twilio/MZ9/clear", "/twilio/..%2f/say"])
-def test_a_call_that_there_is_not(path, app):
+def test_an_unknown_call_is_an_error(path, app):
     assert app.request("POST", path, {"text": "Hello."}).status in (400, 404)
 
 
-def test_too_much_text_is_refused_and_the_call_goes_on(serve_app, call):
+def test_too_much_text_is_refused_and_the_call_continues(serve_app, call):
     engine = MadeEngine()
     app = serve_app(engine, max_text=100)
     caller = call(app, text="Hello.")
@@ -575,7 +575,7 @@ def test_too_much_text_is_refused_and_the_call_goes_on(serve_app, call):
     caller.wait_for_marks(2)
 
 
-def test_as_many_streams_as_may_be(serve_app, call):
+def test_streams_over_the_admission_limit_are_refused(serve_app, call):
     engine = MadeEngine()
     app = serve_app(engine, max_streams=1)
     first, second = call(app, text="One."), call(app)

@@ -1,4 +1,4 @@
-"""The VibeVoice demo's endpoints: its frames, its log, its close codes; and what it does not do."""
+"""The VibeVoice demo's endpoints: frames, log, close codes, and the differences from the demo."""
 
 import contextlib
 import itertools
@@ -27,13 +27,13 @@ def path_of(text, **fields):
 
 
 def say(app, text, **fields):
-    """Return all that comes of a text, and how it ended."""
+    """Return all messages for a text, and the close."""
     with app.connect(path_of(text, **fields)) as websocket:
         return hear_all(websocket)
 
 
 def events_of(messages):
-    """Return the log's events and `sound`, in their order."""
+    """Return the log's events and `sound` in order."""
     return [message["event"] if isinstance(message, dict) else "sound" for message in messages]
 
 
@@ -41,10 +41,10 @@ def log_of(messages, event):
     return [message["data"] for message in messages if isinstance(message, dict) and message["event"] == event]
 
 
-# The sound.
+# Audio.
 
 
-def test_the_sound_is_what_the_engine_made_in_frames_of_6400_bytes(app):
+def test_the_engines_audio_is_sent_in_frames_of_6400_bytes(app):
     messages, code, _ = say(app, "Hello there.")
     frames = [message for message in messages if isinstance(message, bytes)]
     assert code == 1000
@@ -54,7 +54,7 @@ def test_the_sound_is_what_the_engine_made_in_frames_of_6400_bytes(app):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 4000), min_size=1, max_size=40))
-def test_how_the_engine_cuts_it_makes_no_difference(cuts, app):
+def test_frames_do_not_depend_on_the_engines_chunks(cuts, app):
     pcm = sound_of("cut", 1.0)
 
     def pieces(_request):
@@ -72,7 +72,7 @@ def test_how_the_engine_cuts_it_makes_no_difference(cuts, app):
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100])
-def test_it_is_24_khz_whatever_the_engine_has(rate, serve_app):
+def test_audio_is_24_khz_for_any_engine_rate(rate, serve_app):
     audio_format = AudioFormat(rate, 1)
     app = serve_app(MadeEngine(audio_format=audio_format))
     _, whole = encoded("pcm", audio_format, sound_of("Hello.", audio_format=audio_format), rate=24_000)
@@ -88,7 +88,7 @@ def test_a_text_of_several_utterances_is_one_stream(app):
 # The log.
 
 
-def test_the_log_is_the_demos_in_its_order(app):
+def test_the_log_events_are_those_of_the_demo_in_order(app):
     messages, _, _ = say(app, "Hello there.", cfg="2.5", steps="7", voice="bob")
     assert events_of(messages) == [
         "backend_request_received",
@@ -105,7 +105,7 @@ def test_the_log_is_the_demos_in_its_order(app):
     assert sum(data["chunk_sec"] for data in progress) == pytest.approx(0.2)
 
 
-def test_the_request_is_logged_before_there_is_sound(app, engine):
+def test_the_request_is_logged_before_the_first_audio(app, engine):
     engine.hold()
     with app.connect(path_of("Hello there.")) as websocket:
         assert hear(websocket)["event"] == "backend_request_received"
@@ -114,7 +114,7 @@ def test_the_request_is_logged_before_there_is_sound(app, engine):
         hear_all(websocket)
 
 
-# What is asked for.
+# Requests.
 
 
 @pytest.mark.parametrize(
@@ -129,26 +129,26 @@ def test_the_request_is_logged_before_there_is_sound(app, engine):
         ({"cfg": "inf", "steps": "٣"}, (None, None, None)),
     ],
 )
-def test_the_addresss_parameters_reach_the_engine_or_are_as_if_not_there(fields, expected, app, engine):
+def test_valid_query_parameters_reach_the_engine_and_others_are_ignored(fields, expected, app, engine):
     assert say(app, "Hello.", **fields).code == 1000
     (request,) = engine.requests
     assert (request.options.get("cfg_scale"), request.options.get("steps"), request.voice) == expected
 
 
 @pytest.mark.parametrize("text", ["a+b & c=d? 100 %", "Grüße, 今天, עברית", "it’s 'quoted' \"twice\""])
-def test_any_text_can_stand_in_the_address(text, app, engine):
+def test_any_text_is_accepted_in_the_query(text, app, engine):
     assert say(app, text).code == 1000
     assert " ".join(request.text for request in engine.requests) == text
 
 
-def test_a_text_longer_than_a_line_of_a_request_usually_is(app, engine):
+def test_a_long_text_is_accepted_in_the_query(app, engine):
     text = "This is said again and again. " * 600
     assert say(app, text).code == 1000
     assert sum(len(request.text) for request in engine.requests) > 17_000
 
 
 @pytest.mark.parametrize("headers", [{"Cookie": "a" * 9000}, {f"X-{number}": "1" for number in range(200)}])
-def test_an_upgrade_that_cannot_be_read_is_answered(headers, app):
+def test_an_invalid_upgrade_gets_a_response(headers, app):
     with (
         pytest.raises(InvalidStatus) as refused,
         app.connect(path_of("Hello."), headers=headers),
@@ -157,7 +157,7 @@ def test_an_upgrade_that_cannot_be_read_is_answered(headers, app):
     assert refused.value.response.status_code == 431
 
 
-def test_what_the_client_sends_means_nothing(app, engine):
+def test_messages_of_the_client_are_ignored(app, engine):
     engine.hold()
     with app.connect(path_of("Hello there.")) as websocket:
         for message in ("", "{", "not json", '{"type": "cancel"}', b"\0\1\2", "a" * 100_000):
@@ -178,7 +178,7 @@ def test_the_voices_are_listed(serve_app):
     assert [request.voice for request in engine.requests] == ["bob"]
 
 
-# What cannot be.
+# Invalid requests and failures.
 
 
 def failure_of(ending):
@@ -191,18 +191,18 @@ def failure_of(ending):
 
 
 @pytest.mark.parametrize("voice", NO_IDS)
-def test_what_is_no_id_is_refused(voice, app, engine):
+def test_an_invalid_voice_id_is_refused(voice, app, engine):
     assert "not a voice id" in failure_of(say(app, "Hello.", voice=voice))
     assert engine.requests == []
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "***"])
-def test_nothing_to_say_is_a_failure(text, app, engine):
+def test_an_empty_text_is_an_error(text, app, engine):
     assert "blank" in failure_of(say(app, text))
     assert engine.requests == []
 
 
-def test_a_text_may_not_be_longer_than_the_server_takes(serve_app):
+def test_a_text_over_the_limit_is_refused(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, max_text=50)
     assert "50" in failure_of(say(app, "a" * 51))
@@ -210,14 +210,14 @@ def test_a_text_may_not_be_longer_than_the_server_takes(serve_app):
     assert say(app, "a" * 50).code == 1000
 
 
-def test_an_engine_that_fails_before_its_first_sound(app, engine):
+def test_an_engine_that_fails_before_its_first_audio(app, engine):
     engine.give(lambda _request: [RuntimeError("no memory left")])
     ending = say(app, "Hello.")
     assert "no memory left" in failure_of(ending)
     assert sound_in(ending.messages) == b""
 
 
-def test_an_engine_that_breaks_off(app, engine):
+def test_a_truncated_stream_is_an_error(app, engine):
     pcm = sound_of("begun", 0.5)
     engine.give(lambda _request: [pcm, RuntimeError("it broke")])
     ending = say(app, "Hello.")
@@ -227,7 +227,7 @@ def test_an_engine_that_breaks_off(app, engine):
     assert len(sound) == len(pcm) - len(pcm) % FRAME, "all whole frames came before it failed"
 
 
-def test_more_streams_at_once_than_the_demos_one(serve_app):
+def test_streams_run_concurrently_up_to_the_admission_limit(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, max_streams=3)
     engine.hold()
@@ -253,7 +253,7 @@ def test_the_queue_timeout_is_reported_as_busy(serve_app):
     engine.wait_until_idle()
 
 
-def test_a_key_can_stand_in_the_address(serve_app):
+def test_a_key_is_accepted_in_the_query(serve_app):
     app = serve_app(MadeEngine(), keys=["secret"])
     with pytest.raises(InvalidStatus) as refused, app.connect(path_of("Hello.", api_key="wrong")):
         pass
@@ -261,12 +261,12 @@ def test_a_key_can_stand_in_the_address(serve_app):
     assert say(app, "Hello.", api_key="secret").code == 1000
 
 
-# Clients that leave, or take nothing.
+# Disconnected and stalled clients.
 
 
 @pytest.fixture
 def endless(app, engine):
-    """An engine that speaks on and on, a frame at a time as it is released."""
+    """Make the engine generate endless audio, one frame for each release."""
     engine.give(lambda request: itertools.repeat(sound_of(request.text, FRAME / 48_000)))
     engine.hold()
     engine.release(2)
@@ -307,7 +307,7 @@ def test_a_stalled_client_is_dropped(serve_app, no_lead):
         engine.wait_until_idle()
 
 
-def test_a_client_that_is_slow_gets_all_of_it(app, engine):
+def test_a_slow_client_receives_all_audio(app, engine):
     engine.give(lambda request: [sound_of(request.text, 0.25)] * 400)
     with socket.create_connection(("127.0.0.1", app.port), WAIT) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)

@@ -55,7 +55,10 @@ class OmniSession(SocketSession):
         if self._closing:
             return
         if isinstance(message, wire.SessionClose):
-            await self._finish()
+            self._closing = True
+            self.end_text()
+            if not self.is_speaking:
+                await self.close()
         elif isinstance(message, wire.SessionConfig):
             await self._configure(message)
         elif self._config is None:
@@ -108,12 +111,6 @@ class OmniSession(SocketSession):
     def _add(self, config: wire.SessionConfig, text: str = "") -> None:
         self._waiting.append(Sentences(self, self._begun, config, text))
         self._begun += 1
-
-    async def _finish(self) -> None:
-        self._closing = True
-        self.end_text()
-        if not self.is_speaking:
-            await self.close()
 
     async def deliver(self, speech: Speech) -> None:
         sentences = self._waiting[0]
