@@ -171,12 +171,7 @@ def sample_rate(began: Began) -> int:
 def checked_order(
     service: Service, message: wire.Synthesize | wire.Init, text: str, default_preset: str
 ) -> SpeechOrder:
-    """Return the order for a text with the parameters of a message.
-
-    Raises:
-        OrderError: a parameter is wrong.
-
-    """
+    """Return the order for a text with the parameters of a message. Raises OrderError if one is wrong."""
     check_order(service, text, voice=message.voice_id, preset=message.preset)
     return SpeechOrder(
         text,

@@ -12,7 +12,7 @@
     POST /twilio/{stream_sid}/say     {"text", "voice", "flush"}
     POST /twilio/{stream_sid}/clear
 
-Frames of 20 ms leave at most `LEAD_SECONDS` before they are played, so that a `clear` has little to discard. A mark
+Frames of 20 ms are sent at most `LEAD_SECONDS` before they are played, so that a `clear` has little to discard. A mark
 follows each utterance; Twilio returns it once the utterance was played. The caller's own sound is not kept.
 """
 
@@ -45,9 +45,9 @@ LEAD_SECONDS = 0.4
 """Audio that Twilio has buffered. It hides network jitter (up to 100 ms) and short pauses of the engine, and bounds
 what a `clear` discards."""
 STEP_SECONDS = 0.1
-"""Frames leave five at a time, since one wake-up per frame would be half the work of a call."""
+"""Frames are sent five at a time, since one wake-up per frame would be half the work of a call."""
 TURN_SECONDS = 1.0
-"""Idle time without audio after which an unflushed text is ended, so that its last frame leaves."""
+"""Idle time without audio after which an unflushed text is ended, so that its last frame is sent."""
 START_SECONDS = 10.0
 """Timeout for the `start` message."""
 MOST_MARKS = 1_000
@@ -112,14 +112,14 @@ def call_of(request: Request, stream_sid: str) -> "Call":
 
 
 class Pacer:
-    """Computes when a frame may leave. Seconds of any monotonic clock."""
+    """Computes when a frame may be sent. Seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self._until = 0.0
         """When all sent frames will have been played."""
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next frame may leave."""
+        """Return the seconds until the next frame may be sent."""
         ahead = self._until - now
         return ahead - (LEAD_SECONDS - STEP_SECONDS) if ahead + wire.FRAME_SECONDS > LEAD_SECONDS else 0.0
 
@@ -229,13 +229,7 @@ class Call(SocketSession):
     # Requests of the application.
 
     async def add(self, text: str, voice: str | None, *, flush: bool) -> None:
-        """Queue a text.
-
-        Raises:
-            OrderError: a parameter is wrong, or too much text is queued.
-            OverloadError, DrainingError: the server does not admit it.
-
-        """
+        """Queue a text. Raises OrderError if a parameter is wrong or too much is queued, else as `Service.admit`."""
         check_order(self.service, text, voice=voice)
         await check_voice(self.service, voice)
         if not self.is_speaking and not self._sent:
@@ -256,12 +250,7 @@ class Call(SocketSession):
             self.end_text()
 
     async def clear(self) -> Cleared:
-        """Stop the speech, and discard what Twilio has buffered of it.
-
-        Raises:
-            OrderError: the call is over.
-
-        """
+        """Stop the speech, and discard what Twilio has buffered of it. Raises OrderError if the call is over."""
         cut = list(self._sent)
         if self._turn is not None:
             cut += self._turn.begun()
@@ -316,12 +305,7 @@ class Call(SocketSession):
         return f"voice-{self._marks}"
 
     async def send_frame(self, data: bytes, turn: "Turn") -> None:
-        """Send a frame as soon as it is due.
-
-        Raises:
-            Interrupted: its turn was cleared.
-
-        """
+        """Send a frame as soon as it is due. Raises Interrupted if its turn was cleared."""
         clock = asyncio.get_running_loop().time
         while (delay := self._pacer.wait(clock())) > 0 and not turn.cleared.is_set():
             with contextlib.suppress(TimeoutError):
