@@ -243,5 +243,5 @@ def test_cancel_within_a_token(speak):
     made.register_forward_pre_hook(lambda *_: stream.cancel() if made.made == 25 else None)
     with pytest.raises(Interrupted):
         list(stream)
-    backend._wait(20)
+    backend.join(20)
     assert made.made <= 27

@@ -211,7 +211,7 @@ def test_cancel_within_a_chunk(backend, monkeypatch):
     stream = backend.synthesize(SpeechRequest("hello"))
     with pytest.raises(Interrupted):
         list(stream)
-    backend._wait(20)
+    backend.join(20)
     assert len(decoded) == 4
     assert model.model.audio_tower.decode is watched
 
@@ -292,5 +292,5 @@ def test_a_tap_takes_half_precision():
     decoder = Decoder()
     with tapped(decoder, generation):
         decoder.decode(None)
-    generation.handoff.close()
-    np.testing.assert_array_equal(np.frombuffer(b"".join(generation.handoff), "<i2"), np.full(3200, 16384))
+    generation.queue.close()
+    np.testing.assert_array_equal(np.frombuffer(b"".join(generation.queue), "<i2"), np.full(3200, 16384))

@@ -46,5 +46,5 @@ class BeepBackend(EngineBackend):
         wave = [round(level * math.sin(2 * math.pi * pitch * frame / FORMAT.rate)) for frame in range(frames)]
         beep = struct.pack(f"<{frames}h", *wave) + bytes(FORMAT.frame_bytes * frames)
         for _ in request.text.split():
-            if not generation.give(beep):
+            if not generation.write(beep):
                 return

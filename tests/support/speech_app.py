@@ -149,7 +149,7 @@ class MadeEngine(EngineBackend):
                     return
                 if isinstance(piece, Exception):
                     raise piece
-                if not generation.give(piece):
+                if not generation.write(piece):
                     return
                 with self._changed:
                     self.given += 1

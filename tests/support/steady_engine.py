@@ -48,7 +48,7 @@ class SteadyEngine(EngineBackend):
             if word.startswith(BREAKS):
                 raise RuntimeError("it broke")
             time.sleep(WORK_SECONDS)
-            if not generation.give(sound_of(word, generation.request.voice)):
+            if not generation.write(sound_of(word, generation.request.voice)):
                 return
 
 

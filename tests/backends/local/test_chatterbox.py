@@ -321,18 +321,18 @@ class TestCancel:
         model = ForkModel(tokens=900)
         backend = speak(model, preset="realtime")
         stream = backend.synthesize(SpeechRequest("A long text."))
-        give = "voice_cli.backends.local.worker.Generation.give"
+        write = "voice_cli.backends.local.worker.Generation.write"
         at = []
 
         def cancelling(self, pcm):
             at.append(model.made)
             stream.cancel()
-            return True  # as though nobody had told: the next token is asked all the same
+            return True  # so the next token is generated
 
-        monkeypatch.setattr(give, cancelling)
+        monkeypatch.setattr(write, cancelling)
         with pytest.raises(Interrupted):
             list(stream)
-        backend._wait(20)
+        backend.join(20)
         assert model.made <= at[0] + 1
 
     def test_the_stock_model_within_a_token(self, speak):
@@ -342,7 +342,7 @@ class TestCancel:
         model.t3.tfmr.register_forward_pre_hook(lambda *_: stream.cancel() if model.made == 20 else None)
         with pytest.raises(Interrupted):
             list(stream)
-        backend._wait(20)
+        backend.join(20)
         assert model.made <= 21
 
 
@@ -398,7 +398,7 @@ class TestLoading:
     def test_close_frees_the_model(self, speak):
         backend = speak()
         said(backend, voice="alice")
-        backend._wait(20)
+        backend.join(20)
         backend.close()
         assert backend._speaker is None
         assert len(backend._conditionals) == 0

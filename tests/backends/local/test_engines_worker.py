@@ -53,7 +53,7 @@ class Scripted(EngineBackend):
                 assert self.go_on.acquire(timeout=20)
             elif letter == "!":
                 raise RuntimeError("it broke\nin two")
-            elif not generation.give(letter.encode() * 2):
+            elif not generation.write(letter.encode() * 2):
                 self.log.append("stopped")
                 return
 
@@ -67,7 +67,7 @@ def engine():
     yield backend
     backend.go_on.release(100)
     backend.close()
-    backend._wait(20)
+    backend.join(20)
 
 
 def said(backend, text, **request):
@@ -108,14 +108,14 @@ def test_the_earliest_due_is_next_and_equal_ones_keep_their_order(engine):
     engine.at_a_stop()
     streams += [engine.synthesize(SpeechRequest(text, due=due)) for text, due in requests[1:]]
     engine.go_on.release()
-    engine._wait(20)
+    engine.join(20)
     assert engine.log == ["load", "|", "a", "b", "c", "d", "e"]
     assert [b"".join(stream) for stream in streams] == [b"", b"dd", b"cc", b"aa", b"bb", b"ee"]
 
 
 def test_a_model_that_was_prepared_is_there_and_nothing_was_said(engine):
     engine.prepare()
-    engine._wait(20)
+    engine.join(20)
     assert engine.log == ["load"]
     assert b"".join(engine.synthesize(SpeechRequest("a"))) == b"aa"
     assert engine.log == ["load", "a"]
@@ -124,7 +124,7 @@ def test_a_model_that_was_prepared_is_there_and_nothing_was_said(engine):
 def test_one_that_could_not_be_prepared_is_loaded_for_the_request():
     engine = Scripted(loads=False)
     engine.prepare()
-    engine._wait(20)
+    engine.join(20)
     engine.loads = True
     assert b"".join(engine.synthesize(SpeechRequest("a"))) == b"aa"
     assert engine.log == ["load", "load", "a"]
@@ -133,7 +133,7 @@ def test_one_that_could_not_be_prepared_is_loaded_for_the_request():
 
 def test_no_thread_is_left_when_there_is_nothing_to_do(engine):
     said(engine, "a")
-    engine._wait(20)
+    engine.join(20)
     assert "voice-scripted" not in {thread.name for thread in threading.enumerate()}
     assert said(engine, "b") == b"bb"
 
@@ -141,7 +141,7 @@ def test_no_thread_is_left_when_there_is_nothing_to_do(engine):
 def test_a_long_sentence_comes_in_pieces(engine):
     stream = engine.synthesize(SpeechRequest("|"))
     engine.at_a_stop()
-    stream._generation.give(bytes(2 * 8000))
+    stream._generation.write(bytes(2 * 8000))
     engine.go_on.release()
     assert [len(chunk) for chunk in stream] == [4000] * 4
 
@@ -151,7 +151,7 @@ class TestBounds:
         stream = engine.synthesize(SpeechRequest("|"))
         engine.at_a_stop()
         generation = stream._generation
-        put = in_thread(lambda: generation.give(bytes(2 * AHEAD_BYTES)))
+        put = in_thread(lambda: generation.write(bytes(2 * AHEAD_BYTES)))
         assert len(next(iter(stream))) == 4000
         stream.cancel()
         assert put() is False
@@ -204,7 +204,7 @@ class TestCancel:
         with pytest.raises(Interrupted):
             next(iter(stream))
         engine.go_on.release()
-        engine._wait(20)
+        engine.join(20)
         assert engine.log[-1] == "stopped"
 
     def test_one_that_waits_is_never_spoken(self, engine):
@@ -212,7 +212,7 @@ class TestCancel:
         second.cancel()
         engine.go_on.release()
         assert b"".join(first) == b"aa"
-        engine._wait(20)
+        engine.join(20)
         assert "b" not in engine.log
 
     def test_a_stream_that_nobody_holds(self, engine):
@@ -221,14 +221,14 @@ class TestCancel:
         del stream
         gc.collect()
         engine.go_on.release()
-        engine._wait(20)
+        engine.join(20)
         assert engine.log[-1] == "stopped"
 
 
 class TestClose:
     def test_the_model_is_freed(self, engine):
         said(engine, "a")
-        engine._wait(20)
+        engine.join(20)
         engine.close()
         engine.close()
         assert engine.log == ["load", "a", "unload"]
@@ -243,7 +243,7 @@ class TestClose:
         with pytest.raises(Interrupted):
             list(stream)
         engine.go_on.release()
-        engine._wait(20)
+        engine.join(20)
         assert engine.log[-2:] == ["stopped", "unload"]
 
     def test_what_was_never_loaded_is_not_unloaded(self, engine):
@@ -253,7 +253,7 @@ class TestClose:
     def test_a_backend_that_is_dropped_is_gone(self):
         backend = Scripted()
         said(backend, "a")
-        backend._wait(20)
+        backend.join(20)
         gone = weakref.ref(backend)
         del backend
         gc.collect()
@@ -377,7 +377,7 @@ class Slow(EngineBackend):
     voices = load = lambda self: None
     def speak(self, generation):
         generation.format = AudioFormat(8000, 1)
-        while generation.give(bytes(2)):
+        while generation.write(bytes(2)):
             time.sleep(0.2)  # a step of an engine takes its time: the end of the process comes in the midst of one
         print("let go", flush=True)
 

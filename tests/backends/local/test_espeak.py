@@ -44,7 +44,7 @@ def short_lead(monkeypatch):
 
 def idle(backend):
     """Wait until the engine has nothing to do."""
-    backend._wait(WAIT)
+    backend.join(WAIT)
     assert backend._worker is None
 
 
@@ -164,7 +164,7 @@ def test_cancel_stops_within_a_callback(backend, short_lead):
     chunks = iter(stream)
     next(chunks)
     given = []
-    put = stream._generation.handoff.put
+    put = stream._generation.queue.put
     cancelled = threading.Event()
 
     def counted(data):
@@ -172,7 +172,7 @@ def test_cancel_stops_within_a_callback(backend, short_lead):
             given.append(data)
         return put(data)
 
-    stream._generation.handoff.put = counted
+    stream._generation.queue.put = counted
     next(chunks)
     stream.cancel()
     cancelled.set()
@@ -223,18 +223,18 @@ def test_the_engine_waits_for_its_reader(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     chunks = iter(stream)
     full = threading.Event()
-    handoff = stream._generation.handoff
-    wait = handoff._changed.wait
+    queue = stream._generation.queue
+    wait = queue._changed.wait
 
     def announced(timeout=None):
         if threading.current_thread().name == "voice-espeak":
             full.set()
         return wait(timeout)
 
-    handoff._changed.wait = announced
+    queue._changed.wait = announced
     next(chunks)
     assert full.wait(WAIT)
-    assert handoff._held <= 0.1 * 44100
+    assert queue._held <= 0.1 * 44100
     stream.cancel()
 
 
@@ -262,7 +262,7 @@ def test_a_forked_child_speaks():
             def say():
                 return len(b"".join(backend.synthesize(SpeechRequest("Hello there."))))
             say()
-            backend._wait(10)
+            backend.join(10)
             child = os.fork()
             if not child:
                 os._exit(0 if say() > 10000 else 1)
@@ -304,7 +304,7 @@ def test_a_long_data_path_elsewhere_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("present", [(), ("phontab",)])
-def test_missing_data_is_an_error_and_not_the_end(tmp_path, present):
+def test_missing_data_is_an_error_and_does_not_exit_the_process(tmp_path, present):
     folder = tmp_path / "espeakng_loader"
     (folder / "espeak-ng-data").mkdir(parents=True)
     (folder / "__init__.py").touch()
@@ -341,7 +341,7 @@ def test_no_library_is_an_error_that_says_what_to_install(monkeypatch):
     assert "pip install espeakng-loader" in caught.value.hint
 
 
-def test_the_systems_library_is_taken_where_there_is_no_other():
+def test_the_systems_library_is_used_if_there_is_no_other():
     said = in_process("""
         import ctypes
         from voice_cli.backends.local import espeak, espeak_library
@@ -457,7 +457,7 @@ def test_an_unknown_voice_is_an_error_with_the_nearest(backend, asked, hint):
     "asked",
     ["", "../../etc/passwd", "/etc/passwd", "!v/f3", "a\0b", "en-us\n", "x" * 1000, "\udc80", "..\\x"],
 )
-def test_what_can_be_no_voice_is_not_asked_for(backend, asked):
+def test_an_invalid_voice_name_is_not_passed_to_the_library(backend, asked):
     with pytest.raises(UsageError, match="not a voice name"):
         backend.synthesize(SpeechRequest("a", voice=asked))
 
@@ -486,7 +486,7 @@ def test_a_speed_that_it_does_not_have(backend, speed):
 @example("<speak><break time='10s'/></speak> [[h@'loU]]")
 @example("\u202e\ufeff\u200b\U0010ffff")
 @settings(deadline=None, max_examples=60)
-def test_any_text_is_spoken_or_passed_over(text):
+def test_any_text_is_spoken_or_skipped(text):
     stream = EspeakBackend().synthesize(SpeechRequest(text))
     chunks = list(stream)
     assert chunks
@@ -541,7 +541,7 @@ def test_words_are_told_with_their_place_and_time(backend):
     assert times[0] < 0.1 < times[-1] < heard
 
 
-def test_a_fault_in_the_callback_is_the_streams(backend, short_lead):
+def test_an_exception_in_the_callback_is_raised_by_the_stream(backend, short_lead):
     before = backend.synthesize(SpeechRequest(LONG_TEXT))
     stream = backend.synthesize(SpeechRequest("Hello."))
     fault = MemoryError("no room")
@@ -549,7 +549,7 @@ def test_a_fault_in_the_callback_is_the_streams(backend, short_lead):
     def put(data):
         raise fault
 
-    stream._generation.handoff.put = put
+    stream._generation.queue.put = put
     before.cancel()
     with pytest.raises(EngineError, match="no room") as caught:
         list(stream)

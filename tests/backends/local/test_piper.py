@@ -44,11 +44,11 @@ def test_the_stream_has_pipers_own_samples(speak, tmp_path):
 
 def test_a_chunk_a_sentence(speak, monkeypatch):
     sizes = []
-    give = "voice_cli.backends.local.worker.Generation.give"
+    write = "voice_cli.backends.local.worker.Generation.write"
     from voice_cli.backends.local.worker import Generation
 
-    original = Generation.give
-    monkeypatch.setattr(give, lambda self, pcm: sizes.append(len(pcm)) or original(self, pcm))
+    original = Generation.write
+    monkeypatch.setattr(write, lambda self, pcm: sizes.append(len(pcm)) or original(self, pcm))
     sound = b"".join(speak().synthesize(SpeechRequest("One here. Two here. Three here.")))
     assert len(sizes) == 3
     assert sum(sizes) == len(sound)
@@ -105,14 +105,14 @@ def test_cancel_stops_it_after_the_sentence_it_is_at(speak, monkeypatch):
     go_on.set()
     with pytest.raises(Interrupted):
         list(stream)
-    backend._wait(20)
+    backend.join(20)
     assert len(sentences) == 2
 
 
 def test_close_frees_the_voice(speak):
     backend = speak()
     b"".join(backend.synthesize(SpeechRequest("Hello.")))
-    backend._wait(20)
+    backend.join(20)
     backend.close()
     gc.collect()
     assert backend._voice is None

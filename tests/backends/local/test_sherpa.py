@@ -153,16 +153,16 @@ class TestCancel:
     def test_the_engine_stops_after_the_sentence_it_is_at(self, speak, monkeypatch):
         backend = speak()
         sentences, first, go_on = [], threading.Event(), threading.Event()
-        give = type(backend.synthesize(SpeechRequest("Hi."))._generation).give
+        write = type(backend.synthesize(SpeechRequest("Hi."))._generation).write
 
         def watched(self, pcm):
             if self.request.text == MANY:
                 sentences.append(len(pcm))
                 first.set()
                 happened(go_on)
-            return give(self, pcm)
+            return write(self, pcm)
 
-        monkeypatch.setattr("voice_cli.backends.local.worker.Generation.give", watched)
+        monkeypatch.setattr("voice_cli.backends.local.worker.Generation.write", watched)
         stream = backend.synthesize(SpeechRequest(MANY))
         happened(first)
         stream.cancel()
@@ -200,7 +200,7 @@ def test_a_second_request_waits_its_turn(speak):
 def test_close_frees_the_model(speak):
     backend = speak()
     b"".join(backend.synthesize(SpeechRequest("Hello.")))
-    backend._wait(20)
+    backend.join(20)
     gone = weakref.ref(backend._tts)
     backend.close()
     gc.collect()
@@ -215,7 +215,7 @@ def test_close_gives_up_what_is_under_way(speak):
     backend.close()
     with pytest.raises(Interrupted):
         list(stream)
-    backend._wait(20)
+    backend.join(20)
     assert backend._tts is None
 
 

@@ -161,13 +161,13 @@ class TestEnds:
         model.on_chunk = lambda: stream.cancel() if model.made == 9 else None
         with pytest.raises(Interrupted):
             list(stream)
-        backend._wait(20)
+        backend.join(20)
         assert model.made == 9
 
     def test_close_frees(self, speak):
         backend = speak()
         said(backend)
-        backend._wait(20)
+        backend.join(20)
         backend.close()
         assert backend._model is None
 

@@ -181,9 +181,9 @@ class ChatterboxBackend(TorchBackend):
         )
         chunks = stack.enter_context(contextlib.closing(model.generate_stream(generation.request.text, **arguments)))
         for chunk, _metrics in chunks:
-            if not generation.give(join.add(chunk)):
+            if not generation.write(join.add(chunk)):
                 return
-        generation.give(join.end())
+        generation.write(join.end())
         if regrouped is not None and not regrouped.is_complete:
             raise TruncatedAudio(
                 f"chatterbox stopped after {regrouped.tokens} tokens, its maximum, before the end of the text",
@@ -195,7 +195,7 @@ class ChatterboxBackend(TorchBackend):
 
         model = self._speaker
         sound = model.generate(generation.request.text, **self._arguments(generation.notes, model.generate, preset))
-        generation.give(to_pcm(sound))
+        generation.write(to_pcm(sound))
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
         """Return the preset's values that the method takes; note those that it does not take."""

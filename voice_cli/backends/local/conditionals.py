@@ -1,4 +1,4 @@
-"""A cache of what a cloning model computes from a recording."""
+"""A cache of the conditionals that a cloning model computes from a recording."""
 
 import os
 from collections import OrderedDict

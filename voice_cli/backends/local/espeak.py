@@ -1,7 +1,4 @@
-"""The embedded voice: espeak-ng in this process, from the library that `espeakng-loader` ships.
-
-All that is imported here adds to the time from the start of the process to the first sound.
-"""
+"""The embedded voice: espeak-ng in this process. Imports here delay the first sound of the process."""
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
@@ -41,14 +38,7 @@ class EspeakBackend(EngineBackend):
         return tag if 2 <= len(tag.partition("-")[0]) <= 3 else ""  # else it is a voice's name
 
     def voices(self) -> list[Voice]:
-        """Return the voices, then the variants (`+f3`), which can be combined with every voice.
-
-        Reads the data files and waits for no request.
-
-        Raises:
-            EngineError: the library or its data are missing.
-
-        """
+        """Return the voices, then the variants (`+f3`), which go with every voice. Waits for no request."""
         return [
             Voice(
                 id="+" + file.id if file.is_variant else file.id.lower(),
@@ -72,8 +62,7 @@ class EspeakBackend(EngineBackend):
 
 def _voice_name(voice: str | None) -> str:
     """Return the name for espeak_SetVoiceByName, which opens files by it."""
-    if voice is None:
-        return DEFAULT_VOICE
+    voice = voice if voice is not None else DEFAULT_VOICE
     outside = voice.startswith(("/", "!")) or ".." in voice or "\\" in voice
     if outside or not voice.isprintable() or not 0 < len(voice.encode()) <= _LONGEST_VOICE:
         raise UnknownVoiceError(

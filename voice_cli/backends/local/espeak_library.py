@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voice_cli.backends.local.worker import Generation
 
 FORMAT = AudioFormat(22050, 1)
-"""What every voice of espeak-ng's own speaks at."""
+"""The format of all voices but MBROLA's."""
 
 _CHUNK_MS = 60
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -111,13 +111,7 @@ class Library:
         library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, generation: "Generation", voice: str, rate: int) -> None:
-        """Synthesize a request at `rate` words a minute; return at its end or when it is cancelled.
-
-        Raises:
-            UsageError: there is no such voice.
-            EngineError: espeak-ng failed.
-
-        """
+        """Synthesize a request at `rate` words a minute; return at its end or when it is cancelled."""
         text = _speakable(generation.request.text)
         with self._lock:
             if generation.cancelled:
@@ -139,12 +133,7 @@ class Library:
             raise EngineError(f"espeak-ng failed to speak (status {status})")
 
     def clauses(self, text: str, voice: str, mode: int) -> list[tuple[str, str]]:
-        """Return the text's clauses as (phonemes, stretch of text).
-
-        Raises:
-            UsageError: there is no such voice.
-
-        """
+        """Return the text's clauses as (phonemes, text)."""
         with self._lock:
             self._choose(voice)
             # A cancelled synthesis leaves the character that was read ahead; the next text would begin with it.
@@ -167,7 +156,7 @@ class Library:
         return found
 
     def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
-        """Queue a chunk and its words: espeak-ng's callback. Returns 1 to stop it. What it raised would be lost."""
+        """Queue a chunk and its words: espeak-ng's callback, which stops it by returning 1 and must not raise."""
         try:
             generation = self._generation
             if generation is None:
@@ -182,7 +171,7 @@ class Library:
                 index += 1
             if not samples or frames <= 0:
                 return int(generation.cancelled)
-            return int(not generation.give(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
+            return int(not generation.write(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
         except BaseException as error:
             self._fault = error
             return 1
@@ -234,7 +223,7 @@ _shared: Library | None = None
 
 
 def shared_library() -> Library:
-    """Return the process's library, loaded and initialised at the first call. Any thread."""
+    """Return the process's library; load it at the first call. Any thread."""
     global _shared  # noqa: PLW0603
     with _loading:
         if _shared is None:
@@ -244,24 +233,18 @@ def shared_library() -> Library:
 
 def load_library() -> Library:
     """Load espeakng-loader's library, or the system's if that is missing or does not load."""
-    failures = []
-    # Its package is not imported: that takes 8 ms and tells no more than where it lies.
+    # The package itself is not imported, which would take 8 ms.
     spec = PathFinder.find_spec("espeakng_loader")
-    if spec is not None and spec.submodule_search_locations:
-        folder = next(iter(spec.submodule_search_locations))
-        try:
-            library = ctypes.CDLL(f"{folder}/{_BUNDLED}")
-        except OSError as error:
-            failures.append(str(error))
-        else:
-            return Library(library, _data_path(folder))
-    for name in _SYSTEM:
+    folders = (spec.submodule_search_locations if spec is not None else None) or []
+    bundled = [(f"{folder}/{_BUNDLED}", folder) for folder in folders[:1]]
+    failures = []
+    for name, folder in [*bundled, *((name, None) for name in _SYSTEM)]:
         try:
             library = ctypes.CDLL(name)
         except OSError as error:
             failures.append(str(error))
-        else:
-            return Library(library, None)
+            continue
+        return Library(library, None if folder is None else _data_path(folder))
     raise EngineError(
         "the embedded voice is missing: espeak-ng's library is not installed",
         hint="install it: pip install espeakng-loader (or: apt install libespeak-ng1, dnf install espeak-ng, "
@@ -270,7 +253,7 @@ def load_library() -> Library:
 
 
 def _data_path(folder: str) -> str:
-    """Return a path of `folder` that fits espeak-ng's buffer; it may be that of a descriptor, which stays open."""
+    """Return a path of `folder` that fits espeak-ng's buffer: its own, or that of a descriptor that stays open."""
     try:
         os.stat(f"{folder}/espeak-ng-data/phontab")
     except OSError as error:

@@ -9,7 +9,7 @@ import unicodedata
 from voice_cli.backends.local.espeak_library import shared_library
 
 ENDS = ".!?"
-"""Marks that end a sentence, as the models know them."""
+"""The marks that end a sentence in the models' alphabets."""
 PAUSES = ",;:"
 
 _MARKS = {
@@ -20,28 +20,18 @@ _MARKS = {
 }
 _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
 _ABBREVIATION = re.compile(r"\b[b-df-hj-np-tv-xz]{2,4}$", re.IGNORECASE)
-"""Dr, Mrs, St, vs: a word without a vowel. Its full stop does not end a sentence."""
+"""Dr, Mrs, St, vs: words without a vowel, whose full stop does not end a sentence."""
 _IPA = 0x02
 
 
 def phonemes(text: str, voice: str) -> list[str]:
-    """Return the text's sentences in IPA (NFD, as Piper's phonemizer has it), each with its punctuation marks.
+    """Return the text's sentences in IPA (NFD, as in Piper's phonemizer), each with its punctuation marks.
 
     Waits while espeak-ng is in use. Any thread.
-
-    Raises:
-        UsageError: espeak-ng has no such voice.
-        EngineError: it is missing.
-
     """
-    return _sentences(shared_library().clauses(text, voice, _IPA))
-
-
-def _sentences(clauses: list[tuple[str, str]]) -> list[str]:
-    """Join clauses, each its IPA and its stretch of text, which ends with its mark."""
     sentences: list[str] = []
     spoken = read = ""
-    for said, stretch in clauses:
+    for said, stretch in shared_library().clauses(text, voice, _IPA):
         ipa = unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", " ".join(said.split())))
         at = max((stretch.rfind(letter) for letter in _MARKS), default=-1)
         mark = _MARKS[stretch[at]] if at >= 0 else ""

@@ -90,7 +90,7 @@ class PiperBackend(EngineBackend):
         settings = self._package.SynthesisConfig(speaker_id=self._speaker(request.voice), length_scale=length_scale)
         for chunk in self._voice.synthesize(request.text, settings):
             generation.format = AudioFormat(chunk.sample_rate, chunk.sample_channels)
-            if not generation.give(to_pcm(chunk.audio_int16_array)):
+            if not generation.write(to_pcm(chunk.audio_int16_array)):
                 return
         if generation.format is None:
             raise EngineError("piper generated no audio for this text", hint="check that it is in the voice's language")

@@ -158,7 +158,7 @@ class SherpaBackend(EngineBackend):
             nonlocal frames
             try:
                 frames += len(samples)
-                return int(generation.give(to_pcm(samples)))
+                return int(generation.write(to_pcm(samples)))
             except BaseException as error:  # C++ may change its type
                 faults.append(error)
                 return 0

@@ -66,7 +66,7 @@ def tapped(decoder: Any, generation: Generation) -> Iterator[None]:
     def listen(*args: Any, **kwargs: Any) -> Any:
         generation.stop_if_cancelled()
         output = decode(*args, **kwargs)
-        generation.give(to_pcm(output.audio))
+        generation.write(to_pcm(output.audio))
         generation.stop_if_cancelled()
         return output
 

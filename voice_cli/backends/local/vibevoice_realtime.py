@@ -98,7 +98,7 @@ class Listener:
         if self._ended:
             return
         for _, row in rows(audio_chunks, sample_indices, 1):
-            self._generation.give(to_pcm(row))
+            self._generation.write(to_pcm(row))
             self._generation.stop_if_cancelled()
 
     def end(self, sample_indices: Any = None) -> None:

@@ -40,39 +40,37 @@ class Generation:
 
     def __init__(self, request: SpeechRequest) -> None:
         self.request = request
-        self.handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
+        self.queue: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self.timestamps = {"request_sent": time.monotonic()}
         self.format: AudioFormat | None = None
-        """Set before the first `give`."""
+        """Set before the first `write`."""
         self.words: list[WordEvent] = []
         self.notes: list[str] = []
         """See `SpeechStream.notes`."""
 
     @property
     def cancelled(self) -> bool:
-        """Whether to stop at the next step. Any thread; never waits."""
-        return self.handoff.cancelled
+        """Whether to stop at the next step. Any thread; does not wait."""
+        return self.queue.cancelled
 
     def stop_if_cancelled(self) -> None:
-        """Raise Interrupted if the request was cancelled."""
         if self.cancelled:
-            raise Interrupted("the speech was cancelled")
+            raise Interrupted("the request was cancelled")
 
-    def give(self, pcm: bytes) -> bool:
+    def write(self, pcm: bytes) -> bool:
         """Queue whole frames of PCM; wait while the queue is full. Return False if the engine is to stop."""
         if pcm:
             self.timestamps.setdefault("first_byte", time.monotonic())
         if self.format is None:
-            raise RuntimeError("give() before the format is known")
+            raise RuntimeError("write() before the format is known")
         step = self.format.frames(PIECE_SECONDS) * self.format.frame_bytes
-        return all(self.handoff.put(pcm[at : at + step]) for at in range(0, len(pcm), step)) and not self.cancelled
+        return all(self.queue.put(pcm[at : at + step]) for at in range(0, len(pcm), step)) and not self.cancelled
 
 
 class EngineStream(SpeechStream):
     """PCM as the engine generates it. It may be iterated over once.
 
-    The request is cancelled when the iterator is closed or garbage collected before its end, or the stream before it is
-    iterated.
+    Closing or garbage collecting the iterator or the stream before its end cancels the request.
     """
 
     def __init__(self, generation: Generation, expected: Encoding) -> None:
@@ -83,20 +81,20 @@ class EngineStream(SpeechStream):
         self._generation = generation
 
     def __iter__(self) -> Iterator[bytes]:
-        handoff = self._generation.handoff
+        queue = self._generation.queue
         try:
-            for data in handoff:
+            for data in queue:
                 if self.announced is None:
                     self.announced = Encoding("pcm", self._generation.format)
                 yield data
         finally:
-            handoff.cancel()
+            queue.cancel()
 
     def cancel(self) -> None:
-        self._generation.handoff.cancel()
+        self._generation.queue.cancel()
 
     def __del__(self) -> None:
-        self._generation.handoff.cancel()
+        self._generation.queue.cancel()
 
 
 class EngineBackend(Backend):
@@ -129,7 +127,7 @@ class EngineBackend(Backend):
 
     @abstractmethod
     def speak(self, generation: Generation) -> None:
-        """Set `generation.format` and pass all speech to `generation.give`; return early once it is cancelled."""
+        """Set `generation.format` and pass all speech to `generation.write`; return early once it is cancelled."""
 
     def unload(self) -> None:
         """Free the model. Called once after `close`, if it was loaded."""
@@ -150,12 +148,7 @@ class EngineBackend(Backend):
         """Raise UsageError if the request is not possible, as far as is known without the model."""
 
     def synthesize(self, request: SpeechRequest) -> EngineStream:
-        """Queue the request; return at once.
-
-        Raises:
-            UsageError: the text is blank, or the request is not possible. Iteration raises what needs the model.
-
-        """
+        """Queue the request; return at once. Errors that need the model are raised by iteration."""
         if self._closed:
             raise RuntimeError("the backend is closed")
         if not request.text.strip():  # some models would generate up to their limit
@@ -193,9 +186,8 @@ class EngineBackend(Backend):
             raise UsageError(f"{self.name} has no speed setting", hint="leave the speed out")
         slowest, fastest = self.speeds
         if not slowest <= speed <= fastest:  # false for NaN, too
-            raise UsageError(
-                f"{self.name} cannot speak at speed {speed}", hint=f"a speed from {slowest:g} to {fastest:g}"
-            )
+            hint = f"a speed from {slowest:g} to {fastest:g}"
+            raise UsageError(f"{self.name} cannot speak at speed {speed}", hint=hint)
 
     def close(self) -> None:
         """Cancel all requests, and free the model after the engine's current step. Does not wait."""
@@ -208,34 +200,34 @@ class EngineBackend(Backend):
                 generations.append(self._running)
             idle = self._worker is None or not self._worker.is_alive()
         for generation in generations:
-            generation.handoff.cancel()
+            generation.queue.cancel()
         if idle:
             self._free()
 
-    def _wait(self, seconds: float) -> None:
-        worker = self._worker
-        if worker is not None:
+    def join(self, seconds: float) -> None:
+        """Wait until no request is left, for at most so many seconds."""
+        if (worker := self._worker) is not None:
             worker.join(seconds)
 
     def _work(self) -> None:
         while (generation := self._next()) is not None:
-            handoff = generation.handoff
+            queue = generation.queue
             try:
-                if not handoff.cancelled:
+                if not queue.cancelled:
                     if not self._loaded:
                         self.load()
                         self._loaded = True
                     generation.timestamps["engine_ready"] = time.monotonic()
-                    if generation.request is not LOAD_ONLY and not handoff.cancelled:
+                    if generation.request is not LOAD_ONLY and not queue.cancelled:
                         self.speak(generation)
-                if not handoff.cancelled:
+                if not queue.cancelled:
                     generation.timestamps["last_byte"] = time.monotonic()
-                handoff.close()
+                queue.close()
             except VoiceError as error:
-                handoff.fail(error)
+                queue.fail(error)
             except BaseException as error:
-                handoff.fail(failed(self.name, error))
-            del generation, handoff
+                queue.fail(failed(self.name, error))
+            del generation, queue
 
     def _next(self) -> Generation | None:
         with self._lock:
@@ -276,9 +268,9 @@ def failed(name: str, error: BaseException) -> EngineError:
     """Convert a library's exception to an EngineError."""
     reason = one_line(str(error)) or type(error).__name__
     hint = None
-    # torch's own class; MPS and older versions of torch raise a RuntimeError with such a message.
+    # torch has a class of that name for CUDA; for MPS it raises a RuntimeError.
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in reason.lower():
-        hint = "the model needs more memory than this device has free: try compute = 'cpu', or a smaller model"
+        hint = "the device has too little free memory for the model: try compute = 'cpu', or a smaller model"
     failure = EngineError(f"{name} failed: {reason}", hint=hint)
     failure.__cause__ = error
     return failure
@@ -292,7 +284,7 @@ def _stop_all() -> None:
     for backend in list(_open):
         backend.close()
     for backend in list(_open):
-        backend._wait(max(0.0, deadline - time.monotonic()))  # noqa: SLF001  this module's own
+        backend.join(max(0.0, deadline - time.monotonic()))
 
 
 atexit.register(_stop_all)
