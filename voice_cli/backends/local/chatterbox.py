@@ -69,10 +69,6 @@ class ChatterboxBackend(TorchBackend):
             voices: a folder of recordings, or several; the first with a name is used.
             allow_paths: whether a request's voice may be a path.
 
-        Raises:
-            UsageError: there is no model there, or no such preset.
-            EngineError: the package is missing.
-
         """
         require(self.name, "chatterbox", INSTALL)
         if not model:
@@ -91,11 +87,6 @@ class ChatterboxBackend(TorchBackend):
     @property
     def expected_format(self) -> AudioFormat:
         return AudioFormat(RATE, 1)
-
-    @property
-    def streams(self) -> bool | None:
-        """Whether the loaded model streams; None: not loaded."""
-        return hasattr(self._speaker, "generate_stream") if self._speaker is not None else None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         preset_named(options.get("preset", self.preset))

@@ -6,7 +6,6 @@ of the last chunk's end, so the end of each chunk is held back and cross-faded w
 """
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from voice_cli.backends.local.torch_engine import replaced
@@ -27,13 +26,10 @@ class ChunkJoin:
         self._rendered: Any = None
         self._inference: Any = getattr(self._s3gen, "inference", None)
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> contextlib.AbstractContextManager[None]:
         if self._inference is None:
-            yield
-            return
-        with replaced(self._s3gen, "inference", self._listen):
-            yield
+            return contextlib.nullcontext()
+        return replaced(self._s3gen, "inference", self._listen)
 
     def _listen(self, *args: Any, **kwargs: Any) -> Any:
         result = self._inference(*args, **kwargs)
@@ -44,9 +40,9 @@ class ChunkJoin:
         """Add a chunk; return the PCM that is final."""
         import numpy as np
 
-        from voice_cli.pcm.samples import own, to_pcm
+        from voice_cli.pcm.samples import to_pcm
 
-        new = _samples(own(chunk))
+        new = _samples(chunk)
         fade = self._fade
         before = self._held if self._held is not None else new[:0]
         if len(before) == fade:
@@ -63,12 +59,10 @@ class ChunkJoin:
 
     def _context(self, frames: int, fade: int) -> Any:
         """Return the frames that were rendered before the chunk's first, if they were."""
-        from voice_cli.pcm.samples import own
-
         rendered, self._rendered = self._rendered, None
         if rendered is None:
             return None
-        samples = _samples(own(rendered))
+        samples = _samples(rendered)
         return samples[-frames - fade : -frames] if len(samples) >= frames + fade else None
 
     def end(self) -> bytes:
@@ -82,4 +76,6 @@ class ChunkJoin:
 def _samples(sound: Any) -> Any:
     import numpy as np
 
-    return np.asarray(sound, dtype=np.float32).reshape(-1)
+    from voice_cli.pcm.samples import own
+
+    return np.asarray(own(sound), dtype=np.float32).reshape(-1)

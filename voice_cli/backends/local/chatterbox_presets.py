@@ -23,12 +23,11 @@ class Preset(NamedTuple):
     temperature: float
     first_chunk_size: int | None = None
     """None: `chunk_size`."""
-    continuation_chunk_size: int | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Return the tokens of the first chunk and of the others."""
-        return self.first_chunk_size or self.chunk_size, self.continuation_chunk_size or self.chunk_size
+        return self.first_chunk_size or self.chunk_size, self.chunk_size
 
 
 PRESETS = {
@@ -37,7 +36,7 @@ PRESETS = {
     "fast": Preset(0.4, 0.5, 18, 5, 0.4),
     "clone_fidelity": Preset(0.3, 0.65, 30, 7, 0.4),
     "realtime": Preset(0.4, 0.4, 10, 4, 0.45),
-    "adaptive": Preset(0.5, 0.5, 24, 5, 0.5, first_chunk_size=12, continuation_chunk_size=24),
+    "adaptive": Preset(0.5, 0.5, 24, 5, 0.5, first_chunk_size=12),
 }
 DEFAULT_PRESET = "balanced"
 

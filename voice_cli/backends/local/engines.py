@@ -43,13 +43,11 @@ class Measure(NamedTuple):
 
 def installed(backend: type[Backend]) -> str:
     """Return the first installed distribution of those that it runs on, with its version; or an empty string."""
-    for module, distribution in backend.packages:
-        if is_installed(module):
-            try:
-                return f"{distribution} {version(distribution)}"
-            except PackageNotFoundError:
-                continue
-    return next((module for module, _ in backend.packages if is_installed(module)), "")
+    found = [package for package in backend.packages if is_installed(package[0])]
+    for _, distribution in found:
+        with contextlib.suppress(PackageNotFoundError):
+            return f"{distribution} {version(distribution)}"
+    return found[0][0] if found else ""
 
 
 def look(name: str, profile: object) -> EngineState:

@@ -5,20 +5,21 @@
 
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.errors import Hint
 
 
-class VoiceFile:
+class VoiceFile(NamedTuple):
     """A file of `espeak-ng-data/lang` or `espeak-ng-data/voices/!v`."""
 
-    def __init__(self, identifier: str, name: str, languages: list[tuple[int, str]], gender: str) -> None:
-        """`identifier` is the path below `lang` or `voices`; `languages` are (priority, tag), the lowest preferred."""
-        self.identifier = identifier
-        self.name = name
-        self.languages = languages
-        self.gender = gender
+    identifier: str
+    """The path below `lang` or `voices`."""
+    name: str
+    languages: list[tuple[int, str]]
+    """(priority, tag); the lowest priority is preferred."""
+    gender: str
 
     @property
     def id(self) -> str:
@@ -65,7 +66,7 @@ def _read_voice(path: str, identifier: str) -> VoiceFile:
 
 
 def find(wanted: str, files: list[VoiceFile]) -> VoiceFile:
-    """Return the voice or variant with that id, name or language."""
+    """Return the voice or variant with that id, name or language, or raise UsageError."""
     tag = wanted.replace("_", "-").lower()
     for file in files:
         if wanted.lower() in (file.id.lower(), file.name.lower(), file.identifier.lower()) or tag == file.id.lower():
@@ -82,8 +83,8 @@ def find(wanted: str, files: list[VoiceFile]) -> VoiceFile:
     import difflib
 
     known = {name.lower(): name for file in files for name in (file.name, file.id.lower())}
-    if voices := [file for file in files if not file.is_variant]:
-        known.update((language, language) for file in voices for _, language in file.languages)
+    voices = [file for file in files if not file.is_variant]
+    known.update((language, language) for file in voices for _, language in file.languages)
     names = [known[match] for match in difflib.get_close_matches(tag, known, n=2)]
     nearest = f"the nearest: {', '.join(names)}; " if names else ""
     raise UnknownVoiceError(

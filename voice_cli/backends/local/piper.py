@@ -25,13 +25,7 @@ class PiperBackend(EngineBackend):
     has_speed = True
 
     def __init__(self, model: str | None = None, *, compute: str | None = None) -> None:
-        """Read the configuration of a voice, an `.onnx` file or a folder with one. The model is not loaded.
-
-        Raises:
-            UsageError: there is no voice there.
-            EngineError: the package is missing.
-
-        """
+        """Read the configuration of a voice, an `.onnx` file or a folder with one. The model is not loaded."""
         super().__init__()
         require(self.name, "piper", INSTALL)
         if not model:

@@ -21,7 +21,7 @@ from voice_cli.errors import EngineError, Hint, UsageError
 INSTALL = install_line("sherpa")
 
 MOST_THREADS = 4
-"""The default limit: more gain little, and the player needs one."""
+"""More gain little, and the player needs one."""
 
 
 class SherpaBackend(EngineBackend):
@@ -43,7 +43,6 @@ class SherpaBackend(EngineBackend):
         model: str | None = None,
         *,
         compute: str | None = None,
-        threads: int | None = None,
         steps: float | None = None,
     ) -> None:
         """Read the model's metadata. The model is not loaded.
@@ -51,12 +50,7 @@ class SherpaBackend(EngineBackend):
         Args:
             model: the folder, or a network (`.onnx`) in it.
             compute: `cpu`, `cuda` or `coreml`: what the package was built for.
-            threads: the most threads that the network uses.
             steps: diffusion steps, for the families that have them.
-
-        Raises:
-            UsageError: there is no model there, or `steps` is out of range.
-            EngineError: the package is missing.
 
         """
         super().__init__()
@@ -65,7 +59,6 @@ class SherpaBackend(EngineBackend):
             raise missing_model(type(self), f"set {{model}} to its path; models are at {MODELS_URL}")
         self.model: SherpaModel = read_model(model)
         self._compute = "cpu" if compute in (None, "auto") else str(compute)
-        self._threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
         self._steps = check_steps(steps)
         self._package: Any = None
         self._tts: Any = None
@@ -130,7 +123,9 @@ class SherpaBackend(EngineBackend):
             raise EngineError(f"this version of sherpa-onnx has no {family} models", hint=f"{INSTALL} -U")
         config = package.OfflineTtsConfig(
             model=package.OfflineTtsModelConfig(
-                **{family: kind(**self.model.files)}, num_threads=self._threads, provider=self._compute
+                **{family: kind(**self.model.files)},
+                num_threads=min(MOST_THREADS, os.cpu_count() or 1),
+                provider=self._compute,
             ),
             max_num_sentences=1,
             rule_fsts=",".join(self.model.rules),

@@ -70,10 +70,6 @@ class VibeVoiceBackend(TorchBackend):
             cfg_scale: how closely to follow the text and the voice; None: 1.5 for Realtime, 1.3 for long-form.
             allow_paths: whether a request's voice may be a path.
 
-        Raises:
-            UsageError: there is no model there, or a value is out of range.
-            EngineError: a package is missing.
-
         """
         if not model:
             hint = "set {model} to its path, or to microsoft/VibeVoice-Realtime-0.5B for the hub's"

@@ -100,7 +100,8 @@ class EngineStream(SpeechStream):
 class EngineBackend(Backend):
     """A model in this process. It generates one request at a time.
 
-    A stream that is not read blocks later requests once five minutes of it are buffered: cancel a stream before waiting
+    A constructor raises UsageError for a missing model or a wrong setting, and EngineError for a missing package. A
+    stream that is not read blocks later requests once five minutes of it are buffered: cancel a stream before waiting
     for a later one. `SpeechRequest.codec`, `model` and `instructions` are ignored: there is one model, and PCM.
     """
 
