@@ -502,7 +502,7 @@ def test_a_device_that_dies_is_a_failure(told):
         result = rig.result()
         assert result.outcome is Outcome.FAILED
         assert isinstance(result.error, DeviceError)
-        assert "stopped taking sound" in result.error.message
+        assert "stopped playing" in result.error.message
         assert rig.streams[0].cancelled
 
 

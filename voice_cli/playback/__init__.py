@@ -1,1 +1,1 @@
-"""From a stream of speech to sound: the pump, the ring buffer, the sinks, and the account of it all."""
+"""Playback: the pump, the ring buffer, the sinks and the metrics."""

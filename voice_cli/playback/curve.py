@@ -1,6 +1,6 @@
-"""How much had been received, and how much heard, at every moment of a playback: what lies between is in the buffer.
+"""The curve of a playback: how much had been received and heard over time; the difference was buffered.
 
-Arithmetic on the account that `Timeline.arrivals` and the source keep anyway; exact, and no thread samples anything.
+It is computed afterwards from `Timeline.arrivals` and the source's counters; no thread samples anything.
 """
 
 from bisect import bisect_right
@@ -11,28 +11,28 @@ from voice_cli.playback.sink_source import Gap, SinkSource
 
 
 class Point(NamedTuple):
-    """One entry of the curve."""
+    """One point of the curve."""
 
     at: float
     """Seconds, on `time.monotonic`."""
     received: float
-    """Seconds of audio that had been decoded; stays until the next point."""
+    """Seconds of audio decoded; constant until the next point."""
     heard: float | None
-    """Seconds of it that had left the device, on a straight line to the next point; None: there is no device."""
+    """Seconds that had left the device; linear to the next point. None: there is no device."""
 
 
 class Hole(NamedTuple):
-    """An underrun or a device underflow, placed in time."""
+    """An underrun or a device underflow."""
 
     at: float
     """When it began at the DAC: seconds, on `time.monotonic`."""
     seconds: float
     position: float
-    """Seconds of the stream that went out before."""
+    """Seconds of the stream that were played before."""
 
 
 def curve(arrivals: Sequence[tuple[float, float]], source: SinkSource | None) -> list[Point]:
-    """Lay what came and what was heard over each other: a point for each arrival, and each corner of what was heard."""
+    """Return a point for each arrival, and for each corner of the line of what was heard."""
     corners = _heard(source) if source is not None else []
     points = []
     for at in sorted({at for at, _ in (*arrivals, *corners)}):
@@ -42,19 +42,19 @@ def curve(arrivals: Sequence[tuple[float, float]], source: SinkSource | None) ->
 
 
 def underruns(source: SinkSource) -> list[Hole]:
-    """Give the underruns that are remembered, in their order."""
+    """Return the underruns that the source keeps, in order."""
     return [
         Hole(ended - gap.seconds, gap.seconds, position) for gap, ended, position in _placed(source, source.underruns)
     ]
 
 
 def underflows(source: SinkSource) -> list[Hole]:
-    """Give the device underflows that are remembered, in their order."""
+    """Return the device underflows that the source keeps, in order."""
     return [Hole(at, gap.seconds, position) for gap, at, position in _placed(source, source.underflows)]
 
 
 def _placed(source: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
-    """Give each gap with the time and the position of the frame that followed; without one that none followed."""
+    """Return each gap with the time and the position of the frame that followed; skip a gap at the end."""
     placed = []
     for gap in gaps:
         at = source.time_of(gap.frame)
@@ -64,7 +64,7 @@ def _placed(source: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, f
 
 
 def _heard(source: SinkSource) -> list[tuple[float, float]]:
-    """Give the corners of what was heard over time: (when, seconds of the stream); it is level in an underrun."""
+    """Return the corners of what was heard: (time, seconds of the stream); the line is level in an underrun."""
     last = source.time_of(source.position - 1) if source.position else None
     if source.started_at is None or last is None:
         return []
@@ -75,7 +75,7 @@ def _heard(source: SinkSource) -> list[tuple[float, float]]:
 
 
 def _height(corners: Sequence[tuple[float, float]], at: float) -> float | None:
-    """Read the line through these corners at one moment; level before the first and after the last."""
+    """Interpolate between the corners; the line is level before the first and after the last."""
     if not corners:
         return None
     after = bisect_right(corners, at, key=lambda corner: corner[0])

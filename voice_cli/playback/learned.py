@@ -1,9 +1,8 @@
-"""What earlier runs have shown of a device and of a backend: how much `auto` has to hold so that nothing runs dry.
+"""Device latency and prebuffer learned from earlier runs, to avoid underflows and underruns with `auto`.
 
-Both begin with as little as holds on most machines. A device that underflowed is asked to hold more the next time,
-and less again after many runs without; a backend whose speech came haltingly in more than one of the last runs is
-given a head start, and a longer one while that does not do. A device and a backend that never failed are not written
-down at all.
+After an underflow, the device gets a higher latency in the next run, and a lower one after many clean runs. After an
+underrun in more than one of the last runs, the backend's speech gets a head start, which grows while it is too short. A
+device or backend without failures is not stored.
 """
 
 import contextlib
@@ -16,27 +15,28 @@ from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
 MOST_LATENCY = 0.12
-"""Seconds: what a device is asked to hold at most."""
+"""Seconds: the highest latency asked of a device."""
 GROWTH = 1.5
 CLEAN_RUNS = 25
-"""After so many without an underflow a device is asked to hold a little less."""
+"""Runs without an underflow after which the latency is reduced by `STEP`."""
 STEP = 0.005
+"""Seconds."""
 
 RUNS = 8
-"""How many of a backend's last runs count."""
+"""How many of a backend's last runs are stored."""
 LEAST_HEAD_START, MOST_HEAD_START = 0.04, 0.5
-"""Seconds: the first that is tried, doubled while it does not do. What halts longer is waited for when it happens."""
+"""Seconds: the first head start, which is doubled while underruns occur, and the longest."""
 SHORT_MS = 1000
-"""Milliseconds of speech of which nothing can be learned about a device."""
+"""Milliseconds: shorter speech does not count as a clean run of the device."""
 
 
 def state_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Say where it is kept."""
+    """Return the path of the file."""
     return os.path.join(user_folder("state", environment), "learned.json")
 
 
 class Learned:
-    """What is known of one device and one backend. A file that cannot be read or written is as if it were not there."""
+    """What was learned about one device and one backend. A file that cannot be read or written is ignored."""
 
     def __init__(self, device: str | None, backend: str, path: str | None = None) -> None:
         self._path = path or state_path()
@@ -45,19 +45,16 @@ class Learned:
         self._known = _read(self._path)
         latency, self._clean = _device_in(_part(self._known, "devices").get(self._device))
         self.latency = latency
-        """Seconds that the device is asked to hold."""
+        """Seconds: the latency to ask of the device."""
         self._needed = _needed_in(_part(self._known, "backends").get(self._backend))
 
     @property
     def head_start(self) -> float:
-        """Seconds to gather besides what the device holds.
-
-        That of the second worst of the last runs: one may have been an accident.
-        """
+        """Seconds to buffer in addition: the second highest need of the last runs, to ignore a single outlier."""
         return sorted(self._needed)[-2] if len(self._needed) > 1 else 0.0
 
     def note(self, metrics: PlaybackMetrics) -> None:
-        """Learn from a run that played."""
+        """Update from a run that played, and save changes."""
         before = repr(self._known)
         self._note_device(metrics)
         self._note_backend(metrics)
@@ -77,7 +74,7 @@ class Learned:
 
     def _note_backend(self, metrics: PlaybackMetrics) -> None:
         needed = 0.0
-        if metrics.underruns == 1:  # one that halts again and again is too slow: no head start bridges that
+        if metrics.underruns == 1:  # a backend with more underruns is too slow for any head start
             needed = min(max(LEAST_HEAD_START, 2 * self.head_start), MOST_HEAD_START)
         elif not metrics.underruns and self.head_start > LEAST_HEAD_START:
             needed = self.head_start / 2
@@ -91,7 +88,7 @@ def _part(known: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _keep(known: dict[str, Any], part: str, name: str, entry: Any) -> None:
-    """Put an entry in its place; None: there is none any more."""
+    """Set an entry, or remove it if it is None."""
     entries = {key: value for key, value in _part(known, part).items() if key != name}
     if entry is not None:
         entries[name] = entry
@@ -101,14 +98,14 @@ def _keep(known: dict[str, Any], part: str, name: str, entry: Any) -> None:
 
 
 def _device_in(entry: Any) -> tuple[float, int]:
-    """Read a device's latency, and how many runs were clean with it."""
+    """Return a device's latency and its number of clean runs."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), int | float) for key in ("latency", "clean")):
         return LATENCY, 0
     return min(max(entry["latency"], LATENCY), MOST_LATENCY), int(min(max(entry["clean"], 0), CLEAN_RUNS))
 
 
 def _needed_in(entry: Any) -> list[float]:
-    """Read what a backend's last runs would have needed."""
+    """Return the head starts that a backend's last runs needed."""
     if not isinstance(entry, list):
         return []
     return [min(max(needed, 0.0), MOST_HEAD_START) for needed in entry if isinstance(needed, int | float)][-RUNS:]
@@ -117,7 +114,7 @@ def _needed_in(entry: Any) -> list[float]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
-            import json  # before the first sound, where there is something to read
+            import json  # imported before the first sound only if the file exists
 
             known = json.load(file, parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""The player: streams of speech in, sound out, and the truth about how it went.
+"""The player: play a speech on a sink and report the result.
 
-Three threads: the caller's, which alone touches the sink (some hosts want that), opens it while the server thinks and
-then waits for the end; the pump's; and the sink's own, which pulls from the source.
+Three threads: the caller's, which alone uses the sink (some hosts require that), opens it during the request
+and waits for the end; the pump's; and the sink's, which pulls from the source.
 """
 
 import sys
@@ -25,18 +25,18 @@ from voice_cli.speech.assembly import Speech
 from voice_cli.speech.events import Utterance
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds that a thread may keep the interpreter while the audio thread waits for it; Python's own is 5 ms, which is
-as long as a device's whole period."""
+"""Seconds that a thread may hold the interpreter while the audio thread waits; Python's default of 5 ms is as long as a
+device's period."""
 
 DEAD_SECONDS = 5.0
-"""A device that has asked for nothing for so long is gone."""
+"""Seconds without a pull after which the device counts as lost."""
 
 CANCEL_SECONDS = 0.5
-"""How long a cancelled pump may take to let go before it is left behind."""
+"""Seconds to wait for a cancelled pump."""
 
 
 class Outcome(Enum):
-    """How it ended. Only COMPLETE is a success."""
+    """How a playback ended. Only COMPLETE is a success."""
 
     COMPLETE = "complete"
     TRUNCATED = "truncated"
@@ -45,32 +45,32 @@ class Outcome(Enum):
 
 
 class PlaybackResult(NamedTuple):
-    """How a playback ended."""
+    """The result of a playback."""
 
     outcome: Outcome
     error: BaseException | None
-    """Why it is not complete."""
+    """Why the playback is not complete."""
     metrics: PlaybackMetrics
     timestamps: Mapping[str, float]
-    """When what happened: `timeline.TIMESTAMPS`, on `time.monotonic`."""
+    """Seconds on `time.monotonic`, by name: `timeline.TIMESTAMPS`."""
     codec: str | None
-    """What was really sent, whatever was announced."""
+    """The codec found in the data."""
     format: AudioFormat | None
-    """Of the speech."""
+    """The format of the speech."""
     utterances: tuple[Utterance, ...]
     """Those that have audio, in order."""
     heard: float
-    """Seconds of it that left the device; without one, that were made."""
+    """Seconds that left the device; without a device, seconds that were decoded."""
     device_error: DeviceError | None
-    """Why nothing was heard, where that was no failure."""
+    """Why nothing was played, if the sink was optional."""
 
 
 class Player:
-    """Plays once: `play` returns when the last frame was heard, or it is certain that no more will be.
+    """Plays one speech.
 
-    `sink` None: nothing is heard and everything else happens, as fast as the backend is. `sink_optional`: a device
-    that does not open is told in the result, and no failure. `expected`: a format at which to open the sink before a
-    request is under way. `tick`: seconds between two calls of `on_tick`.
+    `sink` None: consume the speech without playing it. `sink_optional`: a device that cannot be opened is reported in
+    the result and is not a failure. `expected`: the format at which to open the sink before a request is under way.
+    `tick`: seconds between two calls of `on_tick`.
     """
 
     def __init__(
@@ -113,13 +113,13 @@ class Player:
 
     @property
     def position(self) -> float:
-        """Seconds of speech that the device has taken."""
+        """Seconds of speech that the device has pulled."""
         source = self._pump.source
         return source.format.seconds(source.position) if source is not None else 0.0
 
     @property
     def heard(self) -> float:
-        """Seconds of all that was made which have left the device by now; without one, those that were made."""
+        """Seconds of speech that have left the device; without a device, seconds that were decoded."""
         source = self._pump.source
         if source is not None:
             return source.heard(self._clock())
@@ -132,11 +132,10 @@ class Player:
         return self._pump.speech.utterances if self._pump.speech is not None else ()
 
     def play(self, speech: Speech, *, on_tick: Callable[["Player"], None] | None = None) -> PlaybackResult:
-        """Play the speech through one device stream, and report.
+        """Play the speech and return when its last frame was heard, or playback has failed. Call once.
 
-        The first request should be under way. `on_tick` is called at least every `tick` seconds. Raises nothing for
-        what goes wrong in the speech, the sink or the recorder: the result says it. A KeyboardInterrupt ends it as
-        `cancel` does.
+        The first request should be under way. `on_tick` is called at least every `tick` seconds. Errors of the speech,
+        the sink and the recorder are reported in the result. A KeyboardInterrupt has the effect of `cancel`.
         """
         interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -151,7 +150,7 @@ class Player:
                 if self._recorder is not None:
                     self._recorder.preload(self._pump.expected_codec)
             while not self._is_over():
-                self._pump.wait(self._patience())
+                self._pump.wait(self._wait_seconds())
                 self._open_sink()
                 self._start_sink()
                 self._watch_sink()
@@ -166,24 +165,24 @@ class Player:
                 self._sink.close()
             if not self._pump.done:
                 self._pump.cancel()
-            if thread.ident is not None:  # it was started before the interrupt came
+            if thread.ident is not None:  # it may be interrupted before it starts
                 thread.join(CANCEL_SECONDS)
             sys.setswitchinterval(interval)
         return self._result()
 
     def cancel(self) -> None:
-        """Stop the sound and give up the request. Any thread; `play` returns soon."""
+        """Stop the playback and cancel the request. Any thread; `play` returns soon."""
         self._pump.cancel()
 
     def _open_sink(self) -> None:
-        """Do as the pump wishes, if it does."""
+        """Open the sink if the pump needs it."""
         while self._pump.wanted_format is None and not (self._pump.done or self._pump.cancelled):
             self._pump.wait(TICK)
         wanted = self._pump.wanted_format
         if wanted is None or not self._pump.wants_device:
             return
         if self._device_error is not None:
-            if self._pump.expected_codec is not None:  # before there is something to say, other errors come first
+            if self._pump.expected_codec is not None:  # before a request, its errors take precedence
                 raise self._device_error
             return
         if self._sink is None:
@@ -202,7 +201,7 @@ class Player:
             self._pump.attach(source, wanted, self._sink.latency)
 
     def _start_sink(self) -> None:
-        """Let the sink pull, once there is something for it."""
+        """Start the sink once the gate is open."""
         source = self._pump.source
         if source is not None and source.is_open and self._sink is not None and not self._is_started:
             self._is_started = True
@@ -218,7 +217,7 @@ class Player:
         source = pump.source
         return source is None or not pump.written or (source.ended_at is not None and self._clock() >= source.ended_at)
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         source = self._pump.source
         if not self._pump.done or source is None:
             return self._tick
@@ -233,7 +232,7 @@ class Player:
         if source.pulls != self._pulls:
             self._pulls, self._pulled_at = source.pulls, now
         elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
-            raise DeviceError("the output device has stopped taking sound", hint=Hint("see {list_devices}"))
+            raise DeviceError("the output device stopped playing", hint=Hint("see {list_devices}"))
 
     def _result(self) -> PlaybackResult:
         pump, timeline = self._pump, self.timeline

@@ -1,37 +1,36 @@
-"""How much sound has to be there before it starts, or goes on."""
+"""How much audio is buffered before playback starts or continues."""
 
 from typing import NamedTuple
 
 RING_SECONDS = 30.0
-"""How far the backend may run ahead of the ear."""
+"""How far decoding may run ahead of playback."""
 
 MARGIN_SECONDS = 0.008
-"""What is in the ring besides when the device starts: about a period of the device's, which it takes at a time."""
+"""Seconds buffered in addition at the start: about one period of the device."""
 
 UNKNOWN_GAP = 0.04
-"""Seconds until the second chunk, while there is but one."""
+"""Seconds assumed between chunks until the second one has arrived."""
 MOST_GAP = 0.1
-"""Seconds. A backend that waits longer between two chunks is not bridged, but may be learned of."""
+"""Seconds. A longer gap between chunks is not bridged here, but may be learned (`learned.py`)."""
 
 
 class Prebuffer(NamedTuple):
-    """How much must be there before the gate opens."""
+    """How much must be buffered before the gate opens."""
 
     seconds: float | None = None
-    """A fixed amount; None: as little as holds."""
+    """A fixed amount; None: chosen from the device's latency and the gaps between chunks."""
     head_start: float = 0.0
-    """Seconds to gather besides, where as little as holds is gathered."""
+    """Seconds to buffer in addition at the start, if the amount is not fixed."""
 
     def needed(self, device_latency: float, dry_runs: int, gap: float | None = None) -> float:
-        """Give the seconds to gather, at first and after the ring ran dry that many times.
+        """Return the seconds to buffer, at first or after the ring ran empty `dry_runs` times.
 
-        At first what the device holds, since that is what it takes when it starts, and what bridges the time until more
-        comes: `gap` is the longest, in seconds, that there was between two chunks so far. After the ring ran dry once,
-        which may have been an accident, 0.2 s; a backend that was too slow twice will be again: then twice as much each
-        time, so that there are few long holes and not many short ones.
+        At first: what the device takes when it starts, and `gap`, the longest time between two chunks so far, in
+        seconds. After the first underrun: 0.2 s; then twice as much each time, so that there are few long pauses
+        instead of many short ones.
         """
         if self.seconds is not None:
-            return min(self.seconds, RING_SECONDS / 2)  # more than the ring holds would never be there
+            return min(self.seconds, RING_SECONDS / 2)  # the ring cannot hold more
         if not dry_runs:
             bridge = UNKNOWN_GAP if gap is None else min(gap, MOST_GAP)
             return device_latency + MARGIN_SECONDS + bridge + self.head_start

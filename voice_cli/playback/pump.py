@@ -1,9 +1,8 @@
-"""The pump: the one thread that consumes the speech, records it, converts it for the device and fills the ring.
+"""The pump: the thread that consumes the speech, records it, converts it for the device and fills the ring.
 
-It never touches a device. It says which format it wants one at (`wanted_format`), and the thread that holds the device
-answers with a `SinkSource`, or with None if nothing is to be played (`attach`). The first wish is a guess made before
-any byte has arrived, so that the device opens while the server thinks. A wrong guess is corrected as long as nothing
-was written; after that, the speech is converted to the device's format.
+It never touches a device. It sets the format that it needs (`wanted_format`), and the thread that owns the device calls
+`attach` with a `SinkSource`, or None if there is no device. The first format is a guess, so that the device opens while
+the request is under way. A wrong guess is corrected until frames are written; later, the speech is converted.
 """
 
 import threading
@@ -37,17 +36,17 @@ if TYPE_CHECKING:
     from voice_cli.speech.assembly import Speech
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
-"""What nearly every speech model makes: the guess for a codec that tells its format only in its data."""
+"""The format of most speech models: the guess if the codec has its format only in its data."""
 
 TICK = 0.1
-"""Seconds between two checks of what has no event."""
+"""Seconds between two checks of state that sends no notification."""
 
 KEPT_CHUNKS = 4096
-"""Chunks on their way through the ring that are counted one by one; beyond that, neighbours are counted as one."""
+"""Chunks in the ring that are counted one by one; further ones are counted with the chunk before."""
 
 
 class Pump:
-    """Plays one speech. `run` is the pump's thread; the rest may be called by any other."""
+    """Pumps one speech. `run` is the pump's thread; any other thread may call the rest."""
 
     def __init__(
         self,
@@ -61,17 +60,17 @@ class Pump:
     ) -> None:
         self.state = State.WAITING
         self.speech: Speech | None = None
-        """What is played: set before `run`."""
+        """Set before `run`."""
         self.error: BaseException | None = None
-        """Why the speech is not complete; read it when the pump is done."""
+        """Why the speech is not complete; valid when `done`."""
         self.codec: str | None = None
-        """Of the first utterance's data, whatever was announced."""
+        """The codec found in the data of the first utterance."""
         self.source: SinkSource | None = None
         self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
         self.written = 0
-        """Bytes, at the source's format."""
+        """Bytes, in the source's format."""
 
         self._timeline = timeline
         self._recorder = recorder
@@ -79,7 +78,7 @@ class Pump:
         self._volume = volume
         self._clock = clock
         self._gap: float | None = None
-        """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks came."""
+        """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks arrived."""
         self._waiting_since: float | None = None
         self._changed = threading.Condition()
         self._news = threading.Event()
@@ -91,28 +90,28 @@ class Pump:
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
         self._received = 0
-        """Chunks of the backend's whose audio is being written."""
-        self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, how many)
+        """The backend's chunks whose audio is being written."""
+        self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, count)
 
-    # For the thread that holds the device.
+    # For the thread that owns the device.
 
     def wait(self, timeout: float) -> None:
-        """Wait until something changed since the last call, or for `timeout` seconds."""
+        """Wait until something has changed since the last call, or for `timeout` seconds."""
         self._news.wait(timeout)
         self._news.clear()
 
     @property
     def wants_device(self) -> bool:
-        """Whether a device is wanted at `wanted_format`, and not attached yet."""
+        """Whether a device is needed at `wanted_format` and not attached yet."""
         return not self._is_silent and self.wanted_format != self._attached_for
 
     @property
     def expected_codec(self) -> str | None:
-        """What was asked for, once a request is under way."""
+        """The requested codec; None until a request is under way."""
         return self._stream.expected.codec if self._stream is not None else None
 
     def attach(self, source: SinkSource | None, wanted: AudioFormat, latency: float = 0.0) -> None:
-        """Answer a wish: the source of an opened device (its latency in seconds), or None if there is no device."""
+        """Attach the source of the device opened for `wanted` (latency in seconds), or None if there is no device."""
         with self._changed:
             self.source = source
             self._latency = latency
@@ -134,7 +133,7 @@ class Pump:
         return self._cancelled
 
     def count_played(self) -> int | None:
-        """Return how many chunks the device has taken whole; None if there is no device."""
+        """Return how many whole chunks were pulled; None if there is no device."""
         source = self.source
         if source is None:
             return self._timeline.chunks_played
@@ -146,7 +145,7 @@ class Pump:
     # The pump's thread.
 
     def run(self) -> None:
-        """Consume the speech. Raises nothing: `error` says what went wrong."""
+        """Consume the speech. Sets `error` instead of raising."""
         if self.speech is None:
             raise RuntimeError("run() without a speech")
         handlers = {
@@ -154,14 +153,14 @@ class Pump:
             EncodedData: self._receive,
             Decoded: self._account,
             Audio: self._take,
-            Words: _ignore,
-            UtteranceEnded: self._note_ended,
+            Words: lambda _event: None,
+            UtteranceEnded: self._note_stream,
             TextAwaited: self._await_text,
         }
         try:
             with closing(iter(self.speech)) as events:  # type: ignore[type-var]  # a generator
                 for event in events:
-                    handlers[type(event)](event)  # type: ignore[operator]  # each takes its own kind
+                    handlers[type(event)](event)  # type: ignore[operator]  # each takes one type
         except BaseException as exc:  # the other thread reports it
             self._fail(exc)
         try:
@@ -186,7 +185,7 @@ class Pump:
                 self._open_gate(self.source)
 
     def _expect(self, event: UtteranceStarted) -> None:
-        """Have the device opened while nothing has arrived yet."""
+        """Request a device before any data has arrived."""
         stream = event.utterance.stream
         if self.source is not None:
             self.source.rest(expected=False)
@@ -221,11 +220,8 @@ class Pump:
         if source is not None and source.is_resting and self.speech is not None:
             self.speech.silent_seconds = source.rested or 0.0
 
-    def _note_ended(self, _event: UtteranceEnded) -> None:
-        self._note_stream()
-
-    def _note_stream(self) -> None:
-        """Copy the timestamps of the stream that is over."""
+    def _note_stream(self, _event: UtteranceEnded | None = None) -> None:
+        """Copy the timestamps of the stream that has ended."""
         if self._stream is not None:
             timestamps, timeline = self._stream.timestamps, self._timeline
             for name, at in timestamps.items():
@@ -233,7 +229,7 @@ class Pump:
             timeline.timestamps["last_byte"] = timestamps.setdefault("last_byte", self._clock())
 
     def _count_written(self) -> None:
-        """Note where in the ring the last chunks of the backend's end."""
+        """Store the position at which the last chunks from the backend end."""
         count, self._received = self._received, 0
         if not count:
             return
@@ -280,7 +276,7 @@ class Pump:
             raise Interrupted("interrupted")
 
     def _record(self, action: Callable[[Recorder], None]) -> None:
-        """Record; a file that cannot be written ends the recording, and not the playback."""
+        """Record; if the file cannot be written, end the recording and continue the playback."""
         if self._recorder is not None:
             try:
                 action(self._recorder)
@@ -289,7 +285,7 @@ class Pump:
                 self._recorder = None
 
     def _source_for(self, audio_format: AudioFormat) -> SinkSource | None:
-        """Wait for the device, at this format if nothing was written at another one."""
+        """Wait for the device, at this format unless frames were written at another one."""
         if self.written and not self.wants_device and not self._cancelled:
             return self.source
         with self._changed:
@@ -332,7 +328,3 @@ class Pump:
         self._timeline.mark("prebuffered")
         self.state = State.PLAYING
         self._news.set()
-
-
-def _ignore(_event: Words) -> None:
-    """Ignore an event that changes nothing here."""

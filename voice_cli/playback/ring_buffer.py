@@ -1,12 +1,11 @@
 """A bounded buffer of bytes between one writer and one reader, without a lock.
 
-Each side writes its own counter alone, and moves it only after the bytes are copied, so the reader (the audio thread)
-never waits for the writer. The memory is taken once.
+Each side updates only its own counter, after the bytes are copied, so the reader (the audio thread) never waits.
 """
 
 
 class RingBuffer:
-    """Bytes in, the same bytes out, in order; `capacity` bytes at the most."""
+    """A FIFO of at most `capacity` bytes."""
 
     def __init__(self, capacity: int) -> None:
         self._memory = memoryview(bytearray(capacity))
@@ -16,7 +15,7 @@ class RingBuffer:
 
     @property
     def readable(self) -> int:
-        """Bytes that wait to be read. Any thread; to the reader it can only grow, to the writer only shrink."""
+        """Bytes buffered. Any thread; for the reader it can only grow, for the writer only shrink."""
         return self._written - self._read
 
     @property
@@ -24,7 +23,7 @@ class RingBuffer:
         return self._capacity - self.readable
 
     def write(self, data: bytes | memoryview) -> int:
-        """Copy in what fits and return how many bytes that was. The writer's thread."""
+        """Write what fits and return the number of bytes. The writer's thread."""
         count = min(len(data), self.writable)
         start = self._written % self._capacity
         before_wrap = min(count, self._capacity - start)
@@ -35,7 +34,7 @@ class RingBuffer:
         return count
 
     def read_into(self, out: memoryview) -> int:
-        """Copy out what is there, up to `len(out)` bytes, and return how many that was. The reader's thread."""
+        """Read up to `len(out)` bytes and return the number of bytes. The reader's thread."""
         count = min(len(out), self.readable)
         start = self._read % self._capacity
         before_wrap = min(count, self._capacity - start)
@@ -46,7 +45,7 @@ class RingBuffer:
         return count
 
     def peek(self, count: int) -> bytes:
-        """Give the next `count` bytes without taking them; fewer if there are fewer. The reader's thread."""
+        """Return up to `count` bytes without removing them. The reader's thread."""
         count = min(count, self.readable)
         start = self._read % self._capacity
         head = bytes(self._memory[start : start + count])

@@ -1,12 +1,11 @@
-"""What a sink pulls from: the ring buffer behind a gate, and an account of what went out when.
+"""What a sink pulls from: a ring buffer behind a gate, and a record of which frames were played when.
 
-The gate is closed until the pump opens it (the prebuffer is there, or all is). A ring that runs dry before the end
-closes it again: playback pauses, the pump gathers, and opens it again: one hole instead of many, and nothing is lost.
+The gate is closed until the pump opens it, when the prebuffer or the whole speech is buffered. If the ring runs empty
+before the end, the gate closes again until the pump has buffered more: one long pause instead of many short ones.
 
-A hole's edges would click. The ramps that prevent it are made of the hole's own silence: 5 ms from the last
-sample heard down to zero, and from zero up to the next one. So the frames of the speech themselves are never touched:
-each goes out once, in order, as it came. So do those that a device took and threw away: PortAudio starts one that ran
-dry anew, on ALSA without what it had been given last.
+At the edges of a pause, ramps of 5 ms prevent clicks: from the last sample to zero, and from zero to the next one. They
+replace silence, so every frame of the speech is played once, in order and unchanged. If the device discards its last
+block after an underflow, as PortAudio does on ALSA, that block is played again.
 """
 
 from array import array
@@ -19,21 +18,21 @@ from voice_cli.playback.ring_buffer import RingBuffer
 RAMP_SECONDS = 0.005
 
 KEPT_EVENTS = 1024
-"""How many underruns or underflows are remembered one by one; all are counted."""
+"""How many underruns or underflows are kept one by one; all are counted."""
 
 
 class Gap(NamedTuple):
-    """A stretch in which the device had nothing of ours to play."""
+    """A time in which the device had no frames of ours to play."""
 
     frame: int
-    """The position in the stream: how many of its frames went out before."""
+    """Frames of the stream that were played before."""
     seconds: float
 
 
 class SinkSource:
-    """One stream's way to one opened sink. The pump writes, the audio thread pulls; anyone may read the account.
+    """The frames of one stream for one opened sink. The pump writes, the audio thread pulls; any thread may read.
 
-    Times are on `time.monotonic`, and mean the moment at which a frame leaves the device (DAC time).
+    Times are on `time.monotonic`, at the moment when a frame leaves the device (DAC time).
     """
 
     def __init__(self, audio_format: AudioFormat, capacity_seconds: float) -> None:
@@ -56,67 +55,67 @@ class SinkSource:
         self._resting = False
 
         self.pulls = 0
-        """How often the sink has asked: a device that lives makes it grow."""
+        """Calls of `pull`; a working device increases it."""
         self.position = 0
-        """Frames of the stream that the sink has taken."""
+        """Frames of the stream that were pulled."""
         self.started_at: float | None = None
-        """When the first frame left the device."""
+        """When the first frame leaves the device; None until it is pulled."""
         self.ended_at: float | None = None
-        """When the last frame has left the device: known once it is taken, and no more will come."""
+        """When the last frame has left the device; None until it is pulled and `finish` was called."""
         self.underruns: deque[Gap] = deque(maxlen=KEPT_EVENTS)
         """The ring ran empty before the end: the network or the backend was too slow."""
         self.underrun_count = 0
         self.underrun_seconds = 0.0
         self.underflows: deque[Gap] = deque(maxlen=KEPT_EVENTS)
-        """The device says that it was not served in time: this program or this machine was too slow."""
+        """The device was not served in time: this program or machine was too slow."""
         self.underflow_count = 0
         self.underflow_seconds = 0.0
 
-    # The pump's side.
+    # The pump's thread.
 
     @property
     def buffered(self) -> float:
-        """Seconds that wait in the ring."""
+        """Seconds of audio in the ring."""
         return self._ring.readable / self._byte_rate
 
     @property
     def is_open(self) -> bool:
-        """The sink may take frames. False at first, and after the ring ran dry."""
+        """Whether the sink gets frames. False at first, and after the ring ran empty."""
         return self._open or self._finished
 
     def write(self, data: bytes | memoryview) -> int:
-        """Take what fits of whole frames and return how many bytes that was; never waits."""
+        """Write the whole frames that fit, without waiting, and return the number of bytes."""
         count = self._ring.write(data)
         if count:
             self._last_frame = bytes(data[count - self._frame_bytes : count])
         return count
 
     def room_in(self, size: int) -> float:
-        """Seconds until `size` bytes fit (or the whole ring, if they never do), if the device takes them now."""
+        """Return the seconds of playback until `size` bytes fit, or until the ring is empty if they never do."""
         size = min(size, self._ring.writable + self._ring.readable)
         return max(0.0, (size - self._ring.writable) / self._byte_rate)
 
     def open_gate(self) -> None:
-        """Let the sink take frames from its next pull on."""
+        """Open the gate, from the next pull on."""
         self._open = True
 
     def rest(self, *, expected: bool) -> None:
-        """Say whether a ring that runs dry now is no underrun: what was written is complete, and more is not due."""
+        """Set whether more frames are not due yet, so that an empty ring is not an underrun."""
         self._may_rest = expected
 
     @property
     def rested(self) -> float | None:
-        """Seconds of silence since the ring ran dry at a rest, up to the last pull; None: it did not."""
+        """Seconds of silence since the ring ran empty at a rest, up to the last pull; None: there is no rest."""
         since, until = self._dry_since, self._next_time
         return max(0.0, until - since) if self._resting and since is not None and until is not None else None
 
     @property
     def is_resting(self) -> bool:
-        """The ring ran dry when no more was due."""
+        """Whether the ring ran empty when no more was due."""
         return self._resting
 
     def finish(self) -> None:
-        """Say that all has been written; what is in the ring goes out, however little it is."""
+        """Mark the stream as complete, so that the rest of the ring is played."""
         self._finished = True
 
     def _ramp_of(self, frame: bytes, *, rising: bool) -> memoryview:
@@ -125,12 +124,12 @@ class SinkSource:
         order = range(1, steps + 1) if rising else range(steps, 0, -1)
         return memoryview(array("h", [s * i // (steps + 1) for i in order for s in samples])).cast("B")
 
-    # The audio thread's side.
+    # The audio thread.
 
     def pull(self, out: memoryview, dac_time: float, underflow: bool = False) -> None:
-        """Fill `out` (whole frames, as bytes) with what is to leave the device from `dac_time` on.
+        """Fill `out` (bytes of whole frames), whose first frame leaves the device at `dac_time`.
 
-        Copies, fills the rest with silence, counts; waits for nothing, raises nothing.
+        Copies, fills the rest with silence, and counts; never blocks or raises.
         """
         self.pulls += 1
         size = len(out)
@@ -143,7 +142,7 @@ class SinkSource:
             self._rises = False
         filled = self._play_ramp(out)
         if is_open and filled < size and self.ended_at is None:
-            finished = self._finished  # before the ring is read: what is written before it is set is then seen
+            finished = self._finished  # read before the ring, so that all frames written before `finish` are seen
             available = self._ring.readable
             if available and not self._flowing:
                 self._begin_run(dac_time + filled / self._byte_rate)
@@ -195,10 +194,10 @@ class SinkSource:
             self._resting = self._may_rest
             self._ramp = self._ramp_of(self._last_frame, rising=False)
             self._rises = True
-        self._open = False  # last: from now on the pump may open it again
+        self._open = False  # last, because the pump may then open it again
 
     def _resume(self, dac_time: float) -> None:
-        """Count an underflow. Where the clock went back over the last block, that was thrown away: it goes again."""
+        """Count an underflow. If the DAC time shows that the device discarded the last block, queue it again."""
         dry_since = self._next_time
         if self._last and dry_since is not None and dac_time < dry_since - 0.5 * len(self._last) / self._byte_rate:
             self._again = memoryview(bytes(self._last) + bytes(self._again))
@@ -210,10 +209,10 @@ class SinkSource:
         self.underflow_count += 1
         self.underflow_seconds += late
 
-    # The account.
+    # Any thread.
 
     def time_of(self, frame: int) -> float | None:
-        """Tell when that frame of the stream left (or will leave) the device; None if it has not been taken."""
+        """Return when a frame leaves the device; None if it has not been pulled."""
         if frame >= self.position:
             return None
         for first, started in reversed(self._runs):
@@ -222,9 +221,9 @@ class SinkSource:
         return None
 
     def heard(self, now: float) -> float:
-        """Tell how many seconds of the stream have left the device by that time."""
+        """Return the seconds of the stream that have left the device at `now`."""
         if self.ended_at is not None and now >= self.ended_at:
-            return self.format.seconds(self.position)  # the device's clock may be quicker than its rate says
+            return self.format.seconds(self.position)  # the device's clock may be faster than its rate
         for first, started in reversed(self._runs):
             if started <= now:
                 return min(self.format.seconds(first) + now - started, self.format.seconds(self.position))

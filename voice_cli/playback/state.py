@@ -1,19 +1,17 @@
-"""The states of a playback.
-
-The pump goes through the states, and enters each in one place: ::
+"""The states of a playback, set by the pump::
 
     WAITING ──first byte──▶ BUFFERING ──prebuffer reached, or all written──▶ PLAYING ──all written──▶ DRAINING ──▶ DONE
                                 ▲                                              │
                                 └────────────────ring ran empty────────────────┘
 
-If nothing was written, it is DONE at once.
+If nothing was written, DRAINING is skipped.
 """
 
 from enum import Enum
 
 
 class State(Enum):
-    """Where playback is."""
+    """A state of the playback."""
 
     WAITING = "waiting"
     BUFFERING = "buffering"

@@ -1,6 +1,6 @@
-"""Moments and counts of one playback, and the figures that follow from them. Arithmetic only; prints nothing.
+"""Timestamps and counters of one playback, and the metrics computed from them.
 
-All timestamps are on `time.monotonic`, in seconds. What was not measured is None, never 0.
+Timestamps are seconds on `time.monotonic`. What was not measured is None, never 0.
 """
 
 import time
@@ -24,27 +24,27 @@ TIMESTAMPS = (
     "last_byte",
     "last_frame",
 )
-"""Every moment there is. `first_frame`: the first decoded one; `prebuffered`: the gate opened; `device_open`: there
-is one, awake; `started`, `first_audible` and `last_frame`: at the DAC."""
+"""All names. `first_frame`: decoded; `prebuffered`: the gate opened; `started`, `first_audible`, `last_frame`: at the
+DAC."""
 
 
 class PlaybackMetrics(NamedTuple):
-    """What a playback was like. Times in milliseconds."""
+    """The metrics of a playback. Times are in milliseconds."""
 
     ttfa_ms: float | None = None
     """Process start to the first audible frame at the DAC."""
     ttfb_ms: float | None = None
     """Request sent to the first byte of the body."""
     leading_silence_ms: float | None = None
-    """What the backend sent before the first frame above -60 dBFS."""
+    """Audio from the backend before the first frame above -60 dBFS."""
     generation_ms: float | None = None
-    """Request sent to the last byte, less the time in which a full ring held the backend back."""
+    """Request sent to the last byte, without the time in which the ring was full (back-pressure)."""
     playback_ms: float | None = None
-    """First frame to last frame at the DAC, holes included."""
+    """First frame to last frame at the DAC, underruns included."""
     audio_ms: float | None = None
-    """What was decoded."""
+    """Decoded audio."""
     real_time_factor: float | None = None
-    """Generation time a second of audio: under 1 is faster than speech."""
+    """Generation time divided by audio duration: below 1 is faster than real time."""
     underruns: int | None = None
     underrun_ms: float | None = None
     underrun_positions_ms: tuple[float, ...] = ()
@@ -55,13 +55,13 @@ class PlaybackMetrics(NamedTuple):
     chunks_played: int | None = None
     bytes_received: int = 0
     buffer_peak_ms: float | None = None
-    """The most that ever waited in the ring."""
+    """Maximum fill of the ring."""
 
 
 class Timeline:
-    """Where the parts write down what happened. Each attribute has one writing thread.
+    """Timestamps and counters. Each attribute is written by one thread.
 
-    `arrivals`: a list, for who wants to draw a `curve`: (when, seconds of audio decoded by then), an entry a chunk.
+    `arrivals`: a list to record (time, seconds of audio decoded so far) for each chunk in, for a `curve`.
     """
 
     def __init__(
@@ -73,26 +73,26 @@ class Timeline:
         self.chunks_played: int | None = None
         self.audio_seconds = 0.0
         self.audible_seconds: float | None = None
-        """How far into the audio the first audible frame is."""
+        """Position of the first audible frame."""
         self.held_back_seconds = 0.0
-        """How long the pump waited for room in the ring."""
+        """How long the pump waited for space in the ring."""
         self.buffer_peak_seconds: float | None = None
         self.arrivals = arrivals
 
     def mark(self, moment: str, at: float | None = None) -> None:
-        """Write down that it happened, now unless `at` says when; the first time counts."""
+        """Set a timestamp, unless it is set, to `at` or to now."""
         if at is None:
             at = time.monotonic()
         self.timestamps.setdefault(moment, at)
 
     def between(self, first: str, last: str) -> float | None:
-        """Milliseconds from one moment to another; None if one of them did not come."""
+        """Return the milliseconds between two timestamps; None if one is not set."""
         if first not in self.timestamps or last not in self.timestamps:
             return None
         return _ms(self.timestamps[last] - self.timestamps[first])
 
     def metrics(self, source: SinkSource | None) -> PlaybackMetrics:
-        """Work out the figures, with the account of the source that was played from, if any was."""
+        """Compute the metrics, with the counters of the source that was played from, if any."""
         began, ended = self.timestamps.get("request_sent"), self.timestamps.get("last_byte")
         generation = None
         if began is not None and ended is not None and self.bytes_received:
