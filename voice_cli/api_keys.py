@@ -1,4 +1,4 @@
-"""The API key of a request: where it comes from, and to which servers $OPENAI_API_KEY may be sent."""
+"""API keys: where they come from, and to which servers $OPENAI_API_KEY is sent."""
 
 import os
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from voice_cli.errors import ConfigError, one_line
 
 
 def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Find the key for the profile's server; None: there is none, and perhaps none is needed.
+    """Return the API key for the profile's server; None: there is none. Many servers need none.
 
-    $OPENAI_API_KEY goes only where the person meant it to go: see `withheld_key`.
+    `withheld_key` documents where $OPENAI_API_KEY is sent.
 
     Raises:
-        ConfigError: the variable is not set, or the command fails. Its output is never shown.
+        ConfigError: the variable is not set, or the command fails. Its output is not shown.
 
     """
     profile = settings.profile
@@ -22,30 +22,28 @@ def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
     if profile.api_key_env:
         key = environment.get(profile.api_key_env)
         if not key:
-            raise ConfigError(
-                f"${profile.api_key_env}, which profile {settings.profile_name} names for its key, is not set"
-            )
+            raise ConfigError(f"${profile.api_key_env}, the api_key_env of profile {settings.profile_name}, is not set")
         return key
     key = environment.get(KEY_ENV) or None
-    return key if key and _is_keys_place(settings, environment) else None
+    return key if key and _is_allowed(settings, environment) else None
 
 
 def withheld_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return what to tell the person if $OPENAI_API_KEY is set and not sent to an address from outside the profile.
+    """Return a note if $OPENAI_API_KEY is set but not sent to an address from outside the profile.
 
-    It is sent to api.openai.com over TLS, to $OPENAI_BASE_URL's host (over TLS if that has it), to loopback addresses,
-    and over TLS to an address of the command line. A profile's own address gets only the key that the profile names.
+    It is sent to api.openai.com over TLS, to the host of $OPENAI_BASE_URL (over TLS if that uses TLS), to loopback
+    addresses, and over TLS to an address from the command line. A profile's address gets only the profile's key.
     """
     profile = settings.profile
     is_named = bool(profile.api_key_env or profile.api_key_command)
     if is_named or not environment.get(KEY_ENV) or _is_profiles_address(settings):
         return None
-    if _is_keys_place(settings, environment):
+    if _is_allowed(settings, environment):
         return None
-    place = str(profile.base_url).partition("://")[2].partition("/")[0].rpartition("@")[2]
+    server = str(profile.base_url).partition("://")[2].partition("/")[0].rpartition("@")[2]
     return (
-        f"{KEY_ENV} is not sent to {one_line(place) or 'this address'} "
-        "(a profile with base_url and api_key_env sends a key there)"
+        f"{KEY_ENV} is not sent to {one_line(server) or 'this address'} "
+        "(to send a key there, add a profile with base_url and api_key_env)"
     )
 
 
@@ -53,7 +51,7 @@ def _is_profiles_address(settings: Settings) -> bool:
     return settings.origins.get("base_url", "").startswith("profile ")
 
 
-def _is_keys_place(settings: Settings, environment: Mapping[str, str]) -> bool:
+def _is_allowed(settings: Settings, environment: Mapping[str, str]) -> bool:
     """Return whether $OPENAI_API_KEY may go to the settings' address."""
     url = settings.profile.base_url
     if url is None or settings.origins.get("base_url") == f"${URL_ENV}":
@@ -70,7 +68,7 @@ def _is_keys_place(settings: Settings, environment: Mapping[str, str]) -> bool:
 
 
 def _host_of(url: str) -> tuple[str, bool]:
-    """Return an address's host, in lower case, and whether the address is one of TLS; no host: it is no address."""
+    """Return an address's host, in lower case, and whether it uses TLS. An invalid address has an empty host."""
     from urllib.parse import urlsplit
 
     try:
@@ -78,7 +76,7 @@ def _host_of(url: str) -> tuple[str, bool]:
         host = parts.hostname or ""
     except ValueError:
         return "", False
-    if "\\" in url or not url.isprintable():  # others read another host in it
+    if "\\" in url or not url.isprintable():  # other parsers read another host from it
         return "", False
     return host, parts.scheme in ("https", "wss")
 
@@ -92,9 +90,9 @@ def _is_loopback(host: str) -> bool:
 def _run_key_command(command: str) -> str:
     import subprocess
 
-    hint = "run it by hand to see why"
+    hint = "run the command in a shell to see why"
     try:
-        done = subprocess.run(  # noqa: S602  the person's own command line, from their own file
+        done = subprocess.run(  # noqa: S602  the command comes from the user's own config
             command,
             shell=True,
             stdin=subprocess.DEVNULL,
@@ -104,8 +102,8 @@ def _run_key_command(command: str) -> str:
             check=False,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        raise ConfigError("api_key_command did not finish", hint=hint) from None  # its cause would show the command
+        raise ConfigError("api_key_command did not finish", hint=hint) from None  # the cause would show the command
     lines = done.stdout.splitlines()
     if done.returncode or not lines or not lines[0].strip():
-        raise ConfigError(f"api_key_command gave no key (exit {done.returncode})", hint=hint)
+        raise ConfigError(f"api_key_command printed no key (exit code {done.returncode})", hint=hint)
     return lines[0].strip()

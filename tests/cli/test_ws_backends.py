@@ -122,7 +122,7 @@ def test_a_preset_of_the_profile(voice, tmp_path):
         ("vibevoice-ws", SERVERS["vibevoice-ws"], {"refusal": (401, {}, b"")}, 4, "refuses the key"),
         ("chatterbox-ws", DocumentServer(), {}, 7, "Missing text or voice_id"),
         ("omni-ws", lambda client: client.close(1011, "oops"), {}, 7, "failed (1011): oops"),
-        ("omni-ws", lambda client: client.cut(), {}, 6, "without an answer"),
+        ("omni-ws", lambda client: client.cut(), {}, 6, "without a response"),
     ],
 )
 def test_a_failure_is_one_line_and_its_code(voice, name, handle, options, code, told):

@@ -72,7 +72,7 @@ def test_a_refused_connection(voice, audio):
 def test_a_name_that_is_not_known(voice, audio):
     said = voice("say", "x", "--base-url", "http://nowhere.invalid/v1")
     assert said.code == 6
-    assert "no address is known for nowhere.invalid" in one_line(said)
+    assert "cannot resolve nowhere.invalid" in one_line(said)
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ def body_of(stream):
 
 
 def test_a_key_that_is_missing_is_a_mistake_in_the_config(monkeypatch):
-    with pytest.raises(ConfigError, match="SDK cannot start"):
+    with pytest.raises(ConfigError, match="SDK has no API key"):
         OpenAIBackend("http://127.0.0.1:1/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "for another address")
-    with pytest.raises(ConfigError, match="SDK cannot start"):
+    with pytest.raises(ConfigError, match="SDK has no API key"):
         OpenAIBackend("http://127.0.0.1:1/v1")
 
 
@@ -64,7 +64,7 @@ def test_azure_has_its_own_address_and_header(monkeypatch, named):
 
 
 def test_azure_without_its_version_is_a_mistake_in_the_config():
-    with pytest.raises(ConfigError, match="SDK cannot start"):
+    with pytest.raises(ConfigError, match="SDK has no API key"):
         OpenAIBackend("https://me.openai.azure.com", api_key="azure-key")
 
 

@@ -363,7 +363,7 @@ def test_a_connection_that_breaks_before_there_is_sound(talk):
     sound, error = collect(backend.synthesize(HELLO))
     assert sound == b""
     assert isinstance(error, NetworkError)
-    assert "closed the connection without an answer" in error.message
+    assert "closed the connection without a response" in error.message
 
 
 def test_a_connection_that_breaks_in_the_middle(talk):
@@ -450,14 +450,14 @@ def test_a_refused_connection(name):
         backend = open_backend(name, base_url=f"ws://127.0.0.1:{unused.getsockname()[1]}")
         _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, NetworkError)
-    assert "nothing answers at 127.0.0.1" in error.message
+    assert "refused the connection" in error.message
 
 
 def test_a_name_that_nobody_has(name):
     backend = open_backend(name, base_url="ws://no-such-host.invalid")
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, NetworkError)
-    assert "no address is known for no-such-host.invalid" in error.message
+    assert "cannot resolve no-such-host.invalid" in error.message
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_a_name_that_nobody_has(name):
         (b"220 ftp.example.org ready\r\n\r\n", ServerError, "does not speak HTTP"),
         (b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n", ServerError, "does not speak HTTP"),
         (b"HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", ServerError, "does not speak WebSocket"),
-        (b"", NetworkError, "closed the connection without an answer"),
+        (b"", NetworkError, "closed the connection without a response"),
     ],
 )
 def test_something_that_is_no_websocket(name, answer, kind, told):

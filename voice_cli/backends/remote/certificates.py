@@ -1,4 +1,4 @@
-"""Where this system keeps the certificate authorities that it trusts: a library out of a wheel knows of none."""
+"""The system's certificate authorities, which libraries from wheels do not know."""
 
 import os
 
@@ -11,6 +11,6 @@ CA_BUNDLES = (
 
 
 def bundle_of_system() -> str | None:
-    """Return their file: that of $CURL_CA_BUNDLE or $SSL_CERT_FILE, else the system's; None: unknown."""
+    """Return the file of $CURL_CA_BUNDLE or $SSL_CERT_FILE, else the system's; None: it is unknown."""
     named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     return named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)

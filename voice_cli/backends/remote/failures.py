@@ -37,13 +37,13 @@ def refusal(
         return RateLimitError(f"{where} received too many requests, or no credit is left ({status}){reason}", hint=wait)
     if status == 404:
         return ServerError(
-            f"{where} has no such address, model or voice (404){reason}",
+            f"{where} does not have this address, model or voice (404){reason}",
             hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
         return redirected(where, f"{location or 'another address'} ({status})")
     if status >= 500:
-        return ServerError(f"{where} failed ({status}){reason}", hint="try again; its log may say why")
+        return ServerError(f"{where} failed ({status}){reason}", hint="try again, or see its log")
     return ServerError(f"{where} rejects the request ({status}){reason}")
 
 
@@ -59,11 +59,11 @@ def redirected(where: str, target: str = "another address") -> ServerError:
 
 
 def no_address(where: str) -> NetworkError:
-    return NetworkError(f"no address is known for {where}", hint="check the name and the network")
+    return NetworkError(f"cannot resolve {where}", hint="check the name and the network")
 
 
 def nothing_answers(where: str) -> NetworkError:
-    return NetworkError(f"nothing answers at {where}: the connection was refused", hint="is the server running?")
+    return NetworkError(f"{where} refused the connection", hint="is the server running?")
 
 
 def no_connection(where: str, timeout: float) -> NetworkError:
@@ -78,11 +78,11 @@ def not_secure(where: str, reason: str) -> NetworkError:
 
 
 def not_http(where: str) -> ServerError:
-    return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
+    return ServerError(f"the server at {where} does not speak HTTP", hint="check the port")
 
 
 def no_answer(where: str) -> NetworkError:
-    return NetworkError(f"{where} closed the connection without an answer", hint="its log may say why")
+    return NetworkError(f"{where} closed the connection without a response", hint="see its log")
 
 
 def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
@@ -106,7 +106,9 @@ def check_key(key: str | None) -> None:
 
     """
     if key is not None and not (key.isascii() and key.isprintable()):
-        raise ConfigError("the API key has characters that an HTTP header cannot carry", hint="is there a line break?")
+        raise ConfigError(
+            "the API key has characters that an HTTP header cannot carry", hint="check it for line breaks"
+        )
 
 
 def without_credentials(address: str) -> str:

@@ -1,7 +1,7 @@
-"""Any server that speaks OpenAI's `POST /v1/audio/speech`, over libcurl.
+"""Servers with OpenAI's `POST /v1/audio/speech`, over libcurl.
 
-libcurl (pycurl, in a wheel) is the transport because it takes a quarter of what `httpx` takes to import, and a
-twentieth of what the SDK does, and brings proxies, HTTP/2, Happy Eyeballs, TLS and its own timings.
+libcurl (pycurl) is imported in a quarter of the time of `httpx` and a twentieth of the SDK's, and has proxies, HTTP/2,
+Happy Eyeballs, TLS and timings.
 """
 
 import contextlib
@@ -15,18 +15,17 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
 from voice_cli.backends.remote.certificates import bundle_of_system
 from voice_cli.backends.remote.curl import pycurl
-from voice_cli.backends.remote.failures import check_key, without_credentials
+from voice_cli.backends.remote.failures import check_key, server_name, without_credentials
 from voice_cli.backends.remote.http_transfer import HttpStream, Transfers
 from voice_cli.errors import ConfigError, ServerError
 from voice_cli.protocol import openai
 
 SEND_SECONDS = 0.01
-"""How long `synthesize` goes on by itself to see the request off: enough for a server near by. A farther one is a
-matter of round trips, in which the caller has better things to do."""
+"""How long `synthesize` waits until the request is sent: enough for a server on the local network."""
 
 
 class HttpBackend(Backend):
-    """One server. Its connections are kept between requests. Any number of streams, each read by one thread."""
+    """One server, with keep-alive connections. Any number of streams, each read by one thread."""
 
     name = "http"
     is_remote = True
@@ -34,16 +33,19 @@ class HttpBackend(Backend):
     def __init__(
         self, base_url: str = openai.DEFAULT_BASE_URL, *, api_key: str | None = None, timeout: float = 60.0
     ) -> None:
-        """Make ready to talk to the server; nothing is sent yet.
+        """Check the arguments. Nothing is sent yet.
 
-        `base_url` ends before `/audio/speech`. `timeout`: seconds of silence after which the server is given up.
+        Args:
+            base_url: the address, up to `/audio/speech`.
+            api_key: sent as a bearer token.
+            timeout: seconds without data after which a request fails.
 
         Raises:
-            ConfigError: that is no HTTP address, or no key that a header can carry.
+            ConfigError: the address is not HTTP, or a header cannot carry the key.
 
         """
         if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url {without_credentials(base_url)!r} is no http:// or https:// address")
+            raise ConfigError(f"base_url {without_credentials(base_url)!r} is not an http:// or https:// address")
         check_key(api_key)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -52,8 +54,8 @@ class HttpBackend(Backend):
 
     @property
     def where(self) -> str:
-        """The server's name for people: no credentials, no path."""
-        return self._base_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        """The server's host and port, for messages."""
+        return server_name(self._base_url)
 
     def synthesize(self, request: SpeechRequest) -> "HttpStream":
         body = openai.speech_body(
@@ -77,11 +79,11 @@ class HttpBackend(Backend):
         return stream
 
     def prepare(self) -> None:
-        """Open a connection, which the first request will find: by asking for the head of the list of models."""
+        """Open a connection for the first request with a HEAD request for the list of models."""
         easy = self._easy(openai.MODELS_PATH, [])
         easy.setopt(pycurl.NOBODY, 1)
         stream = HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
-        threading.Thread(target=_read_out, args=(stream,), name="voice-connecting", daemon=True).start()
+        threading.Thread(target=_discard, args=(stream,), name="voice-connecting", daemon=True).start()
 
     def expected(self, codec: str) -> Encoding:
         return openai.expected_encoding(codec)
@@ -91,14 +93,14 @@ class HttpBackend(Backend):
             return [Voice(name, language="") for name in openai.VOICES]
         found = openai.voices_in(self.get(openai.VOICES_PATH))
         if found is None:
-            raise ServerError(f"{self.where} does not say which voices it has", hint="its documentation may")
+            raise ServerError(f"{self.where} does not list its voices", hint="see its documentation")
         return [Voice(voice, name, language) for voice, name, language in found]
 
     def get(self, path: str) -> bytes:
-        """Return the body of what is there.
+        """Return the body of a GET request.
 
         Raises:
-            BackendError: it is not to be had.
+            BackendError: the request failed.
 
         """
         easy = self._easy(path, [])
@@ -123,14 +125,14 @@ class HttpBackend(Backend):
         self._transfers.close()
 
 
-def _read_out(stream: HttpStream) -> None:
-    with contextlib.suppress(Exception):  # the request that counts tells what is wrong; or the backend was closed
+def _discard(stream: HttpStream) -> None:
+    with contextlib.suppress(Exception):  # the next request reports what is wrong; or the backend was closed
         for _ in stream:
             continue
 
 
 def trust_system_certificates(easy: Any) -> None:
-    """Point libcurl, which came in a wheel and knows of no system, at the system's certificate authorities."""
+    """Set the system's certificate authorities: a libcurl from a wheel does not know them."""
     bundle = bundle_of_system()
     if bundle is not None:
         easy.setopt(pycurl.CAINFO, bundle)

@@ -1,7 +1,7 @@
-"""Transfers over libcurl: one multi handle for several threads, and the body of a response as it comes.
+"""Transfers over libcurl: one multi handle for several threads, and the body of a response as it arrives.
 
-The multi interface makes a stream a pull: nothing is read from the socket while the pump does not ask, so back-pressure
-reaches the server; and a wait ends at once on `cancel`.
+With the multi interface a stream is pulled: the socket is read only while the consumer iterates, so that the server
+gets back-pressure, and `cancel` ends a wait at once.
 """
 
 import os
@@ -17,11 +17,11 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.curl import pycurl
-from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError, one_line
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError, one_line
 from voice_cli.protocol import openai
 
 LARGEST_ERROR = 65536
-"""Bytes of an error's body that are read."""
+"""Bytes of an error's body that are kept."""
 
 TLS_ERRORS = frozenset(
     {
@@ -37,7 +37,7 @@ TLS_ERRORS = frozenset(
 
 
 class _Waker:
-    """A descriptor that becomes readable when another thread says so."""
+    """A descriptor that another thread makes readable."""
 
     def __init__(self) -> None:
         if sys.platform == "win32":  # its select() takes sockets only
@@ -48,8 +48,8 @@ class _Waker:
         else:
             self.fd, self._write_fd = os.pipe()
 
-    def rest(self) -> None:
-        """Be unreadable again, until the next time."""
+    def clear(self) -> None:
+        """Make it unreadable again."""
         if select.select([self.fd], [], [], 0)[0]:
             if sys.platform == "win32":
                 self._sockets[0].recv(64)
@@ -72,10 +72,10 @@ class _Waker:
 
 
 class Transfers:
-    """libcurl's multi handle, which belongs to one thread at a time, for several.
+    """libcurl's multi handle, which one thread at a time may use, for several threads.
 
-    Whoever reads a stream drives all transfers; what comes for another stream waits there. Whoever adds one drives it
-    for a while, and then wakes those who wait, so that they look after it.
+    A thread that reads a stream drives all transfers; data of other streams is buffered in them. A thread that adds a
+    stream drives it for a while, and then wakes the waiting threads so that they poll its sockets too.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Transfers:
             self._streams[stream.easy] = stream
 
     def hand_over(self, stream: "HttpStream") -> None:
-        """Let those who wait look after that one's sockets too. For who has driven it up to now."""
+        """Wake waiting threads so that they poll this stream's sockets too."""
         with self._lock:
             others = [other for other in self._streams.values() if other is not stream]
         for other in others:
@@ -102,7 +102,7 @@ class Transfers:
                 stream.easy.close()
 
     def perform(self) -> None:
-        """Do what can be done now; never waits."""
+        """Transfer what can be transferred now; does not wait."""
         with self._lock:
             self._multi.perform()
             for stream in self._streams.values():
@@ -114,7 +114,7 @@ class Transfers:
                 self._streams[easy].end((code, reason))
 
     def wait(self, waker: int, seconds: float) -> None:
-        """Wait for any socket, or the descriptor `waker`, or that long. Lets go of the interpreter."""
+        """Wait until a socket or the descriptor `waker` is ready, for at most that long."""
         with self._lock:
             due = self._multi.timeout()
             readable, writable, failing = self._multi.fdset()
@@ -123,7 +123,7 @@ class Transfers:
         try:
             select.select([*readable, waker], writable, failing, max(0.0, seconds))
         except (OSError, ValueError):
-            return  # another thread has closed one of them: look again
+            return  # another thread has closed one of them
 
     def close(self) -> None:
         with self._lock:
@@ -133,7 +133,7 @@ class Transfers:
 
 
 class HttpStream(SpeechStream):
-    """The body of one response, as it comes."""
+    """The body of one response, as it arrives."""
 
     def __init__(self, transfers: Transfers, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
         self.expected = expected
@@ -158,11 +158,11 @@ class HttpStream(SpeechStream):
         self._ended = False
         easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
         easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
-        self._began = self._heard_at = time.monotonic()
+        self._began = self._received_at = time.monotonic()
         transfers.add(self)
 
     def send(self, seconds: float) -> None:
-        """Go on until the request has left, or for that many seconds. Before the iteration begins."""
+        """Drive the transfer until the request is sent, for at most that long. Call it before the iteration."""
         deadline = self._began + seconds
         while not self._ended:
             self._transfers.perform()
@@ -176,7 +176,7 @@ class HttpStream(SpeechStream):
         with self._lock:
             self._iterated = True
             self._stop_if_cancelled()
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         try:
             while True:
                 self._transfers.perform()
@@ -187,12 +187,12 @@ class HttpStream(SpeechStream):
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()
-                    self._heard_at = time.monotonic()
+                    self._received_at = time.monotonic()
                 if self._ended:
                     break
                 self._stop_if_cancelled()
-                self._transfers.wait(self._waker.fd, self._patience())
-                self._waker.rest()
+                self._transfers.wait(self._waker.fd, self._remaining_timeout())
+                self._waker.clear()
                 self._stop_if_cancelled()
             self._conclude()
         finally:
@@ -211,7 +211,7 @@ class HttpStream(SpeechStream):
             self._close()
 
     def wake(self) -> None:
-        """Let whoever waits in this stream look around. Any thread."""
+        """End the wait of the thread that reads this stream. Any thread."""
         with self._lock:
             if not self._closed:
                 self._waker.wake()
@@ -224,25 +224,25 @@ class HttpStream(SpeechStream):
         with self._lock:
             if self._closed:
                 return
-            self._closed = True  # nobody wakes it from here on
+            self._closed = True  # from here on `wake` does nothing
         self._transfers.remove(self)
         self._waker.close()
 
     # libcurl's side.
 
     def end(self, curl_error: tuple[int, str] | None) -> None:
-        """Hear that the transfer is over."""
+        """Record the end of the transfer. `curl_error`: libcurl's code and message; None: it succeeded."""
         self._ended = True
         self._curl_error = curl_error
         self.timestamps["last_byte"] = time.monotonic()
         self.wake()
 
-    def _patience(self) -> float:
-        silence = time.monotonic() - self._heard_at
+    def _remaining_timeout(self) -> float:
+        silence = time.monotonic() - self._received_at
         if silence < self._timeout:
             return self._timeout - silence
         if self._status >= 300:
-            self._conclude()  # it was refused; what stalls is only the reason
+            self._conclude()  # refused: only the rest of the error message is missing
         raise failures.silent(self._where, self._timeout, self._received)
 
     def _on_header(self, line: bytes) -> None:
@@ -254,25 +254,25 @@ class HttpStream(SpeechStream):
         else:
             name, _, value = text.partition(":")
             self._headers[name.lower()] = value.strip()
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
 
     def _on_body(self, data: bytes) -> None:
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         if not 200 <= self._status < 300:
             self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
             return
         if not self._received:
-            self.timestamps["first_byte"] = self._heard_at
+            self.timestamps["first_byte"] = self._received_at
         self._received += len(data)
         self._chunks.append(data)
 
     def note_timestamps(self) -> None:
-        """Ask libcurl, which may not be asked in a callback, what happened when."""
+        """Read libcurl's timings, which is not allowed in a callback."""
         if not self._sent:
             self._sent = self.easy.getinfo(pycurl.REQUEST_SIZE) > 0
         if "request_sent" in self.timestamps or not self._headers:
             return
-        for moment, info in (
+        for name, info in (
             ("resolved", pycurl.NAMELOOKUP_TIME_T),
             ("connected", pycurl.CONNECT_TIME_T),
             ("tls", pycurl.APPCONNECT_TIME_T),
@@ -280,9 +280,9 @@ class HttpStream(SpeechStream):
         ):
             microseconds = self.easy.getinfo(info)
             if microseconds > 0:
-                self.timestamps[moment] = self._began + microseconds / 1e6
+                self.timestamps[name] = self._began + microseconds / 1e6
 
-    # How it ended.
+    # The result.
 
     def _conclude(self) -> None:
         if self._status >= 300 and not self._received:
@@ -309,9 +309,9 @@ class HttpStream(SpeechStream):
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return failures.no_connection(where, self._timeout)
         if code == pycurl.E_URL_MALFORMAT:
-            return ConfigError(f"base_url is no address that can be asked: {one_line(reason)}")
-        if code == pycurl.E_UNSUPPORTED_PROTOCOL:  # ours is http(s), so it is the answer's
-            return ServerError(f"what answers at {where} does not speak HTTP", hint="is the port right?")
+            return ConfigError(f"base_url is not a valid address: {one_line(reason)}")
+        if code == pycurl.E_UNSUPPORTED_PROTOCOL:  # the request is HTTP, so the response is not
+            return failures.not_http(where)
         if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
             return failures.no_answer(where)
         return NetworkError(f"the request to {where} failed: {one_line(reason)}")

@@ -1,7 +1,7 @@
-"""The official SDK, for what only it knows: Azure, and its own ways to authenticate.
+"""OpenAI's SDK, for Azure and for the SDK's own authentication.
 
-It takes half a second to import, which the `http` backend does without; so it is loaded only when it is chosen. The
-key, the organisation and the address come from the SDK's own environment variables where the profile names none.
+The SDK takes half a second to import, so it is imported only for this backend. Its own environment variables set the
+key, the organisation and the address unless the profile does.
 """
 
 import contextlib
@@ -14,36 +14,33 @@ from typing import Any
 
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.remote.failures import check_key, refusal
-from voice_cli.errors import ConfigError, Hint, NetworkError, TruncatedAudio, VoiceError, one_line
+from voice_cli.backends.remote.failures import broken, check_key, refusal
+from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError, one_line
 from voice_cli.protocol import openai as wire
 from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 1 << 20
-"""What may wait for its reader before the server has to."""
+"""Bytes that are buffered before the server has to wait."""
 
 
 class OpenAIBackend(Backend):
-    """OpenAI, or Azure OpenAI where the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
+    """OpenAI, or Azure OpenAI if the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
 
     name = "openai"
     is_remote = True
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
-        """Make the client; nothing is sent yet.
+        """Create the client. Nothing is sent yet.
 
         Raises:
-            ConfigError: the SDK finds no key, or lacks something else that it needs.
+            ConfigError: the SDK finds no key, or something else that it needs is missing.
 
         """
         check_key(api_key)
         endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
         is_azure = ".azure.com" in endpoint
-        if base_url is not None and api_key is None and not is_azure:  # or the SDK would send it $OPENAI_API_KEY
-            raise ConfigError(
-                "the openai SDK cannot start: there is no key for this address",
-                hint="the profile's api_key_env names one",
-            )
+        if base_url is not None and api_key is None and not is_azure:  # the SDK would send $OPENAI_API_KEY there
+            raise ConfigError("the openai SDK has no API key for this address", hint="set the profile's api_key_env")
         import openai
 
         self._sdk = openai
@@ -80,23 +77,23 @@ class OpenAIBackend(Backend):
 
 
 class Connections:
-    """Knows which thread talks through which socket: the SDK has no other way to break off a wait."""
+    """The socket of each thread: the SDK has no other way to cancel a wait."""
 
     def __init__(self) -> None:
         self._of_thread: dict[int, Any] = {}
         self._latest: Any = None
 
     def watch(self, request: Any) -> None:
-        """Look after a request of this thread's: the HTTP library's hook."""
-        self._of_thread[threading.get_ident()] = self._latest  # perhaps a connection is used again
+        """Trace a request of this thread. httpx calls it."""
+        self._of_thread[threading.get_ident()] = self._latest  # a kept connection may be used again
         request.extensions["trace"] = self._on_event
 
     def _on_event(self, name: str, info: dict[str, Any]) -> None:
         if name.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._latest = self._of_thread[threading.get_ident()] = info["return_value"]
 
-    def break_off(self, thread: int) -> None:
-        """Shut that thread's socket, which ends whatever it waits for. Any thread."""
+    def shut_down(self, thread: int) -> None:
+        """Shut down the socket of a thread, which ends its wait. Any thread."""
         network = self._of_thread.get(thread)
         sock = network.get_extra_info("socket") if network is not None else None
         if sock is not None:
@@ -108,7 +105,7 @@ class Connections:
 
 
 class SdkStream(SpeechStream):
-    """The SDK's streaming response, read by a thread of its own: the request leaves at once."""
+    """The SDK's streaming response, read on its own thread, so that the request is sent at once."""
 
     def __init__(self, sdk: Any, client: Any, request: SpeechRequest, connections: Connections) -> None:
         self.expected = wire.expected_encoding(request.codec)
@@ -134,7 +131,7 @@ class SdkStream(SpeechStream):
     def cancel(self) -> None:
         self._handoff.cancel()
         if self._handoff.cancelled and self._thread.ident is not None:
-            self._connections.break_off(self._thread.ident)
+            self._connections.shut_down(self._thread.ident)
 
     def _run(self) -> None:
         try:
@@ -181,9 +178,9 @@ class SdkStream(SpeechStream):
             )
         elif isinstance(exc, sdk.APITimeoutError):
             failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
-        elif self._received:  # while a body is read, the SDK lets its HTTP library's errors through
-            failure = TruncatedAudio(f"the connection to {where} broke after {self._received} bytes of audio")
+        elif self._received:  # while a body is read, the SDK raises httpx's errors
+            failure = broken(where, self._received)
         else:
-            failure = NetworkError(f"{where} was not reached: {one_line(str(exc.__cause__ or exc))}")
+            failure = NetworkError(f"cannot reach {where}: {one_line(str(exc.__cause__ or exc))}")
         failure.__cause__ = exc
         return failure

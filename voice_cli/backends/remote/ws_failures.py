@@ -56,8 +56,8 @@ def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
     if isinstance(exc, exceptions.InvalidMessage):
         return failures.no_answer(where) if isinstance(exc.__cause__, EOFError) else failures.not_http(where)
     if isinstance(exc, exceptions.InvalidHandshake):
-        return ServerError(f"what answers at {where} does not speak WebSocket: {one_line(str(exc))}")
-    return NetworkError(f"{where} was not reached: {one_line(str(exc))}")
+        return ServerError(f"the server at {where} does not speak WebSocket: {one_line(str(exc))}")
+    return NetworkError(f"cannot reach {where}: {one_line(str(exc))}")
 
 
 def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:

@@ -1,8 +1,8 @@
-"""TLS for two threads: one that receives, and whoever sends.
+"""A TLS socket that one thread may read while another writes.
 
-The package's client does both at once with Python's TLS sockets, which have no lock before Python 3.13 and let go of
-the interpreter in the middle of OpenSSL; now and then the connection breaks (cpython#76714, cpython#151508). Seen here:
-one handshake in some hundreds, when the server's session ticket came while the request left.
+websockets' client does both at once with Python's TLS sockets, which have no lock before Python 3.13 and release the
+GIL inside OpenSSL, so that connections break (cpython#76714, cpython#151508): about one handshake in 600, if the
+server's session ticket arrives while the request is sent.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class TlsSocket:
-    """A connected TLS socket with a lock, which nobody holds while waiting for the network."""
+    """A connected TLS socket with a lock, which is not held while waiting for the network."""
 
     def __init__(self, secured: ssl.SSLSocket) -> None:
         secured.setblocking(False)
@@ -24,11 +24,11 @@ class TlsSocket:
         self._timeout: float | None = None
 
     def settimeout(self, seconds: float | None) -> None:
-        """Let `sendall` wait so long; None: for ever."""
+        """Set how long `sendall` may wait; None: without limit."""
         self._timeout = seconds
 
     def recv(self, size: int) -> bytes:
-        """Wait for bytes; none: it is closed."""
+        """Wait for bytes; empty: the connection is closed."""
         while True:
             with self._lock:
                 try:
@@ -51,21 +51,21 @@ class TlsSocket:
                 self._wait(wanted, deadline)
 
     def _wait(self, wanted: ssl.SSLError, deadline: float | None) -> None:
-        """Wait until the network has what OpenSSL wants. Several threads may."""
+        """Wait until the socket is ready for what OpenSSL wants. Any thread."""
         writes = isinstance(wanted, ssl.SSLWantWriteError)
-        patience = None if deadline is None else deadline - time.monotonic()
-        if patience is not None and patience <= 0:
-            raise TimeoutError("the server takes nothing")
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            raise TimeoutError("the server does not read")
         if hasattr(select, "poll"):
             poll = select.poll()
             poll.register(self._secured, select.POLLOUT if writes else select.POLLIN)
-            poll.poll(None if patience is None else 1000 * patience)
+            poll.poll(None if remaining is None else 1000 * remaining)
         else:
             waiting = [self._secured]
-            select.select([] if writes else waiting, waiting if writes else [], waiting, patience)
+            select.select([] if writes else waiting, waiting if writes else [], waiting, remaining)
 
     def shutdown(self, how: int) -> None:
-        """End it for both sides, and wake whoever waits. TLS has no say in it: it would let plain bytes through."""
+        """Shut down the plain socket, which wakes waiting threads. `SSLSocket.shutdown` would go on without TLS."""
         socket.socket.shutdown(self._secured, how)
 
     def close(self) -> None:
