@@ -237,10 +237,10 @@ def test_buffered_audio_is_played_while_waiting_for_text():
     second = Late(FakeStream(padded(200), end=True), FakeStream(padded(200, before=1000), end=True))
     with Rig(second, prebuffer=Prebuffer(1.0), pause=0.1, waits_for_text=True) as rig:
         happened(second.asked)
-        assert rig.feed.is_open
+        assert rig.source.is_open
         rig.step(2.0)
-        assert rig.feed.is_resting
-        assert rig.feed.rested > 1.0
+        assert rig.source.is_resting
+        assert rig.source.rested > 1.0
         second.release()
         result = rig.play_out()
         assert result.metrics.underruns == 0
@@ -271,7 +271,7 @@ def test_a_late_backend_is_an_underrun():
     with Rig(streams, pause=0.1) as rig:
         rig.settle()
         rig.step(2.0)
-        assert not rig.feed.is_resting
+        assert not rig.source.is_resting
         streams[1].give(padded(2000))
         streams[1].end()
         result = rig.play_out()

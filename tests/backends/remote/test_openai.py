@@ -64,7 +64,7 @@ def test_azure_has_its_own_address_and_header(monkeypatch, named):
 
 
 def test_azure_without_its_version_is_a_mistake_in_the_config():
-    with pytest.raises(ConfigError, match="SDK has no API key"):
+    with pytest.raises(ConfigError, match="SDK cannot start"):
         OpenAIBackend("https://me.openai.azure.com", api_key="azure-key")
 
 
