@@ -56,7 +56,7 @@ class Tab:
             self._reader.start()
             opening.callback(self._end)
             self._socket = opening.enter_context(
-                connect(address.get(timeout=WAIT), max_size=None, compression=None, proxy=None)
+                connect(address.get(timeout=WAIT), max_size=None, compression=None, proxy=None, ping_interval=None)
             )
             target = self.send("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
