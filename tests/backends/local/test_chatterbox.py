@@ -19,7 +19,7 @@ from voice_cli.errors import EngineError, Interrupted, TruncatedAudio, UsageErro
 
 @pytest.fixture
 def voices(tmp_path):
-    """A folder of recordings: what is in one is how loud its voice is."""
+    """A folder of recordings; the content of each is the loudness of its voice."""
     folder = tmp_path / "voices"
     folder.mkdir()
     (folder / "Alice.wav").write_text("0.2")
@@ -73,7 +73,7 @@ class TestStreaming:
         said(speak())
         assert capsys.readouterr().out == ""
 
-    def test_chunks_come_while_it_speaks(self, speak):
+    def test_chunks_are_readable_during_generation(self, speak):
         model = ForkModel(tokens=500)
         stream = speak(model, preset="realtime").synthesize(SpeechRequest("Hello."))
         assert len(next(iter(stream))) > 0
@@ -164,7 +164,7 @@ class TestPresets:
     def test_what_is_vibevoices_is_ignored(self, speak):
         assert len(said(speak(), options={"steps": 1000, "cfg_scale": -1.0})) == 60 * TOKEN_FRAMES
 
-    def test_what_cannot_be_applied_is_said(self, speak):
+    def test_notes_list_the_values_that_are_not_applied(self, speak):
         model = ForkModel()
         model.s3gen.flow = None
         model.s3gen.inference = lambda speech_tokens, ref_dict: (
@@ -177,7 +177,7 @@ class TestPresets:
 
 
 class TestFaultsOfTheFork:
-    def test_a_speaks_with_as_voice_though_b_is_asked_in_between(self, speak):
+    def test_a_request_keeps_its_voice_when_another_is_queued(self, speak):
         backend = speak()
         first = backend.synthesize(SpeechRequest("One.", voice="alice"))
         chunks = iter(first)
@@ -197,7 +197,7 @@ class TestFaultsOfTheFork:
         wave = np.concatenate([chunk[0] for chunk, _ in first])
         assert np.abs(wave).max() > 0.3
 
-    def test_no_fade_in_and_no_jump_where_chunks_meet(self, speak):
+    def test_joined_chunks_have_no_fade_in_and_no_jump(self, speak):
         sound = said(speak(preset="realtime"), voice="bob").astype(float) / 32768
         step = 0.4 * 2 * np.pi * 100 / 24000
         joins = np.arange(10, 60, 10) * TOKEN_FRAMES
@@ -235,7 +235,7 @@ class TestVoices:
             said(backend, voice=voice)
         assert backend.fake.prepared == 2
 
-    def test_a_generation_does_not_write_into_those_that_are_kept(self, speak):
+    def test_a_generation_does_not_modify_cached_conditionals(self, speak):
         backend = speak(preset="expressive")
         said(backend)
         assert backend._conditionals.own.gen == {"loudness": 0.1}
@@ -259,7 +259,7 @@ class TestVoices:
         assert loudness(said(speak(), voice=str(voices / "bob.wav"))) == pytest.approx(0.4, abs=0.01)
 
     @pytest.mark.parametrize("voice", ["carl", "../voices/bob", "/etc/passwd", "bob\n", ""])
-    def test_what_is_none(self, speak, voice):
+    def test_an_unknown_voice(self, speak, voice):
         with pytest.raises(UsageError, match="no voice"):
             speak().synthesize(SpeechRequest("Hello.", voice=voice))
 
@@ -291,7 +291,7 @@ class TestVoices:
 
 
 class TestConditionals:
-    def test_the_least_recently_used_goes_first(self):
+    def test_the_least_recently_used_is_dropped_first(self):
         kept = Conditionals(most_voices=2)
         for name in ("a", "b"):
             kept.put(name, {"x": np.zeros(10)})

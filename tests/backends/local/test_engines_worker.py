@@ -74,7 +74,7 @@ def said(backend, text, **request):
     return b"".join(backend.synthesize(SpeechRequest(text, **request)))
 
 
-def test_what_is_given_comes(engine):
+def test_written_pcm_is_read(engine):
     stream = engine.synthesize(SpeechRequest("abc"))
     assert b"".join(stream) == b"aabbcc"
     assert stream.announced == Encoding("pcm", FORMAT)
@@ -113,7 +113,7 @@ def test_the_earliest_due_is_next_and_equal_ones_keep_their_order(engine):
     assert [b"".join(stream) for stream in streams] == [b"", b"dd", b"cc", b"aa", b"bb", b"ee"]
 
 
-def test_a_model_that_was_prepared_is_there_and_nothing_was_said(engine):
+def test_prepare_loads_the_model_and_generates_nothing(engine):
     engine.prepare()
     engine.join(20)
     assert engine.log == ["load"]
@@ -138,7 +138,7 @@ def test_no_thread_is_left_when_there_is_nothing_to_do(engine):
     assert said(engine, "b") == b"bb"
 
 
-def test_a_long_sentence_comes_in_pieces(engine):
+def test_a_long_sentence_is_split_into_chunks(engine):
     stream = engine.synthesize(SpeechRequest("|"))
     engine.at_a_stop()
     stream._generation.write(bytes(2 * 8000))
@@ -190,7 +190,7 @@ class TestErrors:
             engine.synthesize(SpeechRequest(text))
         assert engine.log == []
 
-    def test_a_speed_where_there_is_none(self, engine):
+    def test_a_speed_for_an_engine_without_one(self, engine):
         assert said(engine, "a", speed=1.0) == b"aa"
         with pytest.raises(UsageError, match="no speed setting"):
             engine.synthesize(SpeechRequest("a", speed=1.1))
@@ -215,7 +215,7 @@ class TestCancel:
         engine.join(20)
         assert "b" not in engine.log
 
-    def test_a_stream_that_nobody_holds(self, engine):
+    def test_an_unreferenced_stream_is_cancelled(self, engine):
         stream = engine.synthesize(SpeechRequest("|ab"))
         engine.at_a_stop()
         del stream
@@ -250,7 +250,7 @@ class TestClose:
         engine.close()
         assert engine.log == []
 
-    def test_a_backend_that_is_dropped_is_gone(self):
+    def test_an_unreferenced_backend_is_collected(self):
         backend = Scripted()
         said(backend, "a")
         backend.join(20)
@@ -296,7 +296,7 @@ class TestHush:
         done()
         assert sys.stdout is before
 
-    def test_what_is_no_print_goes_through(self):
+    def test_other_attributes_are_those_of_the_stream(self):
         with discarded_stdout():
             assert sys.stdout.encoding
             sys.stdout.flush()

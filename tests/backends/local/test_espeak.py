@@ -1,4 +1,4 @@
-"""espeak-ng, the real library. What it may do to a process is tried in a process of its own."""
+"""The real espeak-ng library. Tests of what affects the whole process run in a subprocess."""
 
 import gc
 import json
@@ -21,7 +21,7 @@ from voice_cli.backends.local.espeak_library import shared_library
 from voice_cli.errors import EngineError, Interrupted, UsageError
 
 WAIT = 10.0
-"""Seconds after which a step that should have come has not."""
+"""Timeout of a step, in seconds."""
 
 LOADER = PathFinder.find_spec("espeakng_loader").submodule_search_locations[0]
 LONG_TEXT = "This goes on for a while, and then it goes on. " * 2000
@@ -57,7 +57,7 @@ def current_voice():
 
 
 def in_process(script, *, path=None, argv=()):
-    """Run a script in a fresh process, and give its standard output. It must succeed and say nothing else."""
+    """Run a script in a new process and return its standard output. It must succeed with no other output."""
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(place for place in (path, os.getcwd()) if place)
     done = subprocess.run(
@@ -526,7 +526,7 @@ def test_a_megabyte_begins_at_once_and_is_given_up_at_once(backend):
     idle(backend)
 
 
-def test_words_are_told_with_their_place_and_time(backend):
+def test_words_have_positions_and_times(backend):
     text = "Tschüss 😀, my brave\tworld. Bye!"
     stream = backend.synthesize(SpeechRequest(text))
     heard = 0
@@ -570,7 +570,7 @@ def test_close_gives_up_what_is_under_way_and_nothing_of_others(backend, short_l
         backend.synthesize(SpeechRequest("Late."))
 
 
-def test_voices_wait_for_nobody(backend, short_lead):
+def test_voices_does_not_wait_for_requests(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     assert next(iter(stream))
     shared_library()._files = None

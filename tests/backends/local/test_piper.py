@@ -86,7 +86,7 @@ def test_text_without_audio_is_an_error(speak):
         list(speak().synthesize(SpeechRequest("...")))
 
 
-def test_cancel_stops_it_after_the_sentence_it_is_at(speak, monkeypatch):
+def test_cancel_stops_after_the_current_sentence(speak, monkeypatch):
     backend = speak()
     sentences, first, go_on = [], threading.Event(), threading.Event()
     ids_to_audio = piper.PiperVoice.phoneme_ids_to_audio
@@ -156,7 +156,7 @@ class TestWrong:
         with pytest.raises(EngineError, match="piper failed"):
             list(backend.synthesize(SpeechRequest("Hello.")))
 
-    def test_without_the_package_one_line_names_the_extra(self, monkeypatch):
+    def test_a_missing_package_names_the_extra(self, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         with pytest.raises(EngineError, match="needs the package piper") as caught:
             PiperBackend("voice.onnx")

@@ -86,23 +86,23 @@ def test_a_speed_that_cannot_be(speak, speed):
 
 
 class TestSteps:
-    """Of the families that refine their speech; the made voice is of another, and takes no notice."""
+    """Diffusion steps. The family of the test's voice ignores them."""
 
     @pytest.mark.parametrize(("own", "asked", "given"), [(4.0, None, 4), (4.0, 9, 9), (None, 9, 9)])
-    def test_a_requests_own_are_over_the_backends(self, speak, own, asked, given):
+    def test_a_requests_steps_override_the_backends(self, speak, own, asked, given):
         backend = speak(backend={"steps": own})
         request = SpeechRequest("Hello.", options={} if asked is None else {"steps": asked})
         assert b"".join(backend.synthesize(request))
         assert backend._request(request).num_steps == given
 
-    def test_unasked_they_are_the_packages(self, speak):
+    def test_the_default_is_the_packages(self, speak):
         backend = speak()
         backend.warm_up()
         package = needs("sherpa_onnx")
         assert backend._request(SpeechRequest("Hello.")).num_steps == package.GenerationConfig().num_steps
 
     @pytest.mark.parametrize("steps", [0, -1, 101, 2.5, float("nan")])
-    def test_what_cannot_be(self, speak, steps):
+    def test_steps_out_of_range(self, speak, steps):
         with pytest.raises(UsageError, match="steps"):
             speak("one", backend={"steps": steps})
         with pytest.raises(UsageError, match="steps"):
@@ -137,7 +137,7 @@ def test_a_lexicon_of_the_model_is_taken_as_it_is(speak):
     assert sound
 
 
-def test_words_that_no_lexicon_has_are_told_where_nothing_is_left(speak):
+def test_text_without_a_known_word_is_an_error(speak):
     backend = speak(lexicon={"hello": "həlˈoʊ"})
     with pytest.raises(EngineError, match="no audio"):
         b"".join(backend.synthesize(SpeechRequest("zebra")))
@@ -150,7 +150,7 @@ def test_blank_text_is_refused(speak, text):
 
 
 class TestCancel:
-    def test_the_engine_stops_after_the_sentence_it_is_at(self, speak, monkeypatch):
+    def test_the_engine_stops_after_the_current_sentence(self, speak, monkeypatch):
         backend = speak()
         sentences, first, go_on = [], threading.Event(), threading.Event()
         write = type(backend.synthesize(SpeechRequest("Hi."))._generation).write
@@ -226,7 +226,7 @@ def test_a_network_that_is_garbage_is_one_line(speak, tmp_path):
         list(backend.synthesize(SpeechRequest("Hello.")))
 
 
-def test_tokens_that_vanished_are_told_by_validate(speak, tmp_path):
+def test_missing_tokens_fail_validation(speak, tmp_path):
     backend = speak()
     (tmp_path / "voice" / "tokens.txt").unlink()
     with pytest.raises(EngineError, match="does not accept"):
@@ -248,7 +248,7 @@ class TestPackage:
             assert hasattr(package, f"OfflineTts{family.capitalize()}ModelConfig"), family
             assert hasattr(package.OfflineTtsModelConfig(), family)
 
-    def test_without_it_one_line_names_the_extra(self, tmp_path, monkeypatch):
+    def test_a_missing_package_names_the_extra(self, tmp_path, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         with pytest.raises(EngineError, match="needs the package sherpa_onnx") as caught:
             SherpaBackend(str(tmp_path))

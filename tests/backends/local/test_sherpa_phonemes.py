@@ -1,4 +1,4 @@
-"""Text to phonemes, by the embedded voice: what the models read where they have no lexicon."""
+"""Text to phonemes by espeak-ng: the input of models without a lexicon."""
 
 import unicodedata
 
@@ -59,7 +59,7 @@ def test_any_text(text):
         assert sentence.strip()
 
 
-def test_what_a_stopped_speech_had_read_ahead_is_not_said():
+def test_text_that_a_cancelled_request_had_read_ahead_is_dropped():
     backend = EspeakBackend()
     stream = iter(backend.synthesize(SpeechRequest("One two three. " * 5000)))
     next(stream)

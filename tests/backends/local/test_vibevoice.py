@@ -132,7 +132,7 @@ class TestSpeaking:
             backend.synthesize(SpeechRequest(text))
         assert backend.fake.made == 0
 
-    def test_a_second_request_waits_its_turn(self, speak):
+    def test_requests_run_one_at_a_time(self, speak):
         model = Model(3)
         backend = speak(model)
         first, second = (backend.synthesize(SpeechRequest(text)) for text in ("One.", "Two."))
@@ -176,7 +176,7 @@ class TestVoices:
     def test_names_in_the_folder(self, speak):
         assert speak().voices() == [Voice("de-Spk0_man", language="de"), Voice("en-Carter_man", language="en")]
 
-    def test_folders_come_before_the_models_own(self, speak, tmp_path):
+    def test_folders_take_precedence_over_the_models_own(self, speak, tmp_path):
         for folder, name in (("mine", "fr-Spk1_woman"), ("fetched", "en-Carter_man")):
             (tmp_path / folder).mkdir()
             (tmp_path / folder / f"{name}.pt").touch()

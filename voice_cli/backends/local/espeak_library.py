@@ -166,7 +166,7 @@ class Library:
                 if event.type == _EVENT_WORD:
                     word = WordEvent(event.text_position - 1, event.length, event.audio_position / 1000)
                     generation.words.append(word)
-                elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have rates of their own
+                elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have other rates
                     self._format = generation.format = AudioFormat(event.id.number, FORMAT.channels)
                 index += 1
             if not samples or frames <= 0:
@@ -186,8 +186,7 @@ class Library:
 
         base, _, variant = wanted.partition("+")
         files = self.voice_files()
-        voice = find(base, [file for file in files if not file.is_variant])
-        exact = voice.identifier
+        exact = find(base, [file for file in files if not file.is_variant]).identifier
         if variant:
             exact += "+" + find(variant, [file for file in files if file.is_variant]).id
         if not self._set_voice(exact):

@@ -91,9 +91,7 @@ class SherpaModel:
         return {str(name): int(number) for name, number in table.items()} if isinstance(table, dict) else {}
 
     def recordings(self) -> dict[str, str]:
-        """Return the recordings in the folder that a cloning model can take as voices: name to path."""
-        if self.family not in CLONING:
-            return {}
+        """Return the recordings in the folder, the voices of a cloning model: name to path."""
         found: dict[str, str] = {}
         for sub in ("", "voices", "test_wavs"):
             for path in sorted(glob.glob(os.path.join(glob.escape(self.folder), sub, "*.wav"))):

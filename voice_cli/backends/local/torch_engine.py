@@ -37,16 +37,6 @@ def pick_device(torch: Any, wanted: str | None) -> str:
     return wanted
 
 
-def available_device(wanted: str | None) -> str:
-    """Return what `pick_device` does, or an empty string if torch or the device is not available."""
-    if not is_installed("torch"):
-        return ""
-    try:
-        return pick_device(import_module("torch"), wanted)
-    except UsageError:
-        return ""
-
-
 class _FilteredStdout:
     """Standard output without the writes of some threads."""
 
@@ -106,7 +96,6 @@ class VoiceFolder:
         self._allow_paths = allow_paths
 
     def files(self) -> dict[str, str]:
-        """Return name to path."""
         found: dict[str, str] = {}
         for folder in self._folders:
             for path in sorted(glob.glob(os.path.join(glob.escape(folder), "**", "*"), recursive=True)):
@@ -160,7 +149,10 @@ class TorchBackend(EngineBackend):
 
     @property
     def compute_device(self) -> str:
-        return self._device or available_device(self._wanted_device)
+        if not self._device and is_installed("torch"):
+            with contextlib.suppress(UsageError):
+                return pick_device(import_module("torch"), self._wanted_device)
+        return self._device
 
     def load(self) -> None:
         """Import torch and choose the device: the first step of an engine's own `load`."""

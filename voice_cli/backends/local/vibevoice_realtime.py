@@ -74,7 +74,7 @@ class Realtime:
 
     def _prompt(self, path: str) -> Any:
         if path not in self._prompts:
-            self._prompts.clear()  # a prompt takes some 10 MB on the device, and speakers seldom change
+            self._prompts.clear()  # only one is kept: a prompt takes some 10 MB on the device
             self._prompts[path] = load_prompt(self._torch, path, self._device)
         return self._prompts[path]
 
