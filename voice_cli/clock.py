@@ -1,4 +1,4 @@
-"""The start of the process on `time.monotonic`, the clock of this package."""
+"""The start time of the process."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ import time
 def process_start() -> float:
     """Return the time at which this process started, on `time.monotonic`.
 
-    It is estimated from the CPU time used so far; on Linux it is then limited to the tick of 10 ms that the kernel
-    recorded (proc(5), `starttime`). Call it early: elsewhere, every wait before the call adds to the error.
+    It is estimated from the CPU time used so far, and on Linux limited to the tick of 10 ms in proc(5), `starttime`.
+    Call it early: on other systems, each wait before the call adds to the error.
     """
     now = time.monotonic()
     guess = now - time.process_time()

@@ -1,9 +1,7 @@
-"""From text to PCM: the one assembly, which the player, the recorder and the server consume.
-
-::
+"""From text to PCM, for the player, the recorder and the server::
 
     lines ─▶ Narration ─▶ utterances ─▶ Speech ─▶ SpeechEvents
-             asks ahead                 decodes, joins, converts, keeps the positions
+             sends requests ahead       decodes, joins, converts
 
-`narration` is all that is needed until a request has been sent; `assembly` is imported after that.
+`assembly` is imported after the first request has been sent.
 """

@@ -1,7 +1,6 @@
-"""The assembly: utterances to PCM of one format, as one stream of events.
+"""Decode, trim and join utterances, as one stream of events with PCM of one format.
 
-It decodes each utterance's stream, trims and joins the utterances, converts to the format of the first frames, and
-keeps the positions. The generator runs on the consumer's thread; only `cancel` may be called by another.
+The generator runs on the consumer's thread; only `cancel` may be called by another.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,27 +27,27 @@ from voice_cli.speech.narration import GivenStreams, UtteranceSource
 
 
 class Speech:
-    """The events of one speech; iterate over it once."""
+    """The events of one speech. Iterate once."""
 
     def __init__(self, source: UtteranceSource, *, pause: float | None = None, allow_empty: bool = False) -> None:
-        """Take where the utterances come from.
+        """Set the source of the utterances.
 
         Args:
             source: the utterances.
-            pause: seconds of silence between two sentences, in place of the silence at the ends of the utterances;
-                None: do not trim or join.
-            allow_empty: accept utterances without a single byte; otherwise they are a ServerError.
+            pause: seconds between two sentences, which replace the silence at the ends of the utterances; None: do not
+                trim or join.
+            allow_empty: accept utterances without data, instead of raising ServerError.
 
         """
         self.source = source
         self.utterances: list[Utterance] = []
-        """Those that have audio, or have ended, in order. Any thread may read it."""
+        """Those that have audio or have ended, in order. Any thread may read it."""
         self.seconds = 0.0
-        """Audio that was yielded."""
+        """Seconds of audio that were yielded."""
         self.format: AudioFormat | None = None
-        """Of all `Audio`: that of the first frames."""
+        """The format of all `Audio`, which is that of the first frames."""
         self.silent_seconds = 0.0
-        """Silence that was heard while text was awaited: the next pause is shorter by it. The consumer sets it."""
+        """Silence played while text was awaited, which shortens the next pause. Set by the consumer."""
         self._pause = pause
         self._allow_empty = allow_empty
         self._joins = Joins(lambda: self.silent_seconds) if pause is not None else None
@@ -56,7 +55,7 @@ class Speech:
 
     @classmethod
     def of(cls, streams: Iterable[SpeechStream]) -> "Speech":
-        """Return the speech of streams that the caller has, as they are."""
+        """Return the speech of the given streams."""
         return cls(GivenStreams(streams))
 
     def cancel(self) -> None:
@@ -64,13 +63,11 @@ class Speech:
         self.source.cancel()
 
     def __iter__(self) -> Iterator[SpeechEvent]:
-        """Yield the events.
-
-        What was decoded is yielded before an error is raised.
+        """Yield the events, also those of decoded audio before an error.
 
         Raises:
-            BackendError: no audio came, and why.
-            TruncatedAudio: audio came, and the stream stopped before its end.
+            BackendError: the backend sent no audio.
+            TruncatedAudio: a stream ended early, after some audio.
             Interrupted: `cancel` was called.
 
         """
@@ -142,7 +139,7 @@ class Speech:
         if decoder is not None:
             yield from self._decoded(utterance, decoder.flush())
         elif not self._allow_empty:
-            raise ServerError("the answer is empty: it has no audio", hint="check the model and the voice")
+            raise ServerError("the response has no audio", hint="check the model and the voice")
 
     def _decoded(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[SpeechEvent]:
         events: list[SpeechEvent] = []
@@ -165,7 +162,7 @@ class Speech:
             yield Audio(PcmChunk(self.format, converter.flush()))
 
     def _begin(self, utterance: Utterance) -> None:
-        """Note where the utterance begins, if that is not known yet."""
+        """Set the position of the utterance, unless it is set."""
         if utterance.start is None:
             pause = 0.0
             if self._joins is not None:
@@ -187,7 +184,7 @@ class Speech:
 
 
 def _flushed(decoder: Decoder) -> list[PcmChunk]:
-    """Return what is left of a stream that is already known to be broken."""
+    """Return the rest of a stream that has failed."""
     try:
         return decoder.flush()
     except VoiceError:

@@ -1,7 +1,4 @@
-"""What a speech yields: one object for each utterance, and the events around it.
-
-The vocabulary follows Wyoming's (audio start, audio chunk, audio stop). The iteration's end is the end of the speech.
-"""
+"""The utterances of a speech, and the events that it yields."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,21 +16,21 @@ class Utterance:
 
     def __init__(self, line: Line, stream: SpeechStream) -> None:
         self.line = line
-        """What is said. In a text stream it may grow until the utterance has ended."""
+        """The text. In a text stream it may grow until the utterance has ended."""
         self.stream = stream
         self.start: float | None = None
-        """Position of the first frame; None until there is one."""
+        """Position of the first frame; None until it is decoded."""
         self.end: float | None = None
-        """Position after the last frame; None until it is known, and if the utterance broke off."""
+        """Position after the last frame; None until it is decoded, or if the stream failed."""
         self.lead = 0.0
         """Seconds of leading silence that were trimmed."""
         self._bytes = 0
         self._format: AudioFormat | None = None
         self._seconds_before = 0.0
-        """Seconds that were decoded in other formats."""
+        """Seconds that were decoded in earlier formats."""
 
     def count(self, chunk: PcmChunk) -> None:
-        """Count frames that were decoded."""
+        """Count decoded frames."""
         if chunk.format != self._format:
             self._seconds_before = self.decoded_seconds
             self._bytes, self._format = 0, chunk.format
@@ -41,14 +38,14 @@ class Utterance:
 
     @property
     def decoded_seconds(self) -> float:
-        """Seconds of audio that were decoded, before trimming."""
+        """Seconds of decoded audio, before trimming."""
         if self._format is None:
             return 0.0
         return self._seconds_before + self._format.seconds(self._bytes // self._format.frame_bytes)
 
 
 class UtteranceStarted(NamedTuple):
-    """A request is under way, and its answer is read next. No byte of it has arrived."""
+    """A request is under way; its response is read next."""
 
     utterance: Utterance
 
@@ -58,10 +55,10 @@ class EncodedData(NamedTuple):
 
     utterance: Utterance
     codec: str
-    """What the bytes are: one of `audio.CODECS`."""
+    """The codec of the bytes: one of `audio.CODECS`."""
     data: bytes
     chunks: int
-    """How many chunks of the backend's they are."""
+    """How many chunks from the backend `data` is made of."""
 
 
 class Decoded(NamedTuple):
@@ -71,26 +68,26 @@ class Decoded(NamedTuple):
 
 
 class Audio(NamedTuple):
-    """PCM to be heard. All chunks of one speech have one format."""
+    """PCM to play. All chunks of a speech have one format."""
 
     chunk: PcmChunk
 
 
 class Words(NamedTuple):
-    """The backend has told the times of further words of the utterance."""
+    """The backend has sent the times of further words of the utterance."""
 
     utterance: Utterance
     words: Sequence[WordEvent]
 
 
 class UtteranceEnded(NamedTuple):
-    """All audio of the utterance was yielded; what it has from here on is final."""
+    """All audio of the utterance was yielded, and its attributes are final."""
 
     utterance: Utterance
 
 
 class TextAwaited(NamedTuple):
-    """Nothing is under way, because the next text has not arrived. Silence is not an underrun until the next event."""
+    """The next text has not arrived. Until the next event, silence is not an underrun."""
 
 
 SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | Words | UtteranceEnded | TextAwaited

@@ -1,12 +1,9 @@
-"""Requests for the lines of a text, which may still be arriving: the next ones are sent while one is heard.
-
-::
+"""Requests for the lines of a text, which may still be arriving::
 
     text source ─▶ reader (script) ─▶ lines ─▶ backend.synthesize ─▶ utterances ─▶ Speech
 
-The first line's request is sent on the thread that calls `start`, if its text is there; a thread of the narration's own
-sends the others. The look-ahead bounds how many requests are under way besides the one that is read, so a text without
-end needs no more memory than a short one, and its writer is held back.
+If its text is available, the first line's request is sent on the thread that calls `start`; a thread sends the others,
+ahead of playback. The look-ahead limits the requests under way, so endless text gets back-pressure.
 """
 
 import contextlib
@@ -22,30 +19,30 @@ from voice_cli.speech.events import Utterance
 
 
 class UtteranceSource(ABC):
-    """Where a speech gets its utterances from. One thread iterates, once; the rest may be called by any thread."""
+    """The utterances of a speech. One thread iterates, once; any thread may call the rest."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Utterance]:
-        """Yield the utterances in order, each with a request under way; wait for text that has not arrived.
+        """Yield the utterances in order, each with a request under way. Wait for text that has not arrived.
 
         Raises:
             Interrupted: `cancel` was called.
-            VoiceError: the text, or a request, failed: after the utterances that did not.
+            VoiceError: the text or a request failed; raised after the utterances before it.
 
         """
 
     @property
     @abstractmethod
     def waits_for_text(self) -> bool:
-        """Whether nothing is under way and the text has not ended."""
+        """Whether no request is under way and the text has not ended."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """Cancel all requests. Any number of times."""
+        """Cancel all requests. May be called again."""
 
 
 class GivenStreams(UtteranceSource):
-    """Streams that the caller has, one after the other, without text."""
+    """Given streams, without text."""
 
     def __init__(self, streams: Iterable[SpeechStream]) -> None:
         self._streams = streams
@@ -79,12 +76,12 @@ class Narration(UtteranceSource):
         is_one: bool = False,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        """Take the lines, which may arrive at any pace, and the function that makes a line's request.
+        """Prepare the requests; `start` sends them.
 
         Args:
-            backend: asked for each line. One that takes a limited number of requests at once bounds the look-ahead.
-            lines: the lines of the text.
-            make_request: makes the request of a line.
+            backend: gets the requests. Its `max_requests` limits the look-ahead.
+            lines: the lines of the text, which may still be arriving.
+            make_request: returns the request for a line.
             lookahead: requests under way besides the one that is read.
             total: code points of the whole text, if known.
             is_one: there is exactly one line.
@@ -94,7 +91,7 @@ class Narration(UtteranceSource):
         self.total = total
         self.is_one = is_one
         self.utterances: list[Utterance] = []
-        """Those that were asked for, in order."""
+        """Those that were requested, in order."""
         self._stop = stop
         self._thread: threading.Thread | None = None
         self._backend = backend
@@ -112,7 +109,7 @@ class Narration(UtteranceSource):
         """Lines that arrived after `cancel`."""
 
     def start(self, *, first: bool) -> None:
-        """Send the first line's request if `first` (its text is there), and the others on another thread.
+        """Send the first line's request if `first` (its text is available), and the others on another thread.
 
         Raises:
             BackendError: as `Backend.synthesize`, for the first line.
@@ -132,8 +129,7 @@ class Narration(UtteranceSource):
             with self._changed:
                 self._reading = None
                 self._changed.notify_all()
-                while not (self._waiting or self._ended or self._cancelled):
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._waiting or self._ended or self._cancelled)
                 if self._cancelled:
                     raise Interrupted("interrupted")
                 if not self._waiting:
@@ -166,7 +162,7 @@ class Narration(UtteranceSource):
             utterance.stream.cancel()
 
     def unspoken(self, patience: float = 1.0) -> str:
-        """Return, after `cancel`, the text that arrived and was not asked for."""
+        """Return, after `cancel`, the text that arrived but was not requested."""
         if self._stop is not None:
             self._stop()
         if self._thread is not None:
@@ -194,8 +190,7 @@ class Narration(UtteranceSource):
 
     def _wait_for_turn(self) -> bool:
         with self._changed:
-            while self._is_busy() and not self._cancelled:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._cancelled or not self._is_busy())
             return not self._cancelled
 
     def _is_busy(self) -> bool:

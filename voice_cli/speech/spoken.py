@@ -1,4 +1,4 @@
-"""What has been said of the text: by the word where the backend tells words' times, else by the utterance."""
+"""The text that was heard: by word if the backend sends word times, otherwise by utterance."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,26 +8,26 @@ from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
 
 CUE_CHARS = 80
-"""A subtitle's length: two lines of a screen."""
+"""Maximum length of a subtitle: two lines on a screen."""
 
 
 class Word(NamedTuple):
-    """A piece of the text and when it is heard, in seconds of all that was made."""
+    """A piece of the text and when it is heard, in seconds of the speech."""
 
     text: str
-    """The slice of the line's text up to its end, with what stands before it."""
+    """The slice of the line's text from the end of the word before."""
     start: float
     end: float
 
 
 def words_of(utterance: Utterance) -> list[Word] | None:
-    """Return the line's words; None if the backend tells no times, or speaks other words than the text's."""
+    """Return the line's words; None if the backend sent no times, or speaks other words than the text has."""
     line, events = utterance.line, tuple(utterance.stream.words)
     if not events or utterance.start is None or line.spoken.split() != line.text.split():
         return None
     ends = _ends(line, [event.text_start + event.text_length for event in events])
     starts = [utterance.start + max(0.0, event.seconds - utterance.lead) for event in events]
-    finish = utterance.end if utterance.end is not None else math.inf  # it broke off: the last word was not said
+    finish = utterance.end if utterance.end is not None else math.inf  # without an end, the last word was not spoken
     words = []
     at = 0
     for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
@@ -35,7 +35,7 @@ def words_of(utterance: Utterance) -> list[Word] | None:
         if end > at:
             words.append(Word(line.text[at:end], start, until))
             at = end
-        elif words:  # a number is several words at one place
+        elif words:  # several words may be spoken for one word of the text
             words[-1] = words[-1]._replace(end=until)
     if words and at < len(line.text):
         words[-1] = words[-1]._replace(text=words[-1].text + line.text[at:])
@@ -43,7 +43,7 @@ def words_of(utterance: Utterance) -> list[Word] | None:
 
 
 def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
-    """Give places of the spoken text in the reported one, which has the same words and other white space."""
+    """Map positions of the spoken text to the text, which has the same words but other white space."""
     places = [index + 1 for index, character in enumerate(line.text) if not character.isspace()]
     counts = [0]
     for character in line.spoken:
@@ -54,13 +54,13 @@ def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
         count = counts[min(end, len(line.spoken))]
         highest = max(highest, places[count - 1] if 0 < count <= len(places) else 0)
         while highest < len(line.text) and not (line.text[highest].isspace() or line.text[highest].isalnum()):
-            highest += 1  # the mark behind a word is no part of the next one
+            highest += 1  # punctuation belongs to the word before
         ends.append(highest)
     return ends
 
 
 def said(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text that was heard in the first `heard` seconds; of an utterance heard in part, its whole words."""
+    """Return the text that was heard in the first `heard` seconds, up to the last whole word."""
     parts = []
     for utterance in utterances:
         if utterance.end is not None and utterance.end <= heard + 0.001:
@@ -72,7 +72,7 @@ def said(utterances: Sequence[Utterance], heard: float) -> str:
 
 
 def begun(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text that has begun to be heard."""
+    """Return the text up to the word or utterance that is playing."""
     parts = []
     for utterance in utterances:
         if utterance.start is None or utterance.start > heard:
@@ -85,7 +85,7 @@ def begun(utterances: Sequence[Utterance], heard: float) -> str:
 
 
 def cues(utterances: Sequence[Utterance], heard: float) -> Iterator[Word]:
-    """Yield subtitles of readable length for what was heard."""
+    """Yield subtitles for the first `heard` seconds."""
     for utterance in utterances:
         end = min(utterance.end if utterance.end is not None else heard, heard)
         if utterance.start is None or utterance.start >= heard:
@@ -104,7 +104,7 @@ def cues(utterances: Sequence[Utterance], heard: float) -> Iterator[Word]:
 
 
 def _evenly(line: Line, start: float, end: float) -> list[Word]:
-    """Share the time among the words by their letters: nobody knows better."""
+    """Estimate the times of the words from their lengths."""
     pieces = line.text.split()
     letters = sum(map(len, pieces)) or 1
     words = []
@@ -117,7 +117,7 @@ def _evenly(line: Line, start: float, end: float) -> list[Word]:
 
 
 def subtitles(found: Iterator[Word], *, vtt: bool) -> str:
-    """Write SubRip, or WebVTT (W3C)."""
+    """Return subtitles as SubRip, or as WebVTT (W3C)."""
     blocks = ["WEBVTT\n"] if vtt else []
     for number, cue in enumerate(found, 1):
         text = cue.text.replace("-->", "→")

@@ -1,10 +1,8 @@
-"""Text that is still arriving, for a backend that supports streaming text: one text stream instead of a request a line.
-
-::
+"""A narration over one text stream, for a backend that supports streaming text::
 
     text source ─▶ reader (script) ─▶ lines ─▶ text_stream.say ─▶ … ─▶ utterances ─▶ Speech
 
-What the backend speaks as one stream is one utterance, however many lines were sent for it.
+Each audio stream from the backend is one utterance, which may have several lines.
 """
 
 from collections import deque
@@ -30,7 +28,7 @@ class StreamedNarration(Narration):
         lookahead: int = 1,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        """Open the text stream, so that it connects while the text is awaited.
+        """Open the text stream, which connects while text is awaited.
 
         Raises:
             BackendError: as `Backend.open_text_stream`.
@@ -39,7 +37,7 @@ class StreamedNarration(Narration):
         super().__init__(backend, lines, make_request, lookahead=lookahead, stop=stop)
         self._text_stream = backend.open_text_stream(make_request(NO_LINE), ahead=lookahead)
         self._sent: deque[Line] = deque()
-        """Lines of which no stream has begun."""
+        """Lines that are not part of an utterance yet."""
         self._is_open = True
 
     def __iter__(self) -> Iterator[Utterance]:
@@ -48,9 +46,9 @@ class StreamedNarration(Narration):
             utterance = Utterance(_joined(lines), stream)
             self.utterances.append(utterance)
             yield utterance
-            lines += self._take(stream.pieces - len(lines))  # it may have grown
+            lines += self._take(stream.pieces - len(lines))  # more may have been spoken in the stream
             utterance.line = _joined(lines)
-        if self.utterances:  # the lines that are left made no sound
+        if self.utterances:  # the lines that are left have no audio
             last = self.utterances[-1]
             last.line = _joined([last.line, *self._take(len(self._sent))])
         if self._error is not None:

@@ -1,1 +1,1 @@
-"""Where sound goes: a device, or a simulated one."""
+"""Sinks: audio outputs, real or simulated."""

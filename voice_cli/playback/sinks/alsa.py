@@ -1,8 +1,7 @@
-"""ALSA's configuration, as this process sees it.
+"""ALSA's configuration in this process.
 
-PortAudio opens every PCM that it names when it starts. The three of `SLOW_PLUGINS` come with the plugins that most
-systems install (libasound2-plugins), and take 30 of its 42 ms: an AC-3 encoder, for which libavcodec and a hundred
-other libraries are loaded, and the ways to JACK and OSS, which are searched for. Speech goes to the default device.
+PortAudio opens every configured PCM when it starts. `SLOW_PLUGINS`, which libasound2-plugins installs on most systems,
+take 30 of its 42 ms: an AC-3 encoder, which loads libavcodec and a hundred other libraries, and JACK and OSS.
 """
 
 import ctypes
@@ -13,13 +12,13 @@ SLOW_PLUGINS = (b"a52", b"jack", b"oss")
 
 
 def skip_slow_plugins() -> None:
-    """Take the PCMs of `SLOW_PLUGINS` out, for the rest of the process; not those that another one is made of.
+    """Remove the PCMs of `SLOW_PLUGINS` from this process's configuration, except those that another PCM uses.
 
-    Call it before PortAudio starts, and where nobody asks for a device by name or number.
+    Call it before PortAudio starts, and only if the default device will be used.
 
     Raises:
-        OSError: there is no ALSA.
-        AttributeError: it is another one than this was written for.
+        OSError: ALSA is not installed.
+        AttributeError: its version lacks a function.
 
     """
     asound = ctypes.CDLL(LIBRARY)
@@ -55,7 +54,7 @@ def _children(asound: ctypes.CDLL, parent: ctypes.c_void_p) -> Iterator[tuple[by
 
 
 def _written(asound: ctypes.CDLL, node: ctypes.c_void_p) -> bytes:
-    """Give a part of the configuration as it would stand in a file."""
+    """Return a part of the configuration as text."""
     out, text = ctypes.c_void_p(), ctypes.c_void_p()
     asound.snd_output_buffer_string.restype = ctypes.c_size_t
     if asound.snd_output_buffer_open(ctypes.byref(out)):

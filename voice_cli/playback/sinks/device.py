@@ -1,16 +1,13 @@
 """The sound device, through PortAudio (python-sounddevice).
 
-Four things that PortAudio's users learn late are settled here:
-
-- The callback gets a raw buffer (`RawOutputStream`), so no numpy is loaded for it.
-- `outputBufferDacTime` is on PortAudio's clock, which is another one on each system; the offset to ours is taken in
-  each callback. A host that gives no DAC time (0) is taken at its word about its latency.
-- Starting: a running device plays what it holds before it plays us, so the first frame waits for all its latency. One
-  that is stopped does not, but may be asleep: HDMI and Bluetooth take their time, and swallow what comes meanwhile. So
-  it is opened and kept awake with silence while the server thinks, and started anew for the first frame, if it starts
-  quickly: then the buffer is filled with speech at once, and the first frame leaves at once.
-- Stopping: `CallbackStop` and `stop()` each lose the device's latency at the tail on some hosts. The player goes on
-  pulling silence until the last frame's DAC time has passed, so closing here may drop what is left: it is silence.
+- The callback gets a raw buffer (`RawOutputStream`), so that numpy is not loaded.
+- `outputBufferDacTime` is on PortAudio's clock, which differs between systems, so each callback computes the offset to
+  ours. If a host reports no DAC time (0), the requested latency is used.
+- Starting: in a running device, the first frame waits behind buffered silence. A stopped one has no such delay, but may
+  be suspended: HDMI and Bluetooth start slowly, and lose frames meanwhile. So the device is opened early and plays
+  silence; if it starts quickly, it is restarted for the first frame, so that its buffer begins with speech.
+- Stopping: on some hosts, `CallbackStop` and `stop()` lose the end of the device's buffer. So the source supplies
+  silence until the last frame's DAC time has passed, and then `close` drops only silence.
 """
 
 import time
@@ -23,15 +20,15 @@ from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.portaudio import load_sounddevice
 
 LATENCY = 0.03
-"""Seconds of sound that the device is asked to hold, which have to be there when it starts. Beside one core of two that
-is busy, 25 ms underflow as seldom as 50 (tests/bench/device.py); where they do, it gets more (`cli/learned.py`)."""
+"""Seconds: the latency to ask of the device. With one of two cores busy, 25 ms underflow as rarely as 50 ms
+(tests/bench/device.py); after an underflow, the next run asks for more (`playback/learned.py`)."""
 
 QUICK_START = 0.005
-"""Seconds: a host whose device starts within them is started anew for the first frame."""
+"""Seconds: a device that starts within this time is restarted for the first frame."""
 
 
 def output_devices() -> list[dict[str, Any]]:
-    """List the devices that can play: index, name, host API, channels, default rate (Hz), latency (s), default.
+    """Return the output devices: index, name, host API, channels, default rate (Hz), latency (s), default.
 
     Raises:
         DeviceError: as `load_sounddevice`.
@@ -67,7 +64,7 @@ class DeviceSink(Sink):
         self._pull: Callable[[memoryview, float, bool], None] | None = None
 
     def load(self) -> None:
-        """Load PortAudio, which is most of what opening a device costs."""
+        """Load PortAudio, which takes most of the time to open a device."""
         if self._sounddevice is None:
             self._sounddevice = load_sounddevice()
 
@@ -99,7 +96,7 @@ class DeviceSink(Sink):
                 self._starts_quickly = time.monotonic() - began <= QUICK_START
                 return candidate
         raise DeviceError(
-            f"the output device {info['name']!r} does not open: {_reason(reasons[0])}",
+            f"cannot open output device {info['name']!r}: {_reason(reasons[0])}",
             hint=Hint("see {list_devices} for another {device}; {save} FILE needs none"),
         ) from reasons[0]
 
@@ -127,7 +124,7 @@ class DeviceSink(Sink):
         try:
             self._stream.start()
         except self._sounddevice.PortAudioError as exc:
-            raise DeviceError(f"the output device does not start: {_reason(exc)}") from exc
+            raise DeviceError(f"cannot start the output device: {_reason(exc)}") from exc
 
     def _callback(self, out: Any, _frames: int, clock: Any, status: Any) -> None:
         view = memoryview(out).cast("B")
@@ -157,6 +154,6 @@ class DeviceSink(Sink):
 
 
 def _reason(error: Exception) -> str:
-    """Give PortAudio's own words, without its error number and function name."""
+    """Return PortAudio's message without the error number and function name."""
     text = str(error.args[0]) if error.args else str(error)
     return text.removeprefix("Error opening RawOutputStream: ")

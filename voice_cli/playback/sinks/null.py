@@ -1,8 +1,4 @@
-"""An ideal device on a simulated clock: the honest fake of the device's seam (mpv has one in `ao_null.c`).
-
-It pulls block after block as fast as it is stepped, says true DAC times, keeps what it was given, and can be told to
-have latency, to refuse formats, to underflow and to die.
-"""
+"""A simulated device, like mpv's `ao_null.c`."""
 
 from collections.abc import Callable
 
@@ -12,7 +8,7 @@ from voice_cli.playback.sinks.base import Sink
 
 
 class NullSink(Sink):
-    """A sink that goes on only when `step` is called. Its time starts at `now` and moves by what was pulled."""
+    """A sink that pulls only in `step`, with exact DAC times. Its clock starts at `now`, and frames advance it."""
 
     def __init__(
         self,
@@ -30,12 +26,12 @@ class NullSink(Sink):
         self.now = now
         """Seconds: the simulated clock."""
         self.heard = bytearray()
-        """All that was pulled since it was opened, silence included."""
+        """All bytes pulled since `open`, silence included."""
         self.opened: list[AudioFormat] = []
 
     def open(self, wanted: AudioFormat) -> AudioFormat:
         if self._rates is not None and not self._rates:
-            raise DeviceError("the null device has no rate at all")
+            raise DeviceError("the null device supports no rate")
         rate = wanted.rate if self._rates is None or wanted.rate in self._rates else self._rates[0]
         self.format = AudioFormat(rate, self._channels or wanted.channels)
         self.opened.append(self.format)
@@ -49,7 +45,7 @@ class NullSink(Sink):
         self._pull = pull
 
     def step(self, frames: int, *, underflow: bool = False) -> bytes:
-        """Let the device take one block of that many frames, and give what it got. The thread that calls pulls."""
+        """Pull one block of that many frames and return it."""
         if self._pull is None or self.format is None:
             raise RuntimeError("step() before start()")
         block = bytearray(frames * self.format.frame_bytes)

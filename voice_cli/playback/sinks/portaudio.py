@@ -1,8 +1,7 @@
-"""PortAudio, as python-sounddevice brings it, loaded on a thread of its own.
+"""PortAudio (through python-sounddevice), loaded on a separate thread.
 
-It is what the first sound waits for longest, after a server: its start tries every device of ALSA's configuration,
-which takes 13 ms (42 with what `alsa` spares it) and no interpreter. So it starts by itself, and Python does something
-else meanwhile.
+Its start probes every device of ALSA's configuration, which takes 13 ms (42 with the plugins that `alsa` skips) without
+the interpreter lock, so other imports run meanwhile.
 """
 
 import builtins
@@ -21,7 +20,7 @@ MISSING = {
 }
 
 SONAME = "libportaudio.so.2"
-"""Its library on Linux. Elsewhere sounddevice brings its own, and is quick to load."""
+"""The library on Linux. For other systems, sounddevice includes it, and loads quickly."""
 
 _loader: threading.Thread | None = None
 """The thread of `load_soon`."""
@@ -31,29 +30,28 @@ def load_sounddevice() -> Any:
     """Import sounddevice, which loads and starts PortAudio: tens of milliseconds, and noise on file descriptor 2.
 
     Raises:
-        DeviceError: there is no PortAudio, or it does not start.
+        DeviceError: PortAudio is missing, or does not start.
 
     """
     if _loader is not None and _loader is not threading.current_thread():
-        _loader.join()  # two threads in PortAudio's start are one too many
+        _loader.join()  # PortAudio must not be initialized by two threads at once
     try:
         import sounddevice
     except OSError as exc:
         hint = MISSING.get(sys.platform, "install PortAudio")
         raise DeviceError("the PortAudio library is missing", hint=hint) from exc
-    except Exception as exc:  # sounddevice.PortAudioError, of a module that did not load
+    except Exception as exc:  # sounddevice.PortAudioError, which cannot be imported
         raise DeviceError(f"PortAudio does not start: {exc}") from exc
     return sounddevice
 
 
 def load_soon(*, default_only: bool = False) -> None:
-    """Begin to load it. `default_only`: no other device than the system's default will be asked for.
+    """Start to load PortAudio on a thread. `default_only`: only the system's default device will be used.
 
-    What goes wrong shows when a device is opened. Not on Windows, where PortAudio's COM belongs to the thread that
-    started it.
+    Errors are raised when a device is opened. Does nothing on Windows, where PortAudio's COM belongs to its thread.
 
-    While it `is_loading`, the process must not end as usual: the C library's farewell takes ALSA's and PulseAudio's
-    data away under the thread (signal 11, in a third of such ends).
+    While it `is_loading`, the process must not run exit handlers: those of ALSA and PulseAudio free data that the
+    thread uses (signal 11).
     """
     global _loader  # noqa: PLW0603  a process has one PortAudio
     if sys.platform != "win32":
@@ -62,7 +60,7 @@ def load_soon(*, default_only: bool = False) -> None:
 
 
 def is_loading() -> bool:
-    """Tell whether PortAudio is being loaded on the thread of `load_soon`."""
+    """Return whether the thread of `load_soon` is running."""
     return _loader is not None and _loader.is_alive()
 
 
@@ -73,7 +71,7 @@ def _load(default_only: bool) -> None:
 
             library = ctypes.CDLL(SONAME)
         except OSError:
-            load_sounddevice()  # finds it by another name, or has its own
+            load_sounddevice()  # which may find it by another name, or include it
             return
         if default_only:
             from voice_cli.playback.sinks.alsa import skip_slow_plugins
@@ -92,17 +90,17 @@ def _load(default_only: bool) -> None:
             return util.find_library(name)
 
         if not {"sounddevice", "ctypes.util"} & sys.modules.keys():
-            with contextlib.suppress(Exception):  # load_sounddevice raises it again
+            with contextlib.suppress(Exception):  # `load_sounddevice` raises the error again
                 _import_sounddevice(find_library)
         starting.join()
         load_sounddevice()
-        library.Pa_Terminate()  # sounddevice has initialized it once more
+        library.Pa_Terminate()  # undo our Pa_Initialize; sounddevice has called it again
 
 
 def _import_sounddevice(find_library: Callable[[str], str | None]) -> None:
-    """Import sounddevice with `find_library` in place of `ctypes.util`'s, which takes 20 ms to import and call.
+    """Import sounddevice with `find_library` instead of `ctypes.util`'s, which takes 20 ms to import and call.
 
-    Only sounddevice's own import statements see it. The module is published when it is complete.
+    Only sounddevice's import statements are affected.
     """
     spec = next(filter(None, (finder.find_spec("sounddevice", None) for finder in sys.meta_path)), None)
     if spec is None or spec.loader is None:
