@@ -332,7 +332,7 @@ def test_no_bytes_at_all_are_a_failure():
     with Rig([FakeStream(end=True)]) as rig:
         result = rig.result()
     assert isinstance(result.error, ServerError)
-    assert "empty" in result.error.message
+    assert "no audio" in result.error.message
 
 
 def test_no_streams_at_all_are_nothing_to_play():

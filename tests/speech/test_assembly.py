@@ -165,7 +165,7 @@ def test_what_is_held_for_a_join_is_heard_before_the_error():
 
 
 def test_an_utterance_without_a_byte_is_an_error_unless_it_is_allowed():
-    with pytest.raises(ServerError, match="empty"):
+    with pytest.raises(ServerError, match="no audio"):
         list(Speech(Utterances(stream())))
     events = list(Speech(Utterances(stream(), stream(numbered(10))), allow_empty=True))
     assert sound_of(events) == numbered(10)
