@@ -123,7 +123,7 @@ def test_silence_before_the_first_byte(voice, serve, audio):
 def test_an_empty_body(voice, serve, audio):
     said = voice("say", "x", "--base-url", serve(Answer(b"")).url)
     assert said.code == 7
-    assert "empty" in one_line(said)
+    assert "no audio" in one_line(said)
 
 
 @pytest.mark.parametrize(

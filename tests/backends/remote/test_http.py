@@ -167,6 +167,15 @@ def test_a_server_that_cannot_be_reached_is_the_requests_to_tell(talk):
         body_of(backend.synthesize(HELLO))
 
 
+def test_closing_the_backend_ends_a_waiting_reader(talk):
+    _, backend = talk(Answer(BODY, stall_after=len(BODY) // 2))
+    chunks = iter(backend.synthesize(HELLO))
+    next(chunks)
+    reading = in_thread(lambda: list(chunks))
+    backend.close()
+    assert isinstance(reading(), Exception)
+
+
 def test_a_backend_that_is_closed_while_it_prepares(talk):
     _, backend = talk(Answer(BODY))
     for _ in range(20):

@@ -128,6 +128,7 @@ class Transfers:
     def close(self) -> None:
         with self._lock:
             for stream in list(self._streams.values()):
+                stream.cancel()  # its reader may be waiting
                 self.remove(stream)
             self._multi.close()
 
