@@ -24,7 +24,7 @@ class TestIndices:
             [np.int64(0), np.array(2), 1],
             [[0, 2], [1]],
             array.array("l", [0, 2, 1]),
-            iter([0, 2, 1]),
+            pytest.param(iter([0, 2, 1]), id="iterator"),
         ],
         ids=repr,
     )
@@ -99,7 +99,7 @@ class TestCopies:
             [[[0.0], [0.0]]],
             [array.array("f", [0.0])],
             [bytearray(2)],
-            [memoryview(bytearray(2))],
+            pytest.param([memoryview(bytearray(2))], id="[memoryview]"),
         ],
         ids=repr,
     )
