@@ -97,3 +97,10 @@ def test_a_config_file_imports_only_its_parser(environment, tmp_path, serve):
     assert "tomllib" in more
     theirs = {"__future__", "tomllib", "string", "_string", "datetime", "_datetime"}
     assert {name.partition(".")[0] for name in more} <= theirs
+
+
+def test_saving_imports_only_our_modules_before_the_request(arguments, environment, tmp_path):
+    more = modules_before_request(*arguments, "-o", str(tmp_path / "x.wav"), environment=environment)
+    more -= modules_before_request(*arguments, environment=environment)
+    theirs = {name for name in more if not name.startswith("voice_cli.")}
+    assert theirs - LIBRARIES["espeak"] <= {"_struct", "errno"}

@@ -1,6 +1,5 @@
 """The outcome of `voice say`: as JSON (`--json`) and as a latency report (`--debug`)."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -152,6 +151,8 @@ def outcome_object(
 
 def to_json(tree: Any) -> str:
     """Return JSON on one line, in ASCII only if it has surrogates, as a file's name may have."""
+    import json
+
     text = json.dumps(tree, ensure_ascii=False)
     return json.dumps(tree) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
