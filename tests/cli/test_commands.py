@@ -28,8 +28,8 @@ def test_help_shows_every_option_and_examples(voice):
     done = voice("say", "--help", environment={"COLUMNS": "200", "NO_COLOR": "1"})
     text = done.out.decode()
     assert done.code == 0
-    for option in options().values():
-        for flag in option.flags:
+    for name, option in options().items():
+        for flag in option.flags(name):
             assert re.search(rf"(?<![\w-]){flag}(?![\w-])", text), flag
         assert option.help.split(".")[0][:30] in text
     assert "Examples" in text

@@ -1,4 +1,7 @@
-"""The typer commands: help, completion and usage errors. Each is built from `Option`s, and imported when run."""
+"""The command line of typer: help, completion and usage errors.
+
+Each command is built from `Option`s. The module that runs it is imported when it is called.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +13,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
-from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, long_flag, options
+from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
 
 app = typer.Typer(
     name="voice",
@@ -69,7 +72,7 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     elif option.metavar and "|" in option.metavar and option.metavar.islower():
         completion = _complete_word(option.metavar)
     info = typer.Option(
-        *option._replace(long=option.long or long_flag(name)).flags,
+        *option.flags(name),
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.panel,

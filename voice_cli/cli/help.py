@@ -7,14 +7,14 @@ import textwrap
 
 from voice_cli.cli.options import EXAMPLES, SUMMARY, options
 
-MOST_COLUMNS = 100
+MAX_COLUMNS = 100
 FLAGS_COLUMNS = 34
 
 
 def say_help(*, color: bool, columns: int) -> str:
     """Return the help for a terminal of that many columns."""
     bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if color else ("", "", "")
-    columns = max(60, min(MOST_COLUMNS, columns - 1))
+    columns = max(60, min(MAX_COLUMNS, columns - 1))
     lines = [
         f"{bold}Usage:{plain} voice say [OPTIONS] [TEXT]...",
         "",
@@ -23,11 +23,11 @@ def say_help(*, color: bool, columns: int) -> str:
         "The text: arguments, --file, or standard input ('-', or no text and a pipe).",
     ]
     panel = None
-    for option in options().values():
+    for name, option in options().items():
         if option.panel != panel:
             panel = option.panel
             lines += ["", f"{bold}{panel}{plain}"]
-        flags = ", ".join(sorted(option.flags, key=len)) + (f" {option.metavar}" if option.metavar else "")
+        flags = ", ".join(reversed(option.flags(name))) + (f" {option.metavar}" if option.metavar else "")
         described = textwrap.wrap(option.help, columns - FLAGS_COLUMNS - 2)
         if len(flags) > FLAGS_COLUMNS - 2:
             lines.append(f"  {flags}")
