@@ -1,6 +1,7 @@
 """`voice bench` as a command: its targets, its table, its exit codes. Nothing is played here."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -11,6 +12,7 @@ from support.runs import target
 from support.server import Answer
 from voice_cli.cli import quick
 from voice_cli.cli.bench import BenchOptions, command_line, make_targets
+from voice_cli.cli.console import check_writable
 from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
 
@@ -137,8 +139,18 @@ def test_the_page_must_be_writable_before_the_first_run(voice, serve, path):
     assert server.requests == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_the_page_is_neither_created_nor_opened_before_the_runs(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "new.html"):
+        check_writable(str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
+
+
 def test_wrong_usage(voice):
-    assert voice("bench", "--format", "ogg").code == 2
+    said = voice("bench", "--format", "mp3,ogg")
+    assert said.code == 2
+    assert said.line.startswith("invalid --format 'ogg': it must be one of pcm, ")
     assert voice("bench", "-n", "0").code == 2
     assert voice("bench", "--backend", "none").code == 3
     assert voice("bench", "-", text=b" ").code == 2

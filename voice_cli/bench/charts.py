@@ -18,7 +18,7 @@ WIDTH, FULL_WIDTH = 520, 1040
 ROW = 22
 """Height of a line of the waterfall."""
 
-MOST_POINTS = 600
+MAX_POINTS = 600
 """Points of a curve; more would not be visible."""
 
 
@@ -137,10 +137,8 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
 
 
 def buffer_curve(run: Run, title: str) -> str:
-    """Draw received and heard audio over time, the buffer between them, underruns and underflows."""
+    """Draw the received and heard audio of a run with a curve, the buffer between them, underruns and underflows."""
     trace = run.trace
-    if not trace.curve:
-        return ""
     points = thinned(trace.curve)
     is_played = points[-1].heard is not None
     last = max(points[-1].at, *(hole.at + hole.seconds for hole in trace.underruns), 1e-3)
@@ -177,8 +175,8 @@ def buffer_curve(run: Run, title: str) -> str:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Return at most `MOST_POINTS` points, and the last one."""
-    step = math.ceil(len(points) / MOST_POINTS)
+    """Return at most `MAX_POINTS` points, and the last one."""
+    step = math.ceil(len(points) / MAX_POINTS)
     return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
 
 

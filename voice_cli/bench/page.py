@@ -15,7 +15,7 @@ from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, wat
 from voice_cli.bench.figures import FIGURES, Figure, Measured, figure, shown, shown_summary
 from voice_cli.bench.runs import Run
 
-LONGEST_TEXT = 400
+MAX_TEXT = 400
 """Characters of the text on the page."""
 
 
@@ -32,7 +32,7 @@ def page(measured: Sequence[Measured], text: str, about: str, *, interrupted: bo
     """Return the page. `about`: the conditions of the runs."""
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         frame = string.Template(file.read())
-    text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
     return frame.substitute(
         text=escape(text),
         about=escape(about),

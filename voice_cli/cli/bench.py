@@ -7,24 +7,22 @@ Nothing is drawn during a run, since drawing takes processor time.
 
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voice_cli.audio import codec_names
 from voice_cli.backends import BACKENDS
 from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import print_message, report_error, silence_libraries, write_file
-from voice_cli.cli.options import SayOptions, long_flag
+from voice_cli.cli.console import check_writable, print_message, report_error, silence_libraries, write_file
+from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
-from voice_cli.config import Config, load, settle
+from voice_cli.config import Config, Profile, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
 
 if TYPE_CHECKING:
@@ -63,15 +61,12 @@ def bench(**values: Any) -> int:
     """
     own = {name: values.pop(name) for name in BenchOptions._fields if name in values}
     options = BenchOptions(flags=values, **{name: value for name, value in own.items() if value is not None})
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
     try:
         config = load()
         targets = make_targets(options, config)
         text = read_text(options.text)
         if options.html is not None:
-            write_file(options.html, "", mode="a")  # fails now if it cannot be written
+            check_writable(options.html)
     except Exception as exc:
         return report_error(exc, debug=options.debug)
     secrets = known_secrets([*config.profiles.values(), *(target.settings.profile for target in targets)])
@@ -127,8 +122,7 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
     if options.formats is not None:
         formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
         for name in formats:
-            if name not in (known := codec_names()):
-                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(known)}, separated by commas")
+            check_values({"format": name}, Profile)
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
     if options.every_profile:
@@ -252,11 +246,6 @@ class WarmRunner:
     def close(self) -> None:
         if self._backend is not None:
             self._backend.close()
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Handle SIGTERM and SIGHUP as Ctrl-C."""
-    raise KeyboardInterrupt
 
 
 def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code: int) -> dict[str, Any]:

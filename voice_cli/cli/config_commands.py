@@ -48,12 +48,7 @@ def init(*, force: bool, debug: bool) -> int:
     try:
         if os.path.exists(path) and not force:
             raise FileError(f"cannot write {path}: it exists", hint="replace it with --force")
-        text = example()
-        try:
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        except OSError as exc:
-            raise FileError(f"cannot write {path}: {exc.strerror}") from exc
-        write_file(path, text)
+        write_file(path, example(), make_folder=True)
     except Exception as exc:
         return report_error(exc, debug=debug)
     print_message(f"wrote {path}")

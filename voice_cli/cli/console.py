@@ -84,15 +84,38 @@ def write_stdout(text: str) -> None:
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
-def write_file(path: str, text: str, *, mode: str = "w") -> None:
-    """Write a text file.
+def check_writable(path: str) -> None:
+    """Check that a file can be written, without creating or opening it: opening a FIFO blocks.
+
+    Raises:
+        FileError: it cannot be written.
+
+    """
+    import errno
+
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        code = errno.EISDIR
+    elif not os.path.isdir(folder):
+        code = errno.ENOENT
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise FileError(f"cannot write {path}: {os.strerror(code)}")
+
+
+def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
+    """Write a text file, and with `make_folder` create its folder.
 
     Raises:
         FileError: it cannot be written.
 
     """
     try:
-        with open(path, mode, encoding="utf-8") as file:
+        if make_folder:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as exc:
         raise FileError(f"cannot write {path}: {exc.strerror}") from exc
