@@ -11,7 +11,7 @@ from support.command import VOICE, environment_in, on_terminal, screen_of
 from support.runs import target
 from support.server import Answer
 from voice_cli.cli import quick
-from voice_cli.cli.bench import BenchOptions, command_line, make_targets
+from voice_cli.cli.bench import command_line, make_targets
 from voice_cli.cli.console import check_writable
 from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
@@ -26,9 +26,9 @@ def test_the_command_line_of_a_run_is_accepted_by_the_quick_parser():
     assert {name: getattr(options, name) for name in flags} == flags
 
 
-def targets(formats=None, every_profile=False, profiles=(), runs=5, **flags):
+def targets(formats=None, every_profile=False, profiles=(), **flags):
     config = Config("config.toml", True, None, dict(profiles))
-    return make_targets(BenchOptions(flags=flags, formats=formats, every_profile=every_profile, runs=runs), config)
+    return make_targets(config, flags, formats=formats, every_profile=every_profile)
 
 
 def test_each_profile_in_each_format(monkeypatch):
@@ -45,7 +45,6 @@ def test_each_profile_in_each_format(monkeypatch):
     ("options", "error"),
     [
         ({"formats": "mp3,ogg"}, UsageError),
-        ({"runs": 0}, UsageError),
         ({"formats": ""}, UsageError),
         ({"speed": 9.0}, UsageError),
         ({"every_profile": True}, ConfigError),

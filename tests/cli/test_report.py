@@ -77,7 +77,7 @@ class TestNotes:
             return rig.play_out()
 
     def reported(self, result, **options):
-        report.report(report.Ending(SayOptions(**options), SETTINGS, None, result, None, None, None))
+        report.report(SayOptions(**options), SETTINGS, None, result, None)
 
     def test_a_line_each_on_standard_error(self, capsys, result):
         self.reported(result)

@@ -97,11 +97,24 @@ def _add(
     named: Mapping[str, Option],
     *arguments: inspect.Parameter,
     epilog: str | None = None,
+    passes_debug: bool = False,
 ) -> None:
-    """Add a command that calls a function with the values of its arguments and options, by name."""
+    """Add a command that calls a function with the values of its arguments and options, by name.
+
+    Its errors are reported. `passes_debug`: the function needs the value of --debug too.
+    """
 
     def command(**values: Any) -> None:
-        raise typer.Exit(run_command(**values))
+        debug = bool(values.get("debug"))
+        if not passes_debug:
+            values.pop("debug", None)
+        try:
+            code = run_command(**values)
+        except Exception as exc:
+            from voice_cli.cli.console import report_error
+
+            code = report_error(exc, debug=debug)
+        raise typer.Exit(code)
 
     parameters = [*arguments, *(_parameter(key, option) for key, option in named.items())]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -163,6 +176,7 @@ _add(
     _say,
     options(),
     _text("The text; '-', or no text and a pipe: standard input."),
+    passes_debug=True,
     epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
 _add(
@@ -184,6 +198,7 @@ _add(
     "List the engines that run in this process, and what they lack.",
     _lazy("engines", "list_engines"),
     {"test": Option("Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
+    passes_debug=True,
 )
 _add(
     app,
@@ -191,6 +206,7 @@ _add(
     "Serve streaming speech by HTTP and WebSocket: OpenAI's API and others.",
     _lazy("serve", "serve"),
     _SERVE,
+    passes_debug=True,
 )
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")

@@ -11,14 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from voice_cli.backends import BACKENDS
 from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import check_writable, print_message, report_error, silence_libraries, write_file
+from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file
 from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
@@ -30,67 +30,64 @@ if TYPE_CHECKING:
     from voice_cli.playback.player import PlaybackResult
     from voice_cli.speech.narration import Narration
 
+RUNS = 5
+"""The default of --runs."""
+
 SENTENCE = "From text to sound, in one line and in no time at all."
 
 PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
 """Exit codes after which a target is not run again: usage, settings, keys, quotas, devices, engines."""
 
 
-class BenchOptions(NamedTuple):
-    """The command line of `voice bench`."""
-
-    text: Sequence[str] = ()
-    flags: Mapping[str, Any] = {}
-    """The options of `voice say`, by name."""
-    formats: str | None = None
-    """Codecs, separated by commas; None: each target's own."""
-    runs: int = 5
-    """Of each target."""
-    every_profile: bool = False
-    warm: bool = False
-    as_json: bool = False
-    html: str | None = None
-    """The path of the page."""
-    debug: bool = False
-
-
-def bench(**values: Any) -> int:
+def bench(
+    *,
+    text: Sequence[str] | None,
+    formats: str | None,
+    runs: int | None,
+    every_profile: bool,
+    warm: bool,
+    as_json: bool,
+    html: str | None,
+    **flags: Any,
+) -> int:
     """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs.
 
-    `values` holds the fields of `BenchOptions`, and the options of `voice say`.
+    `formats`: codecs, separated by commas; None: each target's own. `html`: the path of the page. `flags`: the options
+    of `voice say`, by name.
     """
-    own = {name: values.pop(name) for name in BenchOptions._fields if name in values}
-    options = BenchOptions(flags=values, **{name: value for name, value in own.items() if value is not None})
-    try:
-        config = load()
-        targets = make_targets(options, config)
-        text = read_text(options.text)
-        if options.html is not None:
-            check_writable(options.html)
-    except Exception as exc:
-        return report_error(exc, debug=options.debug)
+    if runs is None:
+        runs = RUNS
+    if runs < 1:
+        raise UsageError(f"invalid --runs {runs}", hint="use 1 or more")
+    config = load()
+    targets = make_targets(config, flags, formats=formats, every_profile=every_profile)
+    spoken = read_text(text or ())
+    if html is not None:
+        check_writable(html)
     secrets = known_secrets([*config.profiles.values(), *(target.settings.profile for target in targets)])
-    runs: list[list[Run]] = [[] for _ in targets]
+    measured = [Measured(target, []) for target in targets]
     interrupted = False
     try:
-        measure(targets, text, options, secrets, runs)
+        measure(measured, spoken, secrets, runs=runs, warm=warm)
     except KeyboardInterrupt:
         interrupted = True
-    measured = [Measured(*each) for each in zip(targets, runs, strict=True)]
     code = Interrupted.exit_code if interrupted else max(each.exit_code for each in measured)
-    if options.as_json:
-        print(json.dumps(_object(measured, text, options, code), ensure_ascii=False))  # noqa: T201
+    if as_json:
+        tree = {
+            "text": spoken,
+            "mode": "warm" if warm else "cold",
+            "played": not flags.get("no_play"),
+            "exit_code": code,
+            "targets": [as_object(each) for each in measured],
+        }
+        print(json.dumps(tree, ensure_ascii=False))  # noqa: T201
     else:
         print_table(measured)
-    if options.html is not None:
+    if html is not None:
         from voice_cli.bench.page import conditions, page
 
-        about = conditions(warm=options.warm)
-        try:
-            write_file(options.html, page(measured, text, about, interrupted=interrupted))
-        except Exception as exc:
-            return report_error(exc, debug=options.debug)
-        print_message(f"wrote {options.html}")
+        write_file(html, page(measured, spoken, conditions(warm=warm), interrupted=interrupted))
+        print_message(f"wrote {html}")
     return code
 
 
@@ -101,13 +98,15 @@ def read_text(words: Sequence[str]) -> str:
         UsageError: the text is blank.
 
     """
+    if not words:
+        return SENTENCE
     text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if list(words) == ["-"] else " ".join(words)
-    if words and not text.strip():
+    if not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
-    return text if words else SENTENCE
+    return text
 
 
-def make_targets(options: BenchOptions, config: Config) -> list[Target]:
+def make_targets(config: Config, flags: Mapping[str, Any], *, formats: str | None, every_profile: bool) -> list[Target]:
     """Return a target for each profile and format of the options.
 
     Raises:
@@ -115,17 +114,14 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
         ConfigError: a setting is invalid, or there is no profile.
 
     """
-    if options.runs < 1:
-        raise UsageError(f"invalid --runs {options.runs}", hint="use 1 or more")
-    flags = dict(options.flags)
-    formats: list[str | None] = [None]
-    if options.formats is not None:
-        formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
-        for name in formats:
-            check_values({"format": name}, Profile)
+    codecs: list[str | None] = [None]
+    if formats is not None:
+        codecs = list(dict.fromkeys(word.strip() for word in formats.split(",")))
+        for codec in codecs:
+            check_values({"format": codec}, Profile)
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
-    if options.every_profile:
+    if every_profile:
         given = [long_flag(name) for name in ("profile", "backend", "base_url") if flags.get(name)]
         if given:
             raise UsageError(f"--all and {given[0]} were given", hint="use one of them")
@@ -135,9 +131,9 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
             )
         profiles = list(config.profiles)
     return [
-        _target(config, {**flags, "profile": profile, "format": codec}, alone=not options.every_profile)
+        _target(config, {**flags, "profile": profile, "format": codec}, alone=not every_profile)
         for profile in profiles
-        for codec in formats
+        for codec in codecs
     ]
 
 
@@ -153,26 +149,24 @@ def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
     return Target(settings.profile_name or settings.profile.backend or "", flags, settings)
 
 
-def measure(
-    targets: Sequence[Target], text: str, options: BenchOptions, secrets: Iterable[str], runs: Sequence[list[Run]]
-) -> None:
-    """Run the targets in turn, and append each run to its target's list."""
+def measure(measured: Sequence[Measured], text: str, secrets: Iterable[str], *, runs: int, warm: bool) -> None:
+    """Run the targets in turn, and append each run to its target's runs."""
     from rich.markup import escape
 
-    if options.warm:
+    if warm:
         silence_libraries()
-    warm = [WarmRunner(target) if options.warm and not target.fault else None for target in targets]
+    runners = [WarmRunner(target) if warm and not target.fault else None for target, _ in measured]
     try:
         with progress_bar() as bar:
-            task = bar.add_task("", total=len(targets) * options.runs)
-            for number in range(options.runs):
-                for target, runner, done in zip(targets, warm, runs, strict=True):
+            task = bar.add_task("", total=len(measured) * runs)
+            for number in range(runs):
+                for (target, done), runner in zip(measured, runners, strict=True):
                     bar.update(task, description=escape(target.label), refresh=True)
                     if not (done and done[-1].exit_code in PERMANENT):
                         done.append(_run(target, runner, text, secrets, first=not number))
                     bar.update(task, advance=1, refresh=True)
     finally:
-        for runner in warm:
+        for runner in runners:
             if runner is not None:
                 runner.close()
 
@@ -246,13 +240,3 @@ class WarmRunner:
     def close(self) -> None:
         if self._backend is not None:
             self._backend.close()
-
-
-def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code: int) -> dict[str, Any]:
-    return {
-        "text": text,
-        "mode": "warm" if options.warm else "cold",
-        "played": not options.flags.get("no_play"),
-        "exit_code": code,
-        "targets": [as_object(each) for each in measured],
-    }

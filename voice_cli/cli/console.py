@@ -123,14 +123,12 @@ def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
 
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print an error as one line, with `debug` after its traceback, and return its exit code."""
-    if debug and not isinstance(error, Interrupted | KeyboardInterrupt):
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Interrupted.exit_code
+    if debug:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted.exit_code
-    if isinstance(error, Interrupted):
-        return error.exit_code
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code

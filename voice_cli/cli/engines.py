@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from voice_cli.backends import local_names, open_backend, options_of
 from voice_cli.backends.local.engines import look, measure
-from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.console import silence_libraries
 from voice_cli.cli.listings import print_rows
 from voice_cli.cli.options import line_of
 from voice_cli.config import Config, Profile, load, settle
@@ -20,12 +21,8 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
     """Print each engine with each profile that uses it. With `test`, time a sentence with those that are ready."""
     if not debug:
         silence_libraries()
-    try:
-        found = list(_uses(load()))
-    except Exception as exc:
-        return report_error(exc, debug=debug)
     rows = []
-    for engine, name, profile in found:
+    for engine, name, profile in list(_uses(load())):  # a wrong profile is reported before a test
         state = look(engine, profile)
         missing = line_of(state.error) if state.error else state.missing
         row: dict[str, Any] = {
@@ -64,11 +61,8 @@ def _unnamed(config: Config, engine: str) -> Profile:
 
 def _measured(engine: str, profile: Profile) -> dict[str, Any]:
     try:
-        backend = open_backend(engine, **options_of(engine, profile))
-        try:
+        with closing(open_backend(engine, **options_of(engine, profile))) as backend:
             figures = measure(backend, profile.voice)
-        finally:
-            backend.close()
     except VoiceError as error:
         return {"missing": line_of(error)}
     return {

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
 from voice_cli.cli.options import SayOptions, words
@@ -53,27 +53,24 @@ BAR = 40
 """Columns of the waterfall."""
 
 
-class Ending(NamedTuple):
-    """The outcome of `voice say`."""
+def report(
+    options: SayOptions,
+    settings: Settings | None,
+    narration: Narration | None,
+    result: PlaybackResult | None,
+    error: BaseException | None,
+    *,
+    saved: str | None = None,
+    noise: BinaryIO | None = None,
+) -> None:
+    """Print the outcome of `voice say`: notes and failures, and what the options request.
 
-    options: SayOptions
-    settings: Settings | None
-    narration: Narration | None
-    result: PlaybackResult | None
-    error: BaseException | None
-    saved: str | None
-    """The name of the saved file."""
-    noise: BinaryIO | None
-    """The output of the sound libraries."""
-
-
-def report(ending: Ending) -> None:
-    """Print notes and failures, and what the options request."""
-    options, result = ending.options, ending.result
-    if result is not None and result.device_error is not None and ending.error is None:
+    `saved`: the name of the saved file. `noise`: the output of the sound libraries.
+    """
+    if result is not None and result.device_error is not None and error is None:
         print_message(f"{result.device_error.message}; nothing was played")
-    if ending.saved is not None and ending.error is not None and not options.quiet:
-        print_message(f"the sound up to the error is in {ending.saved}")
+    if saved is not None and error is not None and not options.quiet:
+        print_message(f"the sound up to the error is in {saved}")
     if result is not None and not options.quiet:
         for note in notes_of(result):
             print_note(note)
@@ -84,12 +81,11 @@ def report(ending: Ending) -> None:
         except FileError as exc:
             print_message(exc.message)
     if options.json:
-        tree = outcome_object(ending.settings, result, ending.error, ending.saved) | _spoken(ending)
-        write_stdout(to_json(tree))
-    if ending.noise is not None:
-        print_noise(ending.noise)
-    if options.debug and result is not None and ending.settings is not None:
-        print_report(ending.settings, result)
+        write_stdout(to_json(outcome_object(settings, result, error, saved) | _spoken(narration, result)))
+    if noise is not None:
+        print_noise(noise)
+    if options.debug and result is not None and settings is not None:
+        print_report(settings, result)
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
@@ -97,9 +93,8 @@ def notes_of(result: PlaybackResult) -> list[str]:
     return list(dict.fromkeys(note for utterance in result.utterances for note in utterance.stream.notes))
 
 
-def _spoken(ending: Ending) -> dict[str, Any]:
+def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[str, Any]:
     """Return the text that was spoken and that was not, with the times of words and utterances."""
-    narration, result = ending.narration, ending.result
     if narration is None or result is None:
         return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
     unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()

@@ -63,9 +63,10 @@ def say(options: SayOptions) -> int:
         error = exc
     code = report_error(error, debug=options.debug) if error is not None else 0
     if result is not None or options.json:
-        from voice_cli.cli.report import Ending, report
+        from voice_cli.cli.report import report
 
-        report(Ending(options, settings, narration, result, error, recorder.saved if recorder else None, noise))
+        saved = recorder.saved if recorder else None
+        report(options, settings, narration, result, error, saved=saved, noise=noise)
     return code
 
 
