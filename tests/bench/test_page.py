@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from support.runs import CURVE, TRACE, failed, run, target
-from voice_cli.bench.charts import buffer_curve, comparison, horizon, thinned, ticks, waterfall
+from voice_cli.bench.charts import buffer_curve, comparison, first_sound, thinned, ticks, waterfall
 from voice_cli.bench.figures import Measured
 from voice_cli.bench.page import page
 from voice_cli.bench.trace import Trace
@@ -113,6 +113,7 @@ def test_axes_have_round_ticks(end):
     assert marks[-1] <= end * (1 + 1e-9)
 
 
-def test_a_waterfall_shows_a_little_more_than_the_first_sound():
-    assert horizon([run()]) == pytest.approx(1.12 * 210)
-    assert horizon([]) == 1.0
+def test_the_first_sound_is_the_first_audible_frame_or_the_last_timestamp():
+    assert first_sound(run()) == pytest.approx(210)
+    assert first_sound(run(TRACE._replace(timestamps={"process_start": 0.0, "resolved": 0.5}))) == 500
+    assert first_sound(run(Trace())) == 1.0

@@ -12,7 +12,7 @@ from html import escape
 
 from voice_cli import __version__
 from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
-from voice_cli.bench.figures import FIGURES, Figure, Measured, figure, shown, shown_summary
+from voice_cli.bench.figures import FIGURES, Measured, figure, shown, shown_summary
 from voice_cli.bench.runs import Run
 
 MAX_TEXT = 400
@@ -37,16 +37,15 @@ def page(measured: Sequence[Measured], text: str, about: str, *, interrupted: bo
         text=escape(text),
         about=escape(about),
         warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>" if interrupted else "",
-        heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *map(_head, FIGURES))),
+        heads="".join(
+            f'<th><abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}</th>'
+            for column in FIGURES
+        ),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
         targets="\n".join(_target(each) for each in measured),
         meanings="".join(f"<dt>{column.title}</dt><dd>{escape(column.meaning)}</dd>" for column in FIGURES),
     )
-
-
-def _head(column: Figure) -> str:
-    return f'<abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}'
 
 
 def _row(measured: Measured) -> str:
@@ -106,15 +105,13 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
         drawings += _figure("Where the time to the first sound went", drawing)
     if run.trace.curve:
         drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
-        drawings += _figure(f"Audio received and heard; the area between is the buffer{_marks(run)}", drawing)
+        caption = "Audio received and heard; the area between is the buffer"
+        caption += "; red: underruns" if run.trace.underruns else ""
+        caption += "; triangles: device underflows" if run.trace.underflows else ""
+        drawings += _figure(caption, drawing)
     inside = f'<div class="drawings">{drawings}</div>' if drawings else ""
     return f"<details{' open' if is_open else ''}><summary>{''.join(facts)}</summary>{inside}</details>"
 
 
 def _figure(caption: str, drawing: str) -> str:
     return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
-
-
-def _marks(run: Run) -> str:
-    marks = "; red: underruns" if run.trace.underruns else ""
-    return marks + ("; triangles: device underflows" if run.trace.underflows else "")

@@ -84,24 +84,20 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _text(help_text: str) -> inspect.Parameter:
-    kind = Annotated[list[str] | None, typer.Argument(help=help_text, show_default=False)]
-    return inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-
-
 def _add(
     to: typer.Typer,
     name: str,
     summary: str,
     run_command: Callable[..., int],
     named: Mapping[str, Option],
-    *arguments: inspect.Parameter,
+    *,
+    text_help: str | None = None,
     epilog: str | None = None,
     passes_debug: bool = False,
 ) -> None:
-    """Add a command that calls a function with the values of its arguments and options, by name.
+    """Add a command that calls a function with the values of its options by name, and reports its errors.
 
-    Its errors are reported. `passes_debug`: the function needs the value of --debug too.
+    `text_help`: it has arguments too, the words of `text`. `passes_debug`: the function needs the value of --debug too.
     """
 
     def command(**values: Any) -> None:
@@ -116,7 +112,11 @@ def _add(
             code = report_error(exc, debug=debug)
         raise typer.Exit(code)
 
-    parameters = [*arguments, *(_parameter(key, option) for key, option in named.items())]
+    parameters = [_parameter(key, option) for key, option in named.items()]
+    if text_help is not None:
+        kind = Annotated[list[str] | None, typer.Argument(help=text_help, show_default=False)]
+        text = inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        parameters.insert(0, text)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     to.command(name, help=summary, epilog=epilog)(command)
@@ -175,7 +175,7 @@ _add(
     SUMMARY,
     _say,
     options(),
-    _text("The text; '-', or no text and a pipe: standard input."),
+    text_help="The text; '-', or no text and a pipe: standard input.",
     passes_debug=True,
     epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
@@ -232,5 +232,5 @@ _add(
     "Measure backends, formats and devices.",
     _lazy("bench", "bench"),
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
-    _text("The text; '-': standard input."),
+    text_help="The text; '-': standard input.",
 )

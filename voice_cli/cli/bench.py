@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from voice_cli.backends import BACKENDS
@@ -155,20 +156,19 @@ def measure(measured: Sequence[Measured], text: str, secrets: Iterable[str], *, 
 
     if warm:
         silence_libraries()
-    runners = [WarmRunner(target) if warm and not target.fault else None for target, _ in measured]
-    try:
-        with progress_bar() as bar:
-            task = bar.add_task("", total=len(measured) * runs)
-            for number in range(runs):
-                for (target, done), runner in zip(measured, runners, strict=True):
-                    bar.update(task, description=escape(target.label), refresh=True)
-                    if not (done and done[-1].exit_code in PERMANENT):
-                        done.append(_run(target, runner, text, secrets, first=not number))
-                    bar.update(task, advance=1, refresh=True)
-    finally:
-        for runner in runners:
-            if runner is not None:
-                runner.close()
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(closing(WarmRunner(target))) if warm and not target.fault else None
+            for target, _ in measured
+        ]
+        bar = stack.enter_context(progress_bar())
+        task = bar.add_task("", total=len(measured) * runs)
+        for number in range(runs):
+            for (target, done), runner in zip(measured, runners, strict=True):
+                bar.update(task, description=escape(target.label), refresh=True)
+                if not (done and done[-1].exit_code in PERMANENT):
+                    done.append(_run(target, runner, text, secrets, first=not number))
+                bar.update(task, advance=1, refresh=True)
 
 
 def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable[str], *, first: bool) -> Run:

@@ -47,16 +47,11 @@ def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
         named = [name for name, profile in config.profiles.items() if profile.backend == engine]
         for name in named:
             yield engine, name, settle(config, {"profile": name, "backend": engine}).profile
-        if not named:
-            yield engine, "", _unnamed(config, engine)
-
-
-def _unnamed(config: Config, engine: str) -> Profile:
-    """Return the environment's settings for an engine that no profile names."""
-    environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
-    if environment.get("VOICE_BACKEND") != engine:
-        return Profile(backend=engine)
-    return settle(config._replace(profile=None), {}, environment).profile
+        if not named and os.environ.get("VOICE_BACKEND") == engine:
+            environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
+            yield engine, "", settle(config._replace(profile=None), {}, environment).profile
+        elif not named:
+            yield engine, "", Profile(backend=engine)
 
 
 def _measured(engine: str, profile: Profile) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
@@ -10,28 +11,17 @@ from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
 from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
-from voice_cli.playback.timeline import TIMESTAMPS
+from voice_cli.playback.timeline import PlaybackMetrics
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import cues, said, subtitles, words_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-JSON_METRICS = (
-    "ttfa_ms",
-    "ttfb_ms",
-    "leading_silence_ms",
-    "generation_ms",
-    "playback_ms",
-    "audio_ms",
-    "real_time_factor",
-    "underruns",
-    "underrun_ms",
-    "device_underflows",
-    "chunks_received",
-    "chunks_played",
-    "bytes_received",
+NOT_IN_JSON = frozenset(
+    {"underrun_positions_ms", "device_underflow_ms", "device_underflow_positions_ms", "buffer_peak_ms"}
 )
+"""The metrics that only the latency report has."""
 
 PHASES = {
     "process_start": "process start",
@@ -133,7 +123,7 @@ def outcome_object(
     audio_format = result.format if result is not None else None
     return {
         "outcome": outcome.value,
-        **{name: getattr(metrics, name, None) for name in JSON_METRICS},
+        **{name: getattr(metrics, name, None) for name in PlaybackMetrics._fields if name not in NOT_IN_JSON},
         "backend": settings.profile.backend if settings is not None else None,
         "format": result.codec if result is not None else None,
         "rate": audio_format.rate if audio_format is not None else None,
@@ -187,7 +177,7 @@ def print_report(settings: Settings, result: PlaybackResult) -> None:
 def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     from rich.table import Table
 
-    timestamps = sorted((at_moment[name], TIMESTAMPS.index(name), name) for name in TIMESTAMPS if name in at_moment)
+    timestamps = sorted(((at_moment[name], name) for name in PHASES if name in at_moment), key=itemgetter(0))
     start = timestamps[0][0]
     # The phases after the first sound are much longer; bars end at it.
     end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
@@ -198,7 +188,7 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     table.add_column("took, ms", justify="right")
     table.add_column("")
     before = start
-    for at, _, name in timestamps:
+    for at, name in timestamps:
         left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
         bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
         table.add_row(PHASES[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
