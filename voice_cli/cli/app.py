@@ -6,7 +6,7 @@ Each command is built from `Option`s. The module that runs it is imported when i
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -28,11 +28,10 @@ app = typer.Typer(
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
-        result = app(args=list(arguments), prog_name="voice", standalone_mode=True)
+        app(args=list(arguments), prog_name="voice")
     except SystemExit as exc:
-        code = exc.code
-        return code if isinstance(code, int) else 0 if code is None else 1
-    return int(result or 0)
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    return 0
 
 
 def _version(value: bool) -> None:
@@ -88,7 +87,7 @@ def _add(
     to: typer.Typer,
     name: str,
     summary: str,
-    run_command: Callable[..., int],
+    run_command: Callable[..., int | None],
     named: Mapping[str, Option],
     *,
     text_help: str | None = None,
@@ -97,6 +96,7 @@ def _add(
 ) -> None:
     """Add a command that calls a function with the values of its options by name, and reports its errors.
 
+    The function may return an exit code.
     `text_help`: it has arguments too, the words of `text`. `passes_debug`: the function needs the value of --debug too.
     """
 
@@ -105,7 +105,7 @@ def _add(
         if not passes_debug:
             values.pop("debug", None)
         try:
-            code = run_command(**values)
+            code = run_command(**values) or 0
         except Exception as exc:
             from voice_cli.cli.console import report_error
 
@@ -122,9 +122,9 @@ def _add(
     to.command(name, help=summary, epilog=epilog)(command)
 
 
-def _lazy(module: str, function: str) -> Callable[..., int]:
+def _lazy(module: str, function: str) -> Callable[..., int | None]:
     """Return a function that imports a module of `voice_cli.cli` when called, and calls a function of it."""
-    return lambda **values: int(getattr(import_module(f"voice_cli.cli.{module}"), function)(**values))
+    return lambda **values: cast("int | None", getattr(import_module(f"voice_cli.cli.{module}"), function)(**values))
 
 
 def _say(text: list[str] | None, **values: Any) -> int:

@@ -12,13 +12,12 @@ from voice_cli.config import KEY_ENV, config_path, load, settle
 from voice_cli.errors import FileError
 
 
-def print_path() -> int:
+def print_path() -> None:
     """Print the path of the config file."""
     write_stdout(config_path())
-    return 0
 
 
-def show(*, profile: str | None, as_json: bool) -> int:
+def show(*, profile: str | None, as_json: bool) -> None:
     """Print each setting, its value and its origin; of API keys only the origin."""
     settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
     rows = [{"setting": "profile", "value": settings.profile_name, "origin": ""}]
@@ -36,17 +35,15 @@ def show(*, profile: str | None, as_json: bool) -> int:
     if not as_json:
         rows = [{key: "-" if value is None else value for key, value in row.items()} for row in rows]
     print_rows(rows, as_json=as_json)
-    return 0
 
 
-def init(*, force: bool) -> int:
+def init(*, force: bool) -> None:
     """Write the example to the path of the config file."""
     path = config_path()
     if os.path.exists(path) and not force:
         raise FileError(f"cannot write {path}: it exists", hint="replace it with --force")
     write_file(path, example(), make_folder=True)
     print_message(f"wrote {path}")
-    return 0
 
 
 def example() -> str:

@@ -18,12 +18,8 @@ def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
     if sys.stderr is None or sys.stderr.fileno() != 2:  # closed, or redirected already
         return None
     sys.stderr.flush()
-    noise: BinaryIO | None = None
-    if keep:
-        noise = _nameless_file()
-        sink = noise.fileno()
-    else:
-        sink = os.open(os.devnull, os.O_WRONLY)
+    noise = _nameless_file() if keep else None
+    sink = noise.fileno() if noise is not None else os.open(os.devnull, os.O_WRONLY)
     ours = os.dup(2)
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115

@@ -17,7 +17,7 @@ UNITS = {"rtf": "{:.3f}", "first_ms": "{:.0f} ms", "load_s": "{:.2f} s"}
 """The measured columns, as they are printed in a table."""
 
 
-def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
+def list_engines(*, test: bool, as_json: bool, debug: bool) -> None:
     """Print each engine with each profile that uses it. With `test`, time a sentence with those that are ready."""
     if not debug:
         silence_libraries()
@@ -38,7 +38,6 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
             row |= _measured(engine, profile)
         rows.append(row if as_json else _shown(row))
     print_rows(rows, as_json=as_json)
-    return 0
 
 
 def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:

@@ -12,15 +12,14 @@ from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
 
 
-def list_voices(*, as_json: bool, **flags: Any) -> int:
+def list_voices(*, as_json: bool, **flags: Any) -> None:
     """Print the voices of the configured backend."""
     with closing(make_backend(settle(load(), flags, backend_names=BACKENDS))) as backend:
         voices = backend.voices()
     print_rows([voice._asdict() for voice in voices], as_json=as_json)
-    return 0
 
 
-def list_devices(*, as_json: bool) -> int:
+def list_devices(*, as_json: bool) -> None:
     """Print the output devices."""
     from voice_cli.playback.sinks.device import output_devices
 
@@ -39,7 +38,6 @@ def list_devices(*, as_json: bool) -> int:
             for row in rows
         ]
     print_rows(rows, as_json=as_json)
-    return 0
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -10,8 +10,8 @@ from voice_cli.config import load
 from voice_cli.errors import EngineError, UsageError
 
 
-def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) -> int:
-    """Serve until Ctrl-C or SIGTERM, and return the exit code."""
+def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
     if not debug:
         silence_libraries()
     try:
@@ -41,8 +41,6 @@ def serve(*, ray: bool, insecure: bool, quiet: bool, debug: bool, **flags: Any) 
 
     if ray:
         ray_hosting.host(settings, listening, requests=not quiet, debug=debug, on_ready=on_ready)
-        return 0
-    app = create_app(settings)
-    log_to(logging.StreamHandler(sys.stderr), requests=not quiet, debug=debug)
-    host(app, settings.server, listening, on_ready)
-    return 0
+    else:
+        log_to(logging.StreamHandler(sys.stderr), requests=not quiet, debug=debug)
+        host(create_app(settings), settings.server, listening, on_ready)
