@@ -1,4 +1,4 @@
-"""The page of `voice bench --html`: complete, and free of what others wrote."""
+"""The page of `voice bench --html`: complete, with all external text escaped."""
 
 import re
 from html.parser import HTMLParser
@@ -20,7 +20,7 @@ def page_of(measured, text="Hello", about="cold · today · a machine", *, inter
 
 
 class Page(HTMLParser):
-    """Reads a page as a browser does: its elements, and whatever in it would load something."""
+    """Parses a page: its elements, and all attributes that load something."""
 
     def __init__(self, text):
         super().__init__()

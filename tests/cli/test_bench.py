@@ -103,7 +103,7 @@ backend = "nothing"
 
 @pytest.fixture
 def three_profiles(tmp_path, serve):
-    """One that works, one whose server refuses the key and repeats it, one that cannot be."""
+    """Profiles: one works, one has a server that refuses the key and repeats it, one has an unknown backend."""
     refusal = json.dumps({"error": {"message": "Incorrect API key provided: topsecret"}}).encode()
     good, bad = serve(PCM), serve(Answer(refusal, "application/json", status=401))
     (tmp_path / "config.toml").write_text(CONFIG.format(good=good.url, bad=bad.url))
@@ -118,7 +118,7 @@ def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, thre
     rows = [line.split("\t") for line in said.out.decode().splitlines()]
     by_name = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
     assert by_name["good"]["complete"] == "2"
-    # What asking again does not mend is not asked again.
+    # After a permanent error, a target is not run again.
     assert by_name["bad"]["error"] == "1 of 1 failed: " + by_name["bad"]["error"].partition("failed: ")[2]
     assert "Incorrect API key provided: …" in by_name["bad"]["error"]
     assert "no backend 'nothing'" in by_name["<i>none</i>"]["error"]

@@ -1,4 +1,4 @@
-"""Two readers of one command line: where the quick one dares to answer, typer would have said the same."""
+"""The two parsers: what the quick one accepts, typer parses to the same options."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ LINES = st.lists(PIECES, max_size=6).map(lambda pieces: ["say", *(part for piece
 
 
 def by_typer(arguments):
-    """Give what typer makes of it: the options, or the exit code."""
+    """Return the options that typer parses, or the exit code."""
     seen = []
 
     def say(given):

@@ -1,4 +1,4 @@
-"""The one JSON object, and the latency report."""
+"""The JSON object, and the latency report."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_the_figures_of_a_playback(played):
 
 
 class TestNotes:
-    """What the backend wants known of the speech: said once, however many utterances had it."""
+    """Notes of the backend: each is printed once, for any number of utterances."""
 
     NOTES: ClassVar = [["it does not stream"], ["it does not stream", "no s3gen_steps"], []]
 
