@@ -66,16 +66,14 @@ def _comparison(measured: Sequence[Measured]) -> str:
     drawing = comparison(rows, "From the start to the first sound, the median run of each target")
     return (
         "<h2>From the start to the first sound <small>the median run of each target</small></h2>"
-        f'<section class="card">{_legend(("ours", "network", "server", "silence"))}'
+        f'<section class="card">{_legend("ours", "network", "server", "silence")}'
         f'<div class="scroll">{drawing}</div></section>'
     )
 
 
-def _legend(kinds: Sequence[str]) -> str:
-    def key(kind: str) -> str:
-        return f'<svg viewBox="0 0 12 12" aria-hidden="true"><rect class="{kind}" width="12" height="12" rx="3"/></svg>'
-
-    return f'<ul class="legend">{"".join(f"<li>{key(kind)}{KINDS[kind]}</li>" for kind in kinds)}</ul>'
+def _legend(*kinds: str) -> str:
+    square = '<svg viewBox="0 0 12 12" aria-hidden="true"><rect class="{}" width="12" height="12" rx="3"/></svg>'
+    return f'<ul class="legend">{"".join(f"<li>{square.format(kind)}{KINDS[kind]}</li>" for kind in kinds)}</ul>'
 
 
 def _target(measured: Measured) -> str:
