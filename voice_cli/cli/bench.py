@@ -23,7 +23,7 @@ from voice_cli.cli.console import check_writable, print_message, silence_librari
 from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
-from voice_cli.config import Config, Profile, load, settle
+from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
         name = flags["profile"]
         if alone:
             raise
-        defaults = settle(Config(config.path), {"backend": next(iter(BACKENDS))}, {})
-        return Target(name, flags, defaults._replace(profile_name=name, profile=config.profiles[name]), exc)
+        return Target(name, flags, Settings(name, config.profiles[name], Defaults(), {}, {}), exc)
     return Target(settings.profile_name or settings.profile.backend or "", flags, settings)
 
 

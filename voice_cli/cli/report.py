@@ -11,7 +11,7 @@ from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
 from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
-from voice_cli.playback.timeline import PlaybackMetrics
+from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import cues, said, subtitles, words_of
 
@@ -22,22 +22,6 @@ NOT_IN_JSON = frozenset(
     {"underrun_positions_ms", "device_underflow_ms", "device_underflow_positions_ms", "buffer_peak_ms"}
 )
 """The metrics that only the latency report has."""
-
-PHASES = {
-    "process_start": "process start",
-    "resolved": "name resolved",
-    "connected": "connected",
-    "tls": "TLS ready",
-    "request_sent": "request sent",
-    "device_open": "device open",
-    "first_byte": "first byte",
-    "first_frame": "first decodable frame",
-    "prebuffered": "prebuffer reached",
-    "started": "first frame at the DAC",
-    "first_audible": "first audible frame at the DAC",
-    "last_byte": "last byte",
-    "last_frame": "last frame at the DAC",
-}
 
 BAR = 40
 """Columns of the waterfall."""
@@ -177,7 +161,7 @@ def print_report(settings: Settings, result: PlaybackResult) -> None:
 def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     from rich.table import Table
 
-    timestamps = sorted(((at_moment[name], name) for name in PHASES if name in at_moment), key=itemgetter(0))
+    timestamps = sorted(((at_moment[name], name) for name in TIMESTAMPS if name in at_moment), key=itemgetter(0))
     start = timestamps[0][0]
     # The phases after the first sound are much longer; bars end at it.
     end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
@@ -191,7 +175,7 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     for at, name in timestamps:
         left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
         bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
-        table.add_row(PHASES[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
+        table.add_row(TIMESTAMPS[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
         before = at
     return table
 

@@ -1,8 +1,4 @@
-"""`voice say`: settings, request, playback, report.
-
-The order matters (see `start`): the player and the report are imported after the request was sent. The device is loaded
-after the request with a remote backend, and before it with a local one.
-"""
+"""`voice say`: settings, request, playback, report, in the order that `start` describes."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
