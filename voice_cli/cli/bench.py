@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from voice_cli.playback.player import PlaybackResult
     from voice_cli.speech.narration import Narration
 
-RUNS = 5
-"""The default of --runs."""
-
 SENTENCE = "From text to sound, in one line and in no time at all."
 
 PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
@@ -56,17 +53,17 @@ def bench(
     `formats`: codecs, separated by commas; None: each target's own. `html`: the path of the page. `flags`: the options
     of `voice say`, by name.
     """
-    if runs is None:
-        runs = RUNS
+    runs = 5 if runs is None else runs
     if runs < 1:
         raise UsageError(f"invalid --runs {runs}", hint="use 1 or more")
     config = load()
-    targets = make_targets(config, flags, formats=formats, every_profile=every_profile)
+    measured = [
+        Measured(each, []) for each in make_targets(config, flags, formats=formats, every_profile=every_profile)
+    ]
     spoken = read_text(text or ())
     if html is not None:
         check_writable(html)
-    secrets = known_secrets([*config.profiles.values(), *(target.settings.profile for target in targets)])
-    measured = [Measured(target, []) for target in targets]
+    secrets = known_secrets(config.profiles.values())
     interrupted = False
     try:
         measure(measured, spoken, secrets, runs=runs, warm=warm)
@@ -208,7 +205,7 @@ class WarmRunner:
         self._target = target
         self._backend: Backend | None = None
 
-    def run(self, text: str, secrets: Iterable[str] = ()) -> Run:
+    def run(self, text: str, secrets: Iterable[str]) -> Run:
         """Run as `voice say` does. Times count from this call, not from the start of the process."""
         from voice_cli.cli.narrating import narrate
         from voice_cli.cli.playing import play

@@ -33,7 +33,7 @@ def say(options: SayOptions) -> int:
             from voice_cli.cli.saving import make_recorder
 
             many = not (options.text and single_line(" ".join(options.text), options, settings))
-            recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
+            recorder = make_recorder(options.save, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
