@@ -191,3 +191,19 @@ def test_a_signal_keeps_the_measured_runs(serve, tmp_path, number, mode):
     assert json.loads(out)["exit_code"] == 130
     assert "interrupted" in (tmp_path / "p.html").read_text("utf-8")
     assert server.client_left.wait(5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_an_ignored_signal_stays_ignored(serve, tmp_path):
+    server = serve(Answer(b"\1\2" * 4800, first_byte=0.5))
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *VOICE, "bench", "-n", "1", "--no-play", "--base-url", server.url],
+        env=environment_in(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    server.wait_for(1)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err

@@ -6,14 +6,14 @@ Each command is built from `Option`s. The module that runs it is imported when i
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
-from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, options
+from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
 
 app = typer.Typer(
     name="voice",
@@ -87,7 +87,7 @@ def _add(
     to: typer.Typer,
     name: str,
     summary: str,
-    run_command: Callable[..., int | None],
+    function: str,
     named: Mapping[str, Option],
     *,
     text_help: str | None = None,
@@ -96,7 +96,7 @@ def _add(
 ) -> None:
     """Add a command that calls a function with the values of its options by name, and reports its errors.
 
-    The function may return an exit code.
+    `function`: MODULE.NAME in `voice_cli.cli`, imported when called. It may return an exit code.
     `text_help`: it has arguments too, the words of `text`. `passes_debug`: the function needs the value of --debug too.
     """
 
@@ -104,8 +104,9 @@ def _add(
         debug = bool(values.get("debug"))
         if not passes_debug:
             values.pop("debug", None)
+        module, _, attribute = function.partition(".")
         try:
-            code = run_command(**values) or 0
+            code = getattr(import_module(f"voice_cli.cli.{module}"), attribute)(**values) or 0
         except Exception as exc:
             from voice_cli.cli.console import report_error
 
@@ -120,17 +121,6 @@ def _add(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     to.command(name, help=summary, epilog=epilog)(command)
-
-
-def _lazy(module: str, function: str) -> Callable[..., int | None]:
-    """Return a function that imports a module of `voice_cli.cli` when called, and calls a function of it."""
-    return lambda **values: cast("int | None", getattr(import_module(f"voice_cli.cli.{module}"), function)(**values))
-
-
-def _say(text: list[str] | None, **values: Any) -> int:
-    from voice_cli.cli.say import say
-
-    return say(SayOptions(text=tuple(text or ()), **values))
 
 
 _DEBUG = Option("Print tracebacks.", kind=bool)
@@ -173,7 +163,7 @@ _add(
     app,
     "say",
     SUMMARY,
-    _say,
+    "say.say_values",
     options(),
     text_help="The text; '-', or no text and a pipe: standard input.",
     passes_debug=True,
@@ -183,7 +173,7 @@ _add(
     app,
     "voices",
     "List the backend's voices.",
-    _lazy("listings", "list_voices"),
+    "listings.list_voices",
     {
         "profile": Option("Ask this profile's server.", short="-p"),
         "backend": Option("Ask this backend."),
@@ -191,12 +181,12 @@ _add(
         **_LISTING,
     },
 )
-_add(app, "devices", "List the output devices.", _lazy("listings", "list_devices"), _LISTING)
+_add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(
     app,
     "engines",
     "List the engines that run in this process, and what they lack.",
-    _lazy("engines", "list_engines"),
+    "engines.list_engines",
     {"test": Option("Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
     passes_debug=True,
 )
@@ -204,33 +194,33 @@ _add(
     app,
     "serve",
     "Serve streaming speech by HTTP and WebSocket: OpenAI's API and others.",
-    _lazy("serve", "serve"),
+    "serve.serve",
     _SERVE,
     passes_debug=True,
 )
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")
-_add(_config, "path", "Print the path of the config file.", _lazy("config_commands", "print_path"), {})
+_add(_config, "path", "Print the path of the config file.", "config_commands.print_path", {})
 _add(
     _config,
     "show",
     "Print the current settings and the origin of each. API keys are not shown.",
-    _lazy("config_commands", "show"),
+    "config_commands.show",
     {"profile": Option("Use this profile.", short="-p"), **_LISTING},
 )
 _add(
     _config,
     "init",
     "Write a config file with every key in it, commented out.",
-    _lazy("config_commands", "init"),
+    "config_commands.init",
     {"force": Option("Replace an existing file.", kind=bool), "debug": _DEBUG},
 )
 _add(
     app,
     "bench",
     "Measure backends, formats and devices.",
-    _lazy("bench", "bench"),
+    "bench.bench",
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
     text_help="The text; '-': standard input.",
 )

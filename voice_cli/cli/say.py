@@ -1,7 +1,7 @@
 """`voice say`: settings, request, playback, report, in the order that `start` describes."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
@@ -64,6 +64,11 @@ def say(options: SayOptions) -> int:
         saved = recorder.saved if recorder else None
         report(options, settings, narration, result, error, saved=saved, noise=noise)
     return code
+
+
+def say_values(*, text: Sequence[str] | None, **values: Any) -> int:
+    """Speak as `say`, with the values of typer."""
+    return say(SayOptions(text=tuple(text or ()), **values))
 
 
 def _load_device(options: SayOptions, settings: Settings) -> None:
