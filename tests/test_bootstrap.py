@@ -1,4 +1,4 @@
-"""scripts/bootstrap against stand-ins for what it calls: nothing is installed, and no network is asked."""
+"""scripts/bootstrap with fakes of the programs that it runs: nothing is installed, and no network is used."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ STUBS = {
 
 
 class Defaults:
-    """A machine with only what a test puts there."""
+    """A machine with only the programs that a test adds."""
 
     def __init__(self, folder):
         self.repo = folder / "repo"

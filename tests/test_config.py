@@ -1,4 +1,4 @@
-"""Settings: which layer wins, what is wrong with a file and where, and what is never shown."""
+"""Settings: the order of the layers, the errors of a file, and the secrets."""
 
 import contextlib
 import math
@@ -314,7 +314,7 @@ def test_a_wrong_value_in_the_environment_names_the_variable(variable, value, wo
     assert value in caught.value.message
 
 
-# Where it is.
+# Its path.
 
 
 def test_the_path_of_voice_config(monkeypatch):
@@ -350,7 +350,7 @@ SECRET = "sk-topsecret"
 
 
 def shown(error):
-    """Give all that anybody could see of an error."""
+    """Return all text of an error that may be shown."""
     return "".join(traceback.format_exception(error)) + repr(error) + str(error) + str(getattr(error, "hint", ""))
 
 
@@ -471,7 +471,7 @@ def test_a_key_that_the_profile_names_is_never_withheld(file):
 
 
 COMMAND_LINE = "printf '%s' sk-top; echo secret; echo more"
-"""Gives SECRET, and has it nowhere whole."""
+"""Prints SECRET, and does not contain it in one piece."""
 
 
 def test_the_key_that_a_command_prints(file):

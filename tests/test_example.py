@@ -1,4 +1,4 @@
-"""config.example.toml: every key is in it, commented out; and with the marks taken away it is a config file."""
+"""config.example.toml: it has every key, commented out, and without the comment marks it is a config file."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Only the command line knows its flags and commands: below it, messages name settings (`errors.Hint`)."""
+"""Only `voice_cli/cli` names flags and commands; other messages name settings (`errors.Hint`)."""
 
 import ast
 import re

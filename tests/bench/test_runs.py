@@ -1,4 +1,4 @@
-"""What is run, what of its report is kept, and its trace."""
+"""The target of a run, its report without secrets, and its trace."""
 
 import pytest
 

@@ -1,6 +1,7 @@
 """`voice bench` as a command: its targets, its table, its exit codes. Nothing is played here."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -10,7 +11,8 @@ from support.command import VOICE, environment_in, on_terminal, screen_of
 from support.runs import target
 from support.server import Answer
 from voice_cli.cli import quick
-from voice_cli.cli.bench import BenchOptions, command_line, make_targets
+from voice_cli.cli.bench import command_line, make_targets
+from voice_cli.cli.console import check_writable
 from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
 
@@ -24,9 +26,9 @@ def test_the_command_line_of_a_run_is_accepted_by_the_quick_parser():
     assert {name: getattr(options, name) for name in flags} == flags
 
 
-def targets(formats=None, every_profile=False, profiles=(), runs=5, **flags):
+def targets(formats=None, every_profile=False, profiles=(), **flags):
     config = Config("config.toml", True, None, dict(profiles))
-    return make_targets(BenchOptions(flags=flags, formats=formats, every_profile=every_profile, runs=runs), config)
+    return make_targets(config, flags, formats=formats, every_profile=every_profile)
 
 
 def test_each_profile_in_each_format(monkeypatch):
@@ -43,7 +45,6 @@ def test_each_profile_in_each_format(monkeypatch):
     ("options", "error"),
     [
         ({"formats": "mp3,ogg"}, UsageError),
-        ({"runs": 0}, UsageError),
         ({"formats": ""}, UsageError),
         ({"speed": 9.0}, UsageError),
         ({"every_profile": True}, ConfigError),
@@ -102,7 +103,7 @@ backend = "nothing"
 
 @pytest.fixture
 def three_profiles(tmp_path, serve):
-    """One that works, one whose server refuses the key and repeats it, one that cannot be."""
+    """Profiles: one works, one has a server that refuses the key and repeats it, one has an unknown backend."""
     refusal = json.dumps({"error": {"message": "Incorrect API key provided: topsecret"}}).encode()
     good, bad = serve(PCM), serve(Answer(refusal, "application/json", status=401))
     (tmp_path / "config.toml").write_text(CONFIG.format(good=good.url, bad=bad.url))
@@ -117,7 +118,7 @@ def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, thre
     rows = [line.split("\t") for line in said.out.decode().splitlines()]
     by_name = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
     assert by_name["good"]["complete"] == "2"
-    # What asking again does not mend is not asked again.
+    # After a permanent error, a target is not run again.
     assert by_name["bad"]["error"] == "1 of 1 failed: " + by_name["bad"]["error"].partition("failed: ")[2]
     assert "Incorrect API key provided: …" in by_name["bad"]["error"]
     assert "no backend 'nothing'" in by_name["<i>none</i>"]["error"]
@@ -137,8 +138,18 @@ def test_the_page_must_be_writable_before_the_first_run(voice, serve, path):
     assert server.requests == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_the_page_is_neither_created_nor_opened_before_the_runs(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "new.html"):
+        check_writable(str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
+
+
 def test_wrong_usage(voice):
-    assert voice("bench", "--format", "ogg").code == 2
+    said = voice("bench", "--format", "mp3,ogg")
+    assert said.code == 2
+    assert said.line.startswith("invalid --format 'ogg': it must be one of pcm, ")
     assert voice("bench", "-n", "0").code == 2
     assert voice("bench", "--backend", "none").code == 3
     assert voice("bench", "-", text=b" ").code == 2
@@ -180,3 +191,19 @@ def test_a_signal_keeps_the_measured_runs(serve, tmp_path, number, mode):
     assert json.loads(out)["exit_code"] == 130
     assert "interrupted" in (tmp_path / "p.html").read_text("utf-8")
     assert server.client_left.wait(5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_an_ignored_signal_stays_ignored(serve, tmp_path):
+    server = serve(Answer(b"\1\2" * 4800, first_byte=0.5))
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *VOICE, "bench", "-n", "1", "--no-play", "--base-url", server.url],
+        env=environment_in(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    server.wait_for(1)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err

@@ -1,4 +1,4 @@
-"""The command line from outside: its help, its complaints, its other commands, and what is on which stream."""
+"""The command line from outside: help, usage errors, the other commands, and which stream gets what."""
 
 import os
 import re
@@ -21,15 +21,15 @@ SOUND = bytes([1, 1]) * 2400
 SECRET = "sk-topsecret"
 
 
-# Help and complaints.
+# Help and usage errors.
 
 
 def test_help_shows_every_option_and_examples(voice):
     done = voice("say", "--help", environment={"COLUMNS": "200", "NO_COLOR": "1"})
     text = done.out.decode()
     assert done.code == 0
-    for option in options().values():
-        for flag in option.flags:
+    for name, option in options().items():
+        for flag in option.flags(name):
             assert re.search(rf"(?<![\w-]){flag}(?![\w-])", text), flag
         assert option.help.split(".")[0][:30] in text
     assert "Examples" in text
@@ -102,14 +102,14 @@ def test_both_ways_to_start_it_are_the_same(tmp_path, command):
 
 @pytest.fixture
 def config(voice):
-    """Give the path at which the config file is looked for, in a folder that is there."""
+    """Return the path of the config file, whose folder exists."""
     path = Path(voice("config", "path").out.decode().strip())
     path.parent.mkdir(parents=True)
     return path
 
 
 def completed(folder, *words):
-    """Give what bash is offered for the last of the words."""
+    """Return the completions for the last of the words in bash."""
     environment = {
         "_VOICE_COMPLETE": "complete_bash",
         "COMP_WORDS": " ".join(("voice", *words)),
@@ -390,7 +390,7 @@ def test_sound_is_not_written_to_a_terminal(tmp_path):
     assert "terminal" in drawn
 
 
-# Bugs: each fails, and says why. Take the mark away with the bug.
+# Closed streams, full disks, file names and secrets.
 
 
 def in_shell(line, folder):

@@ -1,4 +1,4 @@
-"""What the person is told, and that no library is heard."""
+"""Messages on standard error, without the output of libraries."""
 
 import io
 import subprocess
@@ -130,9 +130,6 @@ def test_characters_outside_the_encoding_are_escaped():
     done = in_process("silence_libraries(); sys.stderr.write('caf\\udce9 \\N{GRINNING FACE}\\n')")
     assert done.returncode == 0
     assert done.stderr.startswith("caf")
-
-
-# Bugs: each fails, and says why. Take the mark away with the bug.
 
 
 def test_silencing_twice_changes_nothing():

@@ -1,4 +1,4 @@
-"""Text through a pipe: as it comes, whatever comes, and no more of it than is needed."""
+"""Text through a pipe: read as it arrives, with any bytes, and with back-pressure."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ NEVER = 3600.0
 
 
 class Pipe:
-    """A pipe whose writing end is the test's."""
+    """Return a pipe to which the test writes."""
 
     def __init__(self):
         self.out, self._into = os.pipe()
@@ -37,7 +37,7 @@ def pipe():
 
 
 def text_of(pipe, data):
-    """Send it all and give what comes out."""
+    """Send all of it and return what is read."""
     incoming = Incoming(pipe.out, NEVER)
     pipe.write(data)
     pipe.end()
@@ -45,7 +45,7 @@ def text_of(pipe, data):
 
 
 def wait_for_text(incoming, characters):
-    """Wait until so much text waits in the queue."""
+    """Wait until so many characters are buffered."""
     queue = incoming._pieces
     with queue._changed:
         assert queue._changed.wait_for(lambda: queue._held >= characters, WAIT)

@@ -1,4 +1,4 @@
-"""Ctrl-C, wherever it finds the main thread."""
+"""Ctrl-C at any point of the main thread."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""From the command line's text to a narration: read as it is needed, and accounted for to its last character."""
+"""The narration of a text: it is read as needed, and its progress counts every character."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -35,7 +35,7 @@ def backend():
 
 @pytest.fixture
 def told(backend, tmp_path):
-    """Begin to tell what is in a file."""
+    """Start the narration of a file."""
     narrations = []
 
     def tell(text):
@@ -69,7 +69,7 @@ def test_progress_goes_from_0_to_the_length_of_the_text(told, text):
 
 
 def test_progress_is_proportional_to_the_text(told):
-    """However much of it is passed over: it is the source's characters that count, not the spoken ones."""
+    """The progress counts characters of the source, not of the spoken text."""
     text = "".join(f"Sentence {number}. ![](https://example.org/{'x' * 200})\n\n" for number in range(50))
     narration = told(text)
     done = progress(narration)

@@ -1,4 +1,4 @@
-"""Two readers of one command line: where the quick one dares to answer, typer would have said the same."""
+"""The two parsers: what the quick one accepts, typer parses to the same options."""
 
 import contextlib
 import io
@@ -12,8 +12,8 @@ from voice_cli.cli import app, quick, start
 from voice_cli.cli.options import SayOptions, options
 from voice_cli.errors import UsageError
 
-FLAGS = [flag for option in options().values() for flag in option.flags]
-TAKES_VALUE = [flag for option in options().values() if option.kind is not bool for flag in option.flags]
+FLAGS = [flag for name, option in options().items() for flag in option.flags(name)]
+TAKES_VALUE = [flag for name, option in options().items() if option.kind is not bool for flag in option.flags(name)]
 VALUES = st.one_of(
     st.sampled_from(["", "-", "--", "-1", "1", "1.5", " 2 ", "1_0", "nan", "inf", "1e3", "--json", "-q", "a=b", "="]),
     st.text("ab \té=-.1", max_size=5),
@@ -31,7 +31,7 @@ LINES = st.lists(PIECES, max_size=6).map(lambda pieces: ["say", *(part for piece
 
 
 def by_typer(arguments):
-    """Give what typer makes of it: the options, or the exit code."""
+    """Return the options that typer parses, or the exit code."""
     seen = []
 
     def say(given):
@@ -66,7 +66,7 @@ def test_the_quick_parser_agrees_with_typer(arguments):
 def test_the_quick_parser_knows_every_option():
     for name, option in options().items():
         value = {float: "1.5", int: "2"}.get(option.kind, "x")
-        for flag in option.flags:
+        for flag in option.flags(name):
             words = [flag] if option.kind is bool else [flag, value]
             parsed = quick.parse(["say", "text", *words])
             assert parsed is not None, flag

@@ -1,4 +1,4 @@
-"""The one JSON object, and the latency report."""
+"""The JSON object, and the latency report."""
 
 import json
 import re
@@ -12,7 +12,6 @@ from voice_cli.cli import report
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
 from voice_cli.errors import ConfigError, Hint, Interrupted, TruncatedAudio
-from voice_cli.playback.timeline import TIMESTAMPS
 
 ISSUE = {
     "outcome", "ttfa_ms", "ttfb_ms", "generation_ms", "playback_ms", "audio_ms", "underruns", "underrun_ms",
@@ -64,7 +63,7 @@ def test_the_figures_of_a_playback(played):
 
 
 class TestNotes:
-    """What the backend wants known of the speech: said once, however many utterances had it."""
+    """Notes of the backend: each is printed once, for any number of utterances."""
 
     NOTES: ClassVar = [["it does not stream"], ["it does not stream", "no s3gen_steps"], []]
 
@@ -77,7 +76,7 @@ class TestNotes:
             return rig.play_out()
 
     def reported(self, result, **options):
-        report.report(report.Ending(SayOptions(**options), SETTINGS, None, result, None, None, None))
+        report.report(SayOptions(**options), SETTINGS, None, result, None)
 
     def test_a_line_each_on_standard_error(self, capsys, result):
         self.reported(result)
@@ -122,10 +121,6 @@ def test_the_outcome_and_the_error_of_each_ending(error, outcome, kind, code):
     told = as_json(None, error)
     assert told["outcome"] == outcome
     assert (told["error"]["kind"], told["error"]["exit_code"]) == (kind, code)
-
-
-def test_every_timestamp_has_a_name_in_the_waterfall():
-    assert set(report.PHASES) == set(TIMESTAMPS)
 
 
 def test_the_report_shows_every_figure(capsys, played):

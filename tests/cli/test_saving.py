@@ -1,4 +1,4 @@
-"""Where what is saved goes, when that is standard output."""
+"""`--save` to standard output."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`voice serve` from outside: what it says, how it starts, and how it ends."""
+"""`voice serve` as a command: its start, its errors, and its end."""
 
 import http.client
 import json
@@ -36,7 +36,7 @@ def serve(tmp_path):
 
 @contextmanager
 def speech(port, text="Hello.", key=None, host="127.0.0.1"):
-    """Ask for speech; give the response when its head has come."""
+    """Request speech, and return the response when its head has arrived."""
     connection = http.client.HTTPConnection(host, port, timeout=WAIT)
     connection.sock = sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -137,7 +137,7 @@ def test_it_serves_on_the_other_loopback_too(serve):
         assert answer.status == 200
 
 
-# What keeps it from starting is one line.
+# Errors at its start are one line.
 
 
 def ended(server):
@@ -193,7 +193,7 @@ import pathlib, threading
 
 
 def with_piper(folder, then):
-    """Put in the place of piper what does something else when it is loaded; give arguments and environment."""
+    """Replace piper by a module that does something else, and return arguments and environment."""
     (folder / "piper.py").write_text(LOADING.format(then=then))
     (folder / "voice.onnx").touch()
     described = {"audio": {"sample_rate": 22_050}, "num_speakers": 1, "espeak": {"voice": "en-us"}}

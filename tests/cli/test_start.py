@@ -9,12 +9,12 @@ from support.command import TIMEOUT, VOICE, environment_in
 
 SOUNDDEVICE = """
 import atexit, os, threading
-atexit.register(os._exit, 139)  # what a regular end comes to, if it comes while PortAudio starts
+atexit.register(os._exit, 139)  # stands for the crash of exit handlers while PortAudio starts
 with open(os.environ["PORTAUDIO_STARTS"], "w"):
     pass
 threading.Event().wait()
 """
-"""In the place of python-sounddevice: a PortAudio that never comes to the end of its start."""
+"""Replaces python-sounddevice: a PortAudio whose start never ends."""
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="on Windows PortAudio is not loaded by a thread")
@@ -22,7 +22,7 @@ def test_a_failure_while_portaudio_loads_exits_with_its_code(tmp_path):
     (tmp_path / "sounddevice.py").write_text(SOUNDDEVICE)
     os.mkfifo(tmp_path / "starts")
     environment = {"PYTHONPATH": str(tmp_path), "PORTAUDIO_STARTS": str(tmp_path / "starts")}
-    # Of MP3 nobody knows the format beforehand, so that no device is opened for a text that does not come.
+    # The format of an MP3 is not known beforehand, so no device is opened for a text that does not arrive.
     process = subprocess.Popen(
         [*VOICE, "say", "--json", "--format", "mp3", "--base-url", "http://127.0.0.1:1/v1"],
         stdin=subprocess.PIPE,
@@ -33,5 +33,5 @@ def test_a_failure_while_portaudio_loads_exits_with_its_code(tmp_path):
     with open(tmp_path / "starts"):  # opens with the other end
         out, err = process.communicate(b" ", TIMEOUT)
     assert process.returncode == 2
-    assert b"nothing to say" in out, "all that was to be said is said"
+    assert b"nothing to say" in out
     assert b"nothing to say" in err

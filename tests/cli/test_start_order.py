@@ -1,4 +1,4 @@
-"""The order of work at start: nothing is loaded before the request leaves that the request does not need."""
+"""The order of work at start: before the request, only the modules that it needs are loaded."""
 
 import pytest
 
@@ -19,7 +19,7 @@ NEVER = {
     "subprocess",
     "pathlib",
 }
-"""Of anybody: each costs more than the request, or a part of the budget that nothing gives back."""
+"""Not to be loaded by any module: each takes too long."""
 
 OURS = {
     "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
@@ -27,7 +27,7 @@ OURS = {
     "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "protocol", "script", "script.line",
     "queues", "speech", "speech.events", "speech.narration",
 }  # fmt: skip
-"""What of this package may be loaded with any backend: the text, the settings, the seam."""
+"""The modules of this package that may be loaded with any backend."""
 
 BACKENDS = {
     "http": {
@@ -46,13 +46,13 @@ BACKENDS = {
         ),
     },
 }
-"""What a backend brings; where it is no server, the device is waited for longer, and begins to load before it."""
+"""The modules of each backend. With an engine in the process, the device is loaded before the request."""
 
 LIBRARIES = {
     "http": {"pycurl", "json", "select", "threading"},
     "espeak": {"ctypes", "struct", "threading", "espeakng_loader"},
 }
-"""What a backend loads on purpose. What these load in their turn is theirs."""
+"""The libraries that each backend imports, without those that these import."""
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -78,11 +78,11 @@ def test_only_listed_modules_are_loaded_before_the_request(arguments, backend, e
         never -= {"sounddevice"}  # it loads by itself meanwhile, and may be there first
     assert not {name for name in loaded if name.partition(".")[0] in never}
     ours = {name.removeprefix("voice_cli.") for name in loaded if name.startswith("voice_cli.")}
-    assert ours <= OURS | BACKENDS[backend], "if the request does need it, say so here"
+    assert ours <= OURS | BACKENDS[backend], "list it if the request needs it"
 
 
 def test_only_listed_libraries_are_imported_before_the_request(arguments, backend, environment):
-    """Every library that our own modules import by name is known here."""
+    """All libraries that our modules import are listed."""
     imports = imports_before_request(*arguments, environment=environment)
     libraries = {one.name.partition(".")[0] for one in imports} & (LIBRARIES["http"] | LIBRARIES["espeak"])
     assert libraries <= LIBRARIES[backend] | {"struct"}
@@ -97,3 +97,10 @@ def test_a_config_file_imports_only_its_parser(environment, tmp_path, serve):
     assert "tomllib" in more
     theirs = {"__future__", "tomllib", "string", "_string", "datetime", "_datetime"}
     assert {name.partition(".")[0] for name in more} <= theirs
+
+
+def test_saving_imports_only_our_modules_before_the_request(arguments, environment, tmp_path):
+    arguments += ["--no-play"]  # the thread that loads PortAudio may have imported more or less by then
+    without = modules_before_request(*arguments, environment=environment)
+    more = modules_before_request(*arguments, "-o", str(tmp_path / "x.wav"), environment=environment) - without
+    assert {name for name in more if not name.startswith("voice_cli.")} <= {"struct", "_struct"}

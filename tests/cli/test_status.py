@@ -1,4 +1,4 @@
-"""What a person sees while something goes on."""
+"""The display during playback."""
 
 import io
 import threading
@@ -22,7 +22,7 @@ from voice_cli.speech.narration import Narration
 
 @pytest.fixture
 def screen(monkeypatch):
-    """A terminal, and a person who is shown the status at once."""
+    """Return a terminal on which the status appears at once."""
     screen = io.StringIO()
     screen.isatty = lambda: True
     monkeypatch.setattr(status, "sys", SimpleNamespace(stderr=screen))  # pytest sets sys.stderr anew for each phase
@@ -72,7 +72,7 @@ def test_a_short_playback_has_no_status_line(line, screen, monkeypatch):
 
 
 class Voice:
-    """A backend whose every stream is the test's."""
+    """A backend with the streams of a test."""
 
     name = "voice"
     max_requests = None

@@ -1,4 +1,4 @@
-"""Where the text comes from: the arguments, a file, a pipe; and what is no text."""
+"""The text: from arguments, a file or a pipe; and the errors without one."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ SOUND = bytes([1, 1]) * 240
 
 @pytest.fixture
 def said(voice, serve):
-    """Run `voice say` and give the text that the server was asked to say, in however many requests, on one line."""
+    """Run `voice say` and return the texts of all requests, joined to one line."""
     server = serve(Answer(SOUND))
 
     def run(*arguments, **options):

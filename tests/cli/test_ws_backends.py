@@ -34,7 +34,7 @@ def saved(path):
 
 
 def begin(*arguments, folder):
-    """Start `voice say` with a pipe for its text."""
+    """Start `voice say` with its text from a pipe."""
     return subprocess.Popen(
         [*VOICE, "say", *map(str, arguments)],
         stdin=subprocess.PIPE,

@@ -18,7 +18,7 @@ WIDTH, FULL_WIDTH = 520, 1040
 ROW = 22
 """Height of a line of the waterfall."""
 
-MOST_POINTS = 600
+MAX_POINTS = 600
 """Points of a curve; more would not be visible."""
 
 
@@ -78,19 +78,16 @@ def bars_of(run: Run) -> list[Bar]:
     return bars
 
 
-def horizon(runs: Iterable[Run]) -> float:
-    """Return the milliseconds that waterfalls of these runs show: 12 % more than to the first sound."""
-    ends = []
-    for run in runs:
-        timestamps = run.timestamps_ms
-        sounds = [timestamps[name] for name in ("first_audible", "first_frame", "first_byte") if name in timestamps]
-        ends.append(sounds[0] if sounds else max(timestamps.values(), default=0.0))
-    return max(1.0, 1.12 * max(ends, default=0.0))
+def first_sound(run: Run) -> float:
+    """Return the milliseconds, 1 or more, to the first sound, or else to the first byte or the last timestamp."""
+    timestamps = run.timestamps_ms
+    names = [name for name in ("first_audible", "first_frame", "first_byte") if name in timestamps]
+    return max(1.0, timestamps[names[0]] if names else max(timestamps.values(), default=0.0))
 
 
 def waterfall(run: Run, title: str) -> str:
     """Draw a line for each phase up to the first sound, with an arrow if the phase continues."""
-    end = horizon([run])
+    end = 1.12 * first_sound(run)
     bars = bars_of(run)
     left, right = 160.0, 76.0
     scale = (WIDTH - left - right) / end
@@ -115,7 +112,7 @@ def waterfall(run: Run, title: str) -> str:
 
 def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
     """Draw one line for each run up to the first sound, on one scale."""
-    end = horizon(run for _, run in rows) / 1.12
+    end = max(first_sound(run) for _, run in rows)
     left, right, row_height = 220.0, 90.0, 36
     scale = (FULL_WIDTH - left - right) / end
     height = len(rows) * row_height + 26
@@ -137,10 +134,8 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
 
 
 def buffer_curve(run: Run, title: str) -> str:
-    """Draw received and heard audio over time, the buffer between them, underruns and underflows."""
+    """Draw the received and heard audio of a run with a curve, the buffer between them, underruns and underflows."""
     trace = run.trace
-    if not trace.curve:
-        return ""
     points = thinned(trace.curve)
     is_played = points[-1].heard is not None
     last = max(points[-1].at, *(hole.at + hole.seconds for hole in trace.underruns), 1e-3)
@@ -177,8 +172,8 @@ def buffer_curve(run: Run, title: str) -> str:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """Return at most `MOST_POINTS` points, and the last one."""
-    step = math.ceil(len(points) / MOST_POINTS)
+    """Return at most `MAX_POINTS` points, and the last one."""
+    step = math.ceil(len(points) / MAX_POINTS)
     return [point for index, point in enumerate(points) if not index % step or index == len(points) - 1]
 
 

@@ -43,7 +43,7 @@ class Measured(NamedTuple):
     """A target and its runs, in order."""
 
     target: Target
-    runs: Sequence[Run]
+    runs: list[Run]
 
     @property
     def complete(self) -> list[Run]:

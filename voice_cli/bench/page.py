@@ -12,10 +12,10 @@ from html import escape
 
 from voice_cli import __version__
 from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
-from voice_cli.bench.figures import FIGURES, Figure, Measured, figure, shown, shown_summary
+from voice_cli.bench.figures import FIGURES, Measured, figure, shown, shown_summary
 from voice_cli.bench.runs import Run
 
-LONGEST_TEXT = 400
+MAX_TEXT = 400
 """Characters of the text on the page."""
 
 
@@ -32,21 +32,20 @@ def page(measured: Sequence[Measured], text: str, about: str, *, interrupted: bo
     """Return the page. `about`: the conditions of the runs."""
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         frame = string.Template(file.read())
-    text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+    text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
     return frame.substitute(
         text=escape(text),
         about=escape(about),
         warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>" if interrupted else "",
-        heads="".join(f"<th>{head}</th>" for head in ("target", "format", "runs", *map(_head, FIGURES))),
+        heads="".join(
+            f'<th><abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}</th>'
+            for column in FIGURES
+        ),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
         targets="\n".join(_target(each) for each in measured),
         meanings="".join(f"<dt>{column.title}</dt><dd>{escape(column.meaning)}</dd>" for column in FIGURES),
     )
-
-
-def _head(column: Figure) -> str:
-    return f'<abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}'
 
 
 def _row(measured: Measured) -> str:
@@ -67,16 +66,14 @@ def _comparison(measured: Sequence[Measured]) -> str:
     drawing = comparison(rows, "From the start to the first sound, the median run of each target")
     return (
         "<h2>From the start to the first sound <small>the median run of each target</small></h2>"
-        f'<section class="card">{_legend(("ours", "network", "server", "silence"))}'
+        f'<section class="card">{_legend("ours", "network", "server", "silence")}'
         f'<div class="scroll">{drawing}</div></section>'
     )
 
 
-def _legend(kinds: Sequence[str]) -> str:
-    def key(kind: str) -> str:
-        return f'<svg viewBox="0 0 12 12" aria-hidden="true"><rect class="{kind}" width="12" height="12" rx="3"/></svg>'
-
-    return f'<ul class="legend">{"".join(f"<li>{key(kind)}{KINDS[kind]}</li>" for kind in kinds)}</ul>'
+def _legend(*kinds: str) -> str:
+    square = '<svg viewBox="0 0 12 12" aria-hidden="true"><rect class="{}" width="12" height="12" rx="3"/></svg>'
+    return f'<ul class="legend">{"".join(f"<li>{square.format(kind)}{KINDS[kind]}</li>" for kind in kinds)}</ul>'
 
 
 def _target(measured: Measured) -> str:
@@ -106,15 +103,13 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
         drawings += _figure("Where the time to the first sound went", drawing)
     if run.trace.curve:
         drawing = buffer_curve(run, f"Buffer of run {number}, {name}")
-        drawings += _figure(f"Audio received and heard; the area between is the buffer{_marks(run)}", drawing)
+        caption = "Audio received and heard; the area between is the buffer"
+        caption += "; red: underruns" if run.trace.underruns else ""
+        caption += "; triangles: device underflows" if run.trace.underflows else ""
+        drawings += _figure(caption, drawing)
     inside = f'<div class="drawings">{drawings}</div>' if drawings else ""
     return f"<details{' open' if is_open else ''}><summary>{''.join(facts)}</summary>{inside}</details>"
 
 
 def _figure(caption: str, drawing: str) -> str:
     return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
-
-
-def _marks(run: Run) -> str:
-    marks = "; red: underruns" if run.trace.underruns else ""
-    return marks + ("; triangles: device underflows" if run.trace.underflows else "")

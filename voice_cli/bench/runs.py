@@ -111,19 +111,11 @@ def cold_run(arguments: Sequence[str]) -> tuple[dict[str, Any], Trace]:
             raise
         if process.returncode == Interrupted.exit_code:
             raise KeyboardInterrupt
-        report = _object(out)
-        if report is None:
+        try:
+            return json.loads(out), read(path)
+        except ValueError:
             lines = err.strip().splitlines() or [f"the process ended with exit code {process.returncode}"]
-            raise VoiceError(lines[-1].removeprefix("voice: "))
-        return report, read(path)
-
-
-def _object(out: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(out)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "error" in found else None
+            raise VoiceError(lines[-1].removeprefix("voice: ")) from None
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -19,8 +19,9 @@ def progress_bar() -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    return Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not sys.stderr.isatty())
+    is_shown = sys.stderr.isatty()
+    console = Console(file=sys.stderr, quiet=not is_shown)  # rich < 15 ends a disabled bar with a newline
+    return Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not is_shown)
 
 
 def print_table(measured: Sequence[Measured]) -> None:

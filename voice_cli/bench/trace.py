@@ -43,12 +43,12 @@ class TracedTimeline(Timeline):
         from voice_cli.playback.curve import curve, underflows, underruns
 
         trace = {
-            "timestamps": self.timestamps,
+            "timestamps": dict(self.timestamps),  # another thread may set one meanwhile
             "curve": curve(self.arrivals or [], source),
             "underruns": underruns(source) if source is not None else [],
             "underflows": underflows(source) if source is not None else [],
         }
-        # `voice bench` reports a missing trace; playback continues.
+        # Without a trace, the page has no drawings of this run.
         with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
             json.dump(trace, file)
         return super().metrics(source)

@@ -1,4 +1,7 @@
-"""The typer commands: help, completion and usage errors. Each is built from `Option`s, and imported when run."""
+"""The command line of typer: help, completion and usage errors.
+
+Each command is built from `Option`s. The module that runs it is imported when it is called.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +13,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
-from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, SayOptions, long_flag, options
+from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
 
 app = typer.Typer(
     name="voice",
@@ -25,11 +28,10 @@ app = typer.Typer(
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
-        result = app(args=list(arguments), prog_name="voice", standalone_mode=True)
+        app(args=list(arguments), prog_name="voice")
     except SystemExit as exc:
-        code = exc.code
-        return code if isinstance(code, int) else 0 if code is None else 1
-    return int(result or 0)
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    return 0
 
 
 def _version(value: bool) -> None:
@@ -69,7 +71,7 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     elif option.metavar and "|" in option.metavar and option.metavar.islower():
         completion = _complete_word(option.metavar)
     info = typer.Option(
-        *option._replace(long=option.long or long_flag(name)).flags,
+        *option.flags(name),
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.panel,
@@ -81,40 +83,44 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _text(help_text: str) -> inspect.Parameter:
-    kind = Annotated[list[str] | None, typer.Argument(help=help_text, show_default=False)]
-    return inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-
-
 def _add(
     to: typer.Typer,
     name: str,
     summary: str,
-    run_command: Callable[..., int],
+    function: str,
     named: Mapping[str, Option],
-    *arguments: inspect.Parameter,
+    *,
+    text_help: str | None = None,
     epilog: str | None = None,
+    passes_debug: bool = False,
 ) -> None:
-    """Add a command that calls a function with the values of its arguments and options, by name."""
+    """Add a command that calls a function with the values of its options by name, and reports its errors.
+
+    `function`: MODULE.NAME in `voice_cli.cli`, imported when called. It may return an exit code.
+    `text_help`: it has arguments too, the words of `text`. `passes_debug`: the function needs the value of --debug too.
+    """
 
     def command(**values: Any) -> None:
-        raise typer.Exit(run_command(**values))
+        debug = bool(values.get("debug"))
+        if not passes_debug:
+            values.pop("debug", None)
+        module, _, attribute = function.partition(".")
+        try:
+            code = getattr(import_module(f"voice_cli.cli.{module}"), attribute)(**values) or 0
+        except Exception as exc:
+            from voice_cli.cli.console import report_error
 
-    parameters = [*arguments, *(_parameter(key, option) for key, option in named.items())]
+            code = report_error(exc, debug=debug)
+        raise typer.Exit(code)
+
+    parameters = [_parameter(key, option) for key, option in named.items()]
+    if text_help is not None:
+        kind = Annotated[list[str] | None, typer.Argument(help=text_help, show_default=False)]
+        text = inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        parameters.insert(0, text)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     to.command(name, help=summary, epilog=epilog)(command)
-
-
-def _lazy(module: str, function: str) -> Callable[..., int]:
-    """Return a function that imports a module of `voice_cli.cli` when called, and calls a function of it."""
-    return lambda **values: int(getattr(import_module(f"voice_cli.cli.{module}"), function)(**values))
-
-
-def _say(text: list[str] | None, **values: Any) -> int:
-    from voice_cli.cli.say import say
-
-    return say(SayOptions(text=tuple(text or ()), **values))
 
 
 _DEBUG = Option("Print tracebacks.", kind=bool)
@@ -157,16 +163,17 @@ _add(
     app,
     "say",
     SUMMARY,
-    _say,
+    "say.say_values",
     options(),
-    _text("The text; '-', or no text and a pipe: standard input."),
+    text_help="The text; '-', or no text and a pipe: standard input.",
+    passes_debug=True,
     epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
 _add(
     app,
     "voices",
     "List the backend's voices.",
-    _lazy("listings", "list_voices"),
+    "listings.list_voices",
     {
         "profile": Option("Ask this profile's server.", short="-p"),
         "backend": Option("Ask this backend."),
@@ -174,44 +181,46 @@ _add(
         **_LISTING,
     },
 )
-_add(app, "devices", "List the output devices.", _lazy("listings", "list_devices"), _LISTING)
+_add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(
     app,
     "engines",
     "List the engines that run in this process, and what they lack.",
-    _lazy("engines", "list_engines"),
+    "engines.list_engines",
     {"test": Option("Time a sentence with each engine that is ready.", kind=bool), **_LISTING},
+    passes_debug=True,
 )
 _add(
     app,
     "serve",
     "Serve streaming speech by HTTP and WebSocket: OpenAI's API and others.",
-    _lazy("serve", "serve"),
+    "serve.serve",
     _SERVE,
+    passes_debug=True,
 )
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")
-_add(_config, "path", "Print the path of the config file.", _lazy("config_commands", "print_path"), {})
+_add(_config, "path", "Print the path of the config file.", "config_commands.print_path", {})
 _add(
     _config,
     "show",
     "Print the current settings and the origin of each. API keys are not shown.",
-    _lazy("config_commands", "show"),
+    "config_commands.show",
     {"profile": Option("Use this profile.", short="-p"), **_LISTING},
 )
 _add(
     _config,
     "init",
     "Write a config file with every key in it, commented out.",
-    _lazy("config_commands", "init"),
+    "config_commands.init",
     {"force": Option("Replace an existing file.", kind=bool), "debug": _DEBUG},
 )
 _add(
     app,
     "bench",
     "Measure backends, formats and devices.",
-    _lazy("bench", "bench"),
+    "bench.bench",
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
-    _text("The text; '-': standard input."),
+    text_help="The text; '-': standard input.",
 )

@@ -7,24 +7,23 @@ Nothing is drawn during a run, since drawing takes processor time.
 
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
 
-from voice_cli.audio import codec_names
 from voice_cli.backends import BACKENDS
 from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import print_message, report_error, silence_libraries, write_file
-from voice_cli.cli.options import SayOptions, long_flag
+from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file
+from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
-from voice_cli.config import Config, load, settle
+from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
 
 if TYPE_CHECKING:
@@ -38,64 +37,55 @@ PERMANENT = frozenset({2, 3, 4, 5, 9, 11})
 """Exit codes after which a target is not run again: usage, settings, keys, quotas, devices, engines."""
 
 
-class BenchOptions(NamedTuple):
-    """The command line of `voice bench`."""
-
-    text: Sequence[str] = ()
-    flags: Mapping[str, Any] = {}
-    """The options of `voice say`, by name."""
-    formats: str | None = None
-    """Codecs, separated by commas; None: each target's own."""
-    runs: int = 5
-    """Of each target."""
-    every_profile: bool = False
-    warm: bool = False
-    as_json: bool = False
-    html: str | None = None
-    """The path of the page."""
-    debug: bool = False
-
-
-def bench(**values: Any) -> int:
+def bench(
+    *,
+    text: Sequence[str] | None,
+    formats: str | None,
+    runs: int | None,
+    every_profile: bool,
+    warm: bool,
+    as_json: bool,
+    html: str | None,
+    **flags: Any,
+) -> int:
     """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs.
 
-    `values` holds the fields of `BenchOptions`, and the options of `voice say`.
+    `formats`: codecs, separated by commas; None: each target's own. `html`: the path of the page. `flags`: the options
+    of `voice say`, by name.
     """
-    own = {name: values.pop(name) for name in BenchOptions._fields if name in values}
-    options = BenchOptions(flags=values, **{name: value for name, value in own.items() if value is not None})
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
-    try:
-        config = load()
-        targets = make_targets(options, config)
-        text = read_text(options.text)
-        if options.html is not None:
-            write_file(options.html, "", mode="a")  # fails now if it cannot be written
-    except Exception as exc:
-        return report_error(exc, debug=options.debug)
-    secrets = known_secrets([*config.profiles.values(), *(target.settings.profile for target in targets)])
-    runs: list[list[Run]] = [[] for _ in targets]
+    runs = 5 if runs is None else runs
+    if runs < 1:
+        raise UsageError(f"invalid --runs {runs}", hint="use 1 or more")
+    config = load()
+    measured = [
+        Measured(each, []) for each in make_targets(config, flags, formats=formats, every_profile=every_profile)
+    ]
+    spoken = read_text(text or ())
+    if html is not None:
+        check_writable(html)
+    secrets = known_secrets(config.profiles.values())
     interrupted = False
     try:
-        measure(targets, text, options, secrets, runs)
+        measure(measured, spoken, secrets, runs=runs, warm=warm)
     except KeyboardInterrupt:
         interrupted = True
-    measured = [Measured(*each) for each in zip(targets, runs, strict=True)]
     code = Interrupted.exit_code if interrupted else max(each.exit_code for each in measured)
-    if options.as_json:
-        print(json.dumps(_object(measured, text, options, code), ensure_ascii=False))  # noqa: T201
+    if as_json:
+        tree = {
+            "text": spoken,
+            "mode": "warm" if warm else "cold",
+            "played": not flags.get("no_play"),
+            "exit_code": code,
+            "targets": [as_object(each) for each in measured],
+        }
+        print(json.dumps(tree, ensure_ascii=False))  # noqa: T201
     else:
         print_table(measured)
-    if options.html is not None:
+    if html is not None:
         from voice_cli.bench.page import conditions, page
 
-        about = conditions(warm=options.warm)
-        try:
-            write_file(options.html, page(measured, text, about, interrupted=interrupted))
-        except Exception as exc:
-            return report_error(exc, debug=options.debug)
-        print_message(f"wrote {options.html}")
+        write_file(html, page(measured, spoken, conditions(warm=warm), interrupted=interrupted))
+        print_message(f"wrote {html}")
     return code
 
 
@@ -106,13 +96,15 @@ def read_text(words: Sequence[str]) -> str:
         UsageError: the text is blank.
 
     """
+    if not words:
+        return SENTENCE
     text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if list(words) == ["-"] else " ".join(words)
-    if words and not text.strip():
+    if not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
-    return text if words else SENTENCE
+    return text
 
 
-def make_targets(options: BenchOptions, config: Config) -> list[Target]:
+def make_targets(config: Config, flags: Mapping[str, Any], *, formats: str | None, every_profile: bool) -> list[Target]:
     """Return a target for each profile and format of the options.
 
     Raises:
@@ -120,18 +112,14 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
         ConfigError: a setting is invalid, or there is no profile.
 
     """
-    if options.runs < 1:
-        raise UsageError(f"invalid --runs {options.runs}", hint="use 1 or more")
-    flags = dict(options.flags)
-    formats: list[str | None] = [None]
-    if options.formats is not None:
-        formats = list(dict.fromkeys(word.strip() for word in options.formats.split(",")))
-        for name in formats:
-            if name not in (known := codec_names()):
-                raise UsageError(f"invalid --format {name!r}", hint=f"use {', '.join(known)}, separated by commas")
+    codecs: list[str | None] = [None]
+    if formats is not None:
+        codecs = list(dict.fromkeys(word.strip() for word in formats.split(",")))
+        for codec in codecs:
+            check_values({"format": codec}, Profile)
     SayOptions(**flags).check()
     profiles: list[str | None] = [flags.get("profile")]
-    if options.every_profile:
+    if every_profile:
         given = [long_flag(name) for name in ("profile", "backend", "base_url") if flags.get(name)]
         if given:
             raise UsageError(f"--all and {given[0]} were given", hint="use one of them")
@@ -141,9 +129,9 @@ def make_targets(options: BenchOptions, config: Config) -> list[Target]:
             )
         profiles = list(config.profiles)
     return [
-        _target(config, {**flags, "profile": profile, "format": codec}, alone=not options.every_profile)
+        _target(config, {**flags, "profile": profile, "format": codec}, alone=not every_profile)
         for profile in profiles
-        for codec in formats
+        for codec in codecs
     ]
 
 
@@ -154,33 +142,29 @@ def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
         name = flags["profile"]
         if alone:
             raise
-        defaults = settle(Config(config.path), {"backend": next(iter(BACKENDS))}, {})
-        return Target(name, flags, defaults._replace(profile_name=name, profile=config.profiles[name]), exc)
+        return Target(name, flags, Settings(name, config.profiles[name], Defaults(), {}, {}), exc)
     return Target(settings.profile_name or settings.profile.backend or "", flags, settings)
 
 
-def measure(
-    targets: Sequence[Target], text: str, options: BenchOptions, secrets: Iterable[str], runs: Sequence[list[Run]]
-) -> None:
-    """Run the targets in turn, and append each run to its target's list."""
+def measure(measured: Sequence[Measured], text: str, secrets: Iterable[str], *, runs: int, warm: bool) -> None:
+    """Run the targets in turn, and append each run to its target's runs."""
     from rich.markup import escape
 
-    if options.warm:
+    if warm:
         silence_libraries()
-    warm = [WarmRunner(target) if options.warm and not target.fault else None for target in targets]
-    try:
-        with progress_bar() as bar:
-            task = bar.add_task("", total=len(targets) * options.runs)
-            for number in range(options.runs):
-                for target, runner, done in zip(targets, warm, runs, strict=True):
-                    bar.update(task, description=escape(target.label), refresh=True)
-                    if not (done and done[-1].exit_code in PERMANENT):
-                        done.append(_run(target, runner, text, secrets, first=not number))
-                    bar.update(task, advance=1, refresh=True)
-    finally:
-        for runner in warm:
-            if runner is not None:
-                runner.close()
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(closing(WarmRunner(target))) if warm and not target.fault else None
+            for target, _ in measured
+        ]
+        bar = stack.enter_context(progress_bar())
+        task = bar.add_task("", total=len(measured) * runs)
+        for number in range(runs):
+            for (target, done), runner in zip(measured, runners, strict=True):
+                bar.update(task, description=escape(target.label), refresh=True)
+                if not (done and done[-1].exit_code in PERMANENT):
+                    done.append(_run(target, runner, text, secrets, first=not number))
+                bar.update(task, advance=1, refresh=True)
 
 
 def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable[str], *, first: bool) -> Run:
@@ -221,7 +205,7 @@ class WarmRunner:
         self._target = target
         self._backend: Backend | None = None
 
-    def run(self, text: str, secrets: Iterable[str] = ()) -> Run:
+    def run(self, text: str, secrets: Iterable[str]) -> Run:
         """Run as `voice say` does. Times count from this call, not from the start of the process."""
         from voice_cli.cli.narrating import narrate
         from voice_cli.cli.playing import play
@@ -252,18 +236,3 @@ class WarmRunner:
     def close(self) -> None:
         if self._backend is not None:
             self._backend.close()
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Handle SIGTERM and SIGHUP as Ctrl-C."""
-    raise KeyboardInterrupt
-
-
-def _object(measured: Sequence[Measured], text: str, options: BenchOptions, code: int) -> dict[str, Any]:
-    return {
-        "text": text,
-        "mode": "warm" if options.warm else "cold",
-        "played": not options.flags.get("no_play"),
-        "exit_code": code,
-        "targets": [as_object(each) for each in measured],
-    }

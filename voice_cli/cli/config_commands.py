@@ -6,24 +6,20 @@ from collections.abc import Mapping
 import voice_cli
 from voice_cli.backends import BACKENDS
 from voice_cli.backends.remote.failures import without_credentials
-from voice_cli.cli.console import print_message, report_error, write_file, write_stdout
+from voice_cli.cli.console import print_message, write_file, write_stdout
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle
 from voice_cli.errors import FileError
 
 
-def print_path() -> int:
+def print_path() -> None:
     """Print the path of the config file."""
     write_stdout(config_path())
-    return 0
 
 
-def show(*, profile: str | None, as_json: bool, debug: bool) -> int:
+def show(*, profile: str | None, as_json: bool) -> None:
     """Print each setting, its value and its origin; of API keys only the origin."""
-    try:
-        settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
-    except Exception as exc:
-        return report_error(exc, debug=debug)
+    settings = settle(load(), {"profile": profile}, backend_names=BACKENDS)
     rows = [{"setting": "profile", "value": settings.profile_name, "origin": ""}]
     for layer in (settings.profile, settings.defaults):
         for name, value in layer._asdict().items():
@@ -39,25 +35,15 @@ def show(*, profile: str | None, as_json: bool, debug: bool) -> int:
     if not as_json:
         rows = [{key: "-" if value is None else value for key, value in row.items()} for row in rows]
     print_rows(rows, as_json=as_json)
-    return 0
 
 
-def init(*, force: bool, debug: bool) -> int:
+def init(*, force: bool) -> None:
     """Write the example to the path of the config file."""
     path = config_path()
-    try:
-        if os.path.exists(path) and not force:
-            raise FileError(f"cannot write {path}: it exists", hint="replace it with --force")
-        text = example()
-        try:
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        except OSError as exc:
-            raise FileError(f"cannot write {path}: {exc.strerror}") from exc
-        write_file(path, text)
-    except Exception as exc:
-        return report_error(exc, debug=debug)
+    if os.path.exists(path) and not force:
+        raise FileError(f"cannot write {path}: it exists", hint="replace it with --force")
+    write_file(path, example(), make_folder=True)
     print_message(f"wrote {path}")
-    return 0
 
 
 def example() -> str:

@@ -18,12 +18,8 @@ def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
     if sys.stderr is None or sys.stderr.fileno() != 2:  # closed, or redirected already
         return None
     sys.stderr.flush()
-    noise: BinaryIO | None = None
-    if keep:
-        noise = _nameless_file()
-        sink = noise.fileno()
-    else:
-        sink = os.open(os.devnull, os.O_WRONLY)
+    noise = _nameless_file() if keep else None
+    sink = noise.fileno() if noise is not None else os.open(os.devnull, os.O_WRONLY)
     ours = os.dup(2)
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors="backslashreplace")  # noqa: SIM115
@@ -84,15 +80,38 @@ def write_stdout(text: str) -> None:
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
-def write_file(path: str, text: str, *, mode: str = "w") -> None:
-    """Write a text file.
+def check_writable(path: str) -> None:
+    """Check that a file can be written, without creating or opening it: opening a FIFO blocks.
+
+    Raises:
+        FileError: it cannot be written.
+
+    """
+    import errno
+
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        code = errno.EISDIR
+    elif not os.path.isdir(folder):
+        code = errno.ENOENT
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise FileError(f"cannot write {path}: {os.strerror(code)}")
+
+
+def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
+    """Write a text file, and with `make_folder` create its folder.
 
     Raises:
         FileError: it cannot be written.
 
     """
     try:
-        with open(path, mode, encoding="utf-8") as file:
+        if make_folder:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as exc:
         raise FileError(f"cannot write {path}: {exc.strerror}") from exc
@@ -100,14 +119,12 @@ def write_file(path: str, text: str, *, mode: str = "w") -> None:
 
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print an error as one line, with `debug` after its traceback, and return its exit code."""
-    if debug and not isinstance(error, Interrupted | KeyboardInterrupt):
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        return Interrupted.exit_code
+    if debug:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted.exit_code
-    if isinstance(error, Interrupted):
-        return error.exit_code
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code

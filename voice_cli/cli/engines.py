@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from voice_cli.backends import local_names, open_backend, options_of
 from voice_cli.backends.local.engines import look, measure
-from voice_cli.cli.console import report_error, silence_libraries
+from voice_cli.cli.console import silence_libraries
 from voice_cli.cli.listings import print_rows
 from voice_cli.cli.options import line_of
 from voice_cli.config import Config, Profile, load, settle
@@ -16,16 +17,12 @@ UNITS = {"rtf": "{:.3f}", "first_ms": "{:.0f} ms", "load_s": "{:.2f} s"}
 """The measured columns, as they are printed in a table."""
 
 
-def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
+def list_engines(*, test: bool, as_json: bool, debug: bool) -> None:
     """Print each engine with each profile that uses it. With `test`, time a sentence with those that are ready."""
     if not debug:
         silence_libraries()
-    try:
-        found = list(_uses(load()))
-    except Exception as exc:
-        return report_error(exc, debug=debug)
     rows = []
-    for engine, name, profile in found:
+    for engine, name, profile in list(_uses(load())):  # a wrong profile is reported before a test
         state = look(engine, profile)
         missing = line_of(state.error) if state.error else state.missing
         row: dict[str, Any] = {
@@ -41,7 +38,6 @@ def list_engines(*, test: bool, as_json: bool, debug: bool) -> int:
             row |= _measured(engine, profile)
         rows.append(row if as_json else _shown(row))
     print_rows(rows, as_json=as_json)
-    return 0
 
 
 def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
@@ -50,25 +46,17 @@ def _uses(config: Config) -> Iterator[tuple[str, str, Profile]]:
         named = [name for name, profile in config.profiles.items() if profile.backend == engine]
         for name in named:
             yield engine, name, settle(config, {"profile": name, "backend": engine}).profile
-        if not named:
-            yield engine, "", _unnamed(config, engine)
-
-
-def _unnamed(config: Config, engine: str) -> Profile:
-    """Return the environment's settings for an engine that no profile names."""
-    environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
-    if environment.get("VOICE_BACKEND") != engine:
-        return Profile(backend=engine)
-    return settle(config._replace(profile=None), {}, environment).profile
+        if not named and os.environ.get("VOICE_BACKEND") == engine:
+            environment = {name: value for name, value in os.environ.items() if name != "VOICE_PROFILE"}
+            yield engine, "", settle(config._replace(profile=None), {}, environment).profile
+        elif not named:
+            yield engine, "", Profile(backend=engine)
 
 
 def _measured(engine: str, profile: Profile) -> dict[str, Any]:
     try:
-        backend = open_backend(engine, **options_of(engine, profile))
-        try:
+        with closing(open_backend(engine, **options_of(engine, profile))) as backend:
             figures = measure(backend, profile.voice)
-        finally:
-            backend.close()
     except VoiceError as error:
         return {"missing": line_of(error)}
     return {

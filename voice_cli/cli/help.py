@@ -5,16 +5,18 @@ import shutil
 import sys
 import textwrap
 
+from voice_cli.cli.console import write_stdout
 from voice_cli.cli.options import EXAMPLES, SUMMARY, options
 
-MOST_COLUMNS = 100
+MAX_COLUMNS = 100
 FLAGS_COLUMNS = 34
 
 
-def say_help(*, color: bool, columns: int) -> str:
-    """Return the help for a terminal of that many columns."""
-    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if color else ("", "", "")
-    columns = max(60, min(MOST_COLUMNS, columns - 1))
+def print_say_help() -> None:
+    """Write the help to standard output, in color on a terminal, and in as many columns as it has."""
+    is_colored = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if is_colored else ("", "", "")
+    columns = max(60, min(MAX_COLUMNS, shutil.get_terminal_size().columns - 1))
     lines = [
         f"{bold}Usage:{plain} voice say [OPTIONS] [TEXT]...",
         "",
@@ -23,11 +25,11 @@ def say_help(*, color: bool, columns: int) -> str:
         "The text: arguments, --file, or standard input ('-', or no text and a pipe).",
     ]
     panel = None
-    for option in options().values():
+    for name, option in options().items():
         if option.panel != panel:
             panel = option.panel
             lines += ["", f"{bold}{panel}{plain}"]
-        flags = ", ".join(sorted(option.flags, key=len)) + (f" {option.metavar}" if option.metavar else "")
+        flags = ", ".join(reversed(option.flags(name))) + (f" {option.metavar}" if option.metavar else "")
         described = textwrap.wrap(option.help, columns - FLAGS_COLUMNS - 2)
         if len(flags) > FLAGS_COLUMNS - 2:
             lines.append(f"  {flags}")
@@ -37,12 +39,4 @@ def say_help(*, color: bool, columns: int) -> str:
     lines += ["", f"{bold}Examples{plain}"]
     for line, what in EXAMPLES:
         lines += [f"  {line}", f"      {dim}{what}{plain}"]
-    return "\n".join(lines)
-
-
-def print_say_help() -> None:
-    """Write the help to standard output."""
-    from voice_cli.cli.console import write_stdout
-
-    color = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    write_stdout(say_help(color=color, columns=shutil.get_terminal_size().columns))
+    write_stdout("\n".join(lines))

@@ -4,6 +4,7 @@ import codecs
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.pauses import Piece, cost_of_piece, pieces_and_pauses
@@ -34,14 +35,11 @@ class Incoming:
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        try:
+        with suppress(OSError):
             while data := os.read(self._descriptor, PIECE_BYTES):
                 text = decoder.decode(data)
                 if text and not self._pieces.put(text):
                     return
-            rest = decoder.decode(b"", final=True)
-            if rest:
+            if rest := decoder.decode(b"", final=True):
                 self._pieces.put(rest)
-        except OSError:
-            pass
         self._pieces.close()

@@ -3,37 +3,28 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.console import report_error, silence_libraries, write_stdout
+from voice_cli.cli.console import silence_libraries, write_stdout
 from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
 
 
-def list_voices(*, as_json: bool, debug: bool, **flags: Any) -> int:
+def list_voices(*, as_json: bool, **flags: Any) -> None:
     """Print the voices of the configured backend."""
-    try:
-        backend = make_backend(settle(load(), flags, backend_names=BACKENDS))
-        try:
-            voices = backend.voices()
-        finally:
-            backend.close()
-    except Exception as exc:
-        return report_error(exc, debug=debug)
+    with closing(make_backend(settle(load(), flags, backend_names=BACKENDS))) as backend:
+        voices = backend.voices()
     print_rows([voice._asdict() for voice in voices], as_json=as_json)
-    return 0
 
 
-def list_devices(*, as_json: bool, debug: bool) -> int:
+def list_devices(*, as_json: bool) -> None:
     """Print the output devices."""
-    silence_libraries()
-    try:
-        from voice_cli.playback.sinks.device import output_devices
+    from voice_cli.playback.sinks.device import output_devices
 
-        rows = output_devices()
-    except Exception as exc:
-        return report_error(exc, debug=debug)
+    silence_libraries()
+    rows = output_devices()
     if not as_json:
         rows = [
             {
@@ -47,7 +38,6 @@ def list_devices(*, as_json: bool, debug: bool) -> int:
             for row in rows
         ]
     print_rows(rows, as_json=as_json)
-    return 0
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -29,7 +29,7 @@ EXAMPLES = (
 
 
 class Option(NamedTuple):
-    """One option of the command line. The last three fields of `voice say`'s options are set by `options`."""
+    """One option of the command line. `options` sets `kind` and `panel` of those of `voice say`."""
 
     help: str
     metavar: str | None = None
@@ -37,15 +37,14 @@ class Option(NamedTuple):
     """The short flag, such as `-f`."""
     kind: type = str
     """str, float, int, or bool for a flag without a value."""
-    long: str = ""
-    """The long flag, such as `--file`."""
+    long: str | None = None
+    """The long flag; None: that of its name."""
     panel: str | None = None
     """The heading above it in the help."""
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The long flag, and the short one if there is one."""
-        return (self.long, self.short) if self.short else (self.long,)
+    def flags(self, name: str) -> list[str]:
+        """Return the long flag, and the short one if there is one. `name`: the option's name, such as `base_url`."""
+        return [self.long or long_flag(name), *([self.short] if self.short else [])]
 
 
 class SayOptions(NamedTuple):
@@ -132,8 +131,8 @@ def options() -> dict[str, Option]:
         if name != "text":
             panel = PANELS.get(name, panel)
             kind = bool if annotation.__origin__ is bool else annotation.__origin__.__args__[0]  # KIND of KIND | None
-            given: Option = annotation.__metadata__[0]
-            found[name] = Option(given.help, given.metavar, given.short, kind, long_flag(name), panel)
+            option: Option = annotation.__metadata__[0]
+            found[name] = option._replace(kind=kind, panel=panel)
     return found
 
 
@@ -145,7 +144,7 @@ def words(hint: str | Hint) -> str:
     """Return a hint's text: ``{timeout}`` becomes ``--timeout``, ``{list_voices}`` becomes ``voice voices``."""
     if isinstance(hint, str):
         return hint
-    names = {name: long_flag(name) for name in (*options(), *SERVER_SETTINGS)}
+    names = {name: long_flag(name) for name in (*SayOptions._fields, *SERVER_SETTINGS)}
     return hint.render(names | {f"list_{listing}": f"voice {listing}" for listing in ("voices", "devices", "engines")})
 
 

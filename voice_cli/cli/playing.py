@@ -39,8 +39,11 @@ def play(
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
     learned = Learned(defaults.device, backend.where)
+    device: int | str | None = defaults.device
+    if isinstance(device, str) and device.isdecimal():
+        device = int(device)
     player = Player(
-        None if options.no_play else DeviceSink(_device(defaults.device), latency=learned.latency),
+        None if options.no_play else DeviceSink(device, latency=learned.latency),
         recorder=recorder,
         prebuffer=Prebuffer(
             None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000, learned.head_start
@@ -78,8 +81,3 @@ def _play(
             status.finish(player)
             return result
     return player.play(speech)
-
-
-def _device(text: str | None) -> int | str | None:
-    """Return an index if the setting is a number, and else part of a name."""
-    return int(text) if text is not None and text.isdecimal() else text

@@ -14,7 +14,7 @@ def parse(arguments: Sequence[str]) -> SayOptions | None:
     """Parse a command line without the program's name; None: typer must parse it."""
     if not arguments or arguments[0] != "say":
         return None
-    flags = {flag: (name, option.kind) for name, option in options().items() for flag in option.flags}
+    flags = {flag: (name, option.kind) for name, option in options().items() for flag in option.flags(name)}
     values: dict[str, Any] = {}
     text: list[str] = []
     rest = iter(arguments[1:])

@@ -1,80 +1,50 @@
 """The outcome of `voice say`: as JSON (`--json`) and as a latency report (`--debug`)."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
 from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
 from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
-from voice_cli.playback.timeline import TIMESTAMPS
+from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import cues, said, subtitles, words_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-JSON_METRICS = (
-    "ttfa_ms",
-    "ttfb_ms",
-    "leading_silence_ms",
-    "generation_ms",
-    "playback_ms",
-    "audio_ms",
-    "real_time_factor",
-    "underruns",
-    "underrun_ms",
-    "device_underflows",
-    "chunks_received",
-    "chunks_played",
-    "bytes_received",
+NOT_IN_JSON = frozenset(
+    {"underrun_positions_ms", "device_underflow_ms", "device_underflow_positions_ms", "buffer_peak_ms"}
 )
-
-PHASES = {
-    "process_start": "process start",
-    "resolved": "name resolved",
-    "connected": "connected",
-    "tls": "TLS ready",
-    "request_sent": "request sent",
-    "device_open": "device open",
-    "first_byte": "first byte",
-    "first_frame": "first decodable frame",
-    "prebuffered": "prebuffer reached",
-    "started": "first frame at the DAC",
-    "first_audible": "first audible frame at the DAC",
-    "last_byte": "last byte",
-    "last_frame": "last frame at the DAC",
-}
+"""The metrics that only the latency report has."""
 
 BAR = 40
 """Columns of the waterfall."""
 
 
-class Ending(NamedTuple):
-    """The outcome of `voice say`."""
+def report(
+    options: SayOptions,
+    settings: Settings | None,
+    narration: Narration | None,
+    result: PlaybackResult | None,
+    error: BaseException | None,
+    *,
+    saved: str | None = None,
+    noise: BinaryIO | None = None,
+) -> None:
+    """Print the outcome of `voice say`: notes and failures, and what the options request.
 
-    options: SayOptions
-    settings: Settings | None
-    narration: Narration | None
-    result: PlaybackResult | None
-    error: BaseException | None
-    saved: str | None
-    """The name of the saved file."""
-    noise: BinaryIO | None
-    """The output of the sound libraries."""
-
-
-def report(ending: Ending) -> None:
-    """Print notes and failures, and what the options request."""
-    options, result = ending.options, ending.result
-    if result is not None and result.device_error is not None and ending.error is None:
+    `saved`: the name of the saved file. `noise`: the output of the sound libraries.
+    """
+    if result is not None and result.device_error is not None and error is None:
         print_message(f"{result.device_error.message}; nothing was played")
-    if ending.saved is not None and ending.error is not None and not options.quiet:
-        print_message(f"the sound up to the error is in {ending.saved}")
+    if saved is not None and error is not None and not options.quiet:
+        print_message(f"the sound up to the error is in {saved}")
     if result is not None and not options.quiet:
         for note in notes_of(result):
             print_note(note)
@@ -85,12 +55,11 @@ def report(ending: Ending) -> None:
         except FileError as exc:
             print_message(exc.message)
     if options.json:
-        tree = outcome_object(ending.settings, result, ending.error, ending.saved) | _spoken(ending)
-        write_stdout(to_json(tree))
-    if ending.noise is not None:
-        print_noise(ending.noise)
-    if options.debug and result is not None and ending.settings is not None:
-        print_report(ending.settings, result)
+        write_stdout(to_json(outcome_object(settings, result, error, saved) | _spoken(narration, result)))
+    if noise is not None:
+        print_noise(noise)
+    if options.debug and result is not None and settings is not None:
+        print_report(settings, result)
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
@@ -98,9 +67,8 @@ def notes_of(result: PlaybackResult) -> list[str]:
     return list(dict.fromkeys(note for utterance in result.utterances for note in utterance.stream.notes))
 
 
-def _spoken(ending: Ending) -> dict[str, Any]:
+def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[str, Any]:
     """Return the text that was spoken and that was not, with the times of words and utterances."""
-    narration, result = ending.narration, ending.result
     if narration is None or result is None:
         return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
     unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()
@@ -139,7 +107,7 @@ def outcome_object(
     audio_format = result.format if result is not None else None
     return {
         "outcome": outcome.value,
-        **{name: getattr(metrics, name, None) for name in JSON_METRICS},
+        **{name: getattr(metrics, name, None) for name in PlaybackMetrics._fields if name not in NOT_IN_JSON},
         "backend": settings.profile.backend if settings is not None else None,
         "format": result.codec if result is not None else None,
         "rate": audio_format.rate if audio_format is not None else None,
@@ -152,6 +120,8 @@ def outcome_object(
 
 def to_json(tree: Any) -> str:
     """Return JSON on one line, in ASCII only if it has surrogates, as a file's name may have."""
+    import json
+
     text = json.dumps(tree, ensure_ascii=False)
     return json.dumps(tree) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
@@ -191,7 +161,7 @@ def print_report(settings: Settings, result: PlaybackResult) -> None:
 def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     from rich.table import Table
 
-    timestamps = sorted((at_moment[name], TIMESTAMPS.index(name), name) for name in TIMESTAMPS if name in at_moment)
+    timestamps = sorted(((at_moment[name], name) for name in TIMESTAMPS if name in at_moment), key=itemgetter(0))
     start = timestamps[0][0]
     # The phases after the first sound are much longer; bars end at it.
     end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
@@ -202,10 +172,10 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     table.add_column("took, ms", justify="right")
     table.add_column("")
     before = start
-    for at, _, name in timestamps:
+    for at, name in timestamps:
         left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
         bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
-        table.add_row(PHASES[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
+        table.add_row(TIMESTAMPS[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
         before = at
     return table
 

@@ -4,22 +4,21 @@ import os
 import stat
 import sys
 
-from voice_cli.cli.options import SayOptions
 from voice_cli.errors import FileError, UsageError
 from voice_cli.recording.recorder import FileRecorder, PipeRecorder, Recorder
 
 
-def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
-    """Return the recorder for the options, and check that the file can be written.
+def make_recorder(path: str, codec: str, *, many: bool) -> Recorder:
+    """Return the recorder for a path, and check that the file can be written.
 
-    `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get WAV.
+    `codec`: the codec to request. `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get
+    WAV.
 
     Raises:
         UsageError: the file cannot be saved in this format.
         FileError: the file cannot be written.
 
     """
-    path = str(options.save)
     if path == "-":
         if sys.stdout is None:
             raise FileError("cannot write to standard output: it is closed")

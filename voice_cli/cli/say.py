@@ -1,11 +1,7 @@
-"""`voice say`: settings, request, playback, report.
+"""`voice say`: settings, request, playback, report, in the order that `start` describes."""
 
-The order matters (see `start`): the player and the report are imported after the request was sent. The device is loaded
-after the request with a remote backend, and before it with a local one.
-"""
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
@@ -37,7 +33,7 @@ def say(options: SayOptions) -> int:
             from voice_cli.cli.saving import make_recorder
 
             many = not (options.text and single_line(" ".join(options.text), options, settings))
-            recorder = make_recorder(options, settings.profile.format or DEFAULT_CODEC, many=many)
+            recorder = make_recorder(options.save, settings.profile.format or DEFAULT_CODEC, many=many)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
@@ -63,10 +59,16 @@ def say(options: SayOptions) -> int:
         error = exc
     code = report_error(error, debug=options.debug) if error is not None else 0
     if result is not None or options.json:
-        from voice_cli.cli.report import Ending, report
+        from voice_cli.cli.report import report
 
-        report(Ending(options, settings, narration, result, error, recorder.saved if recorder else None, noise))
+        saved = recorder.saved if recorder else None
+        report(options, settings, narration, result, error, saved=saved, noise=noise)
     return code
+
+
+def say_values(*, text: Sequence[str] | None, **values: Any) -> int:
+    """Speak as `say`, with the values of typer."""
+    return say(SayOptions(text=tuple(text or ()), **values))
 
 
 def _load_device(options: SayOptions, settings: Settings) -> None:

@@ -49,7 +49,7 @@ def start(arguments: Sequence[str]) -> int:
         return say(options)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as exc:  # commands report all errors but those of their output
+    except Exception as exc:  # such as that standard output is full
         from voice_cli.cli.console import report_error
 
         return report_error(exc, debug=False)

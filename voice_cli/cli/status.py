@@ -39,8 +39,7 @@ class StatusLine:
         if self._live is None:
             if waited < PATIENCE:
                 return
-            self._live = self._bar() if self._makes_file else self._line()
-            self._live.start()
+            self._start()
         if self._task is None:
             self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
         else:
@@ -53,27 +52,22 @@ class StatusLine:
         if self._live is not None:
             self.update(player)
 
-    def _line(self) -> Any:
+    def _start(self) -> None:
         from rich.console import Console
-        from rich.status import Status
 
-        return Status("", console=Console(file=sys.stderr, highlight=False), spinner="dots")
+        console = Console(file=sys.stderr, highlight=False)
+        if self._makes_file:
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    def _bar(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+            made = TextColumn("{task.fields[made]}")
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), made, TimeRemainingColumn())
+            self._live = Progress(*columns, console=console, transient=True)
+            self._task = self._live.add_task(self._backend, total=self._narration.total, made="")
+        else:
+            from rich.status import Status
 
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[made]}"),
-            TimeRemainingColumn(),
-            console=Console(file=sys.stderr, highlight=False),
-            transient=True,
-        )
-        self._task = progress.add_task(self._backend, total=self._narration.total, made="")
-        return progress
+            self._live = Status("", console=console)
+        self._live.start()
 
     def close(self) -> None:
         """Remove it from the terminal."""

@@ -9,23 +9,22 @@ from typing import NamedTuple
 
 from voice_cli.playback.sink_source import Gap, SinkSource
 
-TIMESTAMPS = (
-    "process_start",
-    "request_sent",
-    "resolved",
-    "connected",
-    "tls",
-    "first_byte",
-    "first_frame",
-    "prebuffered",
-    "device_open",
-    "started",
-    "first_audible",
-    "last_byte",
-    "last_frame",
-)
-"""All names. `first_frame`: decoded; `prebuffered`: the gate opened; `started`, `first_audible`, `last_frame`: at the
-DAC."""
+TIMESTAMPS = {
+    "process_start": "process start",
+    "resolved": "name resolved",
+    "connected": "connected",
+    "tls": "TLS ready",
+    "request_sent": "request sent",
+    "device_open": "device open",
+    "first_byte": "first byte",
+    "first_frame": "first decodable frame",
+    "prebuffered": "prebuffer reached",
+    "started": "first frame at the DAC",
+    "first_audible": "first audible frame at the DAC",
+    "last_byte": "last byte",
+    "last_frame": "last frame at the DAC",
+}
+"""What each timestamp marks, by name, in the usual order."""
 
 
 class PlaybackMetrics(NamedTuple):

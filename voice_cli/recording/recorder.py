@@ -8,7 +8,6 @@ WAV or encoded; for containers that we do not write, such as .m4a, ffmpeg transc
 """
 
 import os
-import shutil
 import stat
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -286,6 +285,8 @@ class FileRecorder(Recorder):
         self.saved = self._partial
 
     def _require_ffmpeg(self) -> None:
+        import shutil
+
         if shutil.which("ffmpeg") is None:
             raise UsageError(
                 f"cannot write {self._shown} without ffmpeg, which is not installed",
