@@ -60,8 +60,7 @@ class WavDecoder(ParsingDecoder):
             # The buffer holds what may have been the start of a header.
             chunks = self._frames(rest)
             if self._buffer:
-                missing = self._block_bytes - len(self._buffer)
-                raise TruncatedAudio(f"the WAV stream stopped {missing} bytes short of a whole frame")
+                raise TruncatedAudio("the WAV stream stopped inside a frame")
             return chunks
         if self._left:
             raise TruncatedAudio(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
