@@ -9,7 +9,7 @@ from voice_cli.errors import FileError, UsageError
 from voice_cli.recording.recorder import FileRecorder, PipeRecorder, Recorder
 
 
-def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
+def make_recorder(options: SayOptions, *, many: bool) -> Recorder:
     """Return the recorder for the options, and check that the file can be written.
 
     `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get WAV.
@@ -32,5 +32,5 @@ def make_recorder(options: SayOptions, codec: str, *, many: bool) -> Recorder:
         except OSError as exc:
             raise FileError(f"cannot write {path}: {exc.strerror}") from exc
     recorder = FileRecorder(path, many=many)
-    recorder.check(codec)
+    recorder.check()
     return recorder
