@@ -241,7 +241,8 @@ async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds
         except TimeoutError:
             raise StreamTimeoutError(f"no chunk arrived for {seconds} s") from None
         finally:
-            source.readable.discard(waiter)
+            with batch.lock:
+                source.readable.discard(waiter)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
