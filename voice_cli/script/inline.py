@@ -135,11 +135,14 @@ class Inline(Output):
 
     def _code(self) -> None:
         count = self._run("`")
+        if count == MAX_RUN:
+            self._literal(count)
+            return
         text, start = self._text, self._at + count
         bound = start + CODE_SPAN
         for match in _TICKS.finditer(text, start, bound + MAX_RUN):
             end = match.end()
-            if count == MAX_RUN or match.start() >= bound or match.group() == "\n\n":
+            if match.start() >= bound or match.group() == "\n\n":
                 break
             if end < bound + MAX_RUN:
                 self._require(end + 1)
@@ -148,8 +151,7 @@ class Inline(Output):
                 self._at = end
                 return
         else:
-            if count < MAX_RUN:
-                self._require(bound)
+            self._require(bound)
         self._literal(count)
 
     def _mark(self, char: str) -> None:
