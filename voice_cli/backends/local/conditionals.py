@@ -13,7 +13,7 @@ class Conditionals:
 
     def __init__(self, most_voices: int = MAX_VOICES, most_bytes: int = MAX_BYTES) -> None:
         self.own: Any = None
-        """The model's own; never dropped."""
+        """The model's own conditionals: not counted, and dropped only by `clear`."""
         self._most_voices = most_voices
         self._most_bytes = most_bytes
         self._kept: OrderedDict[object, tuple[Any, int]] = OrderedDict()

@@ -131,7 +131,7 @@ class VibeVoiceBackend(TorchBackend):
 
     def speak(self, generation: Generation) -> None:
         model, request = self._model, generation.request
-        generation.format = AudioFormat(model.rate, 1)
+        generation.format = self.expected_format
         with discarded_stdout():
             complete = model.generate(
                 generation,
