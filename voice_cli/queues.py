@@ -25,7 +25,7 @@ def cost_of(item: Any) -> int:
 
 
 class TaskWaiters:
-    """The tasks that wait for a change, of any event loop. The lock of what changes guards it, except for `discard`."""
+    """The tasks that wait for a change, of any event loop. Each call must hold the lock that guards the change."""
 
     def __init__(self) -> None:
         self._futures: set[Any] = set()

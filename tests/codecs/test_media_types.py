@@ -59,6 +59,8 @@ def test_codec(content_type, codec):
         ("audio/pcm;rate=99999999999999999999", None),
         ("audio/pcm;rate=²", None),
         ('audio/pcm;x="a;rate=1\\"";rate=22050', AudioFormat(22_050, 1)),
+        ('audio/pcm;x="rate=1;rate=22050', None),
+        ('audio/pcm;rate=22050;x="\\', AudioFormat(22_050, 1)),
         ("audio/mpeg;rate=24000", None),
     ],
 )
@@ -82,6 +84,12 @@ def test_any_text_is_read(text):
     assert encoding_of(text).codec is None or encoding_of(text).codec in BUILT_IN
     encoding_of(f"audio/pcm;{text}")
     encoding_of(f'audio/ogg;codecs="{text}')
+
+
+@pytest.mark.parametrize("piece", ["x", ";", '"', '\\"', '";', ';a="b'])
+def test_a_long_header_takes_linear_time(piece):
+    """In quadratic time, a header of 4 MB exceeds the timeout of a test."""
+    encoding_of("audio/pcm;" + piece * (4_000_000 // len(piece)))
 
 
 def test_light_to_import():

@@ -11,9 +11,9 @@ from voice_cli.errors import DecodeError
 
 
 def events(pieces) -> list[Page | Packet]:
-    demuxer, out = OggDemuxer(), []
+    demuxer, out = OggDemuxer(bytearray()), []
     for piece in pieces:
-        demuxer.receive(piece)
+        demuxer.buffer += piece
         while (event := demuxer.next_event()) is not None:
             out.append(event)
     return out
@@ -37,8 +37,7 @@ def test_packets_round_trip(lengths, per_page, segments, cuts):
     sent = [bytes([index + 1]) * length for index, length in enumerate(lengths)]
     stream = ogg_stream([(data, index) for index, data in enumerate(sent)], per_page=per_page, segments=segments)
     assert packets(material.cut(stream, cuts)) == sent
-    demuxer = OggDemuxer()
-    demuxer.receive(stream)
+    demuxer = OggDemuxer(bytearray(stream))
     while demuxer.next_event() is not None:
         pass
     assert (demuxer.missing, demuxer.unfinished(7)) == (0, False)
@@ -47,16 +46,15 @@ def test_packets_round_trip(lengths, per_page, segments, cuts):
 def test_a_packet_is_returned_before_its_page_ends():
     stream = ogg_page(lacing_of(300) + lacing_of(400), b"a" * 300 + b"b" * 400, bos=True)
     head = 27 + 4
-    demuxer = OggDemuxer()
-    demuxer.receive(stream[: head + 299])
+    demuxer = OggDemuxer(bytearray(stream[: head + 299]))
     assert isinstance(demuxer.next_event(), Page)
     assert demuxer.next_event() is None
     assert demuxer.missing == 401
-    demuxer.receive(stream[head + 299 : head + 300])
+    demuxer.buffer += stream[head + 299 : head + 300]
     packet = demuxer.next_event()
     assert (packet.data, packet.closes) == (b"a" * 300, False)
     assert demuxer.missing == 400
-    demuxer.receive(stream[head + 300 :])
+    demuxer.buffer += stream[head + 300 :]
     assert demuxer.next_event().closes
 
 
@@ -115,8 +113,7 @@ def test_an_endless_packet_is_a_decode_error():
 
 @pytest.mark.parametrize(("end", "missing"), [(1, 26), (26, 1), (27, 2), (28, 1), (29, 7), (35, 1)])
 def test_missing_bytes_of_a_page(end, missing):
-    demuxer = OggDemuxer()
-    demuxer.receive(ogg_page([3, 4], bytes(7), bos=True)[:end])
+    demuxer = OggDemuxer(bytearray(ogg_page([3, 4], bytes(7), bos=True)[:end]))
     while demuxer.next_event() is not None:
         pass
     assert demuxer.missing == missing

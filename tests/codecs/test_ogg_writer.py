@@ -12,9 +12,9 @@ packets = st.lists(st.binary(max_size=800), max_size=12)
 
 @given(pages=st.lists(packets, min_size=1, max_size=5), serial=st.integers(0, 2**32 - 1))
 def test_packets_round_trip(pages, serial):
-    writer, demuxer, back = OggWriter(serial), OggDemuxer(), []
+    writer, demuxer, back = OggWriter(serial), OggDemuxer(bytearray()), []
     for number, page in enumerate(pages):
-        demuxer.receive(writer.page(page, 960 * number, last=number == len(pages) - 1))
+        demuxer.buffer += writer.page(page, 960 * number, last=number == len(pages) - 1)
         while (event := demuxer.next_event()) is not None:
             assert (event.page if isinstance(event, Packet) else event).serial == serial
             back += [event.data] if isinstance(event, Packet) else []

@@ -28,8 +28,7 @@ def library(request, monkeypatch):
 
 
 def audio_packets(data: bytes = DATA) -> list[bytes]:
-    demuxer = OggDemuxer()
-    demuxer.receive(data)
+    demuxer = OggDemuxer(bytearray(data))
     out = []
     while (event := demuxer.next_event()) is not None:
         if isinstance(event, Packet):

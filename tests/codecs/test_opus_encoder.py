@@ -17,8 +17,7 @@ OPUS = Encoding("opus", material.MONO48)
 
 def pages_of(data):
     """Return each page with its packets."""
-    demuxer, pages = OggDemuxer(), []
-    demuxer.receive(data)
+    demuxer, pages = OggDemuxer(bytearray(data)), []
     while (event := demuxer.next_event()) is not None:
         if isinstance(event, Page):
             pages.append((event, []))

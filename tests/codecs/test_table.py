@@ -83,12 +83,22 @@ def test_a_packages_codec_is_recognised(plain, tmp_path):
     assert open_encoder("plain", material.MONO24).encode(b"\1\2") == b"PLAIN\1\2"
     preload("plain")
     recorder = FileRecorder(str(tmp_path / "a.pln"))
-    recorder.check("mp3")
+    recorder.check()
     recorder.begin("mp3")
     recorder.write_pcm(PcmChunk(material.MONO24, b"\3\4"))
     recorder.close(complete=True)
     assert (tmp_path / "a.pln").read_bytes() == b"PLAIN\3\4"
     assert plain == ["voice_cli.codecs"]  # looked up once
+
+
+def test_an_error_of_a_packages_load_is_left_to_its_stream(plain, tmp_path):
+    module = sys.modules["a_package.plain"]
+    module.load = fail
+    preload("plain")
+    del module.PlainEncoder
+    FileRecorder(str(tmp_path / "a.pln")).preload("pcm")
+    with pytest.raises(EngineError, match="the codec plain"):
+        open_encoder("plain", material.MONO24)
 
 
 def test_entry_points_are_not_read_for_built_in_codecs(plain):

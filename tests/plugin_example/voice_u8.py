@@ -3,6 +3,7 @@
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.table import Codec
+from voice_cli.errors import UsageError
 
 FORMAT = AudioFormat(rate=16_000, channels=1)
 SIGNED = bytes(code ^ 0x80 for code in range(256))
@@ -33,6 +34,8 @@ class U8Encoder(Encoder):
     """Takes PCM of any rate and channels; `Encoder` converts it to `FORMAT`."""
 
     def __init__(self, source, rate):
+        if rate not in (None, FORMAT.rate):
+            raise UsageError(f"u8 is {FORMAT.rate} Hz, not {rate}")
         super().__init__(source, Encoding("u8", FORMAT), FORMAT)
 
     def _encoded(self, pcm):

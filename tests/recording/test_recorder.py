@@ -126,7 +126,7 @@ def test_a_writer_that_got_nothing_writes_nothing():
 def test_the_streams_own_codec_is_saved_untouched(tmp_path, no_ffmpeg, suffix, codec):
     target = tmp_path / f"a{suffix}"
     recorder = FileRecorder(str(target))
-    recorder.check(codec)
+    recorder.check()
     recorder.begin(codec)
     recorder.write_encoded(b"just as ")
     recorder.write_pcm(chunk(100))
@@ -140,7 +140,7 @@ def test_the_streams_own_codec_is_saved_untouched(tmp_path, no_ffmpeg, suffix, c
 @pytest.mark.parametrize("name", ["a.wav", "a.WAV", "a.wave"])
 def test_a_wav_is_made_of_the_frames_whatever_the_codec(tmp_path, no_ffmpeg, codec, name):
     recorder = FileRecorder(str(tmp_path / name))
-    recorder.check(codec)
+    recorder.check()
     recorder.begin(codec)
     recorder.write_encoded(b"bytes")
     recorder.write_pcm(chunk(100))
@@ -157,7 +157,7 @@ def test_another_suffix_is_encoded(tmp_path, name, muxer):
         need("ffmpeg")
     sent = material.speech(material.MONO48, 0.5)
     recorder = FileRecorder(str(tmp_path / name))
-    recorder.check("pcm")
+    recorder.check()
     recorder.begin("pcm")
     recorder.write_encoded(sent)
     for piece in material.every(9600, sent):
@@ -195,7 +195,7 @@ def test_a_raw_file_of_an_mp3_stream_is_its_frames(tmp_path):
 @pytest.mark.parametrize("complete", [True, False])
 def test_an_encoded_file_is_valid_while_it_grows(tmp_path, no_ffmpeg, codec, complete):
     recorder = FileRecorder(str(tmp_path / f"a.{codec}"))
-    recorder.check("pcm")
+    recorder.check()
     recorder.begin("pcm")
     lengths = []
     for piece in material.every(9600, material.speech(material.MONO48, 1.0)):
@@ -227,7 +227,7 @@ def test_an_encoder_is_loaded_ahead_if_it_will_be_needed(tmp_path, monkeypatch):
 
 def test_several_streams_of_one_codec_are_encoded_as_one(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.flac"), many=True)
-    recorder.check("flac")
+    recorder.check()
     for value in (1, 500, 700):
         recorder.begin("flac")
         recorder.write_encoded(b"not this")
@@ -248,9 +248,9 @@ def test_more_channels_than_the_encoders_have_are_mixed_to_two(tmp_path, no_ffmp
 
 
 def test_a_missing_ffmpeg_is_found_before_anything_is_synthesised(tmp_path, no_ffmpeg):
-    FileRecorder(str(tmp_path / "a.mp3")).check("pcm")
+    FileRecorder(str(tmp_path / "a.mp3")).check()
     with pytest.raises(UsageError, match="without ffmpeg"):
-        FileRecorder(str(tmp_path / "a.m4a")).check("mp3")
+        FileRecorder(str(tmp_path / "a.m4a")).check()
     assert names(tmp_path) == []
 
 
@@ -298,26 +298,26 @@ def test_an_unknown_suffix_is_a_mistake_that_lists_the_known_ones(tmp_path, name
 
 def test_a_folder_that_is_missing(tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
-        FileRecorder(str(tmp_path / "nowhere" / "a.wav")).check("pcm")
+        FileRecorder(str(tmp_path / "nowhere" / "a.wav")).check()
 
 
 def test_a_name_that_is_a_folder(tmp_path):
     (tmp_path / "a.wav").mkdir()
     with pytest.raises(FileError, match="is a folder"):
-        FileRecorder(str(tmp_path / "a.wav")).check("pcm")
+        FileRecorder(str(tmp_path / "a.wav")).check()
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _mode: path != str(tmp_path))
     with pytest.raises(FileError, match="cannot write to the folder"):
-        FileRecorder(str(tmp_path / "a.wav")).check("pcm")
+        FileRecorder(str(tmp_path / "a.wav")).check()
 
 
 def test_a_folder_that_is_gone_by_then(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     recorder = FileRecorder(str(folder / "a.wav"))
-    recorder.check("pcm")
+    recorder.check()
     folder.rmdir()
     with pytest.raises(FileError, match="No such file or directory"):
         recorder.begin("pcm")
@@ -328,7 +328,7 @@ def test_a_folder_that_is_gone_by_then(tmp_path):
 def test_a_relative_name_stays_what_it_was_though_the_folder_changes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recorder = FileRecorder("a.wav")
-    recorder.check("pcm")
+    recorder.check()
     recorder.begin("pcm")
     recorder.write_pcm(chunk(10))
     (tmp_path / "other").mkdir()
@@ -382,7 +382,7 @@ def test_nothing_is_kept_where_nothing_came(tmp_path, complete):
 
 def test_a_stream_that_never_began_makes_no_file(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.wav"))
-    recorder.check("pcm")
+    recorder.check()
     recorder.close(complete=True)
     assert names(tmp_path) == []
     assert recorder.saved is None
@@ -420,7 +420,7 @@ def test_a_link_stays_a_link_and_its_target_is_written(tmp_path, dangling):
     link = tmp_path / "a.wav"
     link.symlink_to(target)
     recorder = FileRecorder(str(link))
-    recorder.check("pcm")
+    recorder.check()
     recorder.begin("pcm")
     recorder.write_pcm(chunk(100))
     recorder.close(complete=True)

@@ -63,6 +63,7 @@ BOTH = [
     ("1. one\n2) two", "1. one.\n2) two."),
     ("- one\n  goes on\n  - two", "one\ngoes on.\ntwo."),
     ("- [ ] open\n- [x] done", "open.\ndone."),
+    ("Shopping list\n- [ ] 5 apples\n- [x] 2 pears", "Shopping list.\n5 apples.\n2 pears."),
     ("Buy:\n- milk,\n- eggs", "Buy:\nmilk,\neggs."),
     ("- a\n\n- b", "a.\n\nb."),
     ("- - deep", "deep."),

@@ -3,6 +3,7 @@
 import pytest
 from script.sentence_cases import CASES, SAID, cases
 
+from voice_cli.script import abbreviations
 from voice_cli.script.boundaries import Boundary, Scanner
 
 BY_LANGUAGE = cases(CASES)
@@ -50,3 +51,9 @@ def test_without_a_language(language, label):
 def test_no_abbreviation_crosses_a_paragraph(language):
     text = "Es ist z.\n\nB. kam. "
     assert boundaries(text, language, len(text)) == boundaries(text, language, 1)
+
+
+@pytest.mark.parametrize("table", [abbreviations._table, abbreviations._pair_starts, abbreviations._starters])
+def test_languages_without_a_table_share_one(table):
+    assert table("xx") is table("yy") is table("")
+    assert table("de") != table("")

@@ -235,3 +235,8 @@ def test_with_every_sentence_a_long_first_sentence_is_whole():
     assert spoken(text, every=Boundary.SENTENCE) == [text]
     assert len(spoken(text)) > 1
     assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "but the buffered text is bounded"
+
+
+def test_max_chars_has_a_minimum():
+    with pytest.raises(ValueError, match="at least 16, not 15"):
+        Splitter(max_chars=15)

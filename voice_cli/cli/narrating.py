@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
     from voice_cli.script.pauses import Piece
 
-DEFAULT_CODEC = "pcm"
-
 PIECE = 256
 """Characters to read at a time: about an utterance."""
 
@@ -146,7 +144,7 @@ def make_request(settings: Settings, line: Line) -> SpeechRequest:
         line.spoken,
         voice=(profile.speakers or {}).get(line.speaker or "", profile.voice),
         model=profile.model,
-        codec=profile.format or DEFAULT_CODEC,
+        codec=profile.format or "pcm",
         speed=profile.speed,
         instructions=profile.instructions,
     )

@@ -8,11 +8,10 @@ from voice_cli.errors import FileError, UsageError
 from voice_cli.recording.recorder import FileRecorder, PipeRecorder, Recorder
 
 
-def make_recorder(path: str, codec: str, *, many: bool) -> Recorder:
+def make_recorder(path: str, *, many: bool) -> Recorder:
     """Return the recorder for a path, and check that the file can be written.
 
-    `codec`: the codec to request. `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get
-    WAV.
+    `many`: there may be several streams. `-` and special files (a pipe, /dev/stdout) get WAV.
 
     Raises:
         UsageError: the file cannot be saved in this format.
@@ -31,5 +30,5 @@ def make_recorder(path: str, codec: str, *, many: bool) -> Recorder:
         except OSError as exc:
             raise FileError(f"cannot write {path}: {exc.strerror}") from exc
     recorder = FileRecorder(path, many=many)
-    recorder.check(codec)
+    recorder.check()
     return recorder

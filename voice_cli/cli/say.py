@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import print_note, report_error, silence_libraries
-from voice_cli.cli.narrating import DEFAULT_CODEC, narrate, single_line
+from voice_cli.cli.narrating import narrate, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
 from voice_cli.config import Settings, load, settle
@@ -33,7 +33,7 @@ def say(options: SayOptions) -> int:
             from voice_cli.cli.saving import make_recorder
 
             many = not (options.text and single_line(" ".join(options.text), options, settings))
-            recorder = make_recorder(options.save, settings.profile.format or DEFAULT_CODEC, many=many)
+            recorder = make_recorder(options.save, many=many)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:

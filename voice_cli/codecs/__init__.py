@@ -4,7 +4,6 @@ A codec's module is imported when a stream of the codec is opened, so no stream 
 """
 
 from contextlib import suppress
-from importlib import import_module
 from typing import cast
 
 from voice_cli.audio import AudioFormat, Encoding
@@ -92,5 +91,4 @@ def preload(codec: str) -> None:
         if found is None:
             raise ValueError(f"no such codec: {codec}")
         if found.decoder is not None:
-            found.load_class(found.decoder)
-            getattr(import_module(found.module), "load", lambda: None)()
+            found.preload()

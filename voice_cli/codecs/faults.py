@@ -2,9 +2,9 @@
 
 from voice_cli.errors import DecodeError
 
-_MOST_IN_A_ROW = 16
+_MAX_IN_A_ROW = 16
 """Refused frames in a row after which decoding fails: a third of a second of MP3."""
-_MOST_GARBAGE = 1 << 16
+_MAX_GARBAGE = 1 << 16
 """Bytes without a frame after which decoding fails, as in libavformat."""
 
 
@@ -33,15 +33,15 @@ class Faults:
         """Count a frame that is skipped; raise DecodeError if there are too many in a row."""
         self._refused += 1
         self._refused_in_a_row += 1
-        if self._refused_in_a_row >= _MOST_IN_A_ROW:
+        if self._refused_in_a_row >= _MAX_IN_A_ROW:
             raise DecodeError(f"{self._refused_in_a_row} {self._codec} frames in a row do not decode") from cause
 
     def garbage(self, count: int) -> None:
         """Count bytes that belong to no frame; raise DecodeError if there are too many in a row."""
         self._garbage += count
         self._garbage_in_a_row += count
-        if self._garbage_in_a_row > _MOST_GARBAGE:
-            raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are not {self._codec}")
+        if self._garbage_in_a_row > _MAX_GARBAGE:
+            raise DecodeError(f"more than {_MAX_GARBAGE} bytes in a row are not {self._codec}")
 
     def check(self, *, empty: bool = False) -> None:
         """Raise DecodeError if something was skipped, or if there was no frame; `empty`: there may be none."""

@@ -19,7 +19,7 @@ _MARKER = b"fLaC"
 _STREAMINFO_BYTES = 34
 _HEADER_BYTES = 16
 """Of the longest frame header: 4, a number of 7, block size of 2, rate of 2, checksum of 1."""
-_LEAST_FRAME_BYTES = 8
+_MIN_FRAME_BYTES = 8
 """A header of 5, a subframe of 1 and a checksum of 2."""
 _FRAME_MARGIN_BYTES = 64
 _ID3V1_BYTES = 128
@@ -28,7 +28,7 @@ _LAST_BLOCK = 0x80
 _BLOCK_SIZES = (192, 576, 1152, 2304, 4608)
 """PCM frames a FLAC frame. libavcodec's default is 105 ms, and its parser, which many players use, buffers ten headers
 before it returns the first frame; blocks of 24 ms cost 1 % more bytes."""
-_LEAST_SECONDS = 0.02
+_MIN_SECONDS = 0.02
 
 
 class StreamInfo(NamedTuple):
@@ -159,7 +159,7 @@ class FlacDecoder(ParsingDecoder):
             for byte in memoryview(buffer)[at:longest].tobytes():
                 at += 1
                 crc = ((crc & 0xFF) << 8) ^ table[crc >> 8 ^ byte]
-                if not crc and at >= _LEAST_FRAME_BYTES:
+                if not crc and at >= _MIN_FRAME_BYTES:
                     chunks = _decoded(codec, bytes(memoryview(buffer)[:at]), block_size)
                     if chunks is not None:
                         del buffer[:at]
@@ -254,7 +254,7 @@ class FlacEncoder(PacketEncoder):
     def __init__(self, source: AudioFormat, rate: int | None) -> None:
         target = AudioFormat(rate or source.rate, source.channels)
         super().__init__(source, Encoding("flac", target), target)
-        size = next((size for size in _BLOCK_SIZES if size >= target.frames(_LEAST_SECONDS)), _BLOCK_SIZES[-1])
+        size = next((size for size in _BLOCK_SIZES if size >= target.frames(_MIN_SECONDS)), _BLOCK_SIZES[-1])
         self._codec = AvEncoder("flac", target, "s16", {"frame_size": str(size)})
         info = self._codec.header
         self._head = _MARKER + bytes([_LAST_BLOCK]) + len(info).to_bytes(3) + info

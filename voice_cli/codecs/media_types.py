@@ -3,14 +3,18 @@
 Parsed by hand: `email.message` takes longer to import than a server takes to answer.
 """
 
+import re
+
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.codecs import table
 
 DEFAULT_PCM = AudioFormat(rate=24_000, channels=1)
 """The format of raw PCM if none is declared: that of OpenAI's `response_format: pcm`."""
 
-_MOST_HERTZ = 768_000
-_MOST_CHANNELS = 255
+_MAX_HERTZ = 768_000
+_MAX_CHANNELS = 255
+_PART = re.compile(r';?((?:[^";]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+)', re.DOTALL)
+"""The text up to the next semicolon that is not in quotes; without backtracking, so in linear time."""
 
 
 def encoding_of(content_type: str | None) -> Encoding:
@@ -26,8 +30,8 @@ def encoding_of(content_type: str | None) -> Encoding:
         codec = None
     if codec != "pcm":
         return Encoding(codec)
-    rate = _number(parameters.get("rate") or parameters.get("samplerate"), _MOST_HERTZ)
-    channels = _number(parameters.get("channels"), _MOST_CHANNELS)
+    rate = _number(parameters.get("rate") or parameters.get("samplerate"), _MAX_HERTZ)
+    channels = _number(parameters.get("channels"), _MAX_CHANNELS)
     if rate is None and channels is None:
         return Encoding(codec)
     return Encoding(codec, AudioFormat(rate or DEFAULT_PCM.rate, channels or DEFAULT_PCM.channels))
@@ -44,28 +48,19 @@ def content_type_of(encoding: Encoding) -> str:
     return "; ".join(filter(None, (codec.media_types[0], parameters)))
 
 
-def _number(text: str | None, most: int) -> int | None:
-    """Parse a number from 1 to `most`; None: it is not one."""
+def _number(text: str | None, maximum: int) -> int | None:
+    """Parse a number from 1 to `maximum`; None: it is not one."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 9:
         return None
     number = int(text)
-    return number if 0 < number <= most else None
+    return number if 0 < number <= maximum else None
 
 
 def _parse(content_type: str) -> tuple[str, dict[str, str]]:
     """Split a header into its essence and its parameters, names in lower case, values without their quotes."""
-    parts = [""]
-    is_quoted = is_escaped = False
-    for character in content_type:
-        if character == ";" and not is_quoted:
-            parts.append("")
-            continue
-        if character == '"' and not is_escaped:
-            is_quoted = not is_quoted
-        is_escaped = character == "\\" and not is_escaped
-        parts[-1] += character
+    essence, *parts = _PART.findall(content_type)
     parameters: dict[str, str] = {}
-    for part in parts[1:]:
+    for part in parts:
         name, _, value = part.partition("=")
         parameters.setdefault(name.strip().lower(), value.strip().strip('"'))
-    return parts[0].strip().lower(), parameters
+    return essence.strip().lower(), parameters

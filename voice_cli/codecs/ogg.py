@@ -15,15 +15,15 @@ from voice_cli.errors import DecodeError
 _CAPTURE = b"OggS"
 _HEADER_BYTES = 27
 _NO_GRANULE = (1 << 64) - 1
-_MOST_GARBAGE = 1 << 17
+_MAX_GARBAGE = 1 << 17
 """Bytes without a page after which demuxing fails: two of the longest pages."""
-_MOST_PACKET = 1 << 24
+_MAX_PACKET = 1 << 24
 """Bytes of the longest packet, comments with a picture included."""
 
 _HEADER = struct.Struct("<4sBBQIIIB")
 _CRC_AT = 22
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
-_MOST_SEGMENTS = 255
+_MAX_SEGMENTS = 255
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits reversed."""
 
@@ -54,22 +54,19 @@ class Packet(NamedTuple):
 
 
 class OggDemuxer:
-    """Pass data to `receive`, then call `next_event` until it returns None.
+    """Reads the data that its owner appends to `buffer`: call `next_event` until it returns None.
 
     Any number of logical streams, chained and grouped; the caller chooses among them.
     """
 
-    def __init__(self) -> None:
-        self.buffer = bytearray()
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
         """Data that was received and not returned."""
         self._partial: dict[int, bytearray] = {}
         """By serial: the start of a packet that continues on that stream's next page."""
         self._left = 0
         """Bytes of the current page's body that were not returned."""
         self._events = self._parse()
-
-    def receive(self, data: bytes) -> None:
-        self.buffer += data
 
     def next_event(self) -> Page | Packet | None:
         """Return the next page header or packet; None: more data is needed. Raises DecodeError if it is not Ogg."""
@@ -130,8 +127,8 @@ class OggDemuxer:
                     at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(_CAPTURE[:n]))
                 del buffer[:at]
                 garbage += at
-                if garbage > _MOST_GARBAGE:
-                    raise DecodeError(f"more than {_MOST_GARBAGE} bytes in a row are no Ogg page")
+                if garbage > _MAX_GARBAGE:
+                    raise DecodeError(f"more than {_MAX_GARBAGE} bytes in a row are no Ogg page")
             if not buffer.startswith(_CAPTURE):
                 yield None
 
@@ -141,22 +138,20 @@ class OggDemuxer:
         for size, ends in runs:
             while len(self.buffer) < size:
                 yield None
-            data = bytes(memoryview(self.buffer)[:size])
+            data = self.buffer[:size]
             del self.buffer[:size]
             self._left -= size
             packets -= ends
             if is_orphan:
                 is_orphan = not ends
                 continue
-            if not ends or page.serial in self._partial:
-                whole = self._partial.setdefault(page.serial, bytearray())
-                whole += data
-                if len(whole) > _MOST_PACKET:
-                    raise DecodeError("an Ogg packet does not end")
-                data = bytes(whole) if ends else b""
+            whole = self._partial.setdefault(page.serial, bytearray())
+            whole += data
+            if len(whole) > _MAX_PACKET:
+                raise DecodeError("an Ogg packet does not end")
             if ends:
-                self._partial.pop(page.serial, None)
-                yield Packet(page, data, closes=packets == 0)
+                del self._partial[page.serial]
+                yield Packet(page, bytes(whole), closes=packets == 0)
 
 
 def _runs(lacing: bytes) -> list[tuple[int, bool]]:
@@ -187,7 +182,7 @@ class OggWriter:
         Raises ValueError if the packets do not fit.
         """
         lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
-        if len(lacing) > _MOST_SEGMENTS:
+        if len(lacing) > _MAX_SEGMENTS:
             raise ValueError(f"{sum(map(len, packets))} bytes do not fit on a page")
         flags = (0 if self._pages else _FIRST) | (_LAST if last else 0)
         head = _HEADER.pack(b"OggS", 0, flags, granule, self._serial, self._pages, 0, len(lacing))

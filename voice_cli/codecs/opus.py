@@ -20,10 +20,10 @@ from voice_cli.errors import DecodeError, TruncatedAudio, UsageError
 
 RATE = 48_000
 """Hertz of the decoded stream, of granule positions and of the pre-skip (RFC 7845 section 4)."""
-_MOST_SAMPLES = 5760
+_MAX_SAMPLES = 5760
 """Samples a channel of the longest packet: 120 ms."""
 
-_MOST_PACKETS = 5
+_MAX_PACKETS = 5
 """On a page: 100 ms."""
 _BIT_RATES = (48_000, 80_000)
 """Bits a second, mono and stereo. RFC 7587 section 3.1.1 recommends 28 to 40 kbit/s for fullband speech; with a
@@ -89,8 +89,7 @@ class OpusDecoder(ParsingDecoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self._demuxer = OggDemuxer()
-        self._buffer = self._demuxer.buffer
+        self._demuxer = OggDemuxer(self._buffer)
         self._faults = Faults("Opus")
         self._serial: int | None = None
         """Of the decoded stream; None: its head has not arrived."""
@@ -203,7 +202,7 @@ def packet_samples(packet: bytes) -> int | None:
         frame = 120 << (config & 3)
     count = (1, 2, 2, packet[1] & 0x3F if len(packet) > 1 else 0)[count_code]
     samples = frame * count
-    return samples if 0 < samples <= _MOST_SAMPLES else None
+    return samples if 0 < samples <= _MAX_SAMPLES else None
 
 
 def load() -> None:
@@ -244,11 +243,11 @@ def _packet_decoder(head: OpusHead) -> PacketDecoder:
         raise DecodeError(f"cannot open libopus: {exc}") from exc
     # opuslib's own `decode` makes a list of all samples, which doubles the cost.
     api = opuslib.api.decoder
-    pcm = (ctypes.c_int16 * (_MOST_SAMPLES * head.channels))()
+    pcm = (ctypes.c_int16 * (_MAX_SAMPLES * head.channels))()
     pointer = ctypes.cast(pcm, ctypes.POINTER(ctypes.c_int16))
 
     def decode(packet: bytes) -> list[PcmChunk]:
-        samples = api.libopus_decode(decoder.decoder_state, packet, len(packet), pointer, _MOST_SAMPLES, 0)
+        samples = api.libopus_decode(decoder.decoder_state, packet, len(packet), pointer, _MAX_SAMPLES, 0)
         if samples < 0:
             raise DecodeError(f"libopus refuses a packet: {opuslib.OpusError(samples)}")
         return [PcmChunk(audio_format, ctypes.string_at(pcm, samples * audio_format.frame_bytes))]
@@ -313,7 +312,7 @@ class OpusEncoder(PacketEncoder):
             if len(self._packets) == self._page_packets:
                 pages += self._ogg.page(self._packets, self._granule)
                 self._packets = []
-                self._page_packets = min(2 * self._page_packets, _MOST_PACKETS)
+                self._page_packets = min(2 * self._page_packets, _MAX_PACKETS)
         return pages
 
 

@@ -20,8 +20,7 @@ class PcmDecoder(Decoder):
 
     def flush(self) -> list[PcmChunk]:
         if self._carry:
-            missing = self._format.frame_bytes - len(self._carry)
-            raise TruncatedAudio(f"the PCM stream stopped {missing} bytes short of a whole frame")
+            raise TruncatedAudio("the PCM stream stopped inside a frame")
         return []
 
 

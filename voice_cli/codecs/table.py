@@ -43,6 +43,13 @@ class Codec(NamedTuple):
             raise _load_error(self.name, self.module, exc) from exc
         return found
 
+    def preload(self) -> None:
+        """Import the module and call its function `load`, if it has one; raise EngineError if that fails."""
+        try:
+            getattr(import_module(self.module), "load", lambda: None)()
+        except Exception as exc:
+            raise _load_error(self.name, self.module, exc) from exc
+
 
 def _built_in(
     name: str,

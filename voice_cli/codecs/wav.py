@@ -19,7 +19,7 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 
 _RIFF_BYTES = 12
 _CHUNK_BYTES = 8
-_UNKNOWN_SIZE = 0x7FFF_0000
+_MIN_UNKNOWN_SIZE = 0x7FFF_0000
 """Data sizes from here on mean "until the end": 0x7FFFFFFF, 0xFFFFFFFF, and those less the headers. So does 0. (True
 sizes this large are 12 hours of 24 kHz mono.)"""
 _FMT_BYTES = 1024
@@ -60,8 +60,7 @@ class WavDecoder(ParsingDecoder):
             # The buffer holds what may have been the start of a header.
             chunks = self._frames(rest)
             if self._buffer:
-                missing = self._block_bytes - len(self._buffer)
-                raise TruncatedAudio(f"the WAV stream stopped {missing} bytes short of a whole frame")
+                raise TruncatedAudio("the WAV stream stopped inside a frame")
             return chunks
         if self._left:
             raise TruncatedAudio(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
@@ -97,7 +96,7 @@ class WavDecoder(ParsingDecoder):
                     raise DecodeError("the WAV file has no format before its data")
                 self._seen_data = True
                 del buffer[:_CHUNK_BYTES]
-                if size == 0 or size >= _UNKNOWN_SIZE:
+                if size == 0 or size >= _MIN_UNKNOWN_SIZE:
                     yield from self._data_to_header()
                     return
                 yield from self._data(size)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.codecs import Encoder, open_encoder, table
 from voice_cli.codecs.wav import wav_header
-from voice_cli.errors import FileError, Interrupted, UsageError
+from voice_cli.errors import EngineError, FileError, Interrupted, UsageError
 from voice_cli.pcm.convert import Converter
 
 CONTAINERS = {
@@ -177,15 +177,15 @@ class FileRecorder(Recorder):
         self._writer: EncodedWriter | WavWriter | None = None
         """None: the bytes of the stream are saved unchanged."""
 
-    def check(self, codec: str) -> None:
-        """Check that the file can be written, if the backend sends the requested codec.
+    def check(self) -> None:
+        """Check that the file can be written.
 
         Raises:
             UsageError: ffmpeg is needed and is missing.
             FileError: the file cannot be written there.
 
         """
-        if self._muxer is not None and not self._is_kept(codec):
+        if self._codec is None:
             self._require_ffmpeg()
         folder = os.path.dirname(self._path)
         if os.path.isdir(self._path):
@@ -196,20 +196,17 @@ class FileRecorder(Recorder):
             raise FileError(f"cannot write to the folder {folder}")
 
     def preload(self, codec: str) -> None:
-        if self._codec is not None and self._muxer is None and not self._is_kept(codec):
-            with suppress(UsageError):  # raised by the stream that needs the encoder
+        if self._codec is not None and not self._is_kept(codec):
+            with suppress(UsageError, EngineError):  # raised by the stream that needs the encoder
                 open_encoder(self._codec.name, AudioFormat(24_000, 1))
 
     def begin(self, codec: str) -> None:
         if self._file is not None:
             return
-        if self._is_kept(codec):
-            self._file = self._create(self._suffix)
-        elif self._codec is None or self._muxer is not None or self._codec.name == "wav":
-            self._file = self._create(self._suffix if self._muxer is None else ".wav")
+        self._file = self._create(self._suffix if self._codec is not None else ".wav")
+        if self._codec is None or self._codec.name == "wav":
             self._writer = WavWriter(self._file, seekable=True)
-        else:
-            self._file = self._create(self._suffix)
+        elif not self._is_kept(codec):
             self._writer = EncodedWriter(self._file, self._codec.name)
 
     def _is_kept(self, codec: str) -> bool:
@@ -257,7 +254,7 @@ class FileRecorder(Recorder):
                 os.unlink(self._partial)
                 return
             self.saved = self._partial
-            if self._writer is not None and self._muxer is not None:
+            if self._codec is None:
                 self._transcode()
             if complete or not os.path.exists(self._path):
                 self._replace()

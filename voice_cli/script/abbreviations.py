@@ -7,7 +7,7 @@ the words marked with `!`: each is a common word of another language, or a singl
 
 import re
 from enum import IntEnum
-from functools import cache
+from functools import lru_cache
 
 
 class Point(IntEnum):
@@ -143,29 +143,37 @@ _ORDINAL_FOLLOWERS = (
 )
 """Capitalised words after an ordinal, for text of an unknown language."""
 
+_CACHED_LANGUAGES = 64
+"""Languages whose tables are cached; those without one share that of `""`."""
 
-@cache
+
+@lru_cache(_CACHED_LANGUAGES)
 def _table(language: str) -> dict[str, Point]:
     """Return the abbreviations of a language; of all languages if it has no table."""
-    has_table = language in _TABLES[Point.NEVER]
+    if language and language not in _TABLES[Point.NEVER]:
+        return _table("")
     table = {}
     # The surer class wins where languages differ: a missing cut costs a pause, a wrong one splits a phrase.
     for point in sorted(_TABLES, reverse=True):
         for name, words in _TABLES[point].items():
             for word in words.split():
-                if name == language or not (has_table or word.startswith("!")):
+                if name == language or not (language or word.startswith("!")):
                     table[word.lstrip("!")] = point
     return table
 
 
-@cache
+@lru_cache(_CACHED_LANGUAGES)
 def _pair_starts(language: str) -> frozenset[str]:
+    if language and language not in _TABLES[Point.NEVER]:
+        return _pair_starts("")
     return frozenset(key.split(".", 1)[0] for key in _table(language) if "." in key)
 
 
-@cache
+@lru_cache(_CACHED_LANGUAGES)
 def _starters(language: str) -> frozenset[str]:
-    tables = [_STARTERS[language]] if language in _STARTERS else _STARTERS.values()
+    if language and language not in _STARTERS:
+        return _starters("")
+    tables = [_STARTERS[language]] if language else _STARTERS.values()
     return frozenset(" ".join(tables).split())
 
 

@@ -64,18 +64,12 @@ _UNSPACED = (
 )
 """First and last character of scripts that put spaces between phrases, not between words."""
 
-_WIDE = (
-    ("\u3040", "\u30ff"),  # kana
-    ("\u3400", "\u9fff"),  # Chinese characters
-    ("\uac00", "\ud7af"),  # Hangul
-    ("\U00020000", "\U0003ffff"),
-    ("\u1100", "\u11ff"),
-    ("\u2e80", "\u2fdf"),
-    ("\u3105", "\u312f"),
-    ("\u31f0", "\u31ff"),
-    ("\uf900", "\ufaff"),
+_WIDE = re.compile(
+    # Kana, Chinese characters, Hangul, the supplementary ideographs; then rarer jamo, radicals, bopomofo and kana.
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+    r"\u1100-\u11ff\u2e80-\u2fdf\u3105-\u312f\u31f0-\u31ff\uf900-\ufaff]"
 )
-"""First and last of the letters that are a syllable or more, and take as long to speak as three of an alphabet."""
+"""The letters that are a syllable or more, and take as long to speak as three of an alphabet."""
 
 _CLUSTER_LIMIT = 64
 """Characters; a longer grapheme cluster is cut."""
@@ -86,12 +80,12 @@ def is_unspaced(char: str) -> bool:
 
 
 def is_wide(char: str) -> bool:
-    return char >= "\u1100" and any(first <= char <= last for first, last in _WIDE)
+    return _WIDE.match(char) is not None
 
 
 def weight(text: str) -> int:
     """Return how long the text takes to speak, in letters of an alphabet (about 15 a second)."""
-    return len(text) if text.isascii() else len(text) + 2 * sum(map(is_wide, text))
+    return len(text) if text.isascii() else len(text) + 2 * len(_WIDE.findall(text))
 
 
 def cluster_start(text: str, at: int, low: int) -> int:

@@ -10,7 +10,7 @@ import re
 from voice_cli.script import spans
 from voice_cli.script.incomplete import IncompleteTextError
 from voice_cli.script.output import Output
-from voice_cli.script.spans import EMPHASIS, LONGEST_RUN
+from voice_cli.script.spans import EMPHASIS, MAX_RUN
 
 _NESTED = 16
 """Nested emphases that are remembered."""
@@ -127,29 +127,31 @@ class Inline(Output):
             self._literal()
 
     def _run(self, char: str) -> int:
-        """Return how often the character is repeated, at most `LONGEST_RUN` times."""
+        """Return how often the character is repeated, at most `MAX_RUN` times."""
         count = 1
-        while count < LONGEST_RUN and self._after(count) == char:
+        while count < MAX_RUN and self._after(count) == char:
             count += 1
         return count
 
     def _code(self) -> None:
         count = self._run("`")
+        if count == MAX_RUN:
+            self._literal(count)
+            return
         text, start = self._text, self._at + count
         bound = start + CODE_SPAN
-        for match in _TICKS.finditer(text, start, bound + LONGEST_RUN):
+        for match in _TICKS.finditer(text, start, bound + MAX_RUN):
             end = match.end()
-            if count == LONGEST_RUN or match.start() >= bound or match.group() == "\n\n":
+            if match.start() >= bound or match.group() == "\n\n":
                 break
-            if end < bound + LONGEST_RUN:
+            if end < bound + MAX_RUN:
                 self._require(end + 1)
             if end - match.start() == count:
                 self._write(" ".join(text[start : match.start()].split()))
                 self._at = end
                 return
         else:
-            if count < LONGEST_RUN:
-                self._require(bound)
+            self._require(bound)
         self._literal(count)
 
     def _mark(self, char: str) -> None:
@@ -158,7 +160,7 @@ class Inline(Output):
         before, after = self._before(), text[end : end + 1] or " "
         intraword = before.isalnum() and after.isalnum()
         is_text = (
-            count == LONGEST_RUN
+            count == MAX_RUN
             or (char == "~" and count != 2)
             or (intraword and (char == "_" or (before.isascii() and after.isascii() and not self._strict)))
         )

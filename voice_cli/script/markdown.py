@@ -35,7 +35,7 @@ _HEADING_END_BEGUN = re.compile(r"[ \t]+#*[ \t]*\Z")
 _DRAWN = re.compile(r"[-=*_+|:~ \t]+")
 """Rules, underlines of headings and frames of tables."""
 _STROKES = re.compile(r"[-=*_+|]")
-_BULLET = re.compile(r"[-*+•‣◦▪●○](?=[ \t\n])(?:[ \t]+\[[ xX]\](?=[ \t]))?(?=[ \t]*(\d?))")
+_BULLET = re.compile(r"[-*+•‣◦▪●○](?=[ \t\n])(?=[ \t]*(\d?))(?:[ \t]+\[[ xX]\](?=[ \t]))?")
 _BULLET_BEGUN = re.compile(r"[-*+•‣◦▪●○](?:[ \t]+(?:\[(?:[ xX]\]?)?)?)?\Z")
 _NUMBER = re.compile(r"(\d{1,9}[.)])(?=[ \t])")
 _NUMBER_BEGUN = re.compile(r"\d{1,9}[.)]?\Z")

@@ -19,7 +19,7 @@ BOXES = "\u2500-\u259f"
 
 EMPHASIS = 64
 """Characters in which the mark that closes an emphasis is searched."""
-LONGEST_RUN = 64
+MAX_RUN = 64
 """Characters of the longest run of backticks, asterisks, underscores or tildes that is a mark; a longer one is text."""
 
 SCHEMES = ("https://", "http://", "ftp://", "www.")
@@ -62,13 +62,13 @@ def closes(text: str, at: int, mark: str, count: int, *, strict: bool, final: bo
     """
     bound = at + EMPHASIS
     depth = 0
-    for match in re.compile(rf"\\.|\n\n|{re.escape(mark)}+", re.DOTALL).finditer(text, at, bound + LONGEST_RUN):
+    for match in re.compile(rf"\\.|\n\n|{re.escape(mark)}+", re.DOTALL).finditer(text, at, bound + MAX_RUN):
         start, end = match.span()
         if start >= bound or match.group() == "\n\n":
             return False
         if text[start] == "\\":
             continue
-        if end == len(text) < bound + LONGEST_RUN and not final:
+        if end == len(text) < bound + MAX_RUN and not final:
             raise IncompleteTextError
         before, after, length = text[start - 1], text[end : end + 1] or " ", end - start
         intraword = before.isalnum() and after.isalnum()

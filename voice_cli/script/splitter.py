@@ -14,6 +14,7 @@ __all__ = ["Boundary", "Splitter"]
 _PIECE = 4096
 """Characters scanned at a time, so that a book fed whole takes no more memory than one that arrives."""
 
+_MIN_CHARS = 16
 _FIRST_CLAUSE = 10
 """Letters; a shorter first clause ("Well,") would end before the next utterance is ready."""
 _FIRST_LIMIT = 160
@@ -46,7 +47,12 @@ class Splitter:
             every: end an utterance at each boundary that is this good or better.
             join_sentences: whether an utterance after the first may have several sentences.
 
+        Raises:
+            ValueError: `max_chars` is below 16.
+
         """
+        if max_chars < _MIN_CHARS:
+            raise ValueError(f"max_chars must be at least {_MIN_CHARS}, not {max_chars}")
         self._scanner = Scanner(language.replace("_", "-").split("-")[0].lower())
         self._every = every
         self._join_sentences = join_sentences

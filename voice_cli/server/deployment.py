@@ -23,7 +23,7 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-from voice_cli.backends.local.conditionals import MOST_VOICES
+from voice_cli.backends.local.conditionals import MAX_VOICES
 from voice_cli.config import Profile, checked_table, load
 from voice_cli.server.affinity import call_key
 from voice_cli.server.app import create_app
@@ -40,7 +40,7 @@ CONCURRENT_STREAMS = {"espeak": 64, "piper": 8, "sherpa": 8}
 DEFAULT_CONCURRENT_STREAMS = 4
 """Concurrent streams per replica that an engine generates in real time (rough); Ray scales by it."""
 
-KEPT_VOICES = {"chatterbox": MOST_VOICES, "vibevoice": 1}
+KEPT_VOICES = {"chatterbox": MAX_VOICES, "vibevoice": 1}
 """Expensive voices that an engine caches. Other engines need no affinity."""
 
 MOST_REPLICAS = 8

@@ -63,26 +63,12 @@ class AsyncAudioStreamer(AudioStreamer):
 
     With `max_chunks`, use `with streamer:`: otherwise a waiting `put` may block its thread for ever, and `asyncio.run`
     waits for the threads of its executor.
+
+    The constructor raises RuntimeError if its thread has no running event loop.
     """
 
-    def __init__(
-        self,
-        batch_size: int,
-        stop_signal: object = None,
-        timeout: float | None = None,
-        *,
-        max_chunks: int | None = None,
-    ) -> None:
-        """Make the queues, as `AudioStreamer` does.
-
-        Raises:
-            RuntimeError: this thread has no running event loop.
-
-        """
-        self.loop = asyncio.get_running_loop()
-        super().__init__(batch_size, stop_signal, timeout, max_chunks=max_chunks)
-
     def _new_batch(self) -> "LoopQueues":
+        self.loop = asyncio.get_running_loop()
         return LoopQueues(self.batch_size, self.max_chunks, self.stop_signal, self.loop)
 
     def get_stream(  # type: ignore[override]  # as documented: the same name, for `async for`
@@ -241,7 +227,8 @@ async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds
         except TimeoutError:
             raise StreamTimeoutError(f"no chunk arrived for {seconds} s") from None
         finally:
-            source.readable.discard(waiter)
+            with batch.lock:
+                source.readable.discard(waiter)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

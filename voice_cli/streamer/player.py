@@ -105,9 +105,9 @@ def stream_to_player(
 
     In the result, `metrics.ttfa_ms` is the time from this call to the first audible frame at the DAC.
 
-    If the playback ends early (Ctrl-C, an error), the generation is cancelled: `stop_check_fn` returns True, and `put`
-    raises Interrupted in a function's streamer. A function's thread has ended when this returns. Call it from the main
-    thread, since only that one receives Ctrl-C.
+    If the playback ends early (Ctrl-C, an error), the generation is cancelled: `stop_check_fn` returns True. If
+    `source` is a function, `put` raises Interrupted too, and its thread has ended when this returns. Call this from the
+    main thread, since only that one receives Ctrl-C.
 
     Args:
         source: a function that generates into the streamer that it receives, and is run in a thread; or a streamer that

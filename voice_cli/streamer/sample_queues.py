@@ -84,7 +84,7 @@ class SampleQueue:
         return self.ended or not self.full()
 
     def take(self) -> Any:
-        """Return the next chunk, or raise the end, once the queue `is_ready`."""
+        """Return the next chunk; after the last one, raise StopIteration or the error. The queue must be ready."""
         if not self.chunks:
             if self.error is None:
                 raise StopIteration
@@ -146,7 +146,7 @@ class SampleQueues:
 
         """
         with self.lock:
-            if sample.maxsize and not sample.has_room():
+            if not sample.has_room():
                 self.wait_for_room(sample, timeout)
             if not sample.ended:
                 sample.chunks.append(chunk)
@@ -181,7 +181,10 @@ class SampleQueues:
         return bool(self.with_chunks) or not self.running
 
     def take(self) -> dict[int, Any]:
-        """Return a chunk of each sample that has one, or raise the end, once the batch `is_ready`. The lock is held."""
+        """Return a chunk of each sample that has one; if none has, raise as a sample's `take`.
+
+        The batch must be ready, and the lock is held.
+        """
         if not self.with_chunks:
             next((sample for sample in self.queues if sample.error is not None), self.queues[0]).take()
         return {index: self.queues[index].take() for index in sorted(self.with_chunks)}

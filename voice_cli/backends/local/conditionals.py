@@ -4,16 +4,16 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-MOST_VOICES = 32
-MOST_BYTES = 128 << 20
+MAX_VOICES = 32
+MAX_BYTES = 128 << 20
 
 
 class Conditionals:
     """A least-recently-used cache, bounded in number and bytes. Not thread-safe."""
 
-    def __init__(self, most_voices: int = MOST_VOICES, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_voices: int = MAX_VOICES, most_bytes: int = MAX_BYTES) -> None:
         self.own: Any = None
-        """The model's own; never dropped."""
+        """The model's own conditionals: not counted, and dropped only by `clear`."""
         self._most_voices = most_voices
         self._most_bytes = most_bytes
         self._kept: OrderedDict[object, tuple[Any, int]] = OrderedDict()

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat
-from voice_cli.backends import backend_class, open_backend, options_of
+from voice_cli.backends import backend_class, options_of
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.backends.packages import install_line, is_installed
 from voice_cli.errors import EngineError, VoiceError, one_line
@@ -51,14 +51,17 @@ def installed(backend: type[Backend]) -> str:
 
 
 def look(name: str, profile: object) -> EngineState:
-    """Return the state of an engine with a profile's settings. Loads no model; may import torch."""
+    """Open an engine's backend with a profile's settings, and return its state; an error is part of that.
+
+    No model is loaded, but torch may be imported.
+    """
     here = ""
     try:
         kind = backend_class(name)
         here = installed(kind)
         if not here and kind.extra is not None:
             return EngineState(name, "", False, "", install_line(kind.extra))
-        with contextlib.closing(open_backend(name, **options_of(name, profile))) as backend:
+        with contextlib.closing(kind(**options_of(name, profile))) as backend:
             device = backend.compute_device
         return EngineState(name, here, bool(device), device, "" if device else "the compute device is not available")
     except VoiceError as error:

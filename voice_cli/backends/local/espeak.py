@@ -10,7 +10,7 @@ DEFAULT_VOICE = "en-us"
 _NORMAL_RATE = 175
 """Words a minute at speed 1 (espeakRATE_NORMAL)."""
 
-_LONGEST_VOICE = 59
+_MAX_VOICE_BYTES = 59
 """Bytes that espeak_SetVoiceByName looks at."""
 
 
@@ -64,8 +64,8 @@ def _voice_name(voice: str | None) -> str:
     """Return the name for espeak_SetVoiceByName, which opens files by it."""
     voice = voice if voice is not None else DEFAULT_VOICE
     outside = voice.startswith(("/", "!")) or ".." in voice or "\\" in voice
-    if outside or not voice.isprintable() or not 0 < len(voice.encode()) <= _LONGEST_VOICE:
+    if outside or not voice.isprintable() or not 0 < len(voice.encode()) <= _MAX_VOICE_BYTES:
         raise UnknownVoiceError(
-            f"{voice[:_LONGEST_VOICE]!r} is not a voice name", hint="espeak-ng's are like en-us or de+f3"
+            f"{voice[:_MAX_VOICE_BYTES]!r} is not a voice name", hint="espeak-ng's are like en-us or de+f3"
         )
     return DEFAULT_VOICE + voice if voice.startswith("+") else voice

@@ -2,7 +2,7 @@
 
 Its constraints:
 
-- It is not thread-safe: `Library` locks each call.
+- It is not thread-safe: `Library` calls it under a lock.
 - `espeak_Cancel` does nothing in synchronous mode. The callback's return value stops a request.
 - It ignores a data path that is too long for its buffer: see `_data_path`.
 - `espeak_Terminate` is never called: 1.51, Debian 12's, hangs in the second call. The library stays loaded.
@@ -83,7 +83,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 
 
 class Library:
-    """The loaded library. Each method locks it; any thread may call them."""
+    """The loaded library. Any thread may call the methods; those that call the library wait for its lock."""
 
     def __init__(self, library: ctypes.CDLL, path: str | None) -> None:
         """Initialise it with the folder that holds `espeak-ng-data`; None: the one it was built with."""
@@ -96,9 +96,9 @@ class Library:
             None if path is None else os.fsencode(path),
             _INITIALIZE_DONT_EXIT,
         )
-        found = ctypes.c_char_p()
-        library.espeak_Info(ctypes.byref(found))
-        self._data = os.fsdecode(found.value or b"")
+        data = ctypes.c_char_p()
+        library.espeak_Info(ctypes.byref(data))
+        self._data = os.fsdecode(data.value or b"")
         if rate <= 0 or (path is not None and not self._data.startswith(path)):
             raise _missing_data(path or self._data)
         self._library = library
@@ -138,22 +138,22 @@ class Library:
             self._choose(voice)
             # A cancelled synthesis leaves the character that was read ahead; the next text would begin with it.
             self._phonemes(b".", mode)
-            found = self._phonemes(_speakable(text), mode)
-        return [(said.decode("utf-8", "replace"), part.decode("utf-8", "replace")) for said, part in found]
+            clauses = self._phonemes(_speakable(text), mode)
+        return [(spoken.decode("utf-8", "replace"), part.decode("utf-8", "replace")) for spoken, part in clauses]
 
     def _phonemes(self, text: bytes, mode: int) -> list[tuple[bytes, bytes]]:
         buffer = ctypes.create_string_buffer(text)
-        begin = ctypes.addressof(buffer)
-        at = ctypes.c_void_p(begin)
-        first, found = 0, []
-        while first < len(text):
-            said = self._library.espeak_TextToPhonemes(ctypes.byref(at), 1, mode) or b""
-            last = at.value - begin if at.value else len(text)  # NULL once all is read
-            found.append((said, text[first:last]))
-            if last <= first:  # no progress
+        address = ctypes.addressof(buffer)
+        pointer = ctypes.c_void_p(address)
+        start, clauses = 0, []
+        while start < len(text):
+            phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(pointer), 1, mode) or b""
+            end = pointer.value - address if pointer.value else len(text)  # NULL once all is read
+            clauses.append((phonemes, text[start:end]))
+            if end <= start:  # no progress
                 break
-            first = last
-        return found
+            start = end
+        return clauses
 
     def _spoken(self, samples: int | None, frames: int, events: "ctypes._Pointer[_Event]") -> int:
         """Queue a chunk and its words: espeak-ng's callback, which stops it by returning 1 and must not raise."""
@@ -186,11 +186,11 @@ class Library:
 
         base, _, variant = wanted.partition("+")
         files = self.voice_files()
-        exact = find(base, [file for file in files if not file.is_variant]).identifier
+        name = find(base, [file for file in files if not file.is_variant]).identifier
         if variant:
-            exact += "+" + find(variant, [file for file in files if file.is_variant]).id
-        if not self._set_voice(exact):
-            raise EngineError(f"espeak-ng cannot load its voice {exact!r}")
+            name += "+" + find(variant, [file for file in files if file.is_variant]).id
+        if not self._set_voice(name):
+            raise EngineError(f"espeak-ng cannot load its voice {name!r}")
 
     def _set_voice(self, name: str) -> bool:
         if self._library.espeak_SetVoiceByName(name.encode()) != 0:
@@ -201,7 +201,7 @@ class Library:
         return bool(current) and b"+" in (current.contents.identifier or b"")
 
     def voice_files(self) -> "list[VoiceFile]":
-        """Return the voices and variants of the data files; read once."""
+        """Return the voices and variants of the data files, read once. Does not call the library, so takes no lock."""
         if self._files is None:
             from voice_cli.backends.local.espeak_voices import voice_files
 

@@ -31,13 +31,13 @@ def phonemes(text: str, voice: str) -> list[str]:
     """
     sentences: list[str] = []
     spoken = read = ""
-    for said, stretch in shared_library().clauses(text, voice, _IPA):
-        ipa = unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", " ".join(said.split())))
-        at = max((stretch.rfind(letter) for letter in _MARKS), default=-1)
-        mark = _MARKS[stretch[at]] if at >= 0 else ""
-        if mark == "." and _ABBREVIATION.search(read + stretch[:at]):
+    for clause_phonemes, clause in shared_library().clauses(text, voice, _IPA):
+        ipa = unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", " ".join(clause_phonemes.split())))
+        at = max((clause.rfind(letter) for letter in _MARKS), default=-1)
+        mark = _MARKS[clause[at]] if at >= 0 else ""
+        if mark == "." and _ABBREVIATION.search(read + clause[:at]):
             mark = ""
-        read += stretch
+        read += clause
         if not ipa:
             continue
         spoken += f" {ipa}" if spoken else ipa

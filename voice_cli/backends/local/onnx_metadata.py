@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 _METADATA_PROPS = 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_LONGEST_NOTE = 1 << 20
+_MAX_ENTRY_BYTES = 1 << 20
 
 
 def read_metadata(path: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def _fields(file: BinaryIO, size: int, wanted: Collection[int]) -> Iterator[tupl
             continue
         if length is None or length > size - file.tell():
             return
-        if kind == _BYTES and field in wanted and length <= _LONGEST_NOTE:
+        if kind == _BYTES and field in wanted and length <= _MAX_ENTRY_BYTES:
             yield field, file.read(length)
         else:
             file.seek(length, os.SEEK_CUR)

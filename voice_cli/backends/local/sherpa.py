@@ -20,7 +20,7 @@ from voice_cli.errors import EngineError, Hint, UsageError
 
 INSTALL = install_line("sherpa")
 
-MOST_THREADS = 4
+MAX_THREADS = 4
 """More gain little, and the player needs one."""
 
 
@@ -124,7 +124,7 @@ class SherpaBackend(EngineBackend):
         config = package.OfflineTtsConfig(
             model=package.OfflineTtsModelConfig(
                 **{family: kind(**self.model.files)},
-                num_threads=min(MOST_THREADS, os.cpu_count() or 1),
+                num_threads=min(MAX_THREADS, os.cpu_count() or 1),
                 provider=self._compute,
             ),
             max_num_sentences=1,

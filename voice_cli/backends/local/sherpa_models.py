@@ -10,6 +10,7 @@ from voice_cli.backends.local.onnx_metadata import read_metadata
 from voice_cli.errors import UsageError
 
 MODELS_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
+MODEL_HINT = "give the path of an unpacked sherpa-onnx TTS model"
 VOCODERS = ("vocos*.onnx", "hifigan*.onnx", "vocoder*.onnx")
 VOCODER_HINT = "download one from https://github.com/k2-fsa/sherpa-onnx/releases/tag/vocoder-models into that folder"
 
@@ -105,9 +106,7 @@ def read_model(folder: str) -> SherpaModel:
     chosen = given if given.endswith(".onnx") and os.path.isfile(given) else None
     folder = os.path.dirname(given) or "." if chosen else given
     if not os.path.isdir(folder):
-        raise UsageError(
-            f"there is no model folder {folder}", hint="give the path of an unpacked sherpa-onnx TTS model"
-        )
+        raise UsageError(f"there is no model folder {folder}", hint=MODEL_HINT)
     for family, parts in _PARTS.items():
         found = {argument: _file(folder, pattern) for argument, pattern in parts.items()}
         if all(found.values()) and not (family == "zipvoice" and _file(folder, "voices.bin")):
@@ -124,8 +123,7 @@ def _single(folder: str, chosen: str | None) -> SherpaModel:
     network = chosen or _network(folder)
     if network is None or tokens is None:
         missing = "tokens.txt" if network else "model (*.onnx)"
-        hint = "give the path of an unpacked sherpa-onnx TTS model"
-        raise UsageError(f"there is no {missing} in {folder}", hint=hint)
+        raise UsageError(f"there is no {missing} in {folder}", hint=MODEL_HINT)
     try:
         notes = read_metadata(network)
     except OSError as error:

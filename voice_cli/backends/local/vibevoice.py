@@ -20,7 +20,7 @@ INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.co
 RATE = 24000
 """Hertz, of every VibeVoice model."""
 
-MOST_CFG_SCALE = 10.0
+MAX_CFG_SCALE = 10.0
 
 REALTIME, LONG_FORM = "vibevoice_streaming", "vibevoice"
 """The `model_type` in a model's config.json."""
@@ -131,7 +131,7 @@ class VibeVoiceBackend(TorchBackend):
 
     def speak(self, generation: Generation) -> None:
         model, request = self._model, generation.request
-        generation.format = AudioFormat(model.rate, 1)
+        generation.format = self.expected_format
         with discarded_stdout():
             complete = model.generate(
                 generation,
@@ -146,8 +146,8 @@ class VibeVoiceBackend(TorchBackend):
 
 
 def _check_scale(cfg_scale: float | None) -> float | None:
-    if cfg_scale is not None and not 0 <= cfg_scale <= MOST_CFG_SCALE:  # false for NaN, too
-        raise UsageError(f"cfg_scale cannot be {cfg_scale:g}", hint=f"0 to {MOST_CFG_SCALE:g}")
+    if cfg_scale is not None and not 0 <= cfg_scale <= MAX_CFG_SCALE:  # false for NaN, too
+        raise UsageError(f"cfg_scale cannot be {cfg_scale:g}", hint=f"0 to {MAX_CFG_SCALE:g}")
     return cfg_scale
 
 

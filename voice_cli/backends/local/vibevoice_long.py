@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voice_cli.backends.local.torch_engine import replaced
-from voice_cli.backends.local.vibevoice import INSTALL, RATE
+from voice_cli.backends.local.vibevoice import INSTALL
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import load
 from voice_cli.errors import EngineError
@@ -22,8 +22,6 @@ GUIDANCE_SCALE = 1.3
 class LongForm:
     """The model and its processor. Used on the worker thread only."""
 
-    rate = RATE
-
     def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL)
         transformers = load("vibevoice", "transformers", INSTALL)
@@ -33,7 +31,6 @@ class LongForm:
         model = transformers.VibeVoiceForConditionalGeneration.from_pretrained(path, dtype=dtype)
         self._model = model.to(device).eval()
         self._processor = transformers.AutoProcessor.from_pretrained(path)
-        self.rate = int(getattr(getattr(self._processor, "feature_extractor", None), "sampling_rate", self.rate))
 
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None

@@ -8,7 +8,7 @@ modifies the voice's prompt, so it gets a copy. Contract: the package's code, an
 import copy
 from typing import Any
 
-from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, RATE
+from voice_cli.backends.local.vibevoice import INSTALL_REALTIME
 from voice_cli.backends.local.voice_prompts import load_prompt
 from voice_cli.backends.local.worker import Generation
 from voice_cli.backends.packages import is_installed, load
@@ -20,8 +20,6 @@ CFG_SCALE = 1.5
 
 class Realtime:
     """The streaming model and its processor. Used on the worker thread only."""
-
-    rate = RATE
 
     def __init__(self, path: str, device: str) -> None:
         torch = load("vibevoice", "torch", INSTALL_REALTIME)

@@ -24,7 +24,7 @@ than any utterance of the splitter, so that a slow reader does not block other r
 PIECE_SECONDS = 0.25
 """The longest chunk: a whole sentence is split into chunks of this length."""
 
-MOST_STEPS = 100
+MAX_STEPS = 100
 """The most diffusion steps for a chunk."""
 
 LOAD_ONLY = SpeechRequest("")
@@ -260,8 +260,8 @@ def speaker_number(voice: str, names: Mapping[str, int], count: int | None) -> i
 
 def check_steps(steps: float | None) -> int | None:
     """Return the number of diffusion steps as an integer, or raise UsageError."""
-    if steps is not None and steps not in range(1, MOST_STEPS + 1):  # NaN is in no range
-        raise UsageError(f"steps cannot be {steps:g}", hint=f"a whole number from 1 to {MOST_STEPS}")
+    if steps is not None and steps not in range(1, MAX_STEPS + 1):  # NaN is in no range
+        raise UsageError(f"steps cannot be {steps:g}", hint=f"a whole number from 1 to {MAX_STEPS}")
     return None if steps is None else int(steps)
 
 
