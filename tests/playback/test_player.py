@@ -619,7 +619,8 @@ def test_ten_thousand_chunks_are_counted_when_they_were_heard():
     with Rig([stream]) as rig:
         rig.settle()
         rig.step(0.5)
-        assert rig._pump.count_played() < 5000
+        rig._pump.count_played()
+        assert rig.player.timeline.chunks_played < 5000
         result = rig.play_out()
         assert result.metrics.chunks_received == result.metrics.chunks_played == 10_000
 

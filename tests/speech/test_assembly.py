@@ -4,7 +4,6 @@ import pytest
 
 from support.player import FakeStream, numbered
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.backends.base import WordEvent
 from voice_cli.codecs.wav import wav_header
 from voice_cli.errors import Interrupted, NetworkError, ServerError, TruncatedAudio
 from voice_cli.script.line import Line
@@ -17,7 +16,6 @@ from voice_cli.speech.events import (
     Utterance,
     UtteranceEnded,
     UtteranceStarted,
-    Words,
 )
 from voice_cli.speech.narration import UtteranceSource
 
@@ -125,18 +123,6 @@ def test_all_audio_has_the_format_of_the_first_frames():
     assert {event.chunk.format for event in events if isinstance(event, Decoded)} == {MONO, stereo}
     assert len(sound_of(events)) == 2 * 1600
     assert speech.seconds == pytest.approx(0.2)
-
-
-def test_words_come_with_the_chunk_that_they_were_told_before():
-    told = stream(numbered(100), numbered(100))
-    told.words = [WordEvent(0, 1, 0.0)]
-    events = []
-    for event in Speech(Utterances(told)):
-        events.append(event)
-        if isinstance(event, EncodedData) and len(told.words) == 1 and len(events) > 4:
-            told.words.append(WordEvent(2, 1, 0.01))
-    words = [event.words for event in events if isinstance(event, Words)]
-    assert words == [(WordEvent(0, 1, 0.0),), (WordEvent(2, 1, 0.01),)]
 
 
 def test_text_that_is_awaited_is_told_before_the_wait():

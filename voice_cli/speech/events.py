@@ -1,10 +1,9 @@
 """The utterances of a speech, and the events that it yields."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.backends.base import SpeechStream, WordEvent
+from voice_cli.backends.base import SpeechStream
 from voice_cli.script.line import Line
 
 
@@ -73,13 +72,6 @@ class Audio(NamedTuple):
     chunk: PcmChunk
 
 
-class Words(NamedTuple):
-    """The backend has sent the times of further words of the utterance."""
-
-    utterance: Utterance
-    words: Sequence[WordEvent]
-
-
 class UtteranceEnded(NamedTuple):
     """All audio of the utterance was yielded, and its attributes are final."""
 
@@ -90,4 +82,4 @@ class TextAwaited(NamedTuple):
     """The next text has not arrived. Until the next event, silence is not an underrun."""
 
 
-SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | Words | UtteranceEnded | TextAwaited
+SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | UtteranceEnded | TextAwaited
