@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.null_sink import NullSink
 from support.player import MONO, numbered
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.sink_source import KEPT_EVENTS, Gap, SinkSource
-from voice_cli.playback.sinks.null import NullSink
 
 LATENCY = 0.02
 RAMP = 40

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.null_sink import NullSink
 from support.player import MONO, numbered
 from voice_cli import clock
 from voice_cli.clock import process_start
 from voice_cli.playback.sink_source import SinkSource
-from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.timeline import TIMESTAMPS, Timeline
 
 COUNTED = {"chunks_received": 0, "bytes_received": 0}

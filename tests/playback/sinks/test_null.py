@@ -2,9 +2,9 @@
 
 import pytest
 
+from support.null_sink import NullSink
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
-from voice_cli.playback.sinks.null import NullSink
 
 MONO = AudioFormat(8000, 1)
 
