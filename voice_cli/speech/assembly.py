@@ -138,7 +138,7 @@ class Speech:
         events: list[SpeechEvent] = []
         for chunk in chunks:
             if chunk.data:
-                utterance.count(chunk)
+                utterance.decoded_seconds += chunk.seconds
                 events.append(Decoded(chunk))
                 events += self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
         return events

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.audio import PcmChunk
 from voice_cli.backends.base import SpeechStream
 from voice_cli.script.line import Line
 
@@ -23,24 +23,8 @@ class Utterance:
         """Position after the last frame; None until it is decoded, or if the stream failed."""
         self.lead = 0.0
         """Seconds of leading silence that were trimmed."""
-        self._bytes = 0
-        self._format: AudioFormat | None = None
-        self._seconds_before = 0.0
-        """Seconds that were decoded in earlier formats."""
-
-    def count(self, chunk: PcmChunk) -> None:
-        """Count decoded frames."""
-        if chunk.format != self._format:
-            self._seconds_before = self.decoded_seconds
-            self._bytes, self._format = 0, chunk.format
-        self._bytes += len(chunk.data)
-
-    @property
-    def decoded_seconds(self) -> float:
+        self.decoded_seconds = 0.0
         """Seconds of decoded audio, before trimming."""
-        if self._format is None:
-            return 0.0
-        return self._seconds_before + self._format.seconds(self._bytes // self._format.frame_bytes)
 
 
 class UtteranceStarted(NamedTuple):
