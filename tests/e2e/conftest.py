@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from support.sound import VOICE, AudioServer, missing
-from voice_cli.playback.learned import MOST_LATENCY
+from voice_cli.playback.learned import MAX_LATENCY
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def voice(audio, tmp_path):
             input=text,
             stdin=subprocess.DEVNULL if text is None else None,
             capture_output=True,
-            env={**audio.environment(sink, latency=MOST_LATENCY), **(environment or {})},
+            env={**audio.environment(sink, latency=MAX_LATENCY), **(environment or {})},
             cwd=tmp_path,
             timeout=timeout,
             check=False,
@@ -74,7 +74,7 @@ def pytest_runtest_call(item):
     except Exception as error:
         audio = item.funcargs.get("audio")
         stall = audio.longest_stall(started) if audio else 0.0
-        if stall < (MOST_LATENCY if "voice" in item.funcargs else MAX_STALL):
+        if stall < (MAX_LATENCY if "voice" in item.funcargs else MAX_STALL):
             raise
         raise MachineStalledError(f"the recorder received nothing for {1000 * stall:.0f} ms") from error
 

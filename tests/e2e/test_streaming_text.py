@@ -18,7 +18,7 @@ import pytest
 from support.command import on_terminal, screen_of
 from support.server import Answer
 from support.sound import VOICE, speech
-from voice_cli.playback.learned import MOST_LATENCY
+from voice_cli.playback.learned import MAX_LATENCY
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def start(audio, *arguments, cwd, **options):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=audio.environment(latency=MOST_LATENCY),
+        env=audio.environment(latency=MAX_LATENCY),
         cwd=cwd,
         **options,
     )

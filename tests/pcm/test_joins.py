@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.null_sink import NullSink
 from support.player import MONO, FakeStream, Rig, numbered
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
@@ -14,7 +15,6 @@ from voice_cli.pcm.joins import ONSET_SECONDS, Joins, silence
 from voice_cli.pcm.levels import AUDIBLE
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
-from voice_cli.playback.sinks.null import NullSink
 
 STEREO = AudioFormat(8000, 2)
 ONSET = MONO.frames(ONSET_SECONDS)

@@ -1,4 +1,4 @@
-"""What went wrong with a device or a backend is held against the next run, and forgiven after a while."""
+"""The latency and the head start of a run, learned from the runs before it."""
 
 import json
 
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from voice_cli.playback.learned import (
     CLEAN_RUNS,
-    LEAST_HEAD_START,
-    MOST_HEAD_START,
-    MOST_LATENCY,
+    MAX_HEAD_START,
+    MAX_LATENCY,
+    MIN_HEAD_START,
     RUNS,
     Learned,
     state_path,
@@ -20,7 +20,7 @@ from voice_cli.playback.timeline import PlaybackMetrics
 
 CLEAN = PlaybackMetrics(audio_ms=3000.0, underruns=0, underrun_ms=0.0, device_underflows=0)
 UNDERFLOWED = PlaybackMetrics(audio_ms=3000.0, underruns=0, underrun_ms=0.0, device_underflows=2)
-HALTED = PlaybackMetrics(audio_ms=3000.0, underruns=1, underrun_ms=200.0, device_underflows=0)
+UNDERRUN = PlaybackMetrics(audio_ms=3000.0, underruns=1, underrun_ms=200.0, device_underflows=0)
 TOO_SLOW = PlaybackMetrics(audio_ms=3000.0, underruns=7, underrun_ms=900.0, device_underflows=0)
 
 
@@ -29,9 +29,15 @@ def path(tmp_path):
     return str(tmp_path / "state" / "learned.json")
 
 
+@pytest.fixture(scope="module")
+def state_folder(tmp_path_factory):
+    """Return one folder for all examples of a property."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture
 def run(path):
-    """Run once with a device and a backend, and give what the next run knows."""
+    """Return a function that notes one run and returns what the next run reads."""
 
     def run_once(metrics, device=None, backend="espeak"):
         Learned(device, backend, path).note(metrics)
@@ -45,21 +51,21 @@ def known_in(path):
         return json.load(file)
 
 
-def test_what_never_failed_is_not_written_down(run, path, tmp_path):
+def test_nothing_is_stored_without_failures(run, path, tmp_path):
     known = run(CLEAN)
     assert (known.latency, known.head_start) == (LATENCY, 0.0)
     assert not list(tmp_path.rglob("*"))
 
 
-def test_a_device_that_underflowed_holds_more_and_no_other_does(run, path):
+def test_an_underflow_raises_the_latency_of_that_device(run, path):
     assert LATENCY < run(UNDERFLOWED, "USB").latency < run(UNDERFLOWED, "USB").latency
     assert Learned(None, "espeak", path).latency == LATENCY
     for _ in range(20):
         known = run(UNDERFLOWED, "USB")
-    assert known.latency == MOST_LATENCY
+    assert known.latency == MAX_LATENCY
 
 
-def test_after_many_clean_runs_it_holds_less_until_it_is_forgotten(run, path):
+def test_clean_runs_reduce_the_latency_until_the_entry_is_removed(run, path):
     once = run(UNDERFLOWED).latency
     for _ in range(CLEAN_RUNS - 1):
         assert run(CLEAN).latency == once
@@ -69,33 +75,33 @@ def test_after_many_clean_runs_it_holds_less_until_it_is_forgotten(run, path):
     assert known_in(path) == {}
 
 
-def test_a_word_says_nothing_of_a_device(run):
+def test_short_speech_is_no_clean_run(run):
     once = run(UNDERFLOWED).latency
     for _ in range(2 * CLEAN_RUNS):
         known = run(PlaybackMetrics(audio_ms=300.0, underruns=0, device_underflows=0))
     assert known.latency == once
 
 
-def test_one_halt_may_be_an_accident_and_two_are_none(run):
-    assert run(HALTED, backend="far").head_start == 0
-    assert run(HALTED, backend="far").head_start == LEAST_HEAD_START
+def test_a_second_underrun_gives_a_head_start(run):
+    assert run(UNDERRUN, backend="far").head_start == 0
+    assert run(UNDERRUN, backend="far").head_start == MIN_HEAD_START
     assert run(CLEAN, backend="near").head_start == 0
 
 
-def test_what_does_not_do_is_doubled_up_to_a_bound(run):
-    starts = [run(HALTED).head_start for _ in range(3 * RUNS)]
+def test_a_head_start_that_is_too_short_is_doubled_up_to_the_maximum(run):
+    starts = [run(UNDERRUN).head_start for _ in range(3 * RUNS)]
     assert starts == sorted(starts)
-    assert starts[-1] == MOST_HEAD_START
+    assert starts[-1] == MAX_HEAD_START
 
 
-def test_a_backend_that_came_round_gets_no_head_start(run):
-    run(HALTED), run(HALTED)
+def test_clean_runs_end_the_head_start(run):
+    run(UNDERRUN), run(UNDERRUN)
     for _ in range(8 * RUNS):
         known = run(CLEAN)
     assert known.head_start == 0
 
 
-def test_no_head_start_helps_one_that_is_too_slow(run):
+def test_a_backend_with_many_underruns_gets_no_head_start(run):
     for _ in range(RUNS):
         known = run(TOO_SLOW)
     assert known.head_start == 0
@@ -113,21 +119,21 @@ def test_no_head_start_helps_one_that_is_too_slow(run):
         ),
     )
 )
-def test_whatever_stands_in_the_file(tmp_path_factory, content):
-    file = tmp_path_factory.mktemp("state") / "learned.json"
+def test_any_content_of_the_file_is_accepted(state_folder, content):
+    file = state_folder / "learned.json"
     file.write_text(json.dumps(content))
-    for metrics in (CLEAN, UNDERFLOWED, HALTED):
+    for metrics in (CLEAN, UNDERFLOWED, UNDERRUN):
         known = Learned(None, "espeak", str(file))
-        assert LATENCY <= known.latency <= MOST_LATENCY
-        assert 0 <= known.head_start <= MOST_HEAD_START
+        assert LATENCY <= known.latency <= MAX_LATENCY
+        assert 0 <= known.head_start <= MAX_HEAD_START
         known.note(metrics)
 
 
-def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path):
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path):
     (tmp_path / "file").write_text("")
     Learned(None, "espeak", str(tmp_path / "file" / "learned.json")).note(UNDERFLOWED)
 
 
-def test_it_is_kept_where_programs_keep_what_they_remember(monkeypatch):
+def test_the_file_is_in_the_state_folder(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     assert state_path({"XDG_STATE_HOME": "/state"}) == "/state/voice/learned.json"

@@ -1,4 +1,4 @@
-"""The ring: bytes in, the same bytes out, in order, by one writer and one reader."""
+"""The ring buffer: a FIFO of bytes between one writer and one reader."""
 
 import sys
 import time
@@ -12,8 +12,8 @@ from voice_cli.playback.ring_buffer import RingBuffer
 
 
 @pytest.fixture
-def hasty():
-    """Let threads change places after every few instructions."""
+def fast_switching():
+    """Switch threads after every few instructions."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -24,7 +24,7 @@ def hasty():
     st.integers(1, 64),
     st.lists(st.one_of(st.binary(max_size=80), st.integers(0, 80))),
 )
-def test_any_writes_and_reads_are_a_queue_of_bytes(capacity, operations):
+def test_writes_and_reads_are_a_fifo(capacity, operations):
     ring = RingBuffer(capacity)
     model = bytearray()
     for operation in operations:
@@ -45,7 +45,7 @@ def test_any_writes_and_reads_are_a_queue_of_bytes(capacity, operations):
 
 
 @pytest.mark.parametrize("offset", range(9))
-def test_it_wraps_at_any_place(offset):
+def test_wrapping_at_every_offset(offset):
     ring = RingBuffer(8)
     ring.write(bytes(offset % 8))
     ring.read_into(memoryview(bytearray(offset % 8)))
@@ -56,13 +56,13 @@ def test_it_wraps_at_any_place(offset):
     assert out == b"abcdefgh"
 
 
-def test_it_takes_views_without_a_copy_of_its_own_making():
+def test_write_accepts_a_memoryview():
     ring = RingBuffer(4)
     assert ring.write(memoryview(b"abcdef")[1:]) == 4
     assert ring.peek(9) == b"bcde"
 
 
-def test_a_full_ring_takes_nothing_and_an_empty_one_gives_nothing():
+def test_full_and_empty_rings():
     ring = RingBuffer(3)
     assert ring.read_into(memoryview(bytearray(3))) == 0
     assert ring.write(b"abc") == 3
@@ -71,7 +71,7 @@ def test_a_full_ring_takes_nothing_and_an_empty_one_gives_nothing():
 
 
 @pytest.mark.parametrize(("capacity", "write", "read"), [(7, 5, 3), (64, 64, 1), (64, 1, 64), (1000, 333, 480)])
-def test_a_writer_and_a_reader_on_threads_of_their_own(hasty, capacity, write, read):
+def test_a_writer_and_a_reader_on_two_threads(fast_switching, capacity, write, read):
     sent = (bytes(range(251)) * 400)[: 100 * capacity]
     ring = RingBuffer(capacity)
     deadline = time.monotonic() + WAIT
@@ -92,7 +92,7 @@ def test_a_writer_and_a_reader_on_threads_of_their_own(hasty, capacity, write, r
 
 
 class Watched:
-    """Memory that tells what the ring's other side could see while bytes are copied."""
+    """Memory that calls `seen` after each copy."""
 
     def __init__(self, memory, seen):
         self._memory = memory
@@ -109,7 +109,7 @@ class Watched:
         self._seen()
 
 
-def test_bytes_are_readable_only_after_they_were_copied():
+def test_bytes_are_readable_only_after_the_copy():
     ring = RingBuffer(8)
     ring.write(b"12345")
     ring.read_into(memoryview(bytearray(5)))
@@ -120,7 +120,7 @@ def test_bytes_are_readable_only_after_they_were_copied():
     assert ring.readable == 6
 
 
-def test_room_is_writable_only_after_it_was_copied_out():
+def test_space_is_writable_only_after_the_copy():
     ring = RingBuffer(8)
     ring.write(b"12345")
     ring.read_into(memoryview(bytearray(5)))

@@ -1,4 +1,4 @@
-"""What the sink pulls: every frame once, ramps only in the holes, and an account that can be checked against it."""
+"""SinkSource: every frame is pulled once, ramps are only in the gaps, and the counters match what was pulled."""
 
 import itertools
 import struct
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.null_sink import NullSink
 from support.player import MONO, numbered
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.sink_source import KEPT_EVENTS, Gap, SinkSource
-from voice_cli.playback.sinks.null import NullSink
 
 LATENCY = 0.02
 RAMP = 40
@@ -31,7 +31,7 @@ class Bench:
         self.sink.start(self.source.pull)
 
     def step(self, frames, **options):
-        """Give the samples of one block."""
+        """Pull one block and return its samples."""
         return samples(self.sink.step(frames, **options))
 
     @property
@@ -39,7 +39,7 @@ class Bench:
         return samples(self.sink.heard)
 
     def at(self, frame):
-        """Give the time at which that frame since the device started leaves it."""
+        """Return the time at which that frame since the start leaves the device."""
         return pytest.approx(LATENCY + frame / self.format.rate)
 
 
@@ -51,7 +51,7 @@ def numbers(frames, first=1):
     return samples(numbered(frames, first=first))
 
 
-def test_all_was_heard_when_it_is_over_however_quick_the_devices_clock_is():
+def test_all_was_heard_at_the_end_even_if_the_devices_clock_is_fast():
     source = SinkSource(MONO, 10.0)
     source.write(numbered(8000))
     source.open_gate()
@@ -63,7 +63,7 @@ def test_all_was_heard_when_it_is_over_however_quick_the_devices_clock_is():
     assert source.heard(source.ended_at) == 1.0
 
 
-def test_the_gate_is_closed_until_it_is_opened():
+def test_the_gate_is_closed_until_open_gate():
     bench = Bench()
     assert not bench.source.is_open
     bench.source.write(numbered(800))
@@ -75,7 +75,7 @@ def test_the_gate_is_closed_until_it_is_opened():
     assert bench.step(100) == numbers(100)
 
 
-def test_the_first_frame_is_the_first_of_what_the_device_takes_once_the_gate_is_open():
+def test_the_first_frame_is_pulled_after_the_gate_opens():
     bench = Bench()
     assert bench.step(64) == [0] * 64
     bench.source.write(numbered(100))
@@ -85,7 +85,7 @@ def test_the_first_frame_is_the_first_of_what_the_device_takes_once_the_gate_is_
     assert bench.source.started_at == bench.at(74)
 
 
-def test_what_is_written_with_the_end_goes_out_however_little_it_is():
+def test_finish_plays_a_rest_shorter_than_a_block():
     bench = Bench()
     bench.source.write(numbered(3))
     bench.source.finish()
@@ -97,7 +97,7 @@ def test_what_is_written_with_the_end_goes_out_however_little_it_is():
 
 
 @pytest.mark.parametrize("frames", [0, 10, 20, 25])
-def test_the_end_is_when_the_last_frame_has_left(frames):
+def test_ended_at_is_when_the_last_frame_has_left(frames):
     bench = Bench()
     bench.source.write(numbered(frames))
     bench.source.finish()
@@ -108,7 +108,7 @@ def test_the_end_is_when_the_last_frame_has_left(frames):
     assert bench.source.underrun_count == 0
 
 
-def test_an_end_that_is_said_after_the_last_frame_was_taken_is_no_underrun():
+def test_finish_after_the_last_pull_is_no_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -119,7 +119,7 @@ def test_an_end_that_is_said_after_the_last_frame_was_taken_is_no_underrun():
     assert bench.source.underrun_count == 0
 
 
-def test_an_end_that_is_said_while_the_ring_runs_dry_is_not_missed(monkeypatch):
+def test_finish_during_a_pull_is_not_missed(monkeypatch):
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -139,7 +139,7 @@ def test_an_end_that_is_said_while_the_ring_runs_dry_is_not_missed(monkeypatch):
     assert bench.source.ended_at is not None
 
 
-def test_running_dry_just_before_the_end_is_no_hole():
+def test_an_empty_ring_before_finish_is_no_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -152,7 +152,7 @@ def test_running_dry_just_before_the_end_is_no_hole():
     assert (bench.source.underrun_count, bench.source.underrun_seconds) == (0, 0.0)
 
 
-def test_a_dry_ring_closes_the_gate_and_a_hole_has_ramps_of_its_own():
+def test_an_empty_ring_closes_the_gate_and_the_gap_has_ramps():
     bench = Bench()
     loud = struct.pack("<h", 8200)
     bench.source.write(loud * 100)
@@ -160,7 +160,7 @@ def test_a_dry_ring_closes_the_gate_and_a_hole_has_ramps_of_its_own():
     bench.step(160)
     assert not bench.source.is_open
     bench.source.write(loud * 50)
-    assert bench.step(100) == [0] * 100, "the gate is closed: the pump gathers"
+    assert bench.step(100) == [0] * 100, "the gate is closed while the pump buffers"
     bench.source.open_gate()
     bench.step(150)
     heard = bench.heard
@@ -177,7 +177,7 @@ def test_a_dry_ring_closes_the_gate_and_a_hole_has_ramps_of_its_own():
     assert bench.source.underrun_seconds == gap.seconds
 
 
-def test_stereo_ramps_go_down_and_up_on_their_own_sides():
+def test_each_channel_has_its_own_ramp():
     stereo = AudioFormat(8000, 2)
     bench = Bench(stereo)
     bench.source.write(struct.pack("<2h", 4100, -8200) * 10)
@@ -190,7 +190,7 @@ def test_stereo_ramps_go_down_and_up_on_their_own_sides():
     assert heard[100:] == [0] * 20
 
 
-def test_an_opened_gate_may_be_opened_again():
+def test_open_gate_may_be_called_again():
     bench = Bench()
     bench.source.write(numbered(10))
     bench.source.open_gate()
@@ -199,7 +199,7 @@ def test_an_opened_gate_may_be_opened_again():
     assert bench.step(5) == numbers(5, first=6)
 
 
-def test_a_ring_that_is_full_takes_what_fits_of_whole_frames():
+def test_a_full_ring_takes_the_whole_frames_that_fit():
     source = SinkSource(AudioFormat(8000, 2), 0.01)
     assert source.write(numbered(70, 2)) == 80 * 4 - 10 * 4
     assert source.write(numbered(70, 2)) == 40
@@ -207,15 +207,15 @@ def test_a_ring_that_is_full_takes_what_fits_of_whole_frames():
     assert source.buffered == pytest.approx(0.01)
 
 
-def test_room_is_the_time_that_the_device_needs():
+def test_room_in_returns_the_seconds_until_the_bytes_fit():
     bench = Bench(capacity=1.0)
     assert bench.source.room_in(16000) == 0
     bench.source.write(numbered(8000))
     assert bench.source.room_in(1600) == pytest.approx(0.1)
-    assert bench.source.room_in(10**9) == pytest.approx(1.0), "what never fits waits for the whole ring"
+    assert bench.source.room_in(10**9) == pytest.approx(1.0), "more than the capacity waits for an empty ring"
 
 
-def test_dac_times_of_frames_are_known_across_holes():
+def test_time_of_works_across_gaps():
     bench = Bench()
     bench.source.write(numbered(100))
     bench.source.open_gate()
@@ -234,10 +234,10 @@ def test_dac_times_of_frames_are_known_across_holes():
     assert SinkSource(MONO, 1.0).time_of(-1) is None
 
 
-def test_device_underflows_are_counted_apart_and_only_while_speech_flows():
+def test_underflows_are_counted_only_while_speech_plays():
     bench = Bench()
     bench.step(64, underflow=True)
-    assert bench.source.underflow_count == 0, "nothing of ours was missed"
+    assert bench.source.underflow_count == 0, "playback has not started"
     bench.source.write(numbered(300))
     bench.source.open_gate()
     bench.step(100)
@@ -252,19 +252,19 @@ def test_device_underflows_are_counted_apart_and_only_while_speech_flows():
     bench.source.finish()
     bench.step(100)
     bench.step(100, underflow=True)
-    assert bench.source.underflow_count == 2, "after the end nothing is missed either"
+    assert bench.source.underflow_count == 2, "playback has ended"
 
 
-def test_what_the_device_threw_away_when_it_underflowed_goes_out_again():
-    """PortAudio on PulseAudio: found dry by the time it is written to, it is started anew without what was written."""
+def test_a_block_that_the_device_discarded_is_played_again():
+    """PortAudio on PulseAudio restarts an empty stream without the block that was written last."""
     bench = Bench()
     bench.source.write(numbered(400))
     bench.source.open_gate()
     bench.step(100)
-    bench.sink.now += 0.05  # it runs dry, and is late with the next block
+    bench.sink.now += 0.05  # an underflow: the next block is late
     assert bench.step(100) == numbers(100, first=101)
     bench.sink.now -= 0.01
-    assert bench.step(60, underflow=True) == numbers(60, first=101), "the clock went back: it was not heard"
+    assert bench.step(60, underflow=True) == numbers(60, first=101), "the clock went back, so the block was discarded"
     assert bench.step(60) == numbers(60, first=161)
     assert bench.source.position == 220
     (gap,) = bench.source.underflows
@@ -273,7 +273,7 @@ def test_what_the_device_threw_away_when_it_underflowed_goes_out_again():
     assert bench.source.time_of(100) == pytest.approx(LATENCY + 0.04 + 200 / 8000)
 
 
-def test_what_was_thrown_away_twice_goes_out_a_third_time():
+def test_a_block_discarded_twice_is_played_a_third_time():
     bench = Bench()
     bench.source.write(numbered(150))
     bench.source.open_gate()
@@ -288,7 +288,7 @@ def test_what_was_thrown_away_twice_goes_out_a_third_time():
     assert bench.source.underflow_count == 2
 
 
-def test_an_underflow_that_lost_nothing_repeats_nothing():
+def test_an_underflow_without_a_discarded_block_repeats_nothing():
     bench = Bench()
     bench.source.write(numbered(300))
     bench.source.open_gate()
@@ -300,15 +300,15 @@ def test_an_underflow_that_lost_nothing_repeats_nothing():
     assert bench.source.underflow_seconds == pytest.approx(0.03)
 
 
-def test_a_device_that_lives_is_known_by_its_pulls():
+def test_pulls_are_counted():
     bench = Bench()
     for _ in range(3):
         bench.step(10)
     assert bench.source.pulls == 3
 
 
-def test_a_gate_that_opens_in_the_middle_of_a_pull_opens_for_the_next_one():
-    """Else the ramp up, which the pull has passed already, would come inside the speech."""
+def test_a_gate_opened_during_a_pull_is_open_for_the_next_one():
+    """Otherwise the rising ramp would be inside the speech."""
     bench = Bench()
     source, play_ramp = bench.source, bench.source._play_ramp
     source.write(numbered(100))
@@ -316,12 +316,12 @@ def test_a_gate_that_opens_in_the_middle_of_a_pull_opens_for_the_next_one():
     bench.step(300)
     source.write(numbered(200, first=101))
 
-    def pump_comes_between(out):
+    def open_meanwhile(out):
         count = play_ramp(out)
         source.open_gate()
         return count
 
-    source._play_ramp = pump_comes_between
+    source._play_ramp = open_meanwhile
     assert bench.step(50) == [0] * 50
     bench.step(RAMP)
     assert bench.step(50) == numbers(50, first=101)
@@ -339,7 +339,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from([MONO, AudioFormat(8000, 2), AudioFormat(11025, 1)]))
-def test_whatever_happens_every_frame_goes_out_once_and_the_account_is_true(steps, audio_format):
+def test_every_frame_is_played_once_and_the_counters_match(steps, audio_format):
     bench = Bench(audio_format, capacity=0.06)
     source, channels = bench.source, audio_format.channels
     written = b""
@@ -362,15 +362,15 @@ def test_whatever_happens_every_frame_goes_out_once_and_the_account_is_true(step
     if not written:
         assert not any(bench.sink.heard)
         return
-    assert account(bench) == written
+    assert speech_and_gaps(bench) == written
     last = source.time_of(source.position - 1)
     assert source.ended_at == pytest.approx(last + 1 / audio_format.rate)
     assert source.underrun_count == len(source.underruns)
     assert source.underrun_seconds == pytest.approx(sum(gap.seconds for gap in source.underruns))
 
 
-def account(bench):
-    """Cut the holes out of what was heard, where the account says that they are; see that they are quiet there."""
+def speech_and_gaps(bench):
+    """Return what was heard without the gaps that the source recorded; check that the gaps are quiet."""
     source, size, rate = bench.source, bench.format.frame_bytes, bench.format.rate
     at = round((source.started_at - LATENCY) * rate) * size
     assert not any(bench.sink.heard[:at])
@@ -383,13 +383,13 @@ def account(bench):
         edges = samples(speech[-size:]) + samples(bench.sink.heard[at + hole : at + hole + size])
         assert max(map(abs, samples(bench.sink.heard[at : at + hole])), default=0) <= max(map(abs, edges))
         at += hole
-    # The last ramp down belongs to no hole: it comes where the ring was dry before the end was said.
+    # The last falling ramp is in no gap: the ring was empty before `finish`.
     tail = samples(bench.sink.heard[at:])
     assert not any(tail[RAMP * 2 * bench.format.channels :])
     return speech
 
 
-def test_a_pump_and_an_audio_thread_of_their_own():
+def test_writing_and_pulling_on_two_threads():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     bench = Bench(capacity=0.05)
@@ -410,10 +410,10 @@ def test_a_pump_and_an_audio_thread_of_their_own():
         sys.setswitchinterval(interval)
     assert writing() is None
     assert bench.source.position == 20_000
-    assert account_without_edges(bench) == sent
+    assert speech_without_gaps(bench) == sent
 
 
-def account_without_edges(bench):
+def speech_without_gaps(bench):
     source = bench.source
     at = round((source.started_at - LATENCY) * 8000)
     out, position = [], 0
@@ -426,7 +426,7 @@ def account_without_edges(bench):
 
 
 def pulls_of(kind):
-    """Give a function that makes the source's audio thread do one kind of pull."""
+    """Return a function that does one kind of pull."""
     bench = Bench(capacity=1.0)
     out = memoryview(bytearray(320))
     data = numbered(160)
@@ -448,7 +448,7 @@ def pulls_of(kind):
 
 
 @pytest.mark.parametrize("kind", ["silence", "speech", "underflows", "holes"])
-def test_ten_thousand_pulls_keep_nothing(kind):
+def test_many_pulls_allocate_nothing_that_stays(kind):
     pull = pulls_of(kind)
     for _ in range(3 * KEPT_EVENTS):
         pull()
@@ -456,18 +456,18 @@ def test_ten_thousand_pulls_keep_nothing(kind):
     try:
         pull()
         before = held_by_us()
-        for _ in range(10_000):
+        for _ in range(4 * KEPT_EVENTS):
             pull()
         after = held_by_us()
     finally:
         tracemalloc.stop()
-    # A remembered event has taken the place of another.
+    # Each recorded event replaces an older one.
     assert after - before < 200 * KEPT_EVENTS
     if kind in ("silence", "speech"):
         assert after - before < 2000
 
 
 def held_by_us():
-    """Bytes that the package's own lines have allocated: other tests' threads may be at work beside this one."""
+    """Return the bytes that the package has allocated; threads of other tests may be running."""
     ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/voice_cli/*")])
     return sum(statistic.size for statistic in ours.statistics("filename"))

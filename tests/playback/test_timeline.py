@@ -1,4 +1,4 @@
-"""Figures from timestamps: each by its definition, and null where a moment is missing."""
+"""The metrics of a playback; None if a timestamp is missing."""
 
 import os
 import subprocess
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.null_sink import NullSink
 from support.player import MONO, numbered
 from voice_cli import clock
 from voice_cli.clock import process_start
 from voice_cli.playback.sink_source import SinkSource
-from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.timeline import TIMESTAMPS, Timeline
 
 COUNTED = {"chunks_received": 0, "bytes_received": 0}
-"""What is counted from the first moment on, so that 0 is a measurement."""
+"""Counters that start at 0, so that 0 is a measurement."""
 
 
 def timeline_of(timestamps, **counts):
@@ -28,7 +28,7 @@ def timeline_of(timestamps, **counts):
     return timeline
 
 
-def test_nothing_measured_is_null_and_never_zero():
+def test_metrics_without_measurements_are_none():
     metrics = Timeline().metrics(None)
     for name, value in metrics._asdict().items():
         if name in COUNTED:
@@ -39,7 +39,7 @@ def test_nothing_measured_is_null_and_never_zero():
             assert value is None, name
 
 
-def test_a_refusal_measures_nothing():
+def test_a_refused_request_has_no_generation_time():
     timeline = Timeline({"process_start": 1.0, "request_sent": 2.0, "last_byte": 3.0})
     metrics = timeline.metrics(None)
     assert metrics.generation_ms is None, "nothing was generated"
@@ -47,9 +47,8 @@ def test_a_refusal_measures_nothing():
 
 
 @given(st.sets(st.sampled_from(list(TIMESTAMPS))))
-def test_a_figure_is_null_exactly_where_one_of_its_moments_is_missing(there):
-    at = {name: float(index) for index, name in enumerate(TIMESTAMPS)}
-    timeline = Timeline({name: at[name] for name in there})
+def test_a_metric_is_none_if_a_timestamp_is_missing(there):
+    timeline = Timeline({name: float(index) for index, name in enumerate(TIMESTAMPS) if name in there})
     timeline.bytes_received = 1
     metrics = timeline.metrics(None)
     for figure, first, last in (
@@ -87,7 +86,7 @@ def test_the_definitions():
     assert metrics.ttfa_ms == pytest.approx(500)
     assert metrics.ttfb_ms == pytest.approx(150)
     assert metrics.leading_silence_ms == pytest.approx(100)
-    assert metrics.generation_ms == pytest.approx(1500), "less what the full ring held back"
+    assert metrics.generation_ms == pytest.approx(1500), "without the back-pressure"
     assert metrics.playback_ms == pytest.approx(4000)
     assert metrics.audio_ms == 4000
     assert metrics.real_time_factor == pytest.approx(1.5 / 4)
@@ -95,7 +94,7 @@ def test_the_definitions():
     assert metrics.buffer_peak_ms == 1250
 
 
-def test_the_feeds_account_is_told_in_milliseconds_and_positions():
+def test_underruns_and_underflows_have_times_and_positions():
     sink = NullSink()
     sink.open(MONO)
     source = SinkSource(MONO, 10.0)
@@ -119,13 +118,13 @@ def test_the_feeds_account_is_told_in_milliseconds_and_positions():
     assert metrics.device_underflow_positions_ms == (207.5,)
 
 
-def test_a_device_that_played_well_says_zero():
+def test_a_device_without_faults_has_zero_underruns():
     metrics = Timeline().metrics(SinkSource(MONO, 1.0))
     assert (metrics.underruns, metrics.underrun_ms) == (0, 0)
     assert (metrics.device_underflows, metrics.device_underflow_ms) == (0, 0)
 
 
-def test_a_moment_happens_once():
+def test_mark_keeps_the_first_time():
     timeline = Timeline()
     timeline.mark("first_byte", 3.0)
     timeline.mark("first_byte", 4.0)
@@ -135,12 +134,12 @@ def test_a_moment_happens_once():
     assert before <= timeline.timestamps["request_sent"] <= time.monotonic()
 
 
-def test_silence_that_holds_is_generation_that_took_no_time():
+def test_generation_time_is_never_negative():
     timeline = timeline_of({"request_sent": 1.0, "last_byte": 1.5}, bytes_received=1, held_back_seconds=9.0)
     assert timeline.metrics(None).generation_ms == 0.0
 
 
-def test_a_process_began_when_it_was_started():
+def test_process_start_of_a_new_process():
     if sys.platform != "linux":
         pytest.skip("two processes share this clock on Linux only")
     program = "import time\nfrom voice_cli.clock import process_start\nprint(process_start(), time.monotonic())\n"
@@ -152,17 +151,17 @@ def test_a_process_began_when_it_was_started():
     assert began < before + 0.1, "not when Python had started"
 
 
-def test_a_long_running_process_began_long_ago():
+def test_process_start_is_before_the_cpu_time_used():
     assert process_start() <= time.monotonic() - time.process_time() + 0.02
 
 
-@pytest.mark.parametrize("failure", ["another system", "no such record", "garbage in it"])
-def test_where_the_system_keeps_no_record_the_cpu_time_has_to_do(monkeypatch, tmp_path, failure):
+@pytest.mark.parametrize("failure", ["another system", "no file", "garbage"])
+def test_process_start_falls_back_to_the_cpu_time(monkeypatch, tmp_path, failure):
     if failure == "another system":
         monkeypatch.setattr(sys, "platform", "darwin")
     else:
         record = tmp_path / "stat"
-        if failure == "garbage in it":
+        if failure == "garbage":
             record.write_bytes(b"1 (x) S 1 2")
         monkeypatch.setattr(clock, "open", lambda *_: open(record, "rb"), raising=False)  # noqa: SIM115
     guess = time.monotonic() - time.process_time()

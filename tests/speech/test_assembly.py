@@ -4,7 +4,6 @@ import pytest
 
 from support.player import FakeStream, numbered
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.backends.base import WordEvent
 from voice_cli.codecs.wav import wav_header
 from voice_cli.errors import Interrupted, NetworkError, ServerError, TruncatedAudio
 from voice_cli.script.line import Line
@@ -17,7 +16,6 @@ from voice_cli.speech.events import (
     Utterance,
     UtteranceEnded,
     UtteranceStarted,
-    Words,
 )
 from voice_cli.speech.narration import UtteranceSource
 
@@ -25,7 +23,7 @@ MONO = AudioFormat(8000, 1)
 
 
 class Utterances(UtteranceSource):
-    """Utterances that are there, after as many waits for text as the test says."""
+    """Given utterances; `waits`: the indexes before which text is awaited."""
 
     def __init__(self, *streams, pauses=(), waits=()):
         pauses = pauses or [1.0] * len(streams)
@@ -68,7 +66,7 @@ def until_error(speech):
     return events, None
 
 
-def test_an_utterance_is_started_received_decoded_heard_and_ended():
+def test_the_events_of_an_utterance_are_in_order():
     source = Utterances(stream(numbered(100), numbered(50, first=101)))
     events = list(Speech(source))
     assert [type(event) for event in events] == [
@@ -82,7 +80,7 @@ def test_an_utterance_is_started_received_decoded_heard_and_ended():
     assert (utterance.start, utterance.end) == (0.0, pytest.approx(MONO.seconds(150)))
 
 
-def test_the_data_is_as_it_was_sent_however_much_was_needed_to_know_it():
+def test_encoded_data_is_unchanged_by_codec_detection():
     wav = wav_header(MONO, None) + numbered(100)
     source = Utterances(stream(*(wav[at : at + 1] for at in range(len(wav))), expected=Encoding("wav")))
     received = [event for event in Speech(source) if isinstance(event, EncodedData)]
@@ -91,7 +89,7 @@ def test_the_data_is_as_it_was_sent_however_much_was_needed_to_know_it():
     assert {event.codec for event in received} == {"wav"}
 
 
-def test_utterances_are_joined_by_pauses_and_know_their_places():
+def test_utterances_are_joined_by_pauses_and_have_positions():
     loud = numbered(800, first=1000)
     silence = bytes(1600)
     speech = Speech(Utterances(stream(loud + silence), stream(silence + loud), pauses=[0.5, 1.0]), pause=0.2)
@@ -104,7 +102,7 @@ def test_utterances_are_joined_by_pauses_and_know_their_places():
     assert speech.seconds == pytest.approx(second.end)
 
 
-def test_a_pause_is_shorter_by_the_silence_that_was_heard_already():
+def test_silence_already_played_shortens_a_pause():
     loud = numbered(800, first=1000)
     speech = Speech(Utterances(stream(loud), stream(loud)), pause=0.3)
     sound = b""
@@ -127,27 +125,15 @@ def test_all_audio_has_the_format_of_the_first_frames():
     assert speech.seconds == pytest.approx(0.2)
 
 
-def test_words_come_with_the_chunk_that_they_were_told_before():
-    told = stream(numbered(100), numbered(100))
-    told.words = [WordEvent(0, 1, 0.0)]
-    events = []
-    for event in Speech(Utterances(told)):
-        events.append(event)
-        if isinstance(event, EncodedData) and len(told.words) == 1 and len(events) > 4:
-            told.words.append(WordEvent(2, 1, 0.01))
-    words = [event.words for event in events if isinstance(event, Words)]
-    assert words == [(WordEvent(0, 1, 0.0),), (WordEvent(2, 1, 0.01),)]
-
-
-def test_text_that_is_awaited_is_told_before_the_wait():
+def test_text_awaited_is_yielded_before_the_wait():
     events = list(Speech(Utterances(stream(numbered(10)), stream(numbered(10)), waits=[1])))
     at = [type(event) for event in events].index(TextAwaited)
     assert isinstance(events[at - 1], UtteranceEnded)
     assert isinstance(events[at + 1], UtteranceStarted)
 
 
-def test_of_a_stream_that_breaks_off_the_tail_is_heard():
-    """A header could begin in its last bytes, so the decoder held them back."""
+def test_the_tail_of_a_truncated_stream_is_yielded():
+    """The decoder kept the last bytes, because a header could begin there."""
     sound = numbered(100)[:-2] + b"RI"
     broken = FakeStream(wav_header(MONO, None) + sound, expected=Encoding("wav"), end=NetworkError("gone"))
     speech = Speech(Utterances(broken))
@@ -157,21 +143,21 @@ def test_of_a_stream_that_breaks_off_the_tail_is_heard():
     assert speech.utterances[0].end is None
 
 
-def test_what_is_held_for_a_join_is_heard_before_the_error():
+def test_audio_kept_for_a_join_is_yielded_before_the_error():
     loud = numbered(800, first=1000)
     events, error = until_error(Speech(Utterances(FakeStream(loud + bytes(400), end=TruncatedAudio("cut"))), pause=0.3))
     assert sound_of(events) == loud + bytes(400)
     assert isinstance(error, TruncatedAudio)
 
 
-def test_an_utterance_without_a_byte_is_an_error_unless_it_is_allowed():
+def test_an_empty_utterance_is_an_error_unless_allowed():
     with pytest.raises(ServerError, match="no audio"):
         list(Speech(Utterances(stream())))
     events = list(Speech(Utterances(stream(), stream(numbered(10))), allow_empty=True))
     assert sound_of(events) == numbered(10)
 
 
-def test_cancel_interrupts_it():
+def test_cancel_raises_interrupted():
     speech = Speech(Utterances(FakeStream(numbered(100))))
     events = iter(speech)
     while not isinstance(next(events), Audio):

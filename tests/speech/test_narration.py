@@ -1,4 +1,4 @@
-"""Lines in, streams out: in order, a bounded number ahead, and nothing of the text lost when it ends early."""
+"""Narration: requests in order, a bounded number ahead, and no text lost when it ends early."""
 
 import threading
 
@@ -13,18 +13,18 @@ from voice_cli.speech.narration import Narration
 
 
 class FakeBackend(Backend):
-    """Notes what it is asked for, on which thread; fails where it is told to."""
+    """Records each request and its thread; `fails_at`: the index of the request that fails."""
 
     name = "fake"
 
     def __init__(self, *, fails_at=None, gate=None):
-        self.asked = []
+        self.requested = []
         self.threads = []
         self.streams = []
         self.changed = threading.Condition()
         self._fails_at = fails_at
         self._gate = gate
-        """Waited for within `synthesize`."""
+        """`synthesize` waits for it."""
         self.entered = threading.Event()
 
     def synthesize(self, request):
@@ -32,9 +32,9 @@ class FakeBackend(Backend):
         if self._gate is not None:
             happened(self._gate)
         with self.changed:
-            if len(self.asked) == self._fails_at:
+            if len(self.requested) == self._fails_at:
                 raise NetworkError("the server has gone")
-            self.asked.append(request.text)
+            self.requested.append(request.text)
             self.threads.append(threading.current_thread())
             self.streams.append(FakeStream())
             self.changed.notify_all()
@@ -44,13 +44,13 @@ class FakeBackend(Backend):
         return []
 
     def wait_for(self, count):
-        """Wait until so many were asked for."""
+        """Wait for that many requests."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.asked) >= count, WAIT)
+            assert self.changed.wait_for(lambda: len(self.requested) >= count, WAIT)
 
 
 class Source:
-    """Lines that come when the test says so, and an account of how many were taken."""
+    """Lines that the test adds; counts those that were taken."""
 
     def __init__(self, *lines, end=True):
         self._lines = list(lines)
@@ -58,7 +58,7 @@ class Source:
         self._error = None
         self.taken = 0
         self.waits = threading.Event()
-        """Somebody wants a line, and there is none."""
+        """Set while a reader waits for a line."""
         self._changed = threading.Condition()
 
     def __iter__(self):
@@ -68,7 +68,7 @@ class Source:
         with self._changed:
             while not (self._lines or self._ended):
                 self.waits.set()
-                assert self._changed.wait(WAIT), "the test has left its source"
+                assert self._changed.wait(WAIT), "no line and no end arrived"
             if self._lines:
                 self.taken += 1
                 return self._lines.pop(0)
@@ -92,7 +92,7 @@ def lines(*texts):
     return [Line(text, text.strip()) for text in texts]
 
 
-def narration(backend, source, **options):
+def narrate(backend, source, **options):
     return Narration(backend, source, lambda line: SpeechRequest(line.spoken), **options)
 
 
@@ -103,252 +103,252 @@ def endless():
         yield Line(f"{number} ", str(number))
 
 
-def test_each_line_is_asked_for_once_and_given_in_its_order():
+def test_each_line_is_requested_once_in_order():
     backend = FakeBackend()
-    told = narration(backend, lines("one ", "two ", "three"))
-    told.start(first=True)
-    given = list(told)
+    narration = narrate(backend, lines("one ", "two ", "three"))
+    narration.start(first=True)
+    given = list(narration)
     assert [one.stream for one in given] == backend.streams
-    assert backend.asked == ["one", "two", "three"]
-    assert [one.line.text for one in told.utterances] == ["one ", "two ", "three"]
-    assert told.unspoken() == ""
+    assert backend.requested == ["one", "two", "three"]
+    assert [one.line.text for one in narration.utterances] == ["one ", "two ", "three"]
+    assert narration.unspoken() == ""
 
 
-def test_the_first_is_asked_for_by_the_caller_and_the_others_are_not():
+def test_the_first_request_is_sent_on_the_callers_thread():
     backend = FakeBackend()
-    told = narration(backend, lines("one", "two"))
-    told.start(first=True)
-    assert backend.asked[0] == "one", "before start returns"
-    assert len(list(told)) == 2
+    narration = narrate(backend, lines("one", "two"))
+    narration.start(first=True)
+    assert backend.requested[0] == "one", "before start returns"
+    assert len(list(narration)) == 2
     assert backend.threads[0] is threading.current_thread()
     assert backend.threads[1] is not threading.current_thread()
 
 
-def test_a_text_that_has_yet_to_come_does_not_hold_up_the_caller():
+def test_start_does_not_wait_for_text():
     backend, source = FakeBackend(), Source(end=False)
-    told = narration(backend, source)
-    told.start(first=False)
+    narration = narrate(backend, source)
+    narration.start(first=False)
     happened(source.waits)
-    assert told.waits_for_text
-    assert backend.asked == []
-    streams = iter(told)
+    assert narration.waits_for_text
+    assert backend.requested == []
+    streams = iter(narration)
     following = in_thread(lambda: next(streams))
     source.give(*lines("late"))
     assert following().stream is backend.streams[0]
     source.end()
     assert list(streams) == []
-    assert not told.waits_for_text
+    assert not narration.waits_for_text
 
 
-def test_no_lines_at_all():
-    told = narration(FakeBackend(), [])
-    told.start(first=True)
-    assert list(told) == []
-    assert not told.waits_for_text
+def test_no_lines():
+    narration = narrate(FakeBackend(), [])
+    narration.start(first=True)
+    assert list(narration) == []
+    assert not narration.waits_for_text
 
 
 @pytest.mark.parametrize("lookahead", [1, 3])
-def test_only_so_many_are_asked_for_ahead_and_the_writer_is_held_back(lookahead):
+def test_the_lookahead_limits_requests_and_lines_taken(lookahead):
     backend, source = FakeBackend(), Source(*lines(*(f"{number} " for number in range(50))))
-    told = narration(backend, source, lookahead=lookahead)
-    told.start(first=True)
-    streams = iter(told)
+    narration = narrate(backend, source, lookahead=lookahead)
+    narration.start(first=True)
+    streams = iter(narration)
     for read in range(1, 10):
         next(streams)
         backend.wait_for(read + lookahead)
-        assert len(backend.asked) == read + lookahead
-        assert source.taken <= read + lookahead + 1, "the line after those waits in the narration's hand"
-    told.cancel()
+        assert len(backend.requested) == read + lookahead
+        assert source.taken <= read + lookahead + 1, "the thread holds one more line"
+    narration.cancel()
 
 
-def test_before_anything_is_read_no_more_than_the_lookahead_is_asked_for():
+def test_before_the_first_read_the_lookahead_limits_requests():
     backend, source = FakeBackend(), Source(*lines("a", "b", "c", "d"))
-    told = narration(backend, source, lookahead=2)
-    told.start(first=True)
+    narration = narrate(backend, source, lookahead=2)
+    narration.start(first=True)
     backend.wait_for(2)
-    assert backend.asked == ["a", "b"]
-    told.cancel()
-    assert backend.asked == ["a", "b"]
+    assert backend.requested == ["a", "b"]
+    narration.cancel()
+    assert backend.requested == ["a", "b"]
 
 
-def test_an_endless_text_costs_no_more_than_what_is_read():
+def test_an_endless_text_is_requested_as_far_as_it_is_read():
     backend = FakeBackend()
-    told = narration(backend, endless())
-    told.start(first=False)
-    streams = iter(told)
+    narration = narrate(backend, endless())
+    narration.start(first=False)
+    streams = iter(narration)
     for _ in range(100):
         next(streams)
     backend.wait_for(101)
-    assert len(backend.asked) == 101
-    told.cancel()
+    assert len(backend.requested) == 101
+    narration.cancel()
     with pytest.raises(Interrupted):
         next(streams)
 
 
 class TestProgress:
-    """How much of the text has ended, whatever was passed over between its lines."""
+    """Progress counts up to the end of the last ended line, text between lines included."""
 
-    def told(self, source, *, total=100):
-        told = narration(FakeBackend(), source, total=total, lookahead=3)
-        told.start(first=True)
-        return told
+    def started(self, source, *, total=100):
+        narration = narrate(FakeBackend(), source, total=total, lookahead=3)
+        narration.start(first=True)
+        return narration
 
     @staticmethod
     def source(**options):
         ends = (30, 30, 80)
         return Source(*(line._replace(end=end) for line, end in zip(lines("one ", "two ", "three"), ends, strict=True)))
 
-    def test_up_to_the_end_of_each_utterance_and_all_with_the_last(self):
+    def test_progress_grows_with_each_ended_utterance(self):
         source = Source(*list(self.source()), end=False)
-        told = self.told(source)
-        told._backend.wait_for(3)
-        seen = [told.progress()]
-        for utterance in told.utterances:
+        narration = self.started(source)
+        narration._backend.wait_for(3)
+        seen = [narration.progress()]
+        for utterance in narration.utterances:
             utterance.end = 1.0
-            seen.append(told.progress())
+            seen.append(narration.progress())
         assert seen == [0, 30, 30, 80], "there may be more lines"
         source.end()
-        assert len(list(told)) == 3
-        assert told.progress() == 100
+        assert len(list(narration)) == 3
+        assert narration.progress() == 100
 
-    def test_what_was_cancelled_is_not_complete(self):
+    def test_a_cancelled_narration_is_not_complete(self):
         source = Source(*list(self.source()), end=False)
-        told = self.told(source)
-        told._backend.wait_for(3)
-        told.cancel()
+        narration = self.started(source)
+        narration._backend.wait_for(3)
+        narration.cancel()
         source.end()
-        told.unspoken()
-        for utterance in told.utterances:
+        narration.unspoken()
+        for utterance in narration.utterances:
             utterance.end = 1.0
-        assert told.progress() == 80
+        assert narration.progress() == 80
 
-    def test_what_failed_is_not_complete(self):
+    def test_a_failed_narration_is_not_complete(self):
         source = Source(lines("one ")[0]._replace(end=30), end=False)
         source.end(UsageError("the text is no text"))
-        told = self.told(source)
+        narration = self.started(source)
         with pytest.raises(UsageError):
-            list(told)
-        told.utterances[0].end = 1.0
-        assert told.progress() == 30
+            list(narration)
+        narration.utterances[0].end = 1.0
+        assert narration.progress() == 30
 
     def test_a_text_of_unknown_length_has_no_progress(self):
-        assert self.told(lines("one"), total=None).progress() is None
+        assert self.started(lines("one"), total=None).progress() is None
 
 
-def test_a_backend_that_takes_one_request_is_asked_for_the_next_when_the_last_was_read():
+def test_max_requests_of_one_sends_a_request_after_the_last_was_read():
     backend, source = FakeBackend(), Source(*lines("one", "two", "three"), end=True)
     backend.max_requests = 1
-    told = narration(backend, source, lookahead=4)
-    told.start(first=True)
+    narration = narrate(backend, source, lookahead=4)
+    narration.start(first=True)
     asked = []
-    for utterance in told:
-        asked.append(list(backend.asked))
+    for utterance in narration:
+        asked.append(list(backend.requested))
         assert utterance.stream is backend.streams[-1]
     assert asked == [["one"], ["one", "two"], ["one", "two", "three"]]
 
 
-def test_cancel_while_the_text_is_waited_for():
+def test_cancel_while_waiting_for_text():
     source = Source(end=False)
-    told = narration(FakeBackend(), source, stop=source.end)
-    told.start(first=False)
-    waiting = in_thread(lambda: list(told))
+    narration = narrate(FakeBackend(), source, stop=source.end)
+    narration.start(first=False)
+    waiting = in_thread(lambda: list(narration))
     happened(source.waits)
-    told.cancel()
+    narration.cancel()
     assert isinstance(waiting(), Interrupted)
-    assert told.unspoken() == ""
+    assert narration.unspoken() == ""
 
 
-def test_cancel_gives_up_what_is_read_and_what_waits():
+def test_cancel_cancels_all_streams():
     backend = FakeBackend()
-    told = narration(backend, lines("one", "two", "three"), lookahead=2)
-    told.start(first=True)
-    streams = iter(told)
+    narration = narrate(backend, lines("one", "two", "three"), lookahead=2)
+    narration.start(first=True)
+    streams = iter(narration)
     next(streams)
     backend.wait_for(3)
-    told.cancel()
+    narration.cancel()
     assert [stream.cancelled for stream in backend.streams] == [True, True, True]
-    told.cancel()
+    narration.cancel()
 
 
-def test_cancel_while_a_line_is_being_asked_for():
+def test_cancel_during_a_request():
     gate = threading.Event()
     backend = FakeBackend(gate=gate)
-    told = narration(backend, lines("one ", "two ", "three"))
-    told.start(first=False)
+    narration = narrate(backend, lines("one ", "two ", "three"))
+    narration.start(first=False)
     happened(backend.entered)
-    told.cancel()
+    narration.cancel()
     gate.set()
-    assert told.unspoken() == "two three", "of the first there is a stream"
-    assert [one.line.text for one in told.utterances] == ["one "]
+    assert narration.unspoken() == "two three", "the first was requested"
+    assert [one.line.text for one in narration.utterances] == ["one "]
     assert backend.streams[0].cancelled
 
 
-def test_what_came_and_was_not_asked_for_is_told():
+def test_unspoken_returns_lines_that_were_not_requested():
     backend, source = FakeBackend(), Source(*lines("one ", "two ", "three ", "four "), end=False)
-    told = narration(backend, source, stop=source.end)
-    told.start(first=False)
-    streams = iter(told)
+    narration = narrate(backend, source, stop=source.end)
+    narration.start(first=False)
+    streams = iter(narration)
     next(streams)
     backend.wait_for(2)
-    told.cancel()
-    assert "".join(one.line.text for one in told.utterances) + told.unspoken() == "one two three four "
+    narration.cancel()
+    assert "".join(one.line.text for one in narration.utterances) + narration.unspoken() == "one two three four "
 
 
-def test_a_text_that_fails_while_the_rest_is_told():
+def test_unspoken_returns_the_lines_before_a_text_error():
     source = Source(*lines("one ", "two ", "three "), end=False)
     source.end(UsageError("no text"))
-    told = narration(FakeBackend(), source)
-    told.start(first=True)
-    told.cancel()
-    assert "".join(one.line.text for one in told.utterances) + told.unspoken() == "one two three "
+    narration = narrate(FakeBackend(), source)
+    narration.start(first=True)
+    narration.cancel()
+    assert "".join(one.line.text for one in narration.utterances) + narration.unspoken() == "one two three "
 
 
-def test_a_source_that_does_not_stop_is_left_behind():
+def test_unspoken_does_not_wait_longer_than_patience():
     source = Source(end=False)
-    told = narration(FakeBackend(), source)
-    told.start(first=False)
+    narration = narrate(FakeBackend(), source)
+    narration.start(first=False)
     happened(source.waits)
-    told.cancel()
-    assert told.unspoken(patience=0.01) == ""
+    narration.cancel()
+    assert narration.unspoken(patience=0.01) == ""
     source.end()
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_request_that_fails_is_told_after_the_streams_that_did_not(fails_at):
+def test_a_failed_request_is_raised_after_the_streams_before_it(fails_at):
     backend = FakeBackend(fails_at=fails_at)
-    told = narration(backend, lines("one", "two", "three"), lookahead=3)
-    told.start(first=True)
-    streams = iter(told)
+    narration = narrate(backend, lines("one", "two", "three"), lookahead=3)
+    narration.start(first=True)
+    streams = iter(narration)
     assert [next(streams).stream for _ in range(fails_at)] == backend.streams
     with pytest.raises(NetworkError, match="gone"):
         next(streams)
 
 
-def test_a_first_request_that_fails_is_told_at_once():
+def test_start_raises_the_error_of_the_first_request():
     with pytest.raises(NetworkError):
-        narration(FakeBackend(fails_at=0), lines("one")).start(first=True)
+        narrate(FakeBackend(fails_at=0), lines("one")).start(first=True)
 
 
-def test_a_text_that_fails_is_told_after_the_streams_of_what_came():
+def test_a_text_error_is_raised_after_the_streams_before_it():
     source = Source(*lines("one"), end=False)
-    told = narration(FakeBackend(), source)
-    told.start(first=True)
+    narration = narrate(FakeBackend(), source)
+    narration.start(first=True)
     source.end(UsageError("the text is no text"))
-    streams = iter(told)
+    streams = iter(narration)
     next(streams)
     with pytest.raises(UsageError, match="no text"):
         next(streams)
 
 
-def test_it_waits_for_text_only_when_nothing_is_under_way():
+def test_waits_for_text_only_without_requests_under_way():
     backend, source = FakeBackend(), Source(*lines("one", "two"), end=False)
-    told = narration(backend, source)
-    told.start(first=True)
-    streams = iter(told)
+    narration = narrate(backend, source)
+    narration.start(first=True)
+    streams = iter(narration)
     next(streams)
     backend.wait_for(2)
-    assert not told.waits_for_text, "the second was asked for"
+    assert not narration.waits_for_text, "the second was requested"
     next(streams)
-    assert told.waits_for_text
+    assert narration.waits_for_text
     source.end()
     assert list(streams) == []

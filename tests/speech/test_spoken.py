@@ -1,4 +1,4 @@
-"""What was said of the text, and when: by the word where they are known, else by the utterance."""
+"""The text that was heard: by word if word times are known, otherwise by utterance."""
 
 import re
 from itertools import pairwise
@@ -19,12 +19,12 @@ def line(text):
 
 
 def section(start, end, *words, lead=0.0):
-    """Give the section of a stream that tells its words: (place in the spoken text, length, seconds in the stream)."""
+    """Return the section of a stream with words: (position in the spoken text, length, seconds in the stream)."""
     return start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words])
 
 
 def utterance(line, section):
-    """Put a line and its place together."""
+    """Return the utterance of a line."""
     start, end, lead, stream = section
     made = Utterance(line, stream)
     made.start, made.end, made.lead = start, end, lead
@@ -36,7 +36,7 @@ def utterances(lines, sections):
 
 
 def silent(start, end):
-    """Give the section of a stream that tells no words."""
+    """Return the section of a stream without words."""
     return section(start, end)
 
 
@@ -47,7 +47,7 @@ LINES = [line("One and two. "), line("Three.")]
 SECTIONS = [section(0.0, 1.2, (0, 3, 0.0), (4, 3, 0.4), (8, 3, 0.7)), section(1.5, 2.0, (0, 5, 0.2), lead=0.2)]
 
 
-def test_a_word_has_the_mark_behind_it_and_the_space_before_it():
+def test_a_word_has_the_space_before_it_and_the_mark_after_it():
     assert words_of(utterance(HELLO, HELLO_SECTION)) == [
         Word("Hello", 1.0, 1.4),
         Word(" there,", 1.4, 1.9),
@@ -55,31 +55,31 @@ def test_a_word_has_the_mark_behind_it_and_the_space_before_it():
     ]
 
 
-def test_silence_that_was_left_out_at_the_head_moves_the_words():
+def test_trimmed_leading_silence_moves_the_words():
     assert words_of(utterance(line("Hi"), section(3.0, 3.5, (0, 2, 0.25), lead=0.2))) == [
         Word("Hi", pytest.approx(3.05), 3.5)
     ]
     assert words_of(utterance(line("Hi"), section(3.0, 3.5, (0, 2, 0.1), lead=0.2))) == [Word("Hi", 3.0, 3.5)]
 
 
-def test_a_number_is_one_word_that_lasts_as_long_as_all_of_its_own():
-    told = section(0.0, 3.0, (0, 2, 0.0), (3, 4, 0.2), (3, 4, 0.8), (3, 4, 1.3), (8, 3, 2.0))
-    assert words_of(utterance(line("In 1999 and"), told)) == [
+def test_several_words_spoken_for_a_number_are_one_word():
+    timed = section(0.0, 3.0, (0, 2, 0.0), (3, 4, 0.2), (3, 4, 0.8), (3, 4, 1.3), (8, 3, 2.0))
+    assert words_of(utterance(line("In 1999 and"), timed)) == [
         Word("In", 0.0, 0.2),
         Word(" 1999", 0.2, 2.0),
         Word(" and", 2.0, 3.0),
     ]
 
 
-def test_white_space_that_is_not_spoken_is_reported():
-    told = words_of(
+def test_words_keep_white_space_that_is_not_spoken():
+    timed = words_of(
         utterance(Line("\n  Hello \n there. ", "Hello there."), section(0.0, 1.0, (0, 5, 0.0), (6, 5, 0.4)))
     )
-    assert [word.text for word in told] == ["\n  Hello", " \n there. "]
+    assert [word.text for word in timed] == ["\n  Hello", " \n there. "]
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "timed"),
     [
         (Line("nginx", "engine x"), section(0.0, 1.0, (0, 6, 0.0), (7, 1, 0.5))),
         (line("Hello"), silent(0.0, 1.0)),
@@ -87,18 +87,18 @@ def test_white_space_that_is_not_spoken_is_reported():
         (line("Hello"), section(0.0, 1.0, (0, 0, 0.0))),
     ],
 )
-def test_what_is_not_known_is_not_told(given, told):
-    assert words_of(utterance(given, told)) is None
+def test_unknown_or_other_words_yield_none(given, timed):
+    assert words_of(utterance(given, timed)) is None
 
 
 @given(
     st.text("ab .,é語\u0301-", max_size=40).filter(str.strip),
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12),
 )
-def test_the_words_are_the_text_wherever_they_are_said_to_be(text, places):
+def test_the_words_joined_are_the_text(text, places):
     spoken = " ".join(text.split())
-    told = section(0.0, 9.0, *((start, length, at / 10) for at, (start, length) in enumerate(places)))
-    words = words_of(utterance(Line(text, spoken), told))
+    timed = section(0.0, 9.0, *((start, length, at / 10) for at, (start, length) in enumerate(places)))
+    words = words_of(utterance(Line(text, spoken), timed))
     if words is not None:
         assert "".join(word.text for word in words) == text
         assert all(word.start <= word.end for word in words)
@@ -117,7 +117,7 @@ def test_the_words_are_the_text_wherever_they_are_said_to_be(text, places):
         (9.0, "One and two. Three."),
     ],
 )
-def test_said_is_what_was_heard_to_its_end(heard, text):
+def test_said_returns_whole_words(heard, text):
     assert said(utterances(LINES, SECTIONS), heard) == text
 
 
@@ -125,11 +125,11 @@ def test_said_is_what_was_heard_to_its_end(heard, text):
     ("heard", "text"),
     [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")],
 )
-def test_begun_is_what_a_listener_follows(heard, text):
+def test_begun_includes_the_word_that_plays(heard, text):
     assert begun(utterances(LINES, SECTIONS), heard) == text
 
 
-def test_an_utterance_without_words_is_said_when_it_is_over_and_shown_when_it_begins():
+def test_without_words_said_and_begun_go_by_utterance():
     sections = [silent(0.0, 1.0), silent(1.3, 2.0)]
     assert said(utterances(LINES, sections), 0.99) == ""
     assert said(utterances(LINES, sections), 1.0) == "One and two. "
@@ -137,13 +137,13 @@ def test_an_utterance_without_words_is_said_when_it_is_over_and_shown_when_it_be
     assert begun(utterances(LINES, sections), 1.3) == "One and two. Three."
 
 
-def test_an_utterance_that_broke_off_was_not_said():
+def test_an_utterance_without_an_end_was_not_said():
     assert said(utterances(LINES, [silent(0.0, 1.0), silent(1.3, None)]), 9.0) == "One and two. "
     assert said(utterances(LINES, [silent(0.0, None)]), 9.0) == ""
     assert said(utterances([line("a"), *LINES], [silent(0.0, 1.0)]), 9.0) == "a"
 
 
-def test_cues_are_of_a_length_that_is_read_and_end_where_it_was_stopped():
+def test_cues_have_a_maximum_length_and_end_at_the_stop():
     long = line("word and " * 40)
     found = list(cues(utterances([long, LINES[0]], [silent(0.5, 12.5), silent(13.0, 14.0)]), 13.5))
     assert all(len(cue.text) <= CUE_CHARS for cue in found)
@@ -154,7 +154,7 @@ def test_cues_are_of_a_length_that_is_read_and_end_where_it_was_stopped():
     assert list(cues(utterances([long], [silent(0.5, 12.5)]), 0.0)) == []
 
 
-def test_cues_of_known_words_have_their_times():
+def test_cues_have_the_times_of_known_words():
     assert list(cues(utterances([HELLO], [HELLO_SECTION]), 9.0)) == [Word("Hello there, you.", 1.0, 2.5)]
     assert list(cues(utterances([HELLO], [HELLO_SECTION]), 1.5)) == [Word("Hello there,", 1.0, 1.5)]
 
@@ -173,7 +173,7 @@ def test_webvtt():
 
 
 @given(st.lists(st.tuples(st.text(max_size=50), st.floats(0, 1e5), st.floats(0, 100)), max_size=5))
-def test_any_text_is_one_block_a_cue(found):
+def test_each_cue_is_one_block(found):
     lines = [line(text) for text, *_ in found]
     at, sections = 0.0, []
     for _, start, length in found:

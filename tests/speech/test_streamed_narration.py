@@ -1,4 +1,4 @@
-"""Pieces in, streams out, of one conversation: which line each stream is, and nothing of the text lost."""
+"""StreamedNarration: which lines each stream of a text stream has, and no text lost."""
 
 import threading
 from collections import deque
@@ -13,21 +13,21 @@ from voice_cli.script.line import Line
 from voice_cli.speech.streamed_narration import StreamedNarration
 
 
-class FakeConversation(TextStream):
-    """Its streams are the test's: `give` them. Notes what it is told."""
+class FakeTextStream(TextStream):
+    """Yields the streams that the test gives; records the text that it gets."""
 
     def __init__(self):
         self.said = []
         self.finished = threading.Event()
         self.cancelled = False
         self.changed = threading.Condition()
-        self.is_deaf = False
+        self.refuses_text = False
         self._streams = deque()
         self._end = None
 
     def say(self, text):
         with self.changed:
-            if self.is_deaf or self.cancelled:
+            if self.refuses_text or self.cancelled:
                 return False
             self.said.append(text)
             self.changed.notify_all()
@@ -81,13 +81,13 @@ class FakeBackend(Backend):
     supports_streaming_text = True
 
     def __init__(self):
-        self.conversation = FakeConversation()
+        self.text_stream = FakeTextStream()
         self.request = None
         self.ahead = None
 
     def open_text_stream(self, request, *, ahead):
         self.request, self.ahead = request, ahead
-        return self.conversation
+        return self.text_stream
 
     def synthesize(self, request):
         raise AssertionError
@@ -102,8 +102,8 @@ def backend():
 
 
 @pytest.fixture
-def conversation(backend):
-    return backend.conversation
+def text_stream(backend):
+    return backend.text_stream
 
 
 def line(text):
@@ -111,124 +111,124 @@ def line(text):
 
 
 def streamed(backend, lines, **options):
-    told = StreamedNarration(backend, lines, lambda one: SpeechRequest(one.spoken, voice="ann"), **options)
-    told.start(first=False)
-    return told
+    narration = StreamedNarration(backend, lines, lambda one: SpeechRequest(one.spoken, voice="ann"), **options)
+    narration.start(first=False)
+    return narration
 
 
-def texts(told):
-    return [one.line.text for one in told.utterances]
+def texts(narration):
+    return [one.line.text for one in narration.utterances]
 
 
-def test_the_conversation_begins_before_there_is_text(backend):
+def test_the_text_stream_opens_before_text_arrives(backend):
     waits = threading.Event()
 
     def lines():
         waits.wait(WAIT)
         yield from ()
 
-    told = streamed(backend, lines(), lookahead=3)
+    narration = streamed(backend, lines(), lookahead=3)
     assert backend.request == SpeechRequest("", voice="ann")
     assert backend.ahead == 3
-    assert told.waits_for_text
+    assert narration.waits_for_text
     waits.set()
 
 
-def test_each_line_is_said_and_the_end_is_told(backend, conversation):
-    told = streamed(backend, [line("One. "), line("Two. ")])
-    happened(conversation.finished)
-    assert conversation.said == ["One.", "Two."]
-    assert not told.waits_for_text
-    streams = [conversation.give(1), conversation.give(1)]
-    conversation.end()
-    assert [one.stream for one in told] == streams
-    assert texts(told) == ["One. ", "Two. "]
-    assert told.unspoken() == ""
-    assert not told.is_one
-    assert told.total is None
-    assert told.progress() is None
+def test_each_line_is_sent_and_the_text_is_finished(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("Two. ")])
+    happened(text_stream.finished)
+    assert text_stream.said == ["One.", "Two."]
+    assert not narration.waits_for_text
+    streams = [text_stream.give(1), text_stream.give(1)]
+    text_stream.end()
+    assert [one.stream for one in narration] == streams
+    assert texts(narration) == ["One. ", "Two. "]
+    assert narration.unspoken() == ""
+    assert not narration.is_one
+    assert narration.total is None
+    assert narration.progress() is None
 
 
-def test_a_line_is_there_before_its_stream_is_given(backend, conversation):
-    told = streamed(backend, [line("One. "), line("Two. ")])
-    conversation.wait_for(2)
-    conversation.give(1)
-    conversation.end()
-    for _ in told:
-        assert texts(told) == ["One. "]
+def test_an_utterance_has_its_line_when_it_is_yielded(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("Two. ")])
+    text_stream.wait_for(2)
+    text_stream.give(1)
+    text_stream.end()
+    for _ in narration:
+        assert texts(narration) == ["One. "]
 
 
-def test_what_is_spoken_as_one_is_one_line(backend, conversation):
-    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
-    conversation.wait_for(3)
-    conversation.give(2)
-    conversation.give(1)
-    conversation.end()
-    assert len(list(told)) == 2
-    assert [one.line for one in told.utterances] == [Line("One. Two. ", "One. Two."), Line("Three. ", "Three.")]
+def test_a_stream_of_several_pieces_has_their_lines_joined(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
+    text_stream.wait_for(3)
+    text_stream.give(2)
+    text_stream.give(1)
+    text_stream.end()
+    assert len(list(narration)) == 2
+    assert [one.line for one in narration.utterances] == [Line("One. Two. ", "One. Two."), Line("Three. ", "Three.")]
 
 
-def test_a_stream_that_has_grown_and_one_that_is_what_is_left(backend, conversation):
-    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
-    conversation.wait_for(3)
-    growing = conversation.give(1)
-    conversation.give(1)
-    conversation.give(0)
-    conversation.end()
-    for utterance in told:
+def test_a_stream_that_grew_and_one_that_has_the_rest(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
+    text_stream.wait_for(3)
+    growing = text_stream.give(1)
+    text_stream.give(1)
+    text_stream.give(0)
+    text_stream.end()
+    for utterance in narration:
         if utterance.stream is growing:
             growing.pieces = 2
-    assert texts(told) == ["One. Two. ", "Three. ", ""]
+    assert texts(narration) == ["One. Two. ", "Three. ", ""]
 
 
-def test_what_made_no_sound_goes_with_the_last_line(backend, conversation):
-    told = streamed(backend, [line("One. "), line("… ")])
-    happened(conversation.finished)
-    conversation.give(1)
-    conversation.end()
-    assert len(list(told)) == 1
-    assert texts(told) == ["One. … "]
+def test_lines_without_a_stream_are_added_to_the_last_utterance(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("… ")])
+    happened(text_stream.finished)
+    text_stream.give(1)
+    text_stream.end()
+    assert len(list(narration)) == 1
+    assert texts(narration) == ["One. … "]
 
 
-def test_a_text_that_fails_does_so_after_what_was_said_of_it(backend, conversation):
+def test_a_text_error_is_raised_after_the_streams_before_it(backend, text_stream):
     def lines():
         yield line("One. ")
         raise UsageError("no more")
 
-    told = streamed(backend, lines())
-    happened(conversation.finished)
-    stream = conversation.give(1)
-    conversation.end()
-    given = iter(told)
+    narration = streamed(backend, lines())
+    happened(text_stream.finished)
+    stream = text_stream.give(1)
+    text_stream.end()
+    given = iter(narration)
     assert next(given).stream is stream
     with pytest.raises(UsageError, match="no more"):
         next(given)
 
 
-def test_a_backend_that_fails(backend, conversation):
-    told = streamed(backend, [line("One. "), line("Two. ")])
-    conversation.wait_for(2)
-    conversation.give(1)
-    conversation.end(NetworkError("gone"))
-    given = iter(told)
+def test_a_backend_error_is_raised_after_the_streams_before_it(backend, text_stream):
+    narration = streamed(backend, [line("One. "), line("Two. ")])
+    text_stream.wait_for(2)
+    text_stream.give(1)
+    text_stream.end(NetworkError("gone"))
+    given = iter(narration)
     next(given)
     with pytest.raises(NetworkError, match="gone"):
         next(given)
-    told.cancel()
-    assert texts(told) == ["One. "]
-    assert told.unspoken() == "Two. "
+    narration.cancel()
+    assert texts(narration) == ["One. "]
+    assert narration.unspoken() == "Two. "
 
 
-def test_what_nobody_hears_any_more_is_not_said_but_accounted_for(backend, conversation):
-    conversation.is_deaf = True
-    told = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
-    happened(conversation.finished)
-    told.cancel()
-    assert told.unspoken() == "One. Two. Three. "
-    assert conversation.said == []
+def test_refused_text_is_unspoken(backend, text_stream):
+    text_stream.refuses_text = True
+    narration = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
+    happened(text_stream.finished)
+    narration.cancel()
+    assert narration.unspoken() == "One. Two. Three. "
+    assert text_stream.said == []
 
 
-def test_cancel_ends_it_and_what_was_under_way_is_unspoken(backend, conversation):
+def test_cancel_ends_the_iteration_and_pending_lines_are_unspoken(backend, text_stream):
     stopped = threading.Event()
     waits = threading.Event()
 
@@ -239,14 +239,14 @@ def test_cancel_ends_it_and_what_was_under_way_is_unspoken(backend, conversation
         stopped.wait(WAIT)
         yield line("Three. ")
 
-    told = streamed(backend, lines(), stop=stopped.set)
+    narration = streamed(backend, lines(), stop=stopped.set)
     happened(waits)
-    conversation.give(1)
-    given = iter(told)
+    text_stream.give(1)
+    given = iter(narration)
     next(given)
     ended = in_thread(lambda: next(given))
-    told.cancel()
+    narration.cancel()
     assert isinstance(ended(), Interrupted)
-    assert conversation.cancelled
-    assert texts(told) == ["One. "]
-    assert told.unspoken() == "Two. Three. "
+    assert text_stream.cancelled
+    assert texts(narration) == ["One. "]
+    assert narration.unspoken() == "Two. Three. "

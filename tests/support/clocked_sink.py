@@ -3,7 +3,7 @@
 import threading
 import time
 
-from voice_cli.playback.sinks.null import NullSink
+from support.null_sink import NullSink
 
 BLOCK_SECONDS = 0.005
 

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from support.null_sink import NullSink
 from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sink_source import SinkSource
-from voice_cli.playback.sinks.null import NullSink
 from voice_cli.playback.state import State
 from voice_cli.speech.assembly import Speech
 from voice_cli.speech.narration import GivenStreams

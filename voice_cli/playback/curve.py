@@ -4,7 +4,7 @@ It is computed afterwards from `Timeline.arrivals` and the source's counters; no
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from voice_cli.playback.sink_source import Gap, SinkSource
@@ -43,24 +43,22 @@ def curve(arrivals: Sequence[tuple[float, float]], source: SinkSource | None) ->
 
 def underruns(source: SinkSource) -> list[Hole]:
     """Return the underruns that the source keeps, in order."""
-    return [
-        Hole(ended - gap.seconds, gap.seconds, position) for gap, ended, position in _placed(source, source.underruns)
-    ]
+    return _holes(source, source.underruns)
 
 
 def underflows(source: SinkSource) -> list[Hole]:
     """Return the device underflows that the source keeps, in order."""
-    return [Hole(at, gap.seconds, position) for gap, at, position in _placed(source, source.underflows)]
+    return _holes(source, source.underflows)
 
 
-def _placed(source: SinkSource, gaps: Sequence[Gap]) -> list[tuple[Gap, float, float]]:
-    """Return each gap with the time and the position of the frame that followed; skip a gap at the end."""
-    placed = []
+def _holes(source: SinkSource, gaps: Iterable[Gap]) -> list[Hole]:
+    """Return the place of each gap; skip one that no frame follows."""
+    holes = []
     for gap in gaps:
-        at = source.time_of(gap.frame)
-        if at is not None:
-            placed.append((gap, at, source.format.seconds(gap.frame)))
-    return placed
+        ended = source.time_of(gap.frame)
+        if ended is not None:
+            holes.append(Hole(ended - gap.seconds, gap.seconds, source.format.seconds(gap.frame)))
+    return holes
 
 
 def _heard(source: SinkSource) -> list[tuple[float, float]]:

@@ -14,9 +14,10 @@ from voice_cli.config import user_folder
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
-MOST_LATENCY = 0.12
+MAX_LATENCY = 0.12
 """Seconds: the highest latency asked of a device."""
 GROWTH = 1.5
+"""The latency is multiplied by this after a run with an underflow."""
 CLEAN_RUNS = 25
 """Runs without an underflow after which the latency is reduced by `STEP`."""
 STEP = 0.005
@@ -24,8 +25,8 @@ STEP = 0.005
 
 RUNS = 8
 """How many of a backend's last runs are stored."""
-LEAST_HEAD_START, MOST_HEAD_START = 0.04, 0.5
-"""Seconds: the first head start, which is doubled while underruns occur, and the longest."""
+MIN_HEAD_START, MAX_HEAD_START = 0.04, 0.5
+"""Seconds. The first head start is the lowest one, and is doubled while underruns occur."""
 SHORT_MS = 1000
 """Milliseconds: shorter speech does not count as a clean run of the device."""
 
@@ -42,11 +43,16 @@ class Learned:
         self._path = path or state_path()
         self._device = device or "default"
         self._backend = backend
-        self._known = _read(self._path)
-        latency, self._clean = _device_in(_part(self._known, "devices").get(self._device))
-        self.latency = latency
+        known = _read(self._path)
+        self._devices, self._backends = _dict(known.get("devices")), _dict(known.get("backends"))
+        entry = _dict(self._devices.get(self._device))
+        self.latency = _limited(entry.get("latency"), LATENCY, MAX_LATENCY)
         """Seconds: the latency to ask of the device."""
-        self._needed = _needed_in(_part(self._known, "backends").get(self._backend))
+        self._clean = int(_limited(entry.get("clean"), 0, CLEAN_RUNS))
+        needed = self._backends.get(backend)
+        needed = needed if isinstance(needed, list) else []
+        self._needed = [_limited(seconds, 0.0, MAX_HEAD_START) for seconds in needed][-RUNS:]
+        """Seconds: the head starts that the backend's last runs needed."""
 
     @property
     def head_start(self) -> float:
@@ -55,60 +61,43 @@ class Learned:
 
     def note(self, metrics: PlaybackMetrics) -> None:
         """Update from a run that played, and save changes."""
-        before = repr(self._known)
+        before = repr((self._devices, self._backends))
         self._note_device(metrics)
         self._note_backend(metrics)
-        if repr(self._known) != before:
-            _write(self._path, self._known)
+        if repr((self._devices, self._backends)) != before:
+            parts = {"devices": self._devices, "backends": self._backends}
+            _write(self._path, {name: entries for name, entries in parts.items() if entries})
 
     def _note_device(self, metrics: PlaybackMetrics) -> None:
         latency, clean = self.latency, self._clean
         if metrics.device_underflows:
-            latency, clean = min(MOST_LATENCY, latency * GROWTH), 0
+            latency, clean = min(MAX_LATENCY, latency * GROWTH), 0
         elif (metrics.audio_ms or 0) > SHORT_MS:
             clean += 1
             if clean >= CLEAN_RUNS:
                 latency, clean = latency - STEP, 0
-        entry = {"latency": round(latency, 4), "clean": clean} if latency > LATENCY else None
-        _keep(self._known, "devices", self._device, entry)
+        self._devices.pop(self._device, None)
+        if latency > LATENCY:
+            self._devices[self._device] = {"latency": round(latency, 4), "clean": clean}
 
     def _note_backend(self, metrics: PlaybackMetrics) -> None:
         needed = 0.0
         if metrics.underruns == 1:  # a backend with more underruns is too slow for any head start
-            needed = min(max(LEAST_HEAD_START, 2 * self.head_start), MOST_HEAD_START)
-        elif not metrics.underruns and self.head_start > LEAST_HEAD_START:
+            needed = min(max(MIN_HEAD_START, 2 * self.head_start), MAX_HEAD_START)
+        elif not metrics.underruns and self.head_start > MIN_HEAD_START:
             needed = self.head_start / 2
         last = [*self._needed, round(needed, 3)][-RUNS:]
-        _keep(self._known, "backends", self._backend, last if any(last) else None)
+        self._backends.pop(self._backend, None)
+        if any(last):
+            self._backends[self._backend] = last
 
 
-def _part(known: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = known.get(name)
-    return part if isinstance(part, dict) else {}
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _keep(known: dict[str, Any], part: str, name: str, entry: Any) -> None:
-    """Set an entry, or remove it if it is None."""
-    entries = {key: value for key, value in _part(known, part).items() if key != name}
-    if entry is not None:
-        entries[name] = entry
-    known.pop(part, None)
-    if entries:
-        known[part] = entries
-
-
-def _device_in(entry: Any) -> tuple[float, int]:
-    """Return a device's latency and its number of clean runs."""
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), int | float) for key in ("latency", "clean")):
-        return LATENCY, 0
-    return min(max(entry["latency"], LATENCY), MOST_LATENCY), int(min(max(entry["clean"], 0), CLEAN_RUNS))
-
-
-def _needed_in(entry: Any) -> list[float]:
-    """Return the head starts that a backend's last runs needed."""
-    if not isinstance(entry, list):
-        return []
-    return [min(max(needed, 0.0), MOST_HEAD_START) for needed in entry if isinstance(needed, int | float)][-RUNS:]
+def _limited(value: Any, lowest: float, highest: float) -> float:
+    return min(max(value, lowest), highest) if isinstance(value, int | float) else lowest
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -119,7 +108,7 @@ def _read(path: str) -> dict[str, Any]:
             known = json.load(file, parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return _dict(known)
 
 
 def _write(path: str, known: Mapping[str, Any]) -> None:

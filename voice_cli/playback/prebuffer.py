@@ -10,7 +10,7 @@ MARGIN_SECONDS = 0.008
 
 UNKNOWN_GAP = 0.04
 """Seconds assumed between chunks until the second one has arrived."""
-MOST_GAP = 0.1
+MAX_GAP = 0.1
 """Seconds. A longer gap between chunks is not bridged here, but may be learned (`learned.py`)."""
 
 
@@ -32,6 +32,6 @@ class Prebuffer(NamedTuple):
         if self.seconds is not None:
             return min(self.seconds, RING_SECONDS / 2)  # the ring cannot hold more
         if not dry_runs:
-            bridge = UNKNOWN_GAP if gap is None else min(gap, MOST_GAP)
+            bridge = UNKNOWN_GAP if gap is None else min(gap, MAX_GAP)
             return device_latency + MARGIN_SECONDS + bridge + self.head_start
         return min(0.2 if dry_runs == 1 else 0.25 * 2.0**dry_runs, RING_SECONDS / 4)

@@ -28,7 +28,6 @@ from voice_cli.speech.events import (
     TextAwaited,
     UtteranceEnded,
     UtteranceStarted,
-    Words,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ class Pump:
         self.wanted_format = expected
         self.done = False
         """Nothing more will be written."""
+        self.cancelled = False
         self.written = 0
         """Bytes, in the source's format."""
 
@@ -86,7 +86,6 @@ class Pump:
         self._latency = 0.0
         self._is_silent = False
         """There is no device."""
-        self._cancelled = False
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
         self._received = 0
@@ -122,25 +121,18 @@ class Pump:
     def cancel(self) -> None:
         """Cancel the speech; `run` returns soon."""
         with self._changed:
-            self._cancelled = True
+            self.cancelled = True
             self._changed.notify_all()
         self._news.set()
         if self.speech is not None:
             self.speech.cancel()
 
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    def count_played(self) -> int | None:
-        """Return how many whole chunks were pulled; None if there is no device."""
-        source = self.source
-        if source is None:
-            return self._timeline.chunks_played
-        taken = source.position * source.format.frame_bytes
-        while self._chunks and self._chunks[0][0] <= taken:
-            self._timeline.chunks_played = (self._timeline.chunks_played or 0) + self._chunks.popleft()[1]
-        return self._timeline.chunks_played
+    def count_played(self) -> None:
+        """Count the whole chunks that were pulled, if there is a device."""
+        if self.source is not None:
+            taken = self.source.position * self.source.format.frame_bytes
+            while self._chunks and self._chunks[0][0] <= taken:
+                self._timeline.chunks_played = (self._timeline.chunks_played or 0) + self._chunks.popleft()[1]
 
     # The pump's thread.
 
@@ -153,7 +145,6 @@ class Pump:
             EncodedData: self._receive,
             Decoded: self._account,
             Audio: self._take,
-            Words: lambda _event: None,
             UtteranceEnded: self._note_stream,
             TextAwaited: self._await_text,
         }
@@ -166,7 +157,7 @@ class Pump:
         try:
             self._note_stream()
             self._count_written()
-            if self.source is not None and self._converter is not None and not self._cancelled:
+            if self.source is not None and self._converter is not None and not self.cancelled:
                 self._write(self.source, amplify(self._converter.flush(), self._volume))
         except BaseException as exc:
             self._fail(exc)
@@ -214,9 +205,8 @@ class Pump:
         timeline.bytes_received += len(event.data)
         self._received = event.chunks
         self.codec = self.codec or event.codec
-        if self._recorder is not None:
-            self._record(lambda recorder: recorder.begin(event.codec))
-            self._record(lambda recorder: recorder.write_encoded(event.data))
+        self._record(lambda recorder: recorder.begin(event.codec))
+        self._record(lambda recorder: recorder.write_encoded(event.data))
         if source is not None and source.is_resting and self.speech is not None:
             self.speech.silent_seconds = source.rested or 0.0
 
@@ -256,8 +246,7 @@ class Pump:
         chunk = event.chunk
         if not chunk.data:
             return
-        if self._recorder is not None:
-            self._record(lambda recorder: recorder.write_pcm(chunk))
+        self._record(lambda recorder: recorder.write_pcm(chunk))
         source = self._source_for(chunk.format)
         if source is not None:
             if self._converter is None or self._converter.target != source.format:
@@ -269,10 +258,10 @@ class Pump:
     def _fail(self, exc: BaseException) -> None:
         self.error = self.error or exc
         if isinstance(exc, Interrupted):
-            self._cancelled = True
+            self.cancelled = True
 
     def _stop_if_cancelled(self) -> None:
-        if self._cancelled:
+        if self.cancelled:
             raise Interrupted("interrupted")
 
     def _record(self, action: Callable[[Recorder], None]) -> None:
@@ -286,13 +275,13 @@ class Pump:
 
     def _source_for(self, audio_format: AudioFormat) -> SinkSource | None:
         """Wait for the device, at this format unless frames were written at another one."""
-        if self.written and not self.wants_device and not self._cancelled:
+        if self.written and not self.wants_device and not self.cancelled:
             return self.source
         with self._changed:
             if not self.written:
                 self.wanted_format = audio_format
             self._news.set()
-            while self.wants_device and not self._cancelled:
+            while self.wants_device and not self.cancelled:
                 self._changed.wait(TICK)
             self._stop_if_cancelled()
             return self.source

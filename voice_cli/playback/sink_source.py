@@ -52,10 +52,11 @@ class SinkSource:
         self._last = self._again = memoryview(b"")
         self._last_time: float | None = None
         self._may_rest = False
-        self._resting = False
 
         self.pulls = 0
         """Calls of `pull`; a working device increases it."""
+        self.is_resting = False
+        """Whether the ring ran empty when no more was due."""
         self.position = 0
         """Frames of the stream that were pulled."""
         self.started_at: float | None = None
@@ -107,12 +108,7 @@ class SinkSource:
     def rested(self) -> float | None:
         """Seconds of silence since the ring ran empty at a rest, up to the last pull; None: there is no rest."""
         since, until = self._dry_since, self._next_time
-        return max(0.0, until - since) if self._resting and since is not None and until is not None else None
-
-    @property
-    def is_resting(self) -> bool:
-        """Whether the ring ran empty when no more was due."""
-        return self._resting
+        return max(0.0, until - since) if self.is_resting and since is not None and until is not None else None
 
     def finish(self) -> None:
         """Mark the stream as complete, so that the rest of the ring is played."""
@@ -179,19 +175,19 @@ class SinkSource:
         self._runs.append((self.position, now))
         if self.started_at is None:
             self.started_at = now
-        elif self._dry_since is not None and not self._resting:
+        elif self._dry_since is not None and not self.is_resting:
             gap = Gap(self.position, now - self._dry_since)
             self.underruns.append(gap)
             self.underrun_count += 1
             self.underrun_seconds += gap.seconds
         self._dry_since = None
-        self._resting = False
+        self.is_resting = False
 
     def _run_dry(self, now: float) -> None:
         if self._flowing:
             self._flowing = False
             self._dry_since = now
-            self._resting = self._may_rest
+            self.is_resting = self._may_rest
             self._ramp = self._ramp_of(self._last_frame, rising=False)
             self._rises = True
         self._open = False  # last, because the pump may then open it again

@@ -80,9 +80,7 @@ class Timeline:
 
     def mark(self, moment: str, at: float | None = None) -> None:
         """Set a timestamp, unless it is set, to `at` or to now."""
-        if at is None:
-            at = time.monotonic()
-        self.timestamps.setdefault(moment, at)
+        self.timestamps.setdefault(moment, time.monotonic() if at is None else at)
 
     def between(self, first: str, last: str) -> float | None:
         """Return the milliseconds between two timestamps; None if one is not set."""

@@ -21,7 +21,6 @@ from voice_cli.speech.events import (
     Utterance,
     UtteranceEnded,
     UtteranceStarted,
-    Words,
 )
 from voice_cli.speech.narration import GivenStreams, UtteranceSource
 
@@ -108,34 +107,28 @@ class Speech:
     def _utter(self, utterance: Utterance) -> Iterator[SpeechEvent]:
         stream = utterance.stream
         decoder: Decoder | None = None
-        codec, head, chunks, words = "", b"", 0, 0
+        codec, data, chunks = "", b"", 0
         try:
-            for data in stream:
+            for chunk in stream:
+                data, chunks = data + chunk, chunks + 1
                 if decoder is None:
-                    head, chunks = head + data, chunks + 1
-                    found = codecs.open_decoder(stream.announced, stream.expected, head, final=False)
+                    found = codecs.open_decoder(stream.announced, stream.expected, data, final=False)
                     if found is None:
                         continue
                     codec, decoder = found
-                    yield EncodedData(utterance, codec, head, chunks)
-                    yield from self._decoded(utterance, decoder.decode(head))
-                else:
-                    yield EncodedData(utterance, codec, data, 1)
-                    yield from self._decoded(utterance, decoder.decode(data))
-                if len(stream.words) > words:
-                    new = tuple(stream.words[words:])
-                    words += len(new)
-                    yield Words(utterance, new)
+                yield EncodedData(utterance, codec, data, chunks)
+                yield from self._decoded(utterance, decoder.decode(data))
+                data, chunks = b"", 0
         except VoiceError as exc:
             if decoder is not None and not isinstance(exc, Interrupted):
                 yield from self._decoded(utterance, _flushed(decoder))
             raise
-        if decoder is None and head:
-            found = codecs.open_decoder(stream.announced, stream.expected, head, final=True)
+        if decoder is None and data:
+            found = codecs.open_decoder(stream.announced, stream.expected, data, final=True)
             if found is not None:
                 codec, decoder = found
-                yield EncodedData(utterance, codec, head, chunks)
-                yield from self._decoded(utterance, decoder.decode(head))
+                yield EncodedData(utterance, codec, data, chunks)
+                yield from self._decoded(utterance, decoder.decode(data))
         if decoder is not None:
             yield from self._decoded(utterance, decoder.flush())
         elif not self._allow_empty:
@@ -145,7 +138,7 @@ class Speech:
         events: list[SpeechEvent] = []
         for chunk in chunks:
             if chunk.data:
-                utterance.count(chunk)
+                utterance.decoded_seconds += chunk.seconds
                 events.append(Decoded(chunk))
                 events += self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
         return events

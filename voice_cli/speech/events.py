@@ -1,10 +1,9 @@
 """The utterances of a speech, and the events that it yields."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.backends.base import SpeechStream, WordEvent
+from voice_cli.audio import PcmChunk
+from voice_cli.backends.base import SpeechStream
 from voice_cli.script.line import Line
 
 
@@ -24,24 +23,8 @@ class Utterance:
         """Position after the last frame; None until it is decoded, or if the stream failed."""
         self.lead = 0.0
         """Seconds of leading silence that were trimmed."""
-        self._bytes = 0
-        self._format: AudioFormat | None = None
-        self._seconds_before = 0.0
-        """Seconds that were decoded in earlier formats."""
-
-    def count(self, chunk: PcmChunk) -> None:
-        """Count decoded frames."""
-        if chunk.format != self._format:
-            self._seconds_before = self.decoded_seconds
-            self._bytes, self._format = 0, chunk.format
-        self._bytes += len(chunk.data)
-
-    @property
-    def decoded_seconds(self) -> float:
+        self.decoded_seconds = 0.0
         """Seconds of decoded audio, before trimming."""
-        if self._format is None:
-            return 0.0
-        return self._seconds_before + self._format.seconds(self._bytes // self._format.frame_bytes)
 
 
 class UtteranceStarted(NamedTuple):
@@ -73,13 +56,6 @@ class Audio(NamedTuple):
     chunk: PcmChunk
 
 
-class Words(NamedTuple):
-    """The backend has sent the times of further words of the utterance."""
-
-    utterance: Utterance
-    words: Sequence[WordEvent]
-
-
 class UtteranceEnded(NamedTuple):
     """All audio of the utterance was yielded, and its attributes are final."""
 
@@ -90,4 +66,4 @@ class TextAwaited(NamedTuple):
     """The next text has not arrived. Until the next event, silence is not an underrun."""
 
 
-SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | Words | UtteranceEnded | TextAwaited
+SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | UtteranceEnded | TextAwaited

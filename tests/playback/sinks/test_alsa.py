@@ -1,4 +1,4 @@
-"""What is taken out of ALSA's configuration, in processes of their own: there is one configuration a process."""
+"""Slow plugins are removed from ALSA's configuration; each test runs a process, which has one configuration."""
 
 import ctypes
 import subprocess
@@ -35,12 +35,12 @@ pcm.oss { type null }
 @pytest.fixture(autouse=True)
 def library():
     if not sys.platform.startswith("linux"):
-        pytest.skip("ALSA is Linux's")
+        pytest.skip("ALSA exists only on Linux")
     ctypes.CDLL(alsa.LIBRARY)
 
 
 def left(tmp_path, configuration):
-    """Give the PCMs that are left of a configuration, and what opening its default and JACK's comes to."""
+    """Return the remaining PCMs of a configuration, and whether its default and JACK PCMs open."""
     path = tmp_path / "asound.conf"
     path.write_text(configuration)
     environment = clean(HOME=str(tmp_path), ALSA_CONFIG_PATH=str(path))
@@ -49,13 +49,13 @@ def left(tmp_path, configuration):
     return names.split(), [int(code) == 0 for line in opened for code in line.split()]
 
 
-def test_what_takes_long_is_gone_and_the_default_device_is_as_it_was(tmp_path):
+def test_slow_plugins_are_removed_and_the_default_device_opens(tmp_path):
     names, opened = left(tmp_path, SLOW_PLUGINS + "pcm.default { type null }\npcm.mine { type null }\n")
     assert names == ["default", "mine"]
     assert opened == [True, False]
 
 
-def test_a_default_device_that_plays_through_jack_goes_on_to(tmp_path):
+def test_a_plugin_that_the_default_device_uses_stays(tmp_path):
     names, opened = left(tmp_path, SLOW_PLUGINS + 'pcm.default { type plug slave.pcm "jack" }\n')
     assert sorted(names) == ["default", "jack"]
     assert opened == [True, True]
@@ -65,5 +65,5 @@ def test_a_default_device_that_plays_through_jack_goes_on_to(tmp_path):
     ("configuration", "names"),
     [("", ["nothing"]), ("pcm.default { type null }\n", ["default"]), ("what is this {", ["nothing"])],
 )
-def test_a_configuration_without_them_stays_as_it_is(tmp_path, configuration, names):
+def test_a_configuration_without_slow_plugins_is_unchanged(tmp_path, configuration, names):
     assert left(tmp_path, configuration)[0] == names

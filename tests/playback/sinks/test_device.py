@@ -1,7 +1,4 @@
-"""The device, on a PortAudio of the tests' own: which formats are tried, what is said, and what the callback hands on.
-
-That sound comes out of the real one is shown in tests/e2e.
-"""
+"""DeviceSink on a fake PortAudio: the formats tried, the errors, and the callback. tests/e2e uses a real one."""
 
 import sys
 import time
@@ -42,7 +39,7 @@ class FakeStream:
         self.closed = True
 
     def pull(self, frames, *, adc=None, underflow=False):
-        """Call back as PortAudio does, and give the block."""
+        """Call the callback as PortAudio does, and return the block."""
         block = bytearray(frames * 2 * self.options["channels"])
         clock = SimpleNamespace(currentTime=500.0, outputBufferDacTime=0.0 if adc is None else 500.0 + adc)
         self.options["callback"](block, frames, clock, SimpleNamespace(output_underflow=underflow))
@@ -50,7 +47,7 @@ class FakeStream:
 
 
 class FakeSoundDevice:
-    """As much of python-sounddevice as we use."""
+    """The part of python-sounddevice that DeviceSink uses."""
 
     PortAudioError = PortAudioError
 
@@ -104,28 +101,28 @@ def portaudio(monkeypatch):
     return fake
 
 
-def test_the_device_is_opened_at_the_streams_own_format(portaudio):
+def test_the_device_is_opened_at_the_streams_format(portaudio):
     sink = DeviceSink()
     assert sink.latency == 0.0
     assert sink.open(MONO) == MONO
     assert portaudio.tried == [(24000, 1)]
-    assert portaudio.streams[0].pull(10) == bytes(20), "it may run, but nothing of ours plays before start"
+    assert portaudio.streams[0].pull(10) == bytes(20), "only silence plays before start"
     assert sink.latency == pytest.approx(0.031)
 
 
-def test_what_it_refuses_is_tried_at_its_own_rate_and_in_stereo(portaudio):
+def test_a_refused_format_is_tried_at_the_default_rate_and_in_stereo(portaudio):
     portaudio.refused = lambda rate, channels: (rate, channels) != (48000, 2)
     assert DeviceSink().open(MONO) == AudioFormat(48000, 2)
     assert portaudio.tried[0] == (24000, 1)
     assert len(portaudio.tried) == len(set(portaudio.tried)) == 4
 
 
-def test_more_channels_than_it_has_are_not_asked_for(portaudio):
+def test_channels_are_limited_to_those_of_the_device(portaudio):
     assert DeviceSink().open(AudioFormat(48000, 6)) == AudioFormat(48000, 2)
     assert portaudio.tried == [(48000, 2)]
 
 
-def test_a_device_that_refuses_all_says_why_once(portaudio):
+def test_a_device_that_refuses_all_formats(portaudio):
     portaudio.refused = lambda *_: True
     with pytest.raises(DeviceError) as caught:
         DeviceSink().open(MONO)
@@ -135,7 +132,7 @@ def test_a_device_that_refuses_all_says_why_once(portaudio):
     assert "{device}" in caught.value.hint.template
 
 
-def test_opening_again_lets_go_of_what_was_open(portaudio):
+def test_opening_again_closes_the_stream(portaudio):
     sink = DeviceSink()
     sink.open(MONO)
     sink.open(AudioFormat(44100, 2))
@@ -149,7 +146,7 @@ def test_opening_again_lets_go_of_what_was_open(portaudio):
     assert not sink.is_alive
 
 
-def test_it_is_alive_while_the_system_says_so(portaudio):
+def test_is_alive_while_the_stream_is_active(portaudio):
     sink = DeviceSink()
     assert not sink.is_alive
     sink.open(MONO)
@@ -173,7 +170,7 @@ def test_a_device_that_does_not_start(portaudio):
     assert all(stream.closed for stream in portaudio.streams)
 
 
-def test_dac_times_are_put_on_our_clock(portaudio):
+def test_dac_times_are_on_the_monotonic_clock(portaudio):
     pulled = []
 
     def pull(out, dac_time, underflow):
@@ -193,7 +190,7 @@ def test_dac_times_are_put_on_our_clock(portaudio):
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 10.0])
-def test_a_device_that_is_slow_to_start_is_kept_running_and_a_quick_one_begins_anew(portaudio, monkeypatch, seconds):
+def test_only_a_device_that_starts_quickly_is_restarted(portaudio, monkeypatch, seconds):
     monkeypatch.setattr(device, "QUICK_START", seconds)
     sink = DeviceSink()
     sink.open(MONO)
@@ -204,7 +201,7 @@ def test_a_device_that_is_slow_to_start_is_kept_running_and_a_quick_one_begins_a
     assert stream.pull(10) == b"\7" * 20
 
 
-def test_a_host_without_dac_times_is_taken_at_its_latency(portaudio):
+def test_without_dac_times_the_latency_is_used(portaudio):
     pulled = []
     sink = DeviceSink(latency=0.05)
     sink.open(MONO)
@@ -215,20 +212,20 @@ def test_a_host_without_dac_times_is_taken_at_its_latency(portaudio):
 
 
 @pytest.mark.parametrize(("name", "words"), [("two", "'two'"), (99, "99"), ("nothing", "'nothing'")])
-def test_a_device_that_is_not_one(portaudio, name, words):
+def test_a_device_that_does_not_exist(portaudio, name, words):
     with pytest.raises(DeviceError) as caught:
         DeviceSink(name).open(MONO)
     assert words in caught.value.message
     assert "the list of devices" in str(caught.value.hint)
 
 
-def test_no_device_at_all(portaudio):
+def test_no_device(portaudio):
     portaudio.devices = []
     with pytest.raises(DeviceError, match="no output device"):
         DeviceSink().open(MONO)
 
 
-def test_devices_that_play_are_listed(portaudio):
+def test_output_devices_are_listed(portaudio):
     assert output_devices() == [
         {
             "index": 1,
@@ -246,7 +243,7 @@ def test_devices_that_play_are_listed(portaudio):
     ("platform", "line"),
     [("linux", "libportaudio2"), ("darwin", "brew install portaudio"), ("sunos5", "install PortAudio")],
 )
-def test_a_missing_portaudio_has_the_line_that_installs_it(monkeypatch, platform, line):
+def test_a_missing_portaudio_has_an_install_hint(monkeypatch, platform, line):
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Raising(OSError("PortAudio library not found"))])
     monkeypatch.setattr(sys, "platform", platform)
@@ -256,7 +253,7 @@ def test_a_missing_portaudio_has_the_line_that_installs_it(monkeypatch, platform
 
 
 class Raising:
-    """A finder of modules that fails as loading this one does."""
+    """A module finder that raises an error."""
 
     def __init__(self, error):
         self._error = error

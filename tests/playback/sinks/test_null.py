@@ -1,15 +1,15 @@
-"""The fake device is honest: what the other tests rely on."""
+"""The simulated device that the other tests use."""
 
 import pytest
 
+from support.null_sink import NullSink
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
-from voice_cli.playback.sinks.null import NullSink
 
 MONO = AudioFormat(8000, 1)
 
 
-def test_it_pulls_blocks_and_says_when_they_leave():
+def test_step_pulls_a_block_with_its_dac_time():
     sink = NullSink(latency=0.05, now=100.0)
     assert sink.open(MONO) == MONO
     asked = []
@@ -26,7 +26,7 @@ def test_it_pulls_blocks_and_says_when_they_leave():
     assert len(sink.heard) == 240
 
 
-def test_it_is_alive_from_start_to_close():
+def test_is_alive_from_start_to_close():
     sink = NullSink()
     sink.open(MONO)
     assert not sink.is_alive
@@ -37,7 +37,7 @@ def test_it_is_alive_from_start_to_close():
     sink.close()
 
 
-def test_it_may_be_opened_again_for_another_format():
+def test_open_again_for_another_format():
     sink = NullSink()
     sink.open(MONO)
     sink.start(lambda *_: None)
@@ -49,7 +49,7 @@ def test_it_may_be_opened_again_for_another_format():
     assert sink.heard == b""
 
 
-def test_it_has_the_formats_that_it_is_told():
+def test_supported_formats():
     sink = NullSink(rates=(48000, 44100), channels=2)
     assert sink.open(MONO) == AudioFormat(48000, 2)
     assert sink.open(AudioFormat(44100, 1)) == AudioFormat(44100, 2)
@@ -57,7 +57,7 @@ def test_it_has_the_formats_that_it_is_told():
         NullSink(rates=()).open(MONO)
 
 
-def test_misuse_is_told():
+def test_calls_in_the_wrong_order_raise_runtime_error():
     sink = NullSink()
     with pytest.raises(RuntimeError):
         sink.start(lambda *_: None)

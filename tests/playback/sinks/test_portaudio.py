@@ -1,4 +1,4 @@
-"""How sounddevice is imported, in a process of its own: PortAudio starts once a process."""
+"""The import of sounddevice; each test runs a process, because PortAudio starts once per process."""
 
 import ctypes
 import subprocess
@@ -33,7 +33,7 @@ print(portaudio.load_sounddevice()._libname, "ctypes.util" in sys.modules)
 @pytest.fixture(autouse=True)
 def library():
     if not sys.platform.startswith("linux"):
-        pytest.skip("elsewhere sounddevice brings its own PortAudio")
+        pytest.skip("on other systems, sounddevice includes PortAudio")
     try:
         ctypes.CDLL(SONAME)
     except OSError:
@@ -45,9 +45,9 @@ def printed(program):
     return done.stdout.splitlines()
 
 
-def test_only_sounddevice_sees_the_library_that_it_is_given():
+def test_only_sounddevice_uses_the_given_find_library():
     assert printed(PROGRAM) == ["portaudio True True", f"{SONAME} True"]
 
 
-def test_the_library_is_not_searched_for_where_it_is_loaded_already():
+def test_a_loaded_library_is_not_searched_for():
     assert printed(LOADED) == [f"{SONAME} False"]

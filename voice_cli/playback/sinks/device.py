@@ -63,13 +63,8 @@ class DeviceSink(Sink):
         self._starts_quickly = False
         self._pull: Callable[[memoryview, float, bool], None] | None = None
 
-    def load(self) -> None:
-        """Load PortAudio, which takes most of the time to open a device."""
-        if self._sounddevice is None:
-            self._sounddevice = load_sounddevice()
-
     def open(self, wanted: AudioFormat) -> AudioFormat:
-        self.load()
+        self._sounddevice = load_sounddevice()
         self.close()
         info = self._query()
         default_rate = round(info["default_samplerate"])
