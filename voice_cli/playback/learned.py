@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.config import user_folder
+from voice_cli.config import user_folder, write_atomically
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
@@ -59,7 +59,14 @@ class Learned:
         self._note_device(metrics)
         self._note_backend(metrics)
         if repr(self._known) != before:
-            _write(self._path, self._known)
+            self._save()
+
+    def _save(self) -> None:
+        import json
+
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            write_atomically(self._path, json.dumps(self._known).encode())
 
     def _note_device(self, metrics: PlaybackMetrics) -> None:
         latency, clean = self.latency, self._clean
@@ -120,14 +127,3 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
-
-
-def _write(path: str, known: Mapping[str, Any]) -> None:
-    import json
-
-    partial = f"{path}.{os.getpid()}"
-    with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(partial, path)
