@@ -172,11 +172,16 @@ def test_a_stream_that_does_not_finish_in_time_is_ended():
         engine = MadeEngine()
         async with service_of(engine) as service:
             engine.hold()
-            with pytest.raises(DrainingError):
+
+            async def speak():
                 async with service.speak(HELLO) as speech:
-                    drained = asyncio.create_task(service.drain(0.05))
                     await speech.take()
-            await drained
+
+            stream = asyncio.create_task(speak())
+            await asyncio.to_thread(engine.wait_for_requests, 1)
+            await service.drain(0.05)
+            with pytest.raises(DrainingError):
+                await stream
 
     run(main)
 

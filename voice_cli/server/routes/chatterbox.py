@@ -136,9 +136,9 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
                     sound += event
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        frames = Frames(wire.FRAME_BYTES)
+        audio, frames = bytes(sound), Frames(wire.FRAME_BYTES)
         answer = wire.Batch(
-            frames.cut(sound) + frames.finish() if body.output_format == "mulaw" else bytes(sound),
+            frames.cut(audio) + frames.finish() if body.output_format == "mulaw" else audio,
             round(speech.report.audio_seconds, 3),
             rate,
             body.output_format,
