@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from voice_cli.config import COMMAND_LINE, KEY_ENV, URL_ENV, Settings
-from voice_cli.errors import ConfigError, one_line
+from voice_cli.errors import ConfigError, one_line, server_name
 
 
 def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -40,9 +40,8 @@ def withheld_key(settings: Settings, environment: Mapping[str, str] = os.environ
         return None
     if _is_allowed(settings, environment):
         return None
-    server = str(profile.base_url).partition("://")[2].partition("/")[0].rpartition("@")[2]
     return (
-        f"{KEY_ENV} is not sent to {one_line(server) or 'this address'} "
+        f"{KEY_ENV} is not sent to {one_line(server_name(str(profile.base_url))) or 'this address'} "
         "(to send a key there, add a profile with base_url and api_key_env)"
     )
 

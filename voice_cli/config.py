@@ -5,6 +5,7 @@ to use; each table `[profiles.NAME]` describes one voice (`Profile`). The fields
 keys: the file's checks, the environment's names, the listing of settings and the example's test use them.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -170,6 +171,19 @@ def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
     else:
         folder = os.path.join(home, at_home)
     return os.path.join(folder, "voice")
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """Write a file so that other processes never read a part of it. Its folder must exist."""
+    partial = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}")
+    try:
+        with open(partial, "xb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
 
 
 def config_path(environment: Mapping[str, str] = os.environ) -> str:

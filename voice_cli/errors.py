@@ -119,6 +119,11 @@ class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818 
     """Ctrl-C, a signal or a closed pipe ended the program."""
 
 
+def server_name(address: str) -> str:
+    """Return host and port of an address, without credentials."""
+    return address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+
+
 def one_line(text: str, limit: int = 240) -> str:
     """Return external text as one line of at most `limit` characters, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())

@@ -1,6 +1,7 @@
-"""Twilio's side of a Media Stream: it plays nothing, and sends marks back when a test says that they were heard."""
+"""Twilio's side of a Media Stream: it plays nothing, and sends marks back after a `clear` or when a test says so."""
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -42,6 +43,8 @@ class Caller:
         self._websocket = websocket
         self._changed = threading.Condition()
         self._over = False
+        self._buffered: list[str] = []
+        """Marks that were not sent back."""
         self._sequence = 1
         self.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         self.send(start_message(stream_sid, parameters))
@@ -52,6 +55,8 @@ class Caller:
 
     def heard(self, name: str) -> None:
         """Send a mark back."""
+        with contextlib.suppress(ValueError):
+            self._buffered.remove(name)
         self._sequenced({"event": "mark", "mark": {"name": name}})
 
     def press(self, digit: str) -> None:
@@ -132,6 +137,11 @@ class Caller:
                 with self._changed:
                     self.messages.append((time.monotonic(), message))
                     self._changed.notify_all()
+                if message["event"] == "mark":
+                    self._buffered.append(message["mark"]["name"])
+                elif message["event"] == "clear":  # as documented, empties the buffer and returns its marks
+                    while self._buffered:
+                        self.heard(self._buffered[0])
         except ConnectionClosed as closed:
             with self._changed:
                 if closed.rcvd is not None:

@@ -13,7 +13,7 @@ import voice_cli
 from voice_cli.backends import REMOTE
 from voice_cli.bench.trace import TRACE_ENV, Trace, read
 from voice_cli.config import KEY_ENV, Profile, Settings
-from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.errors import Interrupted, VoiceError, server_name
 from voice_cli.protocol.openai import DEFAULT_BASE_URL
 
 PROGRAM = f"""\
@@ -61,8 +61,7 @@ class Target(NamedTuple):
     def where(self) -> str:
         """The server's host and port; empty for an engine in the process."""
         profile = self.settings.profile
-        url = profile.base_url or (DEFAULT_BASE_URL if profile.backend in REMOTE else "")
-        return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        return server_name(profile.base_url or (DEFAULT_BASE_URL if profile.backend in REMOTE else ""))
 
 
 class Run(NamedTuple):

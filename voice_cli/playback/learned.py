@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.config import user_folder
+from voice_cli.config import user_folder, write_atomically
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 
@@ -61,12 +61,17 @@ class Learned:
 
     def note(self, metrics: PlaybackMetrics) -> None:
         """Update from a run that played, and save changes."""
-        before = repr((self._devices, self._backends))
+        before = dict(self._devices), dict(self._backends)
         self._note_device(metrics)
         self._note_backend(metrics)
-        if repr((self._devices, self._backends)) != before:
+        if (self._devices, self._backends) != before:
+            import json
+
             parts = {"devices": self._devices, "backends": self._backends}
-            _write(self._path, {name: entries for name, entries in parts.items() if entries})
+            known = json.dumps({name: entries for name, entries in parts.items() if entries})
+            with contextlib.suppress(OSError):
+                os.makedirs(os.path.dirname(self._path), exist_ok=True)
+                write_atomically(self._path, known.encode())
 
     def _note_device(self, metrics: PlaybackMetrics) -> None:
         latency, clean = self.latency, self._clean
@@ -109,14 +114,3 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return _dict(known)
-
-
-def _write(path: str, known: Mapping[str, Any]) -> None:
-    import json
-
-    partial = f"{path}.{os.getpid()}"
-    with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(partial, path)

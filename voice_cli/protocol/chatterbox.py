@@ -15,7 +15,7 @@ session ends when the client disconnects. The parsers raise ValueError with a on
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voice_cli.protocol.fields import (
@@ -212,7 +212,8 @@ class Failure(NamedTuple):
 class Batch(NamedTuple):
     """The response of POST /synthesize."""
 
-    audio: bytes
+    audio: bytes | Sequence[bytes]
+    """µ-law as frames of 160 bytes; other formats whole."""
     duration_seconds: float
     sample_rate: int
     format: str
@@ -221,10 +222,9 @@ class Batch(NamedTuple):
     backend: str
 
     def message(self) -> Message:
-        """Return the body: µ-law as a list of frames, other formats as one string."""
-        frames = range(0, len(self.audio), FRAME_BYTES)
-        mulaw = [base64_of(self.audio[at : at + FRAME_BYTES]) for at in frames]
-        return {**self._asdict(), "audio": mulaw if self.format == "mulaw" else base64_of(self.audio)}
+        audio = self.audio
+        encoded = base64_of(audio) if isinstance(audio, bytes) else [base64_of(frame) for frame in audio]
+        return {**self._asdict(), "audio": encoded}
 
 
 class DocumentBuffer:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.server.errors import problem_of
-from voice_cli.server.service import Service, ended_by_us
+from voice_cli.server.service import Service
 from voice_cli.server.speech import Began, Event, Speech, SpeechOrder
 
 ABORT = "voice.abort"
@@ -53,12 +53,9 @@ class SpeechResponse(Response):
         except Interrupted:
             if speech is not None and speech.report.reason == "stalled":
                 abort(scope)
-            error = None if speech is None else ended_by_us(speech.report)
-        except VoiceError as exc:
-            error = exc
-        if error is None:
             return  # the client disconnected
-        problem = problem_of(error)
+        except VoiceError as exc:
+            problem = problem_of(exc)
         if not began:
             await problem.response()(scope, receive, send)
         elif self._sse and speech is not None:

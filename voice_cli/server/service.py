@@ -9,7 +9,7 @@ from voice_cli.backends import open_backend
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.codecs import open_encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
-from voice_cli.errors import UsageError, VoiceError
+from voice_cli.errors import Interrupted, UsageError, VoiceError
 from voice_cli.server.errors import DrainingError, LateError, OrderError, OverloadError, VoiceNotFoundError
 from voice_cli.server.metrics import Metrics
 from voice_cli.server.report import Report
@@ -66,8 +66,38 @@ class Service:
             self.voice_list = self.backend.voices()
         self.voices.know(self.voice_list)
 
+    def check_order(
+        self, text: str = "", *, voice: str | None = None, preset: str | None = None, param: str = "text"
+    ) -> None:
+        """Raise OrderError if a parameter is wrong. `param`: the text's parameter in the protocol."""
+        if preset is not None:
+            try:
+                self.backend.check_options({"preset": preset})
+            except UsageError as exc:
+                raise OrderError(f"{exc.message} ({exc.hint})", param="preset") from exc
+        self.check_length(len(text), param=param)
+        if voice is not None:
+            self.voices.check(voice)
+
+    def check_length(self, characters: int, *, param: str = "text") -> None:
+        """Raise OrderError if a text is too long."""
+        limit = self.settings.server.max_text
+        if characters > limit:
+            raise OrderError(f"the text has {characters} characters (at most {limit})", param=param, code="too_long")
+
+    async def check_voice(self, voice: str | None, *, param: str = "voice") -> None:
+        """Raise VoiceNotFoundError if a voice does not exist; other errors as `has_voice`."""
+        if voice is not None and not await self.has_voice(voice):
+            raise VoiceNotFoundError(param=param)
+
     async def has_voice(self, voice: str) -> bool:
-        """Return whether a voice exists; fetch it if necessary. Other errors as `Voices.ready`."""
+        """Return whether a voice exists; fetch it if necessary.
+
+        Raises:
+            OrderError: it is not a voice id.
+            NetworkError, ServerError: the voice could not be fetched.
+
+        """
         self.voices.check(voice)
 
         def look() -> bool:
@@ -106,6 +136,7 @@ class Service:
         Raises:
             OverloadError, DrainingError: as `admit`.
             VoiceNotFoundError: the engine refused the order, and its list of voices lacks the order's.
+            LateError, DrainingError: the body was interrupted because the server ended the stream.
 
         """
         self.admit()
@@ -117,6 +148,11 @@ class Service:
             self.on_begin(order)
             speech.start()
             yield speech
+        except Interrupted:
+            ending = ended_by_us(speech.report)
+            if ending is None:
+                raise
+            raise ending from None
         except OrderError:
             raise
         except UsageError as error:

@@ -16,7 +16,7 @@ from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
 from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
-from voice_cli.server.service import Service, ended_by_us
+from voice_cli.server.service import Service
 from voice_cli.server.speech import Speech, SpeechOrder
 
 MOST_MESSAGE = 1 << 20
@@ -202,15 +202,12 @@ class SocketSession(ABC):
             async with self.service.speak(order) as self._speech:
                 await self.deliver(self._speech)
         except Interrupted:
-            ending = None if self._speech is None else ended_by_us(self._speech.report)
-            if isinstance(ending, DrainingError):
-                await self.close(GOING_AWAY, ending.message)
-            elif ending is not None:
-                await self.on_failed(order, problem_of(ending))
-            else:
-                await self.on_cancelled(order)
+            await self.on_cancelled(order)
         except VoiceError as error:
-            await self.on_failed(order, problem_of(error))
+            if isinstance(error, DrainingError) and self._speech is not None:
+                await self.close(GOING_AWAY, error.message)
+            else:
+                await self.on_failed(order, problem_of(error))
         finally:
             self._current = self._speech = None
             self._quiet_since = asyncio.get_running_loop().time()

@@ -7,7 +7,6 @@ voice themselves.
 import contextlib
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
-from voice_cli.config import user_folder
+from voice_cli.config import user_folder, write_atomically
 from voice_cli.errors import NetworkError, ServerError
 from voice_cli.protocol import openai
 from voice_cli.server.errors import OrderError, VoiceNotFoundError
@@ -116,7 +115,7 @@ class Voices:
                 return
             data = download(str(self._url).replace("{voice}", quote(voice, safe="")))
             with self._changed:
-                write_whole(path, data)
+                write_atomically(path, data)
                 self._fetched.add(voice)
                 self._make_room(keep=path)
         except OSError as exc:
@@ -144,19 +143,6 @@ def default_cache() -> str:
 def suffix_of(url: str) -> str:
     """Return the suffix of a URL's path, or `.wav`."""
     return os.path.splitext(urlsplit(url).path)[1] or ".wav"
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Write a file atomically."""
-    descriptor, partial = tempfile.mkstemp(prefix=".", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
 
 
 def download(url: str) -> bytes:

@@ -173,7 +173,17 @@ def test_closing_the_backend_ends_a_waiting_reader(talk):
     next(chunks)
     reading = in_thread(lambda: list(chunks))
     backend.close()
-    assert isinstance(reading(), Exception)
+    assert isinstance(reading(), Interrupted)
+
+
+def test_a_reader_that_has_just_checked_when_the_backend_is_closed_is_interrupted(talk, monkeypatch):
+    _, backend = talk(Answer(BODY, stall_after=len(BODY) // 2))
+    stream = backend.synthesize(HELLO)
+    transfers = backend._transfers
+    perform = transfers.perform
+    monkeypatch.setattr(transfers, "perform", lambda: (backend.close(), perform()))
+    with pytest.raises(Interrupted):
+        body_of(stream)
 
 
 def test_a_backend_that_is_closed_while_it_prepares(talk):

@@ -15,7 +15,8 @@ from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest, WordEvent
 from voice_cli.backends.remote.omni_ws import OmniWsBackend
 from voice_cli.codecs import open_decoder
-from voice_cli.errors import RateLimitError, ServerError, TruncatedAudio
+from voice_cli.errors import Interrupted, RateLimitError, ServerError, TruncatedAudio
+from voice_cli.queues import BoundedQueue
 
 TEXT = "Well, hello there: it is Ann."
 ANN = SpeechRequest("", voice="ann", model="qwen", instructions="gently")
@@ -304,6 +305,23 @@ def test_cancel_closes_the_session(talk):
     next(iter(stream))
     stream.cancel()
     happened(heard)
+
+
+def test_cancel_while_a_stream_is_taken_interrupts(talk, monkeypatch):
+    _, backend = talk(OmniServer())
+    conversation = backend.open_text_stream(ANN, ahead=1)
+    take = BoundedQueue.get
+
+    def take_and_cancel(queue, timeout=None):
+        stream = take(queue, timeout)
+        conversation.cancel()
+        return stream
+
+    assert conversation.say("One.")
+    with monkeypatch.context() as patched:
+        patched.setattr(BoundedQueue, "get", take_and_cancel)
+        with pytest.raises(Interrupted):
+            next(iter(conversation))
 
 
 def test_a_text_that_never_came(talk):

@@ -11,6 +11,7 @@ from support.encoding import decoded, encoded
 from support.server import Answer, SpeechServer
 from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
 from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
+from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.wav import wav_header
@@ -361,6 +362,22 @@ def test_preload_fetches_missing_voices(serve_app, tmp_path):
         assert len(place.requests) == 2
         assert app.request("POST", "/preload", ["alice"]).json["preloaded"] == {"alice": True}
         assert len(place.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/synthesize", {"text": "Hello.", "voice_id": "alice"}), ("/warmup?voice_id=alice", None)]
+)
+@pytest.mark.parametrize(("limits", "code"), [({"max_seconds": 0.2}, "late"), ({"drain_timeout": 0}, "draining")])
+def test_a_stream_that_the_server_ends_is_answered_with_503(path, body, limits, code):
+    engine = MadeEngine()
+    app = SpeechApp(engine, **limits)
+    engine.hold()
+    answer = in_thread(lambda: app.request("POST", path, body))
+    engine.wait_for_requests(1)
+    if code == "draining":
+        app.close()
+    assert (answer().status, answer().json["error"]["code"]) == (503, code)
+    app.close()
 
 
 def test_warmup_synthesizes_a_word_with_the_voice(app, engine):

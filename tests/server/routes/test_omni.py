@@ -491,7 +491,8 @@ def test_streams_over_the_admission_limit_are_refused(serve_app):
         tell(first, config(), *text("The first."), DONE)
         engine.wait_for_requests(1)
         tell(second, config(), *text("The second."), DONE)
-        assert [kind(hear(second)) for _ in range(2)] == ["error", "session.done"]
+        assert hear(second)["code"] == "rate_limit_exceeded"
+        assert kind(hear(second)) == "session.done"
         engine.let_go()
         assert texts_of(hear_until(first, is_done)) == ["The first."]
         tell(second, *text("Once more."), DONE)
@@ -502,7 +503,9 @@ def test_the_queue_timeout_is_an_error(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, queue_timeout=0.1)
     engine.hold()
-    assert [kind(message) for message in say(app, "Hello.")] == ["error", "session.done"]
+    messages = say(app, "Hello.")
+    assert [kind(message) for message in messages] == ["error", "session.done"]
+    assert messages[0]["code"] == "late"
     engine.wait_until_idle()
 
 

@@ -297,6 +297,7 @@ def test_buffered_utterances_do_not_count_as_heard(interrupted, app):
 def test_marks_of_cleared_utterances_are_ignored(interrupted, app):
     caller, first = interrupted
     clear(app, caller)
+    caller.wait_until(lambda: caller.clears == 1)
     caller.heard(first)
     caller.heard("nobody's")
     synchronise(caller, app)

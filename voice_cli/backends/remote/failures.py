@@ -115,8 +115,3 @@ def without_credentials(address: str) -> str:
     scheme, separator, rest = address.rpartition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
-
-
-def server_name(address: str) -> str:
-    """Return host and port of an address, without credentials."""
-    return address.partition("://")[2].partition("/")[0].rpartition("@")[2]

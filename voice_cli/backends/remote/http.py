@@ -15,9 +15,9 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
 from voice_cli.backends.remote.certificates import bundle_of_system
 from voice_cli.backends.remote.curl import pycurl
-from voice_cli.backends.remote.failures import check_key, server_name, without_credentials
+from voice_cli.backends.remote.failures import check_key, without_credentials
 from voice_cli.backends.remote.http_transfer import HttpStream, Transfers
-from voice_cli.errors import ConfigError, ServerError
+from voice_cli.errors import ConfigError, ServerError, server_name
 from voice_cli.protocol import openai
 
 SEND_SECONDS = 0.01

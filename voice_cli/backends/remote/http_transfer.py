@@ -104,6 +104,8 @@ class Transfers:
     def perform(self) -> None:
         """Transfer what can be transferred now; does not wait."""
         with self._lock:
+            if not self._streams:  # closed
+                return
             self._multi.perform()
             for stream in self._streams.values():
                 stream.note_timestamps()
@@ -116,6 +118,8 @@ class Transfers:
     def wait(self, waker: int, seconds: float) -> None:
         """Wait until a socket or the descriptor `waker` is ready, for at most that long."""
         with self._lock:
+            if not self._streams:  # closed
+                return
             due = self._multi.timeout()
             readable, writable, failing = self._multi.fdset()
         if due >= 0:
@@ -176,10 +180,10 @@ class HttpStream(SpeechStream):
     def __iter__(self) -> Iterator[bytes]:
         with self._lock:
             self._iterated = True
-            self._stop_if_cancelled()
         self._received_at = time.monotonic()
         try:
             while True:
+                self._stop_if_cancelled()
                 self._transfers.perform()
                 if self._chunks and self.announced is None:
                     from voice_cli.codecs.media_types import encoding_of  # not needed for the request
@@ -191,10 +195,8 @@ class HttpStream(SpeechStream):
                     self._received_at = time.monotonic()
                 if self._ended:
                     break
-                self._stop_if_cancelled()
                 self._transfers.wait(self._waker.fd, self._remaining_timeout())
                 self._waker.clear()
-                self._stop_if_cancelled()
             self._conclude()
         finally:
             self._close()

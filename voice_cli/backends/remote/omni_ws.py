@@ -168,7 +168,7 @@ class OmniSession(Session):
         return Received(pieces=1)
 
     def _failed(self, failure: wire.Failure) -> Received:
-        # The servers send no code with this error: only the message says that word_timestamps was refused.
+        # vLLM-omni sends no code: only the message says that word_timestamps was refused.
         if "word_timestamps" in failure.text:
             if self._config.word_timestamps and not self._received:
                 self._backend.has_word_times = False

@@ -171,7 +171,7 @@ class SdkStream(SpeechStream):
             headers = exc.response.headers
             failure = refusal(
                 exc.status_code,
-                wire.error_message(exc.response.content) or one_line(exc.message),
+                wire.error_message(exc.response.content),
                 where=where,
                 retry_after=headers.get("retry-after"),
                 location=headers.get("location"),

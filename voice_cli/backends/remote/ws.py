@@ -8,9 +8,9 @@ from weakref import WeakSet
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.backends.packages import install_line, load
-from voice_cli.backends.remote.failures import check_key, server_name, without_credentials
+from voice_cli.backends.remote.failures import check_key, without_credentials
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import ConfigError, Hint
+from voice_cli.errors import ConfigError, Hint, server_name
 
 if TYPE_CHECKING:
     from voice_cli.backends.remote.http import HttpBackend
@@ -45,21 +45,20 @@ class WsBackend(Backend):
         if base_url is None:
             raise ConfigError(f"{self.name} needs a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
         check_key(api_key)
-        scheme, separator, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
-        if scheme not in _SCHEMES or not separator or not _is_server(base_url):
+        scheme, _, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
+        if scheme not in _SCHEMES or not _is_server(base_url):
             raise ConfigError(
                 f"base_url {without_credentials(base_url)!r} is not the address of a server",
                 hint="use ws://, wss://, http:// or https://, and the server's root",
             )
-        self._scheme = _SCHEMES[scheme]
-        self._rest = rest
+        self._root = f"{_SCHEMES[scheme]}://{rest}"
         self._api_key = api_key
         self._timeout = timeout
         self._links: WeakSet[Link] = WeakSet()
 
     @property
     def where(self) -> str:
-        return server_name(f"{self._scheme}://{self._rest}")
+        return server_name(self._root)
 
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
@@ -70,7 +69,7 @@ class WsBackend(Backend):
 
         link = Link(
             session,
-            f"{self._scheme}://{self._rest}{session.path}",
+            self._root + session.path,
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {},
             timeout=self._timeout,
             is_single=is_single,
@@ -86,8 +85,8 @@ class WsBackend(Backend):
         """Return a backend for the server's HTTP endpoints below `path`. The caller closes it."""
         from voice_cli.backends.remote.http import HttpBackend
 
-        root = f"{self._scheme.replace('ws', 'http')}://{self._rest}{path}"
-        return HttpBackend(root, api_key=self._api_key, timeout=self._timeout)
+        root = self._root.replace("ws", "http", 1)
+        return HttpBackend(root + path, api_key=self._api_key, timeout=self._timeout)
 
     def voices(self) -> list[Voice]:
         """List the voices by OpenAI's protocol, which these servers implement, too."""

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websockets_connect
 
@@ -13,8 +12,6 @@ from voice_cli import __version__
 from voice_cli.backends.remote.certificates import bundle_of_system
 from voice_cli.backends.remote.failures import not_secure, redirected
 from voice_cli.backends.remote.ws_tls import TlsSocket
-
-__all__ = ["ConnectionClosed", "connect"]
 
 LARGEST_MESSAGE = 64 << 20
 """Bytes. The Chatterbox document's server sends speech that it cannot stream as one message."""

@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
+
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.remote.ws_connect import ConnectionClosed, connect
+from voice_cli.backends.remote.ws_connect import connect
 from voice_cli.backends.remote.ws_failures import connecting_failed, failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
 from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
@@ -30,8 +32,6 @@ AHEAD_UTTERANCES = 4
 """Number of buffered utterances."""
 KEEP_ALIVE_SECONDS = 10.0
 """vLLM-omni closes a session that is idle for 30 s."""
-CLOSE_SECONDS = 1.0
-"""Timeout of the closing handshake."""
 RETRY_SECONDS = 0.05
 """Pause between two attempts while the server is busy."""
 CANCEL_SECONDS = 0.05
@@ -173,6 +173,8 @@ class Link(TextStream):
     def __iter__(self) -> Iterator[WsStream]:
         for stream in self._streams:
             with self._changed:
+                if self._cancelled:  # `cancel` did not reach this stream
+                    raise Interrupted("interrupted")
                 self._taken = stream
                 self._unread -= 1
             yield stream

@@ -15,11 +15,9 @@ from starlette.websockets import WebSocket
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
-from voice_cli.pcm.g711 import SILENCE
 from voice_cli.protocol import chatterbox as wire
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.live_text import LiveText
-from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession
@@ -138,10 +136,9 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
                     sound += event
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        if body.output_format == "mulaw":
-            sound += bytes([SILENCE]) * (-len(sound) % wire.FRAME_BYTES)
+        audio, frames = bytes(sound), Frames(wire.FRAME_BYTES)
         answer = wire.Batch(
-            bytes(sound),
+            frames.cut(audio) + frames.finish() if body.output_format == "mulaw" else audio,
             round(speech.report.audio_seconds, 3),
             rate,
             body.output_format,
@@ -172,7 +169,7 @@ def checked_order(
     service: Service, message: wire.Synthesize | wire.Init, text: str, default_preset: str
 ) -> SpeechOrder:
     """Return the order for a text with the parameters of a message. Raises OrderError if one is wrong."""
-    check_order(service, text, voice=message.voice_id, preset=message.preset)
+    service.check_order(text, voice=message.voice_id, preset=message.preset)
     return SpeechOrder(
         text,
         "chatterbox",
@@ -263,11 +260,11 @@ class TextStreamSession(ChatterboxSession):
             order = checked_order(self.service, message, "", wire.DEFAULT_STREAM_PRESET)
             self.end_text()
             self._order = None  # a failed init keeps no voice
-            await check_voice(self.service, order.voice, param="voice_id")
+            await self.service.check_voice(order.voice, param="voice_id")
             self._order = order
             await self.send(wire.Ready(order.voice, order.preset).message())
         elif isinstance(message, wire.Text):
-            check_order(self.service, message.content)
+            self.service.check_order(message.content)
             text = self._begin_text()
             if message.flush:
                 text.flush(message.content)

@@ -15,7 +15,6 @@ from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol import omni as wire
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
-from voice_cli.server.orders import check_length, check_order, check_voice
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
@@ -73,19 +72,19 @@ class OmniSession(SocketSession):
             raise OrderError("an utterance has begun (send input.done before session.config)", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
             raise OrderError("word_timestamps needs stream_audio and response_format pcm", param="word_timestamps")
-        check_order(self.service, voice=config.voice)
-        await check_voice(self.service, config.voice)
+        self.service.check_order(voice=config.voice)
+        await self.service.check_voice(config.voice)
         self._config = config
 
     async def _take(self, text: str, config: wire.SessionConfig) -> None:
         if not text or self._failed is not None:
             return
         if config.split_granularity == "none":
-            check_length(self.service, self._characters + len(text))
+            self.service.check_length(self._characters + len(text))
             self._characters += len(text)
             self._pieces.append(text)
             return
-        check_order(self.service, text)
+        self.service.check_order(text)
         if self.text is None:
             self.text = self.say_live(order_of(config))
             self._add(config)
@@ -122,12 +121,13 @@ class OmniSession(SocketSession):
         await self.send(sentences.done().message())
 
     async def on_problem(self, problem: Problem) -> None:
-        await self.send(wire.Failure(problem.message).message())
+        await self.send(wire.Failure(problem.message, code=problem.code).message())
 
     async def on_failed(self, order: SpeechOrder, problem: Problem) -> None:
         """Send the error, then the ends of the sentence and the utterance, which clients wait for."""
         sentences = self._waiting[0]
-        await self.send(wire.Failure(problem.message, partial_audio=sentences.sent > 0).message())
+        failure = wire.Failure(problem.message, sentences.sent > 0, problem.code)
+        await self.send(failure.message())
         await sentences.end(error=True)
         if order.text is self.text:
             self.text, self._failed = None, sentences.done()

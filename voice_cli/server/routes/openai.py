@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.server.errors import problems
-from voice_cli.server.orders import check_order
 from voice_cli.server.responses import SSE_TYPE, SpeechResponse
 from voice_cli.server.service import Service
 from voice_cli.server.speech import SpeechOrder
@@ -67,7 +66,7 @@ _SPOKEN = {
 async def speech(body: SpeechBody, request: Request) -> Response:
     """Synthesize a text and stream its audio."""
     service: Service = request.app.state.service
-    check_order(service, body.input, param="input")
+    service.check_order(body.input, param="input")
     codec = body.response_format
     rate = body.sample_rate or (DEFAULT_PCM.rate if codec == "pcm" else None)
     order = SpeechOrder(

@@ -33,7 +33,6 @@ from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
-from voice_cli.server.orders import check_order, check_voice
 from voice_cli.server.routes.chatterbox import VoiceName
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession
@@ -205,8 +204,8 @@ class Call(SocketSession):
             raise OrderError("the parameter api_key is missing or wrong", status=401, code="invalid_api_key")
         speed, voice, preset = parse_speed(given.get("speed")), given.get("voice"), given.get("preset")
         text = given.get("text", "")
-        check_order(self.service, text, voice=voice, preset=preset)
-        await check_voice(self.service, voice)
+        self.service.check_order(text, voice=voice, preset=preset)
+        await self.service.check_voice(voice)
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
             raise OrderError("the streamSid is invalid or in use", code="invalid_stream")
         self._order = self._order._replace(voice=voice, preset=preset, speed=speed)
@@ -230,8 +229,8 @@ class Call(SocketSession):
 
     async def add(self, text: str, voice: str | None, *, flush: bool) -> None:
         """Queue a text. Raises OrderError if a parameter is wrong or too much is queued, else as `Service.admit`."""
-        check_order(self.service, text, voice=voice)
-        await check_voice(self.service, voice)
+        self.service.check_order(text, voice=voice)
+        await self.service.check_voice(voice)
         if not self.is_speaking and not self._sent:
             self._heard.clear()
         if self.text is not None and voice not in (None, self._text_voice):
@@ -315,9 +314,10 @@ class Call(SocketSession):
             await self.send(wire.Media(data).message(self.stream_sid))
             self._pacer.sent(clock())
 
-    async def send_mark(self, utterance: MarkedUtterance, turn: "Turn") -> None:
-        """Send the mark of an utterance; raises as `send_frame`."""
+    async def send_mark(self, turn: "Turn") -> None:
+        """Send the mark of the turn's first utterance; raises as `send_frame`."""
         async with self._lock(turn):
+            utterance = turn.utterances.popleft()
             self._sent.append(utterance)
             await self.send(wire.Mark(utterance.mark).message(self.stream_sid))
 
@@ -340,16 +340,16 @@ class Turn:
         self._frames = Frames(wire.FRAME_BYTES)
         self._generated_bytes = 0
         self._sent_bytes = 0
-        self._utterances: deque[MarkedUtterance] = deque()
+        self.utterances: deque[MarkedUtterance] = deque()
         """Utterances whose marks were not sent yet."""
 
     async def take(self, event: Event) -> None:
         """Send the messages for an event, each when it is due."""
         if isinstance(event, Began):
             mark = self._call.next_mark()
-            self._utterances.append(MarkedUtterance(mark, event.line.text, self._generated_bytes))
+            self.utterances.append(MarkedUtterance(mark, event.line.text, self._generated_bytes))
         elif isinstance(event, Ended):
-            self._utterances[-1].end, self._utterances[-1].seconds = self._generated_bytes, event.seconds
+            self.utterances[-1].end, self.utterances[-1].seconds = self._generated_bytes, event.seconds
             await self._send_marks()
         else:
             self._generated_bytes += len(event)
@@ -361,7 +361,7 @@ class Turn:
 
     def begun(self) -> list[MarkedUtterance]:
         """Return the utterances that were sent in part."""
-        return [utterance for utterance in self._utterances if utterance.begin < self._sent_bytes]
+        return [utterance for utterance in self.utterances if utterance.begin < self._sent_bytes]
 
     async def _send(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -371,11 +371,11 @@ class Turn:
             await self._send_marks()
 
     async def _send_marks(self) -> None:
-        while self._utterances:
-            end = self._utterances[0].end
+        while self.utterances:
+            end = self.utterances[0].end
             if end is None or end > self._sent_bytes:
                 return
-            await self._call.send_mark(self._utterances.popleft(), self)
+            await self._call.send_mark(self)
 
 
 def text_of(utterances: Iterable[MarkedUtterance]) -> str:

@@ -14,7 +14,6 @@ from voice_cli.codecs.frames import Frames
 from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.server.errors import Problem, problem_of
-from voice_cli.server.orders import check_order
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession
 from voice_cli.server.speech import Speech, SpeechOrder
@@ -61,7 +60,7 @@ class OneText(SocketSession):
             cfg_scale=query.cfg,
         )
         try:
-            check_order(self.service, query.text, voice=query.voice)
+            self.service.check_order(query.text, voice=query.voice)
             self.say(order)
         except VoiceError as error:
             await self.on_problem(problem_of(error))
