@@ -180,6 +180,12 @@ def test_a_missing_file_is_like_an_empty_one(tmp_path):
     path = str(tmp_path / "none.toml")
     assert load(path, {}) == Config(path)
     assert load(None, {"XDG_CONFIG_HOME": str(tmp_path)}).profiles == {}
+    assert load(None, {"XDG_CONFIG_HOME": os.devnull}).profiles == {}
+
+
+@pytest.mark.parametrize("text", ["volume = 2", "volume = 2\r\ntimeout = 5\r\n"])
+def test_a_byte_order_mark_is_ignored(file, text):
+    assert file(text.encode("utf-8-sig")).defaults["volume"] == 2.0
 
 
 def test_a_named_file_must_exist(tmp_path):
@@ -230,7 +236,9 @@ ERRORS = {
     "[profiles.p]\napi_key_env = 'A'\napi_key_command = 'b'": ("profiles.p", "api_key_env", "api_key_command"),
     "[profiles.p]\nbackend = 'http'\nbackend = 'http'\nvoice = 'x'": ("line 3",),
     "volume = \n": ("line 1",),
-    b"volume = '\xff'": ("utf-8",),
+    b"volume = '\xff'": ("is not UTF-8",),
+    "volume = 1".encode("utf-16"): ("is not UTF-8",),
+    "volume = " + "[" * 100_000: ("is nested too deeply",),
 }
 
 

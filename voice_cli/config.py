@@ -204,14 +204,18 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
         with open(path, "rb") as file:
             import tomllib
 
-            tree = tomllib.load(file)
-    except FileNotFoundError:
+            tree = tomllib.loads(file.read().removeprefix(b"\xef\xbb\xbf").decode())  # a byte order mark
+    except (FileNotFoundError, NotADirectoryError):
         if environment.get("VOICE_CONFIG"):
             raise ConfigError(f"{path}: no such file", hint="VOICE_CONFIG names it") from None
         return Config(path)
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}") from exc
-    except ValueError as exc:  # TOMLDecodeError, UnicodeDecodeError
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path} is not UTF-8") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{path} is nested too deeply") from exc
+    except ValueError as exc:  # TOMLDecodeError
         raise ConfigError(f"{path}: {exc}") from exc
     return _checked(path, tree)
 

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from support.command import VOICE, environment_in, on_terminal
+from support.material import MONO24, encoded
 from support.server import Answer
 
 SOUND = bytes([1, 1]) * 240
@@ -66,10 +67,22 @@ def test_bytes_that_are_not_utf8_become_replacement_characters(said, tmp_path):
     assert said("-f", "latin1.txt") == "caf\ufffd"
 
 
-def test_a_byte_order_mark_is_not_part_of_the_text(said, tmp_path):
-    assert said(text=b"\xef\xbb\xbfHello") == "Hello"
-    (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbfHello")
-    assert said("-f", "bom.txt") == "Hello"
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_sets_the_encoding(said, tmp_path, encoding):
+    assert said(text="Grüß Gott".encode(encoding)) == "Grüß Gott"
+    (tmp_path / "bom.txt").write_bytes("Grüß Gott".encode(encoding))
+    assert said("-f", "bom.txt") == "Grüß Gott"
+
+
+def test_a_file_or_a_pipe_that_is_not_text_is_refused(voice, serve, tmp_path):
+    server = serve(Answer(SOUND))
+    sound = encoded("mp3", MONO24, 2.0)
+    (tmp_path / "a.mp3").write_bytes(sound)
+    for arguments, text, name in (["-f", "a.mp3"], None, "a.mp3"), ([], sound, "standard input"):
+        done = voice("say", "--no-play", "--base-url", server.url, *arguments, text=text)
+        assert (done.code, done.out) == (10, b"")
+        assert done.line.startswith(f"{name} is not text: ")
+    assert not server.requests
 
 
 @pytest.mark.parametrize("arguments", [[""], ["  "], ["\n\t\u00a0"], ["-"], [], ["-f", "blank.txt"], ["-f", "-"]])

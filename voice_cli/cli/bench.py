@@ -25,6 +25,7 @@ from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
+from voice_cli.script.text_encoding import decode_text
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import Backend
@@ -94,11 +95,13 @@ def read_text(words: Sequence[str]) -> str:
 
     Raises:
         UsageError: the text is blank.
+        FileError: standard input is not text.
 
     """
     if not words:
         return SENTENCE
-    text = sys.stdin.buffer.read().decode("utf-8-sig", "replace") if list(words) == ["-"] else " ".join(words)
+    is_piped = list(words) == ["-"]
+    text = decode_text(sys.stdin.buffer.read(), "standard input") if is_piped else " ".join(words)
     if not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
     return text

@@ -1,13 +1,14 @@
 """Text that arrives through a pipe."""
 
-import codecs
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+from voice_cli.errors import FileError
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.pauses import Piece, cost_of_piece, pieces_and_pauses
+from voice_cli.script.text_encoding import TextDecoder
 
 PIECE_BYTES = 4096
 WAITING_CHARACTERS = 16 * PIECE_BYTES
@@ -17,7 +18,7 @@ WAITING_CHARACTERS = 16 * PIECE_BYTES
 class Incoming:
     """Iterates over pieces of text, and None when none arrived for `flush_after` seconds.
 
-    A daemon thread reads, since a read cannot be cancelled. Bytes that are not UTF-8 become replacement characters.
+    A daemon thread reads, since a read cannot be cancelled. The iteration raises FileError if the bytes are not text.
     """
 
     def __init__(self, descriptor: int, flush_after: float) -> None:
@@ -34,12 +35,16 @@ class Incoming:
         self._pieces.close()
 
     def _read(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        with suppress(OSError):
-            while data := os.read(self._descriptor, PIECE_BYTES):
-                text = decoder.decode(data)
-                if text and not self._pieces.put(text):
-                    return
+        decoder = TextDecoder("standard input")
+        try:
+            with suppress(OSError):
+                while data := os.read(self._descriptor, PIECE_BYTES):
+                    text = decoder.decode(data)
+                    if text and not self._pieces.put(text):
+                        return
             if rest := decoder.decode(b"", final=True):
                 self._pieces.put(rest)
-        self._pieces.close()
+        except FileError as exc:
+            self._pieces.fail(exc)
+        else:
+            self._pieces.close()

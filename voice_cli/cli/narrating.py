@@ -25,7 +25,7 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
 
     Raises:
         UsageError: there is no text.
-        FileError: the text's file cannot be read.
+        FileError: the text's file cannot be read, or is not text.
         BackendError: as `Backend.synthesize`.
 
     """
@@ -70,15 +70,18 @@ def read_text(options: SayOptions) -> str | None:
 
     Raises:
         UsageError: there is no text, or it is blank.
-        FileError: the file cannot be read.
+        FileError: the file cannot be read, or is not text.
 
     """
     if options.file not in (None, "-"):
         try:
             with open(str(options.file), "rb") as file:
-                text = file.read().decode("utf-8-sig", "replace")
+                data = file.read()
         except OSError as exc:
             raise FileError(f"cannot read {options.file}: {exc.strerror}") from exc
+        from voice_cli.script.text_encoding import decode_text
+
+        text = decode_text(data, str(options.file))
     elif sys.stdin and (options.file == "-" or options.text == ("-",) or not (options.text or sys.stdin.isatty())):
         return None
     elif options.text and options.text != ("-",):
