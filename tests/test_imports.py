@@ -72,7 +72,7 @@ PARTS = {
     "backends": {"audio", "errors", "queues"},
     "codecs": {"audio", "errors", "pcm"},
     "streamer": {"audio", "errors", "queues", "pcm", "backends.base", "speech", "playback"},
-    "bench": {"audio", "errors", "config", "backends", "protocol.openai", "playback"},
+    "bench": {"audio", "errors", "printable", "config", "backends", "protocol.openai", "playback"},
     "script": {"audio", "errors", "queues"},
     "protocol": {"audio", "errors"},
     "pcm": {"audio"},
@@ -82,6 +82,7 @@ PARTS = {
     "clock": set(),
     "audio": set(),
     "errors": set(),
+    "printable": set(),
     "server": {
         *("audio", "errors", "queues", "protocol", "pcm", "script", "codecs", "speech", "backends", "config", "clock"),
     },

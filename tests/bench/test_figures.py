@@ -59,6 +59,6 @@ def test_the_plain_table_has_a_dash_where_nothing_was_measured():
     rows = [line.split("\t") for line in lines]
     assert {len(row) for row in rows} == {17}
     first, second = (dict(zip(rows[0], row, strict=True)) for row in rows[1:])
-    assert (first["target"], first["complete"], first["ttfa_ms"], first["added_ms_p95"]) == ("a b", "1", "-", "-")
+    assert (first["target"], first["complete"], first["ttfa_ms"], first["added_ms_p95"]) == ("a\\x09b", "1", "-", "-")
     assert (first["ttfb_ms"], first["underruns"], first["error"]) == ("150", "1", "-")
-    assert (second["complete"], second["ttfb_ms"], second["error"]) == ("0", "-", "1 of 1 failed: a b")
+    assert (second["complete"], second["ttfb_ms"], second["error"]) == ("0", "-", "1 of 1 failed: a\\x0ab")

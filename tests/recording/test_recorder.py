@@ -388,6 +388,23 @@ def test_a_stream_that_never_began_makes_no_file(tmp_path):
     assert recorder.saved is None
 
 
+@pytest.mark.parametrize("length", [242, 249, 255])
+def test_the_longest_names_are_saved(tmp_path, length):
+    name = f"{'n' * (length - 4)}.wav"
+    recorder = FileRecorder(str(tmp_path / name))
+    recorder.check()
+    recorder.begin("pcm")
+    recorder.write_pcm(chunk(100))
+    recorder.close(complete=True)
+    assert names(tmp_path) == [name]
+    assert recorder.saved == str(tmp_path / name)
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_recording(tmp_path):
+    with pytest.raises(FileError, match="File name too long"):
+        FileRecorder(str(tmp_path / f"{'n' * 252}.wav")).check()
+
+
 def test_an_unfinished_file_of_another_run_is_left_alone(tmp_path):
     (tmp_path / "a.partial.wav").write_bytes(b"another run's")
     (tmp_path / "a.partial2.wav").write_bytes(b"and another's")

@@ -5,12 +5,12 @@ The page's style sets colours by class, in a light and a dark scheme. All text i
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import NamedTuple
 
 from voice_cli.bench.figures import shown
 from voice_cli.bench.runs import Run
 from voice_cli.playback.curve import Point
+from voice_cli.printable import to_html
 
 WIDTH, FULL_WIDTH = 520, 1040
 """Widths of a drawing on half the page and on all of it, in units that the page scales."""
@@ -119,7 +119,7 @@ def comparison(rows: Sequence[tuple[str, Run]], title: str) -> str:
     parts = [_axis(left, end, scale, height - 20, FULL_WIDTH, "ms")]
     for row, (name, run) in enumerate(rows):
         y = row * row_height + 6
-        parts.append(_text("name", left - 10, y + 14, escape(name if len(name) <= 30 else f"{name[:29]}…"), "end"))
+        parts.append(_text("name", left - 10, y + 14, to_html(name if len(name) <= 30 else f"{name[:29]}…"), "end"))
         reached = 0.0
         for bar in bars_of(run):
             first, last = max(bar.first, reached), min(bar.last, end)
@@ -215,6 +215,6 @@ def _rect(kind: str, x: float, y: float, width: float, height: float, title: str
 
 def _svg(kind: str, width: float, height: float, title: str, parts: Iterable[str]) -> str:
     return (
-        f'<svg class="{kind}" viewBox="0 0 {width:g} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="{kind}" viewBox="0 0 {width:g} {height:.0f}" role="img" aria-label="{to_html(title)}">'
         f"{''.join(parts)}</svg>"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voice_cli.bench.runs import Run, Target
+from voice_cli.printable import escaped
 
 
 class Figure(NamedTuple):
@@ -125,7 +126,7 @@ def tsv(measured: Sequence[Measured]) -> list[str]:
         for found in summary(each).values():
             cells += ["-", "-"] if found is None else [f"{found.median:g}", f"{found.p95:g}"]
         cells.append(each.error or "-")
-        lines.append("\t".join(" ".join(str(cell).split()) for cell in cells))
+        lines.append("\t".join(escaped(str(cell)) for cell in cells))
     return lines
 
 

@@ -8,12 +8,12 @@ import platform
 import string
 import time
 from collections.abc import Sequence
-from html import escape
 
 from voice_cli import __version__
 from voice_cli.bench.charts import KINDS, bars_of, buffer_curve, comparison, waterfall
 from voice_cli.bench.figures import FIGURES, Measured, figure, shown, shown_summary
 from voice_cli.bench.runs import Run
+from voice_cli.printable import to_html
 
 MAX_TEXT = 400
 """Characters of the text on the page."""
@@ -34,28 +34,29 @@ def page(measured: Sequence[Measured], text: str, about: str, *, interrupted: bo
         frame = string.Template(file.read())
     text = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
     return frame.substitute(
-        text=escape(text),
-        about=escape(about),
+        text=to_html(text),
+        about=to_html(about),
         warning="<p><b>The benchmark was interrupted; these are the runs before that.</b></p>" if interrupted else "",
         heads="".join(
-            f'<th><abbr title="{escape(column.meaning)}">{column.title}</abbr>{column.unit_suffix}</th>'
+            f'<th><abbr title="{to_html(column.meaning)}">{column.title}</abbr>{column.unit_suffix}</th>'
             for column in FIGURES
         ),
         rows="\n".join(_row(each) for each in measured),
         comparison=_comparison(measured),
         targets="\n".join(_target(each) for each in measured),
-        meanings="".join(f"<dt>{column.title}</dt><dd>{escape(column.meaning)}</dd>" for column in FIGURES),
+        meanings="".join(f"<dt>{column.title}</dt><dd>{to_html(column.meaning)}</dd>" for column in FIGURES),
     )
 
 
 def _row(measured: Measured) -> str:
     target = measured.target
-    cells = [escape(target.name), escape(target.format), f"{len(measured.complete)} of {len(measured.runs)}"]
+    count = f"{len(measured.complete)} of {len(measured.runs)}"
+    cells = [to_html(cell) for cell in (target.name, target.format, count)]
     cells += [f"{found[0]}<i>{found[1]}</i>" if found else "–" for found in shown_summary(measured)]
     row = "".join(f"<td>{cell}</td>" for cell in cells)
     if not measured.error:
         return f"<tr>{row}</tr>"
-    error = f'<tr class="error"><td colspan="{len(cells)}">{escape(measured.error)}</td></tr>'
+    error = f'<tr class="error"><td colspan="{len(cells)}">{to_html(measured.error)}</td></tr>'
     return f'<tr class="has-error">{row}</tr>{error}'
 
 
@@ -83,7 +84,7 @@ def _target(measured: Measured) -> str:
     runs = [
         _run(run, number, target.label, is_open=run is typical) for number, run in enumerate(measured.runs, start=1)
     ]
-    return f"<h2>{escape(target.label)} <small>{escape(described)}</small></h2>{''.join(runs)}"
+    return f"<h2>{to_html(target.label)} <small>{to_html(described)}</small></h2>{''.join(runs)}"
 
 
 def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
@@ -96,7 +97,7 @@ def _run(run: Run, number: int, name: str, *, is_open: bool) -> str:
         facts.append("<span>the median run</span>")
     if run.exit_code:
         error = run.report["error"]
-        facts.append(f'<span class="bad">{escape(run.report["outcome"])}: {escape(error["message"])}</span>')
+        facts.append(f'<span class="bad">{to_html(run.report["outcome"])}: {to_html(error["message"])}</span>')
     drawings = ""
     if bars_of(run):
         drawing = waterfall(run, f"Waterfall of run {number}, {name}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from voice_cli.bench.figures import FIGURES, Measured, shown_summary, tsv
+from voice_cli.printable import escaped
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -45,7 +46,8 @@ def print_table(measured: Sequence[Measured]) -> None:
         title = column.title + column.unit_suffix
         table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
     for each in measured:
-        cells = [Text(each.target.name), Text(each.target.format), Text(f"{len(each.complete)}/{len(each.runs)}")]
+        count = f"{len(each.complete)}/{len(each.runs)}"
+        cells = [Text(escaped(cell)) for cell in (each.target.name, each.target.format, count)]
         for found in shown_summary(each):
             dash = Text("–", style="dim")
             cells.append(Text.assemble(found[0], (f"{between}{found[1]}", "dim")) if found else dash)
@@ -53,5 +55,5 @@ def print_table(measured: Sequence[Measured]) -> None:
     console.print(table)
     for each in measured:
         if each.error:
-            console.print(Text(f"{each.target.label}: {each.error}", style="red"))
+            console.print(Text(escaped(f"{each.target.label}: {each.error}"), style="red"))
     console.print(Text("median · 95th percentile of the complete runs", style="dim"))

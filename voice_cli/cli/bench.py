@@ -5,7 +5,6 @@ in a new process; a warm run keeps the process, the connection and the sound lib
 Nothing is drawn during a run, since drawing takes processor time.
 """
 
-import json
 import os
 import sys
 import tempfile
@@ -19,12 +18,13 @@ from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
-from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file
+from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file, write_json
 from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
 from voice_cli.cli.say import make_backend
 from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
+from voice_cli.printable import escaped
 from voice_cli.script.text_encoding import decode_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def bench(
             "exit_code": code,
             "targets": [as_object(each) for each in measured],
         }
-        print(json.dumps(tree, ensure_ascii=False))  # noqa: T201
+        write_json(tree)
     else:
         print_table(measured)
     if html is not None:
@@ -164,7 +164,7 @@ def measure(measured: Sequence[Measured], text: str, secrets: Iterable[str], *, 
         task = bar.add_task("", total=len(measured) * runs)
         for number in range(runs):
             for (target, done), runner in zip(measured, runners, strict=True):
-                bar.update(task, description=escape(target.label), refresh=True)
+                bar.update(task, description=escape(escaped(target.label)), refresh=True)
                 if not (done and done[-1].exit_code in PERMANENT):
                     done.append(_run(target, runner, text, secrets, first=not number))
                 bar.update(task, advance=1, refresh=True)

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from voice_cli.cli.options import line_of
 from voice_cli.errors import FileError, Interrupted, VoiceError
+from voice_cli.printable import ESCAPES, escaped, escaped_text
 
 
 def silence_libraries(*, keep: bool = False) -> BinaryIO | None:
@@ -39,7 +40,7 @@ def print_message(line: str) -> None:
     """Print a line to standard error. Ignore errors: it may be closed."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"voice: {line}\n")
+            sys.stderr.write(f"voice: {escaped(line)}\n")
             sys.stderr.flush()
 
 
@@ -51,7 +52,8 @@ def print_note(line: str) -> None:
     from rich.console import Console
 
     with contextlib.suppress(OSError, ValueError):
-        Console(file=sys.stderr, highlight=False, soft_wrap=True).print(f"voice: {line}", style="dim", markup=False)
+        console = Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False)
+        console.print(f"voice: {escaped(line)}", style="dim", markup=False)
 
 
 def is_watched() -> bool:
@@ -59,8 +61,8 @@ def is_watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def write_stdout(text: str) -> None:
-    """Write lines to standard output.
+def write_stdout(text: str, end: str = "\n") -> None:
+    """Write text and `end` to standard output.
 
     Raises:
         Interrupted: its reader has closed it.
@@ -70,7 +72,7 @@ def write_stdout(text: str) -> None:
     if sys.stdout is None:
         raise FileError("cannot write to standard output: it is closed")
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(text + end)
         sys.stdout.flush()
     except OSError as exc:
         # The rest is still buffered, and Python would write it again at exit.
@@ -78,6 +80,18 @@ def write_stdout(text: str) -> None:
         if isinstance(exc, BrokenPipeError):
             raise Interrupted("the reader of standard output closed it") from exc
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
+
+
+def write_json(tree: Any) -> None:
+    """Write JSON as one line to standard output, in ASCII if that cannot encode it. Raises as `write_stdout`."""
+    import json
+
+    text = json.dumps(tree, ensure_ascii=False).translate({code: f"\\u{code:04x}" for code in ESCAPES})
+    try:
+        text.encode((sys.stdout and sys.stdout.encoding) or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(tree)
+    write_stdout(text)
 
 
 def check_writable(path: str) -> None:
@@ -111,7 +125,7 @@ def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
     try:
         if make_folder:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as exc:
         raise FileError(f"cannot write {path}: {exc.strerror}") from exc
@@ -124,7 +138,7 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        sys.stderr.write(escaped_text("".join(traceback.format_exception(error))))
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code

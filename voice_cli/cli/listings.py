@@ -1,15 +1,15 @@
 """`voice voices` and `voice devices`: a table on a terminal, tab-separated lines in a pipe, or JSON."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from voice_cli.backends import BACKENDS
-from voice_cli.cli.console import silence_libraries, write_stdout
+from voice_cli.cli.console import silence_libraries, write_json, write_stdout
 from voice_cli.cli.say import make_backend
 from voice_cli.config import load, settle
+from voice_cli.printable import escaped
 
 
 def list_voices(*, as_json: bool, **flags: Any) -> None:
@@ -43,19 +43,20 @@ def list_devices(*, as_json: bool) -> None:
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows with the same keys, without empty columns except in JSON."""
     if as_json:
-        write_stdout(json.dumps(list(rows), ensure_ascii=False))
+        write_json(list(rows))
         return
     keys = [key for key in (rows[0] if rows else ()) if any(row[key] not in ("", None) for row in rows)]
     if sys.stdout is None or not sys.stdout.isatty():
         if rows:
-            write_stdout("\n".join("\t".join(str(row[key]) for key in keys) for row in rows))
+            write_stdout("\n".join("\t".join(escaped(str(row[key])) for key in keys) for row in rows))
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for key in keys:
         table.add_column(key, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in keys))
+        table.add_row(*(Text(escaped(str(row[key]))) for key in keys))
     Console(highlight=False).print(table)

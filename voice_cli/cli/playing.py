@@ -5,9 +5,10 @@ from contextlib import closing
 
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
-from voice_cli.cli.console import is_watched
+from voice_cli.cli.console import is_watched, report_error, write_file
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
+from voice_cli.errors import FileError
 from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.prebuffer import Prebuffer
@@ -57,6 +58,14 @@ def play(
     interrupts.stop_with(player.cancel)
     speech = Speech(narration, pause=None if narration.is_one else defaults.pause)
     result = _play(player, speech, narration, backend, options)
+    if options.subtitles is not None:
+        from voice_cli.speech.spoken import cues, subtitles
+
+        is_vtt = options.subtitles.lower().endswith(".vtt")
+        try:
+            write_file(options.subtitles, subtitles(cues(result.utterances, result.heard), vtt=is_vtt))
+        except FileError as exc:
+            result = _failed(result, exc)
     if not options.no_play and defaults.prebuffer == "auto":
         learned.note(result.metrics)
     return result
@@ -71,7 +80,7 @@ def _play(
         display = TextDisplay()
         result = player.play(speech, on_tick=display.update)
         display.finish(result)
-        return result
+        return result if display.error is None else _failed(result, display.error)
     if is_watched() and not (options.quiet or options.debug):
         from voice_cli.cli.status import StatusLine
 
@@ -81,3 +90,11 @@ def _play(
             status.finish(player)
             return result
     return player.play(speech)
+
+
+def _failed(result: PlaybackResult, error: FileError) -> PlaybackResult:
+    """Return the result with an error of its output, or report that if there is another one."""
+    if result.error is None:
+        return result._replace(error=error)
+    report_error(error, debug=False)
+    return result

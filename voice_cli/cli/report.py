@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from voice_cli.cli.console import print_message, print_note, write_file, write_stdout
+from voice_cli.cli.console import print_message, print_note, write_json
 from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
-from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
+from voice_cli.printable import escaped
 from voice_cli.speech.narration import Narration
-from voice_cli.speech.spoken import cues, said, subtitles, words_of
+from voice_cli.speech.spoken import said, words_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,19 +44,14 @@ def report(
     """
     if result is not None and result.device_error is not None and error is None:
         print_message(f"{result.device_error.message}; nothing was played")
-    if saved is not None and error is not None and not options.quiet:
+    is_complete = result is not None and result.outcome is Outcome.COMPLETE
+    if saved is not None and error is not None and not (is_complete or options.quiet):
         print_message(f"the sound up to the error is in {saved}")
     if result is not None and not options.quiet:
         for note in notes_of(result):
             print_note(note)
-    if options.subtitles is not None and result is not None:
-        is_vtt = options.subtitles.lower().endswith(".vtt")
-        try:
-            write_file(options.subtitles, subtitles(cues(result.utterances, result.heard), vtt=is_vtt))
-        except FileError as exc:
-            print_message(exc.message)
     if options.json:
-        write_stdout(to_json(outcome_object(settings, result, error, saved) | _spoken(narration, result)))
+        write_json(outcome_object(settings, result, error, saved) | _spoken(narration, result))
     if noise is not None:
         print_noise(noise)
     if options.debug and result is not None and settings is not None:
@@ -116,14 +112,6 @@ def outcome_object(
         "notes": notes_of(result) if result is not None else None,
         "error": _error_object(error),
     }
-
-
-def to_json(tree: Any) -> str:
-    """Return JSON on one line, in ASCII only if it has surrogates, as a file's name may have."""
-    import json
-
-    text = json.dumps(tree, ensure_ascii=False)
-    return json.dumps(tree) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
 
 def _outcome(error: BaseException | None) -> Outcome:
@@ -223,4 +211,4 @@ def print_noise(noise: BinaryIO) -> None:
     """Print the lines of the sound libraries, each once with its count."""
     noise.seek(0)
     for line, count in Counter(noise.read(1 << 20).decode("utf-8", "replace").splitlines()).items():
-        sys.stderr.write(f"library: {line}{f' ({count} times)' if count > 1 else ''}\n")
+        sys.stderr.write(f"library: {escaped(line)}{f' ({count} times)' if count > 1 else ''}\n")

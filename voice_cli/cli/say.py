@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
-from voice_cli.cli.console import print_note, report_error, silence_libraries
+from voice_cli.cli.console import check_writable, print_note, report_error, silence_libraries
 from voice_cli.cli.narrating import narrate, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
@@ -29,6 +29,8 @@ def say(options: SayOptions) -> int:
     try:
         options.check()
         settings = settle(load(), options._asdict(), backend_names=BACKENDS)
+        if options.subtitles is not None:
+            check_writable(options.subtitles)
         if options.save is not None:
             from voice_cli.cli.saving import make_recorder
 

@@ -29,6 +29,8 @@ def start(arguments: Sequence[str]) -> int:
     """Run a command line without the program's name, and return its exit code."""
     try:
         interrupts.watch()
+        if sys.stdout is not None:
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # of any encoding
         if list(arguments) == ["--version"]:
             print(f"voice {__version__}")  # noqa: T201
             return 0

@@ -1,12 +1,14 @@
 """The display during playback: a status line, a progress bar, or the text as it is heard."""
 
-import os
 import sys
 import time
 from typing import Any
 
+from voice_cli.cli.console import write_stdout
+from voice_cli.errors import FileError, Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.state import State
+from voice_cli.printable import escaped_text
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import begun, said
 
@@ -86,6 +88,8 @@ class TextDisplay:
         self._has_begun = False
         self._is_closed = False
         """Whether the reader of standard output closed it."""
+        self.error: FileError | None = None
+        """Why standard output could not be written."""
 
     def update(self, player: Player) -> None:
         """Print the words that have begun.
@@ -120,10 +124,10 @@ class TextDisplay:
             self._write(new)
 
     def _write(self, text: str) -> None:
-        if not self._is_closed:
+        if not self._is_closed and self.error is None and sys.stdout is not None:
             try:
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            except BrokenPipeError:
+                write_stdout(escaped_text(text), end="")
+            except Interrupted:
                 self._is_closed = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at exit
+            except FileError as exc:
+                self.error = exc

@@ -7,6 +7,7 @@ If the stream has the codec of the target, its bytes are saved unchanged. Otherw
 WAV or encoded; for containers that we do not write, such as .m4a, ffmpeg transcodes a WAV at the end (pydub).
 """
 
+import errno
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -157,10 +158,14 @@ class FileRecorder(Recorder):
 
         Raises:
             UsageError: no format has the suffix.
+            FileError: the path is relative, and there is no working directory.
 
         """
         self._many = many
-        self._path = os.path.realpath(path)
+        try:
+            self._path = os.path.realpath(path)
+        except OSError as exc:  # the working directory was deleted
+            raise FileError(f"cannot write {path}: {exc.strerror}") from exc
         self._shown = path
         self._suffix = os.path.splitext(self._path)[1]
         suffix = os.path.splitext(path)[1].lower()
@@ -188,8 +193,13 @@ class FileRecorder(Recorder):
         if self._codec is None:
             self._require_ffmpeg()
         folder = os.path.dirname(self._path)
-        if os.path.isdir(self._path):
-            raise FileError(f"{self._shown} is a folder", hint="name a file in it")
+        try:
+            if stat.S_ISDIR(os.stat(self._path).st_mode):
+                raise FileError(f"{self._shown} is a folder", hint="name a file in it")
+        except FileNotFoundError:
+            pass
+        except OSError as exc:  # such as that the name is too long
+            raise self._cannot_write(exc) from exc
         if not os.path.isdir(folder):
             raise FileError(f"there is no folder {folder}", hint="create it first")
         if not os.access(folder, os.W_OK):
@@ -216,13 +226,18 @@ class FileRecorder(Recorder):
     def _create(self, suffix: str) -> BinaryIO:
         stem = os.path.splitext(self._path)[0]
         for number in range(1, 1000):
-            self._partial = f"{stem}.partial{'' if number == 1 else number}{suffix}"
+            path = f"{stem}.partial{'' if number == 1 else number}{suffix}"
             try:
-                return open(self._partial, "x+b", buffering=0)
+                file = open(path, "x+b", buffering=0)  # noqa: SIM115  `close` closes it
             except FileExistsError:
                 continue
             except OSError as exc:
-                raise self._cannot_write(exc) from exc
+                if exc.errno != errno.ENAMETOOLONG:
+                    raise self._cannot_write(exc) from exc
+                stem = os.path.join(os.path.dirname(self._path), "voice")
+            else:
+                self._partial = path
+                return file
         raise FileError(f"there are too many partial files beside {self._shown}")
 
     def write_encoded(self, data: bytes) -> None:

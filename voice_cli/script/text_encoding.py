@@ -49,7 +49,7 @@ class TextDecoder:
         self._name = name
         self._head: bytes | None = b""
         """The first bytes, while they may be the start of a mark; None: the encoding is known."""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def decode(self, data: bytes, *, final: bool = False) -> str:
         """Return the text of the next bytes.

@@ -1,0 +1,40 @@
+"""Text from outside is printed without characters that control a terminal."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_cli.printable import escaped, escaped_text
+
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("Grüß Gott, 世界 👨‍👩‍👧 می‌خواهم", "Grüß Gott, 世界 👨‍👩‍👧 می‌خواهم"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("a\nb\tc\r\0\x7f\x9b", "a\\x0ab\\x09c\\x0d\\x00\\x7f\\x9b"),
+        ("\u202egpj.exe\u2066", "\\u202egpj.exe\\u2066"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_control_characters_are_escaped(text, shown):
+    assert escaped(text) == shown
+
+
+@given(text=ANY_TEXT)
+def test_what_is_escaped(text):
+    for character in escaped(text):
+        assert unicodedata.category(character) not in ("Cc", "Zl", "Zp")
+        assert unicodedata.bidirectional(character) not in DIRECTIONS
+
+
+@given(text=ANY_TEXT)
+def test_a_text_keeps_its_lines(text):
+    assert escaped_text(text).count("\n") == text.count("\n")
+    assert escaped(escaped_text(text)) == escaped(text)
