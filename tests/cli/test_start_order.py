@@ -32,7 +32,14 @@ OURS = {
 BACKENDS = {
     "http": {
         *("backends.remote", "backends.remote.http", "backends.remote.http_transfer", "backends.remote.curl"),
-        *("backends.remote.certificates", "backends.remote.failures", "protocol", "protocol.openai"),
+        *(
+            "backends.remote.address",
+            "backends.remote.certificates",
+            "backends.remote.descriptors",
+            "backends.remote.failures",
+            "protocol",
+            "protocol.openai",
+        ),
     },
     "espeak": {
         *("backends.local", "backends.local.espeak", "backends.local.espeak_library"),

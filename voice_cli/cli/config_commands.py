@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import voice_cli
 from voice_cli.backends import BACKENDS
-from voice_cli.backends.remote.failures import without_credentials
+from voice_cli.backends.remote.address import without_credentials
 from voice_cli.cli.console import print_message, write_file, write_stdout
 from voice_cli.cli.listings import print_rows
 from voice_cli.config import KEY_ENV, config_path, load, settle

@@ -124,7 +124,7 @@ def test_an_address_ends_with_the_servers_root(talk, name, scheme, tail, root):
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host", "host:8000", "", "ws://", "ws://h:99999", "ws://h:x", "ws://[::1", "ws://h?a=b", "ws://h\n/"]
+    "url", ["ftp://host", "host:8000", "", "ws://", "ws://h:99999", "ws://h:x", "ws://[::1", "ws://h#a", "ws://h\n/"]
 )
 def test_what_is_no_address_is_a_mistake_in_the_config(name, url):
     with pytest.raises(ConfigError, match="not the address of a server"):

@@ -14,3 +14,8 @@ def bundle_of_system() -> str | None:
     """Return the file of $CURL_CA_BUNDLE or $SSL_CERT_FILE, else the system's; None: it is unknown."""
     named = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
     return named or next((path for path in CA_BUNDLES if os.path.exists(path)), None)
+
+
+def folder_of_environment() -> str | None:
+    """Return the folder of $SSL_CERT_DIR, whose certificate authorities are trusted besides the file's."""
+    return os.environ.get("SSL_CERT_DIR") or None

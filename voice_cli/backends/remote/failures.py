@@ -21,7 +21,10 @@ def refusal(
     retry_after: str | None = None,
     location: str | None = None,
 ) -> BackendError:
-    """Return the error for an HTTP status that is not 2xx. `message` is the server's; `where` names the server."""
+    """Return the error for an HTTP status that is not 2xx.
+
+    `message` is the server's. `where` names the server. `location`: the base URL that a redirection leads to.
+    """
     reason = because(message)
     if status == 401:
         return AuthenticationError(
@@ -41,7 +44,7 @@ def refusal(
             hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
-        return redirected(where, f"{location or 'another address'} ({status})")
+        return redirected(where, f"{one_line(location or 'another address')} ({status})")
     if status >= 500:
         return ServerError(f"{where} failed ({status}){reason}", hint="try again, or see its log")
     return ServerError(f"{where} rejects the request ({status}){reason}")
@@ -54,7 +57,8 @@ def because(message: str | None) -> str:
 
 def redirected(where: str, target: str = "another address") -> ServerError:
     return ServerError(
-        f"{where} redirects to {target}", hint=Hint("use that address as {base_url}, if you trust it with the key")
+        f"{where} redirects to {target}",
+        hint=Hint("use that address as {base_url}, if you trust it with the key"),
     )
 
 
@@ -111,7 +115,10 @@ def check_key(key: str | None) -> None:
         )
 
 
-def without_credentials(address: str) -> str:
-    scheme, separator, rest = address.rpartition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+def proxy_failed(proxy: str, reason: str) -> NetworkError:
+    """Return the error for a proxy; `proxy` names it and the environment variable that sets it."""
+    return NetworkError(f"the proxy {proxy} {reason}", hint="set the variable right, or add the server to no_proxy")
+
+
+def undecodable(where: str, encoding: str) -> ServerError:
+    return ServerError(f"the answer of {where} cannot be decoded (content-encoding {one_line(encoding)})")

@@ -13,11 +13,12 @@ from typing import Any
 from voice_cli import __version__
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
-from voice_cli.backends.remote.certificates import bundle_of_system
+from voice_cli.backends.remote.address import parse_address
+from voice_cli.backends.remote.certificates import bundle_of_system, folder_of_environment
 from voice_cli.backends.remote.curl import pycurl
-from voice_cli.backends.remote.failures import check_key, without_credentials
+from voice_cli.backends.remote.failures import check_key
 from voice_cli.backends.remote.http_transfer import HttpStream, Transfers
-from voice_cli.errors import ConfigError, ServerError, server_name
+from voice_cli.errors import ServerError
 from voice_cli.protocol import openai
 
 SEND_SECONDS = 0.01
@@ -36,7 +37,7 @@ class HttpBackend(Backend):
         """Check the arguments. Nothing is sent yet.
 
         Args:
-            base_url: the address, up to `/audio/speech`.
+            base_url: the address, up to `/audio/speech`, which is ignored. A query is sent with each request.
             api_key: sent as a bearer token.
             timeout: seconds without data after which a request fails.
 
@@ -44,10 +45,8 @@ class HttpBackend(Backend):
             ConfigError: the address is not HTTP, or a header cannot carry the key.
 
         """
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url {without_credentials(base_url)!r} is not an http:// or https:// address")
+        self._address = parse_address(base_url, ("http", "https")).without(openai.SPEECH_PATH)
         check_key(api_key)
-        self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout = timeout
         self._transfers = Transfers()
@@ -55,7 +54,7 @@ class HttpBackend(Backend):
     @property
     def where(self) -> str:
         """The server's host and port, for messages."""
-        return server_name(self._base_url)
+        return self._address.place
 
     def synthesize(self, request: SpeechRequest) -> "HttpStream":
         body = openai.speech_body(
@@ -66,23 +65,17 @@ class HttpBackend(Backend):
             speed=request.speed,
             instructions=request.instructions,
         )
-        easy = self._easy(openai.SPEECH_PATH, ["Content-Type: application/json", "Expect:"])
+        easy = self._easy(["Content-Type: application/json", "Expect:"])
         easy.setopt(pycurl.POSTFIELDS, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
-        stream = HttpStream(
-            self._transfers,
-            easy,
-            where=self.where,
-            timeout=self._timeout,
-            expected=openai.expected_encoding(request.codec),
-        )
+        stream = self._stream(easy, openai.SPEECH_PATH, openai.expected_encoding(request.codec))
         stream.send(SEND_SECONDS)
         return stream
 
     def prepare(self) -> None:
         """Open a connection for the first request with a HEAD request for the list of models."""
-        easy = self._easy(openai.MODELS_PATH, [])
+        easy = self._easy([])
         easy.setopt(pycurl.NOBODY, 1)
-        stream = HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
+        stream = self._stream(easy, openai.MODELS_PATH)
         threading.Thread(target=_discard, args=(stream,), name="voice-connecting", daemon=True).start()
 
     def expected(self, codec: str) -> Encoding:
@@ -103,21 +96,23 @@ class HttpBackend(Backend):
             BackendError: the request failed.
 
         """
-        easy = self._easy(path, [])
-        return b"".join(
-            HttpStream(self._transfers, easy, where=self.where, timeout=self._timeout, expected=Encoding(None))
-        )
+        return b"".join(self._stream(self._easy([]), path))
 
-    def _easy(self, path: str, headers: list[str]) -> Any:
+    def _stream(self, easy: Any, path: str, expected: Encoding = Encoding(None)) -> HttpStream:  # noqa: B008  a constant
+        return HttpStream(self._transfers, easy, self._address, path, timeout=self._timeout, expected=expected)
+
+    def _easy(self, headers: list[str]) -> Any:
+        """Return a handle with all but its URL and its callbacks."""
         easy = pycurl.Curl()
-        easy.setopt(pycurl.URL, self._base_url + path)
         easy.setopt(pycurl.USERAGENT, f"voice/{__version__}")
         easy.setopt(pycurl.NOSIGNAL, 1)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(1000 * self._timeout)))
         if self._api_key is not None:
             headers = [*headers, f"Authorization: Bearer {self._api_key}"]
-        easy.setopt(pycurl.HTTPHEADER, headers)
-        if self._base_url.startswith("https"):
+        # With a value, libcurl decodes what the server encodes; without the header, no server is asked to encode.
+        easy.setopt(pycurl.ACCEPT_ENCODING, "")
+        easy.setopt(pycurl.HTTPHEADER, [*headers, "Accept-Encoding:"])
+        if self._address.scheme == "https":
             trust_system_certificates(easy)
         return easy
 
@@ -133,7 +128,9 @@ def _discard(stream: HttpStream) -> None:
 
 def trust_system_certificates(easy: Any) -> None:
     """Set the system's certificate authorities: a libcurl from a wheel does not know them."""
-    bundle = bundle_of_system()
+    bundle, folder = bundle_of_system(), folder_of_environment()
+    if folder is not None:
+        easy.setopt(pycurl.CAPATH, folder)
     if bundle is not None:
         easy.setopt(pycurl.CAINFO, bundle)
     elif sys.platform == "win32":

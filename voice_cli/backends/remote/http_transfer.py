@@ -4,9 +4,6 @@ With the multi interface a stream is pulled: the socket is read only while the c
 gets back-pressure, and `cancel` ends a wait at once.
 """
 
-import os
-import select
-import sys
 import threading
 import time
 from collections import deque
@@ -16,12 +13,17 @@ from typing import Any
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.backends.remote import failures
+from voice_cli.backends.remote.address import Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
+from voice_cli.backends.remote.descriptors import Waker, ready
 from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError, one_line
 from voice_cli.protocol import openai
 
 LARGEST_ERROR = 65536
 """Bytes of an error's body that are kept."""
+MAX_DECODED = 16 << 20
+"""Bytes of a compressed body that are decoded before they are read: what is larger is no speech."""
+MAX_REDIRECTS = 5
 
 TLS_ERRORS = frozenset(
     {
@@ -36,41 +38,6 @@ TLS_ERRORS = frozenset(
 )
 
 
-class _Waker:
-    """A descriptor that another thread makes readable."""
-
-    def __init__(self) -> None:
-        if sys.platform == "win32":  # its select() takes sockets only
-            import socket
-
-            self._sockets = socket.socketpair()
-            self.fd, self._write_fd = (end.fileno() for end in self._sockets)
-        else:
-            self.fd, self._write_fd = os.pipe()
-
-    def clear(self) -> None:
-        """Make it unreadable again."""
-        if select.select([self.fd], [], [], 0)[0]:
-            if sys.platform == "win32":
-                self._sockets[0].recv(64)
-            else:
-                os.read(self.fd, 64)
-
-    def wake(self) -> None:
-        if sys.platform == "win32":
-            self._sockets[1].send(b"!")
-        else:
-            os.write(self._write_fd, b"!")
-
-    def close(self) -> None:
-        if sys.platform == "win32":
-            for end in self._sockets:
-                end.close()
-        else:
-            os.close(self.fd)
-            os.close(self._write_fd)
-
-
 class Transfers:
     """libcurl's multi handle, which one thread at a time may use, for several threads.
 
@@ -80,6 +47,9 @@ class Transfers:
 
     def __init__(self) -> None:
         self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._sockets: dict[int, int] = {}
+        """libcurl's descriptors, and what it waits for at each."""
         self._lock = threading.RLock()
         self._streams: dict[Any, HttpStream] = {}
 
@@ -106,14 +76,26 @@ class Transfers:
         with self._lock:
             if not self._streams:  # closed
                 return
-            self._multi.perform()
+            for descriptor in ready(self._sockets, 0):
+                self._multi.socket_action(descriptor, 0)  # which looks itself for what is ready
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
             for stream in self._streams.values():
                 stream.note_timestamps()
             _, done, failed = self._multi.info_read()
             for easy in done:
-                self._streams[easy].end(None)
+                if self._streams[easy].follow():
+                    self._multi.remove_handle(easy)
+                    self._multi.add_handle(easy)
+                else:
+                    self._streams[easy].end(None)
             for easy, code, reason in failed:
                 self._streams[easy].end((code, reason))
+
+    def _on_socket(self, wanted: int, descriptor: int, _multi: Any, _data: Any) -> None:
+        if wanted == pycurl.POLL_REMOVE:
+            self._sockets.pop(descriptor, None)
+        else:
+            self._sockets[descriptor] = wanted
 
     def wait(self, waker: int, seconds: float) -> None:
         """Wait until a socket or the descriptor `waker` is ready, for at most that long."""
@@ -121,13 +103,10 @@ class Transfers:
             if not self._streams:  # closed
                 return
             due = self._multi.timeout()
-            readable, writable, failing = self._multi.fdset()
+            sockets = {**self._sockets, waker: pycurl.POLL_IN}
         if due >= 0:
             seconds = min(seconds, due / 1000)
-        try:
-            select.select([*readable, waker], writable, failing, max(0.0, seconds))
-        except (OSError, ValueError):
-            return  # another thread has closed one of them
+        ready(sockets, max(0.0, seconds))
 
     def close(self) -> None:
         with self._lock:
@@ -140,15 +119,20 @@ class Transfers:
 class HttpStream(SpeechStream):
     """The body of one response, as it arrives."""
 
-    def __init__(self, transfers: Transfers, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
+    def __init__(
+        self, transfers: Transfers, easy: Any, address: Address, path: str, *, timeout: float, expected: Encoding
+    ) -> None:
         self.expected = expected
         self.announced = None
         self.timestamps = {}
         self.easy = easy
         self._transfers = transfers
-        self._where = where
+        self._where = address.place
+        self._path = path
+        self._url = address.url(path)
+        self._redirects = 0
         self._timeout = timeout
-        self._waker = _Waker()
+        self._waker = Waker()
         self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._closed = False
         self._iterated = False
@@ -161,6 +145,7 @@ class HttpStream(SpeechStream):
         self._received = 0
         self._curl_error: tuple[int, str] | None = None
         self._ended = False
+        easy.setopt(pycurl.URL, self._url)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
         easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
         self._began = self._received_at = time.monotonic()
@@ -240,6 +225,21 @@ class HttpStream(SpeechStream):
         self.timestamps["last_byte"] = time.monotonic()
         self.wake()
 
+    def follow(self) -> bool:
+        """Set the URL of a redirection to the same origin, and return whether there is one to request."""
+        location = self._headers.get("location")
+        statuses = (307, 308) if self._path == openai.SPEECH_PATH else (301, 302, 303, 307, 308)
+        if self._status not in statuses or location is None or self._redirects >= MAX_REDIRECTS:
+            return False
+        url = redirected_url(self._url, location)
+        if url is None:
+            return False
+        self._redirects += 1
+        self._url = url
+        self._error_body.clear()
+        self.easy.setopt(pycurl.URL, url)
+        return True
+
     def _remaining_timeout(self) -> float:
         silence = time.monotonic() - self._received_at
         if silence < self._timeout:
@@ -259,15 +259,19 @@ class HttpStream(SpeechStream):
             self._headers[name.lower()] = value.strip()
         self._received_at = time.monotonic()
 
-    def _on_body(self, data: bytes) -> None:
+    def _on_body(self, data: bytes) -> int | None:
+        """Keep the data. Returns -1 to abort."""
         self._received_at = time.monotonic()
         if not 200 <= self._status < 300:
             self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
-            return
+            return None
         if not self._received:
             self.timestamps["first_byte"] = self._received_at
         self._received += len(data)
         self._chunks.append(data)
+        if "content-encoding" in self._headers and sum(map(len, self._chunks)) > MAX_DECODED:
+            return -1
+        return None
 
     def note_timestamps(self) -> None:
         """Read libcurl's timings, which is not allowed in a callback."""
@@ -288,22 +292,27 @@ class HttpStream(SpeechStream):
     # The result.
 
     def _conclude(self) -> None:
+        if (self._status >= 300 or self._curl_error is not None) and (failure := self._proxy_failure()) is not None:
+            raise failure
         if self._status >= 300 and not self._received:
+            location = self._headers.get("location")
             raise failures.refusal(
                 self._status,
                 openai.error_message(bytes(self._error_body)),
                 where=self._where,
                 retry_after=self._headers.get("retry-after"),
-                location=self._headers.get("location"),
+                location=None if location is None else redirected_base(self._url, location, self._path),
             )
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
 
     def _failure(self, code: int, reason: str) -> VoiceError:
         where = self._where
+        if code == pycurl.E_WRITE_ERROR or (code == pycurl.E_BAD_CONTENT_ENCODING and not self._received):
+            return failures.undecodable(where, self._headers.get("content-encoding", ""))
         if self._received:
             return failures.broken(where, self._received)
-        if code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY):
+        if code == pycurl.E_COULDNT_RESOLVE_HOST:
             return failures.no_address(where)
         if code == pycurl.E_COULDNT_CONNECT:
             return failures.nothing_answers(where)
@@ -318,3 +327,20 @@ class HttpStream(SpeechStream):
         if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
             return failures.no_answer(where)
         return NetworkError(f"the request to {where} failed: {one_line(reason)}")
+
+    def _proxy_failure(self) -> VoiceError | None:
+        """Return the error if the transfer's proxy has failed."""
+        used = getattr(pycurl, "USED_PROXY", None)  # an old pycurl cannot tell
+        if used is None or not self.easy.getinfo(used):
+            return None
+        code = self._curl_error[0] if self._curl_error is not None else None
+        refused = self.easy.getinfo(pycurl.HTTP_CONNECTCODE) or self._status
+        if refused == 407:
+            problem = "needs a user and a password (407)"
+        elif code == pycurl.E_COULDNT_RESOLVE_PROXY:
+            problem = "cannot be resolved"
+        elif code == pycurl.E_COULDNT_CONNECT:
+            problem = f"refuses the tunnel ({refused})" if refused else "refused the connection"
+        else:
+            return None
+        return failures.proxy_failed(proxy_of(self._url), problem)

@@ -2,15 +2,15 @@
 
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, Voice
 from voice_cli.backends.packages import install_line, load
-from voice_cli.backends.remote.failures import check_key, without_credentials
+from voice_cli.backends.remote.address import parse_address
+from voice_cli.backends.remote.failures import check_key
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.errors import ConfigError, Hint, server_name
+from voice_cli.errors import ConfigError, Hint
 
 if TYPE_CHECKING:
     from voice_cli.backends.remote.http import HttpBackend
@@ -45,20 +45,14 @@ class WsBackend(Backend):
         if base_url is None:
             raise ConfigError(f"{self.name} needs a base_url", hint=Hint("set {base_url}, as in ws://127.0.0.1:8880"))
         check_key(api_key)
-        scheme, _, rest = base_url.rstrip("/").removesuffix("/v1").partition("://")
-        if scheme not in _SCHEMES or not _is_server(base_url):
-            raise ConfigError(
-                f"base_url {without_credentials(base_url)!r} is not the address of a server",
-                hint="use ws://, wss://, http:// or https://, and the server's root",
-            )
-        self._root = f"{_SCHEMES[scheme]}://{rest}"
+        self._address = parse_address(base_url, _SCHEMES).without("/v1")
         self._api_key = api_key
         self._timeout = timeout
         self._links: WeakSet[Link] = WeakSet()
 
     @property
     def where(self) -> str:
-        return server_name(self._root)
+        return self._address.place
 
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
@@ -69,7 +63,7 @@ class WsBackend(Backend):
 
         link = Link(
             session,
-            self._root + session.path,
+            self._address.url(session.path, scheme=_SCHEMES[self._address.scheme]),
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {},
             timeout=self._timeout,
             is_single=is_single,
@@ -85,8 +79,8 @@ class WsBackend(Backend):
         """Return a backend for the server's HTTP endpoints below `path`. The caller closes it."""
         from voice_cli.backends.remote.http import HttpBackend
 
-        root = self._root.replace("ws", "http", 1)
-        return HttpBackend(root + path, api_key=self._api_key, timeout=self._timeout)
+        scheme = "https" if _SCHEMES[self._address.scheme] == "wss" else "http"
+        return HttpBackend(self._address.url(path, scheme=scheme), api_key=self._api_key, timeout=self._timeout)
 
     def voices(self) -> list[Voice]:
         """List the voices by OpenAI's protocol, which these servers implement, too."""
@@ -97,14 +91,6 @@ class WsBackend(Backend):
         for link in list(self._links):
             link.cancel()
             link.join(LEAVE_SECONDS)
-
-
-def _is_server(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment) and url.isprintable()
-    except ValueError:
-        return False
 
 
 def sendable(text: str) -> str:

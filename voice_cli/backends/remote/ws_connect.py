@@ -9,7 +9,7 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websockets_connect
 
 from voice_cli import __version__
-from voice_cli.backends.remote.certificates import bundle_of_system
+from voice_cli.backends.remote.certificates import bundle_of_system, folder_of_environment
 from voice_cli.backends.remote.failures import not_secure, redirected
 from voice_cli.backends.remote.ws_tls import TlsSocket
 
@@ -58,7 +58,7 @@ def connect(
 
 def _ssl_context(where: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=bundle_of_system())
+        return ssl.create_default_context(cafile=bundle_of_system(), capath=folder_of_environment())
     except OSError as exc:
         raise not_secure(where, f"no certificate authorities: {exc.strerror or exc}") from exc
 

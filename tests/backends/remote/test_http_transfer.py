@@ -1,0 +1,168 @@
+"""Redirections, content encodings, and descriptors of any number."""
+
+import gzip
+import random
+import re
+import subprocess
+import sys
+import tracemalloc
+import zlib
+
+import pytest
+
+from support.environment import cleaned
+from support.server import Answer, SpeechServer
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.http import HttpBackend
+from voice_cli.backends.remote.http_transfer import MAX_DECODED, MAX_REDIRECTS
+from voice_cli.errors import ServerError, TruncatedAudio
+
+HELLO = SpeechRequest("Hello")
+BODY = bytes(range(256)) * 40
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
+
+
+@pytest.fixture
+def talk(serve):
+    """Start a server with an answer, and return it with a backend for it."""
+    backends = []
+
+    def start(answer, **options):
+        server = serve(answer)
+        backends.append(HttpBackend(server.url, **options))
+        return server, backends[-1]
+
+    yield start
+    for backend in backends:
+        backend.close()
+
+
+def body_of(stream):
+    return b"".join(stream)
+
+
+# Redirections.
+
+
+@pytest.mark.parametrize(
+    ("location", "base"),
+    [
+        ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
+        ("http://tts.example/api/v1/audio/speech", "http://tts.example/api/v1"),
+        ("https://user:secret@tts.example/v1/audio/speech/?a=b#c", "https://tts.example/v1"),
+        ("http://x/\x1b]0;x\x07", "another address"),
+        ("mailto:x", "another address"),
+        ("http://[::1", "another address"),
+        (None, "another address"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_to_another_origin_is_an_error_with_the_base_url(talk, status, location, base):
+    headers = {} if location is None else {"Location": location}
+    server, backend = talk(Answer(b"", status=status, headers=headers), api_key="secret")
+    with pytest.raises(ServerError, match=re.escape(f"redirects to {base} ({status})")) as caught:
+        body_of(backend.synthesize(HELLO))
+    assert len(server.requests) == 1
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("location", ["/v1/audio/speech/", "{url}/audio/speech/", "speech/"])
+def test_a_redirection_to_the_same_origin_is_followed(talk, status, location):
+    def respond(request):
+        if request.path.endswith("/"):
+            return Answer(BODY)
+        return Answer(b"elsewhere", status=status, headers={"Location": location.format(url=server.url)})
+
+    server, backend = talk(respond, api_key="secret")
+    assert body_of(backend.synthesize(HELLO)) == BODY
+    first, second = server.requests
+    assert (second.method, second.body) == ("POST", first.body)
+    assert second.headers["authorization"] == "Bearer secret"
+
+
+def test_endless_redirections_end(talk):
+    server, backend = talk(Answer(b"", status=307, headers={"Location": "/v1/audio/speech"}))
+    with pytest.raises(ServerError, match="redirects to"):
+        body_of(backend.synthesize(HELLO))
+    assert len(server.requests) == 1 + MAX_REDIRECTS
+
+
+def test_a_list_of_voices_is_redirected(talk):
+    def respond(request):
+        if request.path == "/v1/audio/voices":
+            return Answer(b"", status=301, headers={"Location": "/voices"})
+        return Answer(b'{"voices": ["alloy"]}', "application/json")
+
+    _, backend = talk(respond)
+    assert [voice.id for voice in backend.voices()] == ["alloy"]
+
+
+# Content encodings.
+
+ENCODERS = {"gzip": gzip.compress, "deflate": zlib.compress, "x-gzip": gzip.compress}
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+def test_an_encoded_body_is_decoded(talk, encoding):
+    server, backend = talk(Answer(ENCODERS[encoding](BODY), headers={"Content-Encoding": encoding}, chunk=100))
+    assert body_of(backend.synthesize(HELLO)) == BODY
+    assert "accept-encoding" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_encoded_error_is_decoded(talk, status):
+    body = gzip.compress(b'{"error": {"message": "voice zed is not loaded"}}')
+    _, backend = talk(Answer(body, "application/json", status=status, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(ServerError, match="voice zed is not loaded"):
+        body_of(backend.synthesize(HELLO))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "snappy", "gzip, snappy"])
+def test_an_encoding_that_cannot_be_decoded_is_named(talk, encoding):
+    _, backend = talk(Answer(BODY, headers={"Content-Encoding": encoding}))
+    with pytest.raises(ServerError, match=encoding):
+        body_of(backend.synthesize(HELLO))
+
+
+def test_an_encoded_body_that_breaks_is_truncated(talk):
+    body = gzip.compress(random.Random(1).randbytes(100_000))
+    _, backend = talk(Answer(body[:50_000] + bytes(50_000), headers={"Content-Encoding": "gzip"}, chunk=10_000))
+    with pytest.raises(TruncatedAudio):
+        body_of(backend.synthesize(HELLO))
+
+
+def test_a_body_that_decodes_to_too_much_is_an_error(talk):
+    _, backend = talk(Answer(gzip.compress(bytes(2**28)), headers={"Content-Encoding": "gzip"}, chunk=2**20))
+    stream = backend.synthesize(HELLO)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServerError, match="gzip"):
+            body_of(stream)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_DECODED
+    finally:
+        tracemalloc.stop()
+
+
+# Many descriptors.
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its descriptors are not numbered")
+def test_descriptors_above_the_limit_of_select():
+    program = """
+import os, resource, sys
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.http import HttpBackend
+backend = HttpBackend(sys.argv[1])
+print(len(b"".join(backend.synthesize(SpeechRequest("Hello")))))
+"""
+    with SpeechServer(Answer(BODY, chunk=100)) as server:
+        done = subprocess.run([sys.executable, "-c", program, server.url], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (str(len(BODY)), "")
