@@ -18,20 +18,10 @@ class StreamTimeoutError(EngineError, TimeoutError):
 
 
 class Condition(threading.Condition):
-    """A condition that is cheap to notify while no thread waits."""
-
-    waiting = 0
+    """A condition whose timeouts may be of any length."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.waiting += 1
-        try:
-            return super().wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-        finally:
-            self.waiting -= 1
-
-    def notify_all(self) -> None:
-        if self.waiting:
-            super().notify_all()
+        return super().wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
 
 
 class SampleQueue:
@@ -113,21 +103,20 @@ class SampleQueue:
 class SampleQueues:
     """All queues of a batch. The lock is not held while a chunk is copied."""
 
+    queue_class = SampleQueue
+
     def __init__(self, batch_size: int, max_chunks: int | None, stop_signal: object) -> None:
         self.max_chunks = max_chunks
         self.stop_signal = stop_signal
         self.lock = threading.RLock()
         self.readable = self.new_condition()
-        self.queues = [self.new_queue(index) for index in range(batch_size)]
+        self.queues = [self.queue_class(self, index) for index in range(batch_size)]
         self.with_chunks: set[int] = set()
         """The indices of the queues that are not empty: a reader of a large batch need not search them all."""
 
     def new_condition(self) -> Any:
         """Return what readers wait for."""
         return Condition(self.lock)
-
-    def new_queue(self, index: int) -> SampleQueue:
-        return SampleQueue(self, index)
 
     @property
     def running(self) -> bool:

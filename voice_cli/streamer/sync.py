@@ -25,6 +25,8 @@ class AudioStreamer:
     and only with `max_chunks`.
     """
 
+    _queues_class = SampleQueues
+
     def __init__(
         self,
         batch_size: int,
@@ -55,15 +57,12 @@ class AudioStreamer:
         if timeout is not None and (math.isnan(timeout) or timeout < 0):
             raise ValueError(f"timeout must be a number of seconds, not {timeout}")
         self.max_chunks = None if max_chunks is None else _at_least_one("max_chunks", max_chunks)
-        self.batch = self._new_batch()
+        self.batch = self._queues_class(self.batch_size, self.max_chunks, stop_signal)
         """What readers and `put` share; not for users."""
         self.audio_queues: list[SampleQueue] = self.batch.queues
         """A queue for each sample."""
         self.sample_indices_map: dict[int, int] = {index: index for index in range(self.batch_size)}
         """The place in `audio_queues` of each sample."""
-
-    def _new_batch(self) -> SampleQueues:
-        return SampleQueues(self.batch_size, self.max_chunks, self.stop_signal)
 
     @property
     def finished_flags(self) -> list[bool]:
