@@ -99,7 +99,7 @@ class Mp3Decoder(FramedDecoder):
                 self._codecs[layer] = open_frame_decoder(layer)
             decoded = self._codecs[layer](frame)
         except DecodeError:
-            self._trim.skip(header.samples)
+            self._trim.position += header.samples
             raise
         return [kept for chunk in decoded for kept in self._trim.keep(chunk)]
 
