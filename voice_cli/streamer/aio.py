@@ -224,7 +224,7 @@ async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds
             deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                await waiter
+                await waiter.wait()
         except TimeoutError:
             raise StreamTimeoutError(f"no chunk arrived for {seconds} s") from None
         finally:
