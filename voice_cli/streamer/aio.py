@@ -48,7 +48,7 @@ from typing import Any, NoReturn, Self
 from voice_cli.pcm import samples as chunks
 from voice_cli.queues import TaskWaiters
 from voice_cli.streamer.sample_queues import SampleQueue, SampleQueues, StreamTimeoutError
-from voice_cli.streamer.sync import AudioStreamer
+from voice_cli.streamer.sync import AudioStreamer, BatchReader
 
 LOOP_CHECK_S = 1.0
 """Seconds between two checks of a waiting `put` whether the loop was closed, which sends no notification."""
@@ -187,16 +187,8 @@ class AsyncAudioSampleIterator:
         self._closed = True
 
 
-class AsyncAudioBatchIterator:
+class AsyncAudioBatchIterator(BatchReader):
     """`AudioBatchIterator` for tasks. A pending `anext` may be cancelled: no chunk is lost."""
-
-    def __init__(self, streamer: AsyncAudioStreamer) -> None:
-        self.streamer = streamer
-
-    @property
-    def active_samples(self) -> set[int]:
-        """The samples that are not read to their end."""
-        return self.streamer.batch.active()
 
     def __aiter__(self) -> Self:
         return self

@@ -199,12 +199,8 @@ class AudioSampleIterator:
         return streamer.batch.read(streamer.audio_queues[self.sample_idx], streamer.timeout)
 
 
-class AudioBatchIterator:
-    """The chunks of all samples, as `{sample_idx: chunk}`, until every stream has ended.
-
-    Each step waits until a sample has a chunk, and takes one chunk of each sample that has one, in the order of their
-    numbers: no sample waits for another. See `AudioSampleIterator` for several readers.
-    """
+class BatchReader:
+    """The part of a batch's iterators that does not wait."""
 
     def __init__(self, streamer: AudioStreamer) -> None:
         self.streamer = streamer
@@ -213,6 +209,14 @@ class AudioBatchIterator:
     def active_samples(self) -> set[int]:
         """The samples that are not read to their end."""
         return self.streamer.batch.active()
+
+
+class AudioBatchIterator(BatchReader):
+    """The chunks of all samples, as `{sample_idx: chunk}`, until every stream has ended.
+
+    Each step waits until a sample has a chunk, and takes one chunk of each sample that has one, in the order of their
+    numbers: no sample waits for another. See `AudioSampleIterator` for several readers.
+    """
 
     def __iter__(self) -> Self:
         return self
