@@ -13,8 +13,6 @@ class FrameHeader(NamedTuple):
     """In bytes, the header included."""
     samples: int
     """PCM frames that it decodes to, before any spectral band replication."""
-    rate: int
-    """Hertz."""
     key: tuple[int, ...]
     """Equal for all frames of one stream."""
 
@@ -56,7 +54,7 @@ def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     kbits = _MPEG_KBITS[mpeg1, layer][bit_rate_index - 1]
     samples = 576 if layer == 3 and not mpeg1 else 1152
     padding = data[at + 2] >> 1 & 1
-    return FrameHeader(samples * 125 * kbits // rate + padding, samples, rate, (version, layer, rate))
+    return FrameHeader(samples * 125 * kbits // rate + padding, samples, (version, layer, rate))
 
 
 def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
@@ -75,7 +73,7 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     channels = (data[at + 2] & 1) << 2 | data[at + 3] >> 6
     mpeg2 = data[at + 1] >> 3 & 1
     rate = _ADTS_HERTZ[rate_index]
-    return FrameHeader(length, 1024 * blocks, rate, (mpeg2, profile, rate, channels))
+    return FrameHeader(length, 1024 * blocks, (mpeg2, profile, rate, channels))
 
 
 def id3v2_length(data: bytes | bytearray) -> int:

@@ -34,6 +34,8 @@ _OPTIONS = {
     "compression_level": "5",
     "frame_duration": "20",
 }
+_TAGS = struct.pack("<8sI9sI", b"OpusTags", 9, b"voice-cli", 0)
+"""The comment header (RFC 7845 section 5.2): a vendor, no comments."""
 
 _OTHER_CODECS = {
     b"\x01vorbis": "Vorbis",
@@ -284,7 +286,7 @@ class OpusEncoder(PacketEncoder):
         self._granule = 0
         """Position at the end of the last packet."""
         self._ogg = OggWriter(getrandbits(32))
-        self._head = self._ogg.page([self._codec.header], 0) + self._ogg.page([_tags()], 0)
+        self._head = self._ogg.page([self._codec.header], 0) + self._ogg.page([_TAGS], 0)
 
     def _encoded(self, pcm: bytes) -> bytes:
         self._frames += len(pcm) // self._wanted.frame_bytes
@@ -311,9 +313,3 @@ class OpusEncoder(PacketEncoder):
                 self._packets = []
                 self._page_packets = min(2 * self._page_packets, _MAX_PACKETS)
         return pages
-
-
-def _tags() -> bytes:
-    """Return the comment header (RFC 7845 section 5.2), without comments."""
-    vendor = b"voice-cli"
-    return b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
