@@ -42,6 +42,7 @@ Serve it with `websockets.asyncio.server.serve(speak, "localhost", 8765)`.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn, Self
 
@@ -85,6 +86,7 @@ class LoopQueues(SampleQueues):
 
     def __init__(self, batch_size: int, max_chunks: int | None, stop_signal: object) -> None:
         self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
         super().__init__(batch_size, max_chunks, stop_signal)
 
     def new_condition(self) -> TaskWaiters:
@@ -107,7 +109,7 @@ class LoopQueues(SampleQueues):
             RuntimeError: this is the loop's own thread, so that no reader could make room.
 
         """
-        if _running_loop() is self.loop:
+        if threading.get_ident() == self.loop_thread:
             raise RuntimeError("put would wait for room in the event loop's thread (generate in another thread)")
         left = timeout
         while not sample.writable.wait_for(sample.has_room, LOOP_CHECK_S if left is None else min(LOOP_CHECK_S, left)):
@@ -222,10 +224,3 @@ async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds
         finally:
             with batch.lock:
                 source.readable.discard(waiter)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
