@@ -28,7 +28,7 @@ _MPEG_KBITS = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MPEG_HERTZ = (44_100, 48_000, 32_000)
-_ADTS_HERTZ = (
+ADTS_HERTZ = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
 )  # fmt: skip
 
@@ -62,7 +62,7 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     rate_index = data[at + 2] >> 2 & 15
-    if rate_index >= len(_ADTS_HERTZ):
+    if rate_index >= len(ADTS_HERTZ):
         return None
     length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
     without_crc = data[at + 1] & 1
@@ -72,7 +72,7 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     profile = data[at + 2] >> 6
     channels = (data[at + 2] & 1) << 2 | data[at + 3] >> 6
     mpeg2 = data[at + 1] >> 3 & 1
-    rate = _ADTS_HERTZ[rate_index]
+    rate = ADTS_HERTZ[rate_index]
     return FrameHeader(length, 1024 * blocks, (mpeg2, profile, rate, channels))
 
 
