@@ -103,10 +103,8 @@ class AudioStreamer:
             SampleIndexError, TypeError: see `put`. No stream was ended.
 
         """
-        if sample_indices is None:
-            self.batch.end(range(self.batch_size))
-        else:
-            self.batch.end(chunks.sample_numbers(sample_indices, self.batch_size))
+        every = range(self.batch_size)
+        self.batch.end(every if sample_indices is None else chunks.sample_numbers(sample_indices, self.batch_size))
 
     def fail(self, exc: BaseException) -> None:
         """End all streams that have not ended with an exception, which readers get after the last chunk. Never waits.
