@@ -28,30 +28,26 @@ class TaskWaiters:
     """The tasks that wait for a change, of any event loop. Each call must hold the lock that guards the change."""
 
     def __init__(self) -> None:
-        self._futures: set[Any] = set()
+        self._loops: dict[Any, Any] = {}
+        """By event: its event loop."""
 
     def add(self) -> Any:
-        """Return a future of the running event loop, which the next `notify_all` settles."""
+        """Return an `asyncio.Event` of the running event loop, which the next `notify_all` sets."""
         import asyncio
 
-        future = asyncio.get_running_loop().create_future()
-        self._futures.add(future)
-        return future
+        event = asyncio.Event()
+        self._loops[event] = asyncio.get_running_loop()
+        return event
 
-    def discard(self, future: Any) -> None:
-        self._futures.discard(future)
+    def discard(self, event: Any) -> None:
+        self._loops.pop(event, None)
 
     def notify_all(self) -> None:
-        if self._futures:
-            futures, self._futures = self._futures, set()
-            for future in futures:
+        if self._loops:
+            loops, self._loops = self._loops, {}
+            for event, loop in loops.items():
                 with contextlib.suppress(RuntimeError):  # the loop is closed
-                    future.get_loop().call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Any) -> None:
-    if not future.done():
-        future.set_result(None)
+                    loop.call_soon_threadsafe(event.set)
 
 
 class BoundedQueue(Generic[Item]):
@@ -71,20 +67,16 @@ class BoundedQueue(Generic[Item]):
         self._items: deque[Item] = deque()
         self._held = 0
         self._ended = False
-        self._cancelled = False
+        self.cancelled = False
+        """Whether items are refused because `cancel` was called. Only `cancel` sets it."""
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._tasks = TaskWaiters()
 
     @property
-    def cancelled(self) -> bool:
-        """Whether items are refused because `cancel` was called. Any thread."""
-        return self._cancelled
-
-    @property
     def has_room(self) -> bool:
         """Whether less than the capacity is held, or the queue has ended. Any thread."""
-        return self._held < self._capacity or self._ended or self._cancelled
+        return self._held < self._capacity or self._ended or self.cancelled
 
     def put(self, item: Item) -> bool:
         """Add an item; wait first while the queue is full.
@@ -96,7 +88,7 @@ class BoundedQueue(Generic[Item]):
         with self._changed:
             if self._ended:
                 return False
-            while self._items and self._held + cost > self._capacity and not (self._cancelled or self._ended):
+            while self._items and self._held + cost > self._capacity and not (self.cancelled or self._ended):
                 self._changed.wait()
             return self._add(item)
 
@@ -106,7 +98,7 @@ class BoundedQueue(Generic[Item]):
             return not self._ended and self._add(item)
 
     def _add(self, item: Item) -> bool:
-        if self._cancelled:
+        if self.cancelled:
             return False
         self._items.append(item)
         self._held += self._cost(item)
@@ -120,7 +112,7 @@ class BoundedQueue(Generic[Item]):
                 if self.has_room:
                     return
                 waiter = self._tasks.add()
-            await waiter
+            await waiter.wait()
 
     def close(self) -> None:
         """End the queue: no more items follow. Any thread."""
@@ -138,7 +130,7 @@ class BoundedQueue(Generic[Item]):
         with self._changed:
             if self._ended and not self._items:
                 return
-            self._cancelled = True
+            self.cancelled = True
             self._items.clear()
             self._held = 0
             self._notify()
@@ -147,27 +139,22 @@ class BoundedQueue(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        """Return the next item; wait while there is none.
+        return self.get()
+
+    def get(self, timeout: float | None = None) -> Item:
+        """Return the next item, as iteration does; wait while there is none.
 
         Raises:
+            TimeoutError: none arrived in `timeout` seconds.
             StopIteration: the queue was closed, and all items were taken.
             Interrupted: it was cancelled.
             BaseException: the error that it failed with.
 
         """
-        return self.get()
-
-    def get(self, timeout: float | None = None) -> Item:
-        """Return the next item, as iteration does.
-
-        Raises:
-            TimeoutError: none arrived in `timeout` seconds.
-
-        """
         with self._changed:
             if not self._changed.wait_for(self._is_ready, timeout):
                 raise TimeoutError
-            if not self._items or self._cancelled:
+            if not self._items:
                 self._raise_end()
                 raise StopIteration
             item = self._items.popleft()
@@ -186,7 +173,7 @@ class BoundedQueue(Generic[Item]):
         while True:
             with self._changed:
                 if self._is_ready():
-                    if self._cancelled or not self._items:
+                    if not self._items:
                         self._raise_end()
                     items = list(self._items)
                     self._items.clear()
@@ -194,20 +181,20 @@ class BoundedQueue(Generic[Item]):
                     self._notify()
                     return items
                 waiter = self._tasks.add()
-            await waiter
+            await waiter.wait()
 
     def _is_ready(self) -> bool:
-        return bool(self._items) or self._ended or self._cancelled
+        return bool(self._items) or self._ended or self.cancelled
 
     def _raise_end(self) -> None:
-        if self._cancelled:
+        if self.cancelled:
             raise Interrupted("the speech was cancelled")
         if self._error is not None:
             raise self._error
 
     def _end(self, error: BaseException | None) -> None:
         with self._changed:
-            if not (self._ended or self._cancelled):
+            if not (self._ended or self.cancelled):
                 self._ended = True
                 self._error = error
                 self._notify()

@@ -1,6 +1,6 @@
 """What every compressed codec owes: the whole file's samples, however it is cut, and an honest end."""
 
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,15 +12,14 @@ from voice_cli.audio import AudioFormat
 from voice_cli.codecs import mpg123, opus
 from voice_cli.codecs.aac import AacDecoder
 from voice_cli.codecs.flac import FlacDecoder
-from voice_cli.codecs.mp3 import Mp3Decoder, open_av_decoder
+from voice_cli.codecs.mp3 import Mp3Decoder
 from voice_cli.codecs.opus import OpusDecoder
 from voice_cli.errors import DecodeError, TruncatedAudio
 
-MPG123 = mpg123.library()
-DECODERS = {"mp3": partial(Mp3Decoder, open_av_decoder), "aac": AacDecoder, "flac": FlacDecoder, "opus": OpusDecoder}
+DECODERS = {"mp3": material.mp3_decoder_by_pyav, "aac": AacDecoder, "flac": FlacDecoder, "opus": OpusDecoder}
 MUXERS = {"mp3": "mp3", "aac": "aac", "flac": "flac", "opus": "ogg"}
-if MPG123 is not None:
-    DECODERS["mp3 by mpg123"] = partial(Mp3Decoder, lambda _: mpg123.Mpg123Decoder(MPG123).decode)
+if mpg123.library() is not None:
+    DECODERS["mp3 by mpg123"] = Mp3Decoder
 STREAMS = [
     (codec, audio_format, seekable)
     for codec in DECODERS

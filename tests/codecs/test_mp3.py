@@ -8,7 +8,7 @@ import pytest
 from support import material
 from voice_cli.codecs import mpg123
 from voice_cli.codecs.headers import mpeg_header
-from voice_cli.codecs.mp3 import Mp3Decoder, info_tag, open_av_decoder
+from voice_cli.codecs.mp3 import Mp3Decoder, info_tag
 from voice_cli.errors import DecodeError, TruncatedAudio
 
 FILE = material.encoded("mp3", material.MONO44)
@@ -197,7 +197,7 @@ def test_the_libraries_refuse_the_same_frames(audio_format, lsb):
         broken = damaged(data, 5, 20, seed)
         lengths = [
             [len(chunk.data) for chunk in decoder.decode(broken)]
-            for decoder in (Mp3Decoder(), Mp3Decoder(open_av_decoder))
+            for decoder in (Mp3Decoder(), material.mp3_decoder_by_pyav())
         ]
         assert lengths[0] == lengths[1]
 

@@ -52,17 +52,17 @@ def test_a_packet_is_returned_before_its_page_ends():
     assert demuxer.missing == 401
     demuxer.buffer += stream[head + 299 : head + 300]
     packet = demuxer.next_event()
-    assert (packet.data, packet.closes) == (b"a" * 300, False)
+    assert packet.data == b"a" * 300
     assert demuxer.missing == 400
     demuxer.buffer += stream[head + 300 :]
-    assert demuxer.next_event().closes
+    assert demuxer.next_event().data == b"b" * 400
 
 
 def test_page_headers():
     [page, *_] = events([ogg_page([3, 4, 255], bytes(262), serial=9, granule=1234, eos=True)])
-    assert page == Page(serial=9, granule=1234, first=False, last=True, packets=2)
+    assert page == Page(serial=9, granule=1234, first=False, last=True)
     [page, *_] = events([ogg_page([255], bytes(255), granule=-1, bos=True)])
-    assert page == Page(serial=7, granule=None, first=True, last=False, packets=0)
+    assert page == Page(serial=7, granule=None, first=True, last=False)
 
 
 def test_grouped_streams_keep_their_packets_apart():

@@ -29,5 +29,5 @@ def test_the_result_does_not_depend_on_the_cut(start, end, resume, sizes):
 
 def test_skipped_frames_count():
     trim = Trim(start=10)
-    trim.skip(8)
+    trim.position += 8
     assert [chunk.frames for chunk in trim.keep(PcmChunk(STEREO, bytes(4 * 5)))] == [3]

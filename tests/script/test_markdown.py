@@ -6,8 +6,8 @@ from voice_cli.script.markdown import SpokenMarkdown
 from voice_cli.script.splitter import Splitter
 
 
-def spoken(text: str, mode: str = "auto", **options: object) -> str:
-    reader = SpokenMarkdown(mode, **options)
+def spoken(text: str, mode: str = "auto") -> str:
+    reader = SpokenMarkdown(mode)
     return reader.feed(text) + reader.finish()
 
 
@@ -153,11 +153,6 @@ def test_what_is_common_in_plain_text_is_kept_unless_markdown_is_on(text, auto, 
 )
 def test_off_removes_what_a_terminal_does_not_show(text, said):
     assert spoken(text, "off") == said
-
-
-def test_code_can_be_announced():
-    text = "See\n```sh\nls\n```\nDone."
-    assert spoken(text, code_notice="Code block") == "See.\nCode block.\n\nDone."
 
 
 def test_text_is_buffered_only_until_it_is_certain():

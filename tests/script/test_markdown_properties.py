@@ -100,7 +100,7 @@ def pieces(text: str, sizes: list[int]) -> list[str]:
 
 
 def spoken(parts: list[str], mode: str) -> str:
-    reader = SpokenMarkdown(mode, code_notice="Code")
+    reader = SpokenMarkdown(mode)
     return "".join([*map(reader.feed, parts), reader.finish()])
 
 

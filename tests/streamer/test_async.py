@@ -235,13 +235,13 @@ class TestTimeout:
             late = [timer for timer in loop._scheduled if timer.when() > loop.time() + 600]
             assert all(timer.cancelled() for timer in late)
             readers = streamer.audio_queues[0].readable
-            assert not readers._futures
+            assert not readers._loops
             abandoned = asyncio.create_task(anext(streamer.get_stream(0)))
             await asyncio.sleep(0)
-            assert len(readers._futures) == 1
+            assert len(readers._loops) == 1
             abandoned.cancel()
             await asyncio.wait([abandoned])
-            assert not readers._futures
+            assert not readers._loops
 
         run(main())
 

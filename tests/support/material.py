@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.codecs.av_codec import AvDecoder
 from voice_cli.codecs.base import Decoder
+from voice_cli.codecs.mp3 import Mp3Decoder
 from voice_cli.errors import TruncatedAudio
 
 MONO24 = AudioFormat(24_000, 1)
@@ -131,6 +133,13 @@ def ffmpeg_reference(data: bytes, muxer: str, *, decoder: str | None = None) -> 
     chosen = ["-c:a", decoder] if decoder else []
     command = ["ffmpeg", "-v", "error", "-f", muxer, *chosen, "-i", "pipe:0", "-f", "s16le", "pipe:1"]
     return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def mp3_decoder_by_pyav() -> Mp3Decoder:
+    """Give the decoder of a system without libmpg123."""
+    decoder = Mp3Decoder()
+    decoder._codecs = {2: AvDecoder("mp2").decode, 3: AvDecoder("mp3float").decode}
+    return decoder
 
 
 def need(tool: str) -> None:

@@ -4,7 +4,7 @@ A codec's module is imported when a stream of the codec is opened, so no stream 
 """
 
 from contextlib import suppress
-from typing import cast
+from importlib import import_module
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.codecs import table
@@ -46,10 +46,10 @@ def open_decoder(
         raise DecodeError(f"the server sent {name}, which voice does not decode", hint=Hint("ask for another {format}"))
     make = codec.load_class(codec.decoder)
     if name != "pcm":
-        return name, cast("Decoder", make())
+        return name, make()
     # Only an encoding that is PCM knows the format: that of an expected MP3 says nothing about this stream.
     formats = [e.format for e in (announced, expected) if e is not None and e.codec in ("pcm", None)]
-    return name, cast("Decoder", make(next(filter(None, formats), DEFAULT_PCM)))
+    return name, make(next(filter(None, formats), DEFAULT_PCM))
 
 
 def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) -> Encoder:
@@ -74,7 +74,8 @@ def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) ->
         raise UsageError(f"cannot encode {source.channels} channels")
     if rate is not None and not _MIN_HERTZ <= rate <= _MAX_HERTZ:
         raise UsageError(f"cannot encode at {rate} Hz", hint=f"ask for {_MIN_HERTZ} to {_MAX_HERTZ}")
-    return cast("Encoder", found.load_class(found.encoder)(source, rate))
+    encoder: Encoder = found.load_class(found.encoder)(source, rate)
+    return encoder
 
 
 def preload(codec: str) -> None:
@@ -86,9 +87,12 @@ def preload(codec: str) -> None:
         ValueError: there is no such codec.
 
     """
-    with suppress(EngineError):
+    try:
         found = table.by_name(codec)
-        if found is None:
-            raise ValueError(f"no such codec: {codec}")
-        if found.decoder is not None:
-            found.preload()
+    except EngineError:
+        return
+    if found is None:
+        raise ValueError(f"no such codec: {codec}")
+    if found.decoder is not None:
+        with suppress(Exception):  # a package's module may raise anything
+            getattr(import_module(found.module), "load", lambda: None)()

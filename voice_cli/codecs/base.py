@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.media_types import content_type_of
 from voice_cli.errors import DecodeError
+from voice_cli.pcm.convert import Converter
 
 if TYPE_CHECKING:
     from voice_cli.codecs.av_codec import AvEncoder
@@ -111,8 +112,6 @@ class Encoder:
         self.content_type = content_type_of(encoding)
         """The media type to announce."""
         self._wanted = wanted
-        from voice_cli.pcm.convert import Converter  # decoders do not need it
-
         self._converter = Converter(source, wanted)
         self._head = b""
         self._finished = False

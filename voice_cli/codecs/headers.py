@@ -13,8 +13,6 @@ class FrameHeader(NamedTuple):
     """In bytes, the header included."""
     samples: int
     """PCM frames that it decodes to, before any spectral band replication."""
-    rate: int
-    """Hertz."""
     key: tuple[int, ...]
     """Equal for all frames of one stream."""
 
@@ -30,7 +28,7 @@ _MPEG_KBITS = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MPEG_HERTZ = (44_100, 48_000, 32_000)
-_ADTS_HERTZ = (
+ADTS_HERTZ = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
 )  # fmt: skip
 
@@ -56,7 +54,7 @@ def mpeg_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     kbits = _MPEG_KBITS[mpeg1, layer][bit_rate_index - 1]
     samples = 576 if layer == 3 and not mpeg1 else 1152
     padding = data[at + 2] >> 1 & 1
-    return FrameHeader(samples * 125 * kbits // rate + padding, samples, rate, (version, layer, rate))
+    return FrameHeader(samples * 125 * kbits // rate + padding, samples, (version, layer, rate))
 
 
 def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
@@ -64,7 +62,7 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     if data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     rate_index = data[at + 2] >> 2 & 15
-    if rate_index >= len(_ADTS_HERTZ):
+    if rate_index >= len(ADTS_HERTZ):
         return None
     length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
     without_crc = data[at + 1] & 1
@@ -74,8 +72,8 @@ def adts_header(data: bytes | bytearray, at: int = 0) -> FrameHeader | None:
     profile = data[at + 2] >> 6
     channels = (data[at + 2] & 1) << 2 | data[at + 3] >> 6
     mpeg2 = data[at + 1] >> 3 & 1
-    rate = _ADTS_HERTZ[rate_index]
-    return FrameHeader(length, 1024 * blocks, rate, (mpeg2, profile, rate, channels))
+    rate = ADTS_HERTZ[rate_index]
+    return FrameHeader(length, 1024 * blocks, (mpeg2, profile, rate, channels))
 
 
 def id3v2_length(data: bytes | bytearray) -> int:

@@ -45,24 +45,17 @@ class InfoTag(NamedTuple):
     """Samples of silence at the end."""
 
 
-FrameDecoder = Callable[[bytes], list[PcmChunk]]
-"""Decodes one whole frame. Raises DecodeError if it is corrupt."""
-
-
 def load() -> None:
     """Load the library that decodes frames."""
     if mpg123.library() is None:
         import voice_cli.codecs.av_codec  # noqa: F401
 
 
-def open_frame_decoder(layer: int) -> FrameDecoder:
-    """Open the decoder of a layer's frames, libmpg123's if it is installed."""
+def open_frame_decoder(layer: int) -> Callable[[bytes], list[PcmChunk]]:
+    """Open the decoder of a layer's frames, libmpg123's if it is installed. It raises DecodeError for a corrupt one."""
     lib = mpg123.library()
-    return mpg123.Mpg123Decoder(lib).decode if lib is not None else open_av_decoder(layer)
-
-
-def open_av_decoder(layer: int) -> FrameDecoder:
-    """Open PyAV's decoder of a layer's frames."""
+    if lib is not None:
+        return mpg123.Mpg123Decoder(lib).decode
     from voice_cli.codecs.av_codec import AvDecoder
 
     return AvDecoder(_CODECS[layer]).decode
@@ -77,11 +70,9 @@ class Mp3Decoder(FramedDecoder):
     dropped too, and its delay and padding are applied from there on, so that there is no gap. (ffmpeg plays silence.)
     """
 
-    def __init__(self, open_codec: Callable[[int], FrameDecoder] = open_frame_decoder) -> None:
-        """Set the function that opens the decoder of a layer's frames."""
+    def __init__(self) -> None:
         super().__init__("MP3", mpeg_header, MPEG_HEADER_BYTES)
-        self._open_codec = open_codec
-        self._codecs: dict[int, FrameDecoder] = {}
+        self._codecs: dict[int, Callable[[bytes], list[PcmChunk]]] = {}
         """By layer."""
         self._trim = Trim()
         self._tag: InfoTag | None = None
@@ -105,10 +96,10 @@ class Mp3Decoder(FramedDecoder):
         try:
             _, layer, _ = header.key
             if layer not in self._codecs:
-                self._codecs[layer] = self._open_codec(layer)
+                self._codecs[layer] = open_frame_decoder(layer)
             decoded = self._codecs[layer](frame)
         except DecodeError:
-            self._trim.skip(header.samples)
+            self._trim.position += header.samples
             raise
         return [kept for chunk in decoded for kept in self._trim.keep(chunk)]
 

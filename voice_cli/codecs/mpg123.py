@@ -87,18 +87,15 @@ class Mpg123Decoder:
             data = b""
             pcm += ctypes.string_at(self._pcm, done.value)
             if status == _NEW_FORMAT:
-                self._format = self._read_format()
+                rate, channels, encoding = c_long(), c_int(), c_int()
+                self._lib.mpg123_getformat(self._handle, byref(rate), byref(channels), byref(encoding))
+                self._format = AudioFormat(rate.value, channels.value)
         if status != _NEED_MORE or not pcm:
             self._key = None  # begin anew: libmpg123 may be looking for the next header
             raise DecodeError("libmpg123 refuses a frame")
         if not _is_side_info_valid(frame, mono=mono):
             raise DecodeError("the side information of an MP3 frame is corrupt")
         return [PcmChunk(self._format, pcm)]
-
-    def _read_format(self) -> AudioFormat:
-        rate, channels, encoding = c_long(), c_int(), c_int()
-        self._lib.mpg123_getformat(self._handle, byref(rate), byref(channels), byref(encoding))
-        return AudioFormat(rate.value, channels.value)
 
 
 def _is_side_info_valid(frame: bytes, *, mono: bool) -> bool:

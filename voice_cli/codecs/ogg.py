@@ -39,8 +39,6 @@ class Page(NamedTuple):
     """Beginning of the logical stream (BOS)."""
     last: bool
     """End of the logical stream (EOS)."""
-    packets: int
-    """Packets that end on this page."""
 
 
 class Packet(NamedTuple):
@@ -49,8 +47,6 @@ class Packet(NamedTuple):
     page: Page
     """The page on which it ends."""
     data: bytes
-    closes: bool
-    """Whether it is the last one that ends on its page."""
 
 
 class OggDemuxer:
@@ -105,7 +101,6 @@ class OggDemuxer:
                 None if granule == _NO_GRANULE else granule,
                 first=bool(flags & _FIRST),
                 last=bool(flags & _LAST),
-                packets=sum(ends for _, ends in runs),
             )
             self._left = sum(size for size, _ in runs)
             yield page
@@ -134,14 +129,12 @@ class OggDemuxer:
 
     def _packets(self, page: Page, runs: list[tuple[int, bool]], *, is_orphan: bool) -> Iterator[Packet | None]:
         """Yield a page's packets. `is_orphan`: it begins with the rest of a packet whose start is missing."""
-        packets = page.packets
         for size, ends in runs:
             while len(self.buffer) < size:
                 yield None
             data = self.buffer[:size]
             del self.buffer[:size]
             self._left -= size
-            packets -= ends
             if is_orphan:
                 is_orphan = not ends
                 continue
@@ -151,7 +144,7 @@ class OggDemuxer:
                 raise DecodeError("an Ogg packet does not end")
             if ends:
                 del self._partial[page.serial]
-                yield Packet(page, bytes(whole), closes=packets == 0)
+                yield Packet(page, bytes(whole))
 
 
 def _runs(lacing: bytes) -> list[tuple[int, bool]]:

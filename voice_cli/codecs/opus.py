@@ -34,6 +34,8 @@ _OPTIONS = {
     "compression_level": "5",
     "frame_duration": "20",
 }
+_TAGS = struct.pack("<8sI9sI", b"OpusTags", 9, b"voice-cli", 0)
+"""The comment header (RFC 7845 section 5.2): a vendor, no comments."""
 
 _OTHER_CODECS = {
     b"\x01vorbis": "Vorbis",
@@ -42,9 +44,6 @@ _OTHER_CODECS = {
     b"\x80theora": "Theora",
     b"fishead\0": "Skeleton",
 }
-
-PacketDecoder = Callable[[bytes], list[PcmChunk]]
-"""Decodes one packet. Raises DecodeError if it is corrupt."""
 
 
 class OpusHead(NamedTuple):
@@ -98,11 +97,13 @@ class OpusDecoder(ParsingDecoder):
         self._in_data = False
         """A page after the first ones has arrived: later heads belong to another link."""
         self._ended = False
-        self._decode_packet: PacketDecoder | None = None
+        self._decode_packet: Callable[[bytes], list[PcmChunk]] | None = None
         self._trim = Trim()
         self._headers_left = 0
         self._first_granule: int | None = None
         """Granule position of the stream's first sample; None: its first page is not complete."""
+        self._page_granule: int | None = None
+        """Granule position at the end of the current page."""
         self._page_samples = 0
         """Samples of the packets that ended on the current page."""
 
@@ -142,6 +143,10 @@ class OpusDecoder(ParsingDecoder):
             raise DecodeError(f"the server sent {others} in Ogg, which voice does not decode")
         if page.serial != self._serial:
             return
+        if self._first_granule is None and self._page_granule is not None and self._page_samples:
+            # RFC 7845 section 4.3: a part of a longer stream does not begin at 0.
+            self._first_granule = max(0, self._page_granule - self._page_samples)
+        self._page_granule = page.granule
         self._page_samples = 0
         self._trim.end = None
         self._ended = page.last
@@ -161,7 +166,7 @@ class OpusDecoder(ParsingDecoder):
         self._decode_packet = _packet_decoder(head)
         self._trim = Trim(start=head.pre_skip)
         self._headers_left = 1
-        self._first_granule = None
+        self._first_granule = self._page_granule = None
 
     def _packet(self, packet: Packet) -> list[PcmChunk]:
         if self._headers_left:
@@ -169,24 +174,18 @@ class OpusDecoder(ParsingDecoder):
             if packet.data.startswith(b"OpusTags"):
                 return []
         samples = packet_samples(packet.data)
-        chunks: list[PcmChunk] = []
         if samples is None or self._decode_packet is None:
             self._faults.frame_refused()
-        else:
-            self._page_samples += samples
-            try:
-                decoded = self._decode_packet(packet.data)
-            except DecodeError as exc:
-                self._trim.skip(samples)
-                self._faults.frame_refused(exc)
-            else:
-                self._faults.frame_decoded()
-                chunks = [kept for chunk in decoded for kept in self._trim.keep(chunk)]
-        if packet.closes and self._first_granule is None and packet.page.granule is not None:
-            # RFC 7845 section 4.3: a part of a longer stream does not begin at 0. The position is below the page's
-            # samples only if the page is the last one, and trimmed.
-            self._first_granule = max(0, packet.page.granule - self._page_samples)
-        return chunks
+            return []
+        self._page_samples += samples
+        try:
+            decoded = self._decode_packet(packet.data)
+        except DecodeError as exc:
+            self._trim.position += samples
+            self._faults.frame_refused(exc)
+            return []
+        self._faults.frame_decoded()
+        return [kept for chunk in decoded for kept in self._trim.keep(chunk)]
 
 
 def packet_samples(packet: bytes) -> int | None:
@@ -224,8 +223,8 @@ def _opuslib() -> Any:
     return opuslib
 
 
-def _packet_decoder(head: OpusHead) -> PacketDecoder:
-    """Return the decoder of a stream's packets.
+def _packet_decoder(head: OpusHead) -> Callable[[bytes], list[PcmChunk]]:
+    """Return the decoder of a stream's packets. It raises DecodeError for a corrupt one.
 
     PyAV's if there are more than two channels, or a gain: opuslib has only stereo, and calls the variadic function that
     sets the gain in a way that some platforms do not support.
@@ -287,7 +286,7 @@ class OpusEncoder(PacketEncoder):
         self._granule = 0
         """Position at the end of the last packet."""
         self._ogg = OggWriter(getrandbits(32))
-        self._head = self._ogg.page([self._codec.header], 0) + self._ogg.page([_tags()], 0)
+        self._head = self._ogg.page([self._codec.header], 0) + self._ogg.page([_TAGS], 0)
 
     def _encoded(self, pcm: bytes) -> bytes:
         self._frames += len(pcm) // self._wanted.frame_bytes
@@ -314,9 +313,3 @@ class OpusEncoder(PacketEncoder):
                 self._packets = []
                 self._page_packets = min(2 * self._page_packets, _MAX_PACKETS)
         return pages
-
-
-def _tags() -> bytes:
-    """Return the comment header (RFC 7845 section 5.2), without comments."""
-    vendor = b"voice-cli"
-    return b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)

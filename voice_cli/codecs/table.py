@@ -6,7 +6,7 @@ A package adds a codec with an entry point of the group `voice_cli.codecs`, whic
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voice_cli.audio import CODEC_ENTRY_POINTS
 from voice_cli.errors import EngineError, one_line
@@ -21,7 +21,7 @@ class Codec(NamedTuple):
     name: str
     """One from an entry point has the entry point's name."""
     module: str
-    """Imported when a stream of the codec is opened. `preload` calls its function `load`, if it has one."""
+    """Imported when a stream of the codec is opened. `codecs.preload` calls its function `load`, if it has one."""
     decoder: str | None = None
     """Class in `module`, a `base.Decoder`, made without arguments (PCM: with its format); None: no decoder."""
     encoder: str | None = None
@@ -35,19 +35,11 @@ class Codec(NamedTuple):
     parameters: str = ""
     """To announce after the media type."""
 
-    def load_class(self, name: str) -> type:
+    def load_class(self, name: str) -> Any:
         """Import the module and return its class `name`; raise EngineError if it does not load."""
         try:
-            found: type = getattr(import_module(self.module), name)
+            return getattr(import_module(self.module), name)
         except Exception as exc:  # a package's module may raise anything
-            raise _load_error(self.name, self.module, exc) from exc
-        return found
-
-    def preload(self) -> None:
-        """Import the module and call its function `load`, if it has one; raise EngineError if that fails."""
-        try:
-            getattr(import_module(self.module), "load", lambda: None)()
-        except Exception as exc:
             raise _load_error(self.name, self.module, exc) from exc
 
 

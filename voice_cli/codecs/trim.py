@@ -14,11 +14,7 @@ class Trim:
         self.end = end
         self.resume = resume
         self.position = 0
-        """Number of the next frame."""
-
-    def skip(self, frames: int) -> None:
-        """Count frames that could not be decoded, so that later ones keep their numbers."""
-        self.position += frames
+        """Number of the next frame. Add the frames that could not be decoded, so that later ones keep their numbers."""
 
     def keep(self, chunk: PcmChunk) -> list[PcmChunk]:
         """Return the frames to keep of the next ones: none, one or two chunks."""

@@ -5,10 +5,10 @@ played as audio.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs import samples
 from voice_cli.codecs.base import Encoder, ParsingDecoder
 from voice_cli.errors import DecodeError, Hint, TruncatedAudio
 from voice_cli.pcm import g711
@@ -51,7 +51,7 @@ class WavDecoder(ParsingDecoder):
         self._format: AudioFormat | None = None
         self._block_bytes = 0
         """Bytes of one frame in the file."""
-        self._convert: samples.Converter = samples.s16
+        self._convert: Callable[[bytes], bytes] = bytes
         self._seen_data = False
 
     def _end(self) -> list[PcmChunk]:
@@ -174,14 +174,31 @@ class WavDecoder(ParsingDecoder):
         self._block_bytes = channels * bits // 8
 
 
-_CONVERTERS: dict[tuple[int, int], samples.Converter] = {
-    # (format tag, bits a sample)
-    (1, 8): samples.u8,
-    (1, 16): samples.s16,
-    (1, 24): samples.s24,
-    (1, 32): samples.s32,
-    (3, 32): samples.f32,
-    (3, 64): samples.f64,
+def _upper_16_bits(data: bytes, size: int) -> bytes:
+    """Truncate samples of `size` bytes, as libswresample does."""
+    out = bytearray(len(data) // size * 2)
+    out[0::2] = data[size - 2 :: size]
+    out[1::2] = data[size - 1 :: size]
+    return bytes(out)
+
+
+def _floats(data: bytes, dtype: str) -> bytes:
+    """Convert IEEE floats (±1 is full scale), rounded half to even and clipped."""
+    import numpy as np
+
+    scaled = np.frombuffer(data, dtype=dtype).astype(np.float64) * 32768
+    whole = np.rint(np.nan_to_num(scaled, copy=False, nan=0, posinf=32767, neginf=-32768))
+    return whole.clip(-32768, 32767).astype("<i2").tobytes()
+
+
+_CONVERTERS: dict[tuple[int, int], Callable[[bytes], bytes]] = {
+    # (format tag, bits a sample): from whole samples, little-endian, to s16le, with the same results as ffmpeg
+    (1, 8): partial(g711.expand, low=bytes(256), high=bytes(code ^ 0x80 for code in range(256))),
+    (1, 16): bytes,
+    (1, 24): partial(_upper_16_bits, size=3),
+    (1, 32): partial(_upper_16_bits, size=4),
+    (3, 32): partial(_floats, dtype="<f4"),
+    (3, 64): partial(_floats, dtype="<f8"),
     (6, 8): g711.decode_a_law,
     (7, 8): g711.decode,
 }

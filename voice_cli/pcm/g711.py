@@ -21,12 +21,12 @@ _MAX_MAGNITUDE = 8191
 
 def decode(data: bytes) -> bytes:
     """Return µ-law as s16le. Each byte is a sample, so any cut of the stream is fine."""
-    return _expand(data, *_tables(_mu_law_sample))
+    return expand(data, *_tables(_mu_law_sample))
 
 
 def decode_a_law(data: bytes) -> bytes:
     """Return A-law as s16le."""
-    return _expand(data, *_tables(_a_law_sample))
+    return expand(data, *_tables(_a_law_sample))
 
 
 def encode(pcm: bytes) -> bytes:
@@ -36,7 +36,8 @@ def encode(pcm: bytes) -> bytes:
     return np.take(_codes(), np.frombuffer(pcm, "<u2")).tobytes()
 
 
-def _expand(data: bytes, low: bytes, high: bytes) -> bytes:
+def expand(data: bytes, low: bytes, high: bytes) -> bytes:
+    """Return 8-bit codes as s16le; `low` and `high` have the two bytes of each code's sample."""
     samples = bytearray(2 * len(data))
     samples[0::2] = data.translate(low)
     samples[1::2] = data.translate(high)

@@ -38,41 +38,29 @@ class Joins:
     def push(self, chunk: PcmChunk) -> list[PcmChunk]:
         """Process frames; return those that are certain to stay."""
         first = first_audible(chunk.data)
-        if first is None:
-            if self._gap is None:
-                self._held.append(chunk)
-            else:
-                self._remove(chunk)
-            return []
-        kept = self._join(chunk, first) if self._gap is not None else [*self._held, chunk]
-        self._held.clear()
-        return self._hold_tail(kept)
-
-    def _remove(self, chunk: PcmChunk) -> None:
-        """Remove silence, but hold as much of it as may be a soft onset."""
-        chunk = self._after_held(chunk)
-        size = chunk.format.frames(ONSET_SECONDS) * chunk.format.frame_bytes
-        kept = PcmChunk(chunk.format, chunk.data[-size:])
-        self._dropped += chunk.seconds - kept.seconds
-        self._held = [kept]
-
-    def _after_held(self, chunk: PcmChunk) -> PcmChunk:
-        return PcmChunk(chunk.format, b"".join([*(held.data for held in self._held), chunk.data]))
-
-    def _join(self, chunk: PcmChunk, first: int) -> list[PcmChunk]:
-        """Insert the pause before the first audible frame, and keep a little of the silence."""
+        if self._gap is None:
+            kept = [*self._held, chunk]
+            self._held = kept if first is None else []
+            return [] if first is None else self._hold_tail(kept)
         audio_format = chunk.format
-        first += sum(len(held.data) for held in self._held) // 2
-        chunk = self._after_held(chunk)
-        onset = min(first // audio_format.channels, audio_format.frames(ONSET_SECONDS))
-        start = (first // audio_format.channels - onset) * audio_format.frame_bytes
-        self.lead = self._dropped + audio_format.seconds(start // audio_format.frame_bytes)
-        wanted = (self._gap or 0.0) - self._rested() - audio_format.seconds(onset)
+        data = b"".join([*(held.data for held in self._held), chunk.data])
+        end = len(data) // audio_format.frame_bytes
+        if first is not None:
+            end += first // audio_format.channels - chunk.frames
+        # Keep as much of the silence before frame `end` as may be a soft onset.
+        start = max(0, end - audio_format.frames(ONSET_SECONDS))
+        self._dropped += audio_format.seconds(start)
+        rest = PcmChunk(audio_format, data[start * audio_format.frame_bytes :])
+        if first is None:
+            self._held = [rest]
+            return []
+        wanted = self._gap - self._rested() - audio_format.seconds(end - start)
         pause = silence(audio_format, max(0.0, wanted))
+        self.lead = self._dropped
         self.pause = pause.seconds
         self._gap = None
-        kept = PcmChunk(audio_format, chunk.data[start:])
-        return [pause, kept] if pause.data else [kept]
+        self._held = []
+        return self._hold_tail([pause, rest] if pause.data else [rest])
 
     def _hold_tail(self, chunks: list[PcmChunk]) -> list[PcmChunk]:
         *before, chunk = chunks

@@ -15,7 +15,4 @@ def first_audible(data: bytes) -> int | None:
 def last_audible(data: bytes) -> int | None:
     """Return the index of the last sample (not frame) of s16 data at or above -60 dBFS, or None."""
     samples = memoryview(data).cast("h")
-    at = len(samples) - 1
-    while at >= 0 and -AUDIBLE < samples[at] < AUDIBLE:
-        at -= 1
-    return at if at >= 0 else None
+    return next((i for i in reversed(range(len(samples))) if not -AUDIBLE < samples[i] < AUDIBLE), None)

@@ -84,7 +84,8 @@ def own(chunk: Any) -> Any:
     """
     if hasattr(chunk, "detach"):
         tensor = chunk.detach().cpu()
-        return tensor.float() if _is_narrow(tensor) else tensor.clone()
+        name = str(getattr(tensor, "dtype", ""))
+        return tensor.float() if any(narrow in name for narrow in _NARROW_FLOATS) else tensor.clone()
     if hasattr(chunk, "dtype"):
         return chunk.copy()
     if isinstance(chunk, memoryview):
@@ -92,11 +93,6 @@ def own(chunk: Any) -> Any:
     if isinstance(chunk, list | tuple) and chunk and hasattr(chunk[0], "__iter__"):
         return [own(item) for item in chunk]
     return copy.copy(chunk)
-
-
-def _is_narrow(tensor: Any) -> bool:
-    name = str(getattr(tensor, "dtype", ""))
-    return any(narrow in name for narrow in _NARROW_FLOATS)
 
 
 def to_pcm(chunk: Any) -> bytes:

@@ -53,16 +53,11 @@ SPEAKABLE = re.compile(r"[^\W_]")
 GLUE_SPACES = frozenset("\u00a0\u202f\u2007\u2060\ufeff")
 """White space where no line may break (UAX #14, class GL)."""
 
-_UNSPACED = (
-    ("\u0e00", "\u0fff"),  # Thai, Lao, Tibetan
-    ("\u1000", "\u109f"),  # Burmese
-    ("\u1780", "\u17ff"),  # Khmer
-    ("\u1950", "\u19df"),  # Tai
-    ("\u1a20", "\u1aaf"),
-    ("\ua9e0", "\ua9ff"),
-    ("\uaa60", "\uaadf"),
+_UNSPACED = re.compile(
+    # Thai, Lao, Tibetan, Burmese; Khmer; Tai scripts and more Burmese.
+    r"[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf]"
 )
-"""First and last character of scripts that put spaces between phrases, not between words."""
+"""The characters of scripts that put spaces between phrases, not between words."""
 
 _WIDE = re.compile(
     # Kana, Chinese characters, Hangul, the supplementary ideographs; then rarer jamo, radicals, bopomofo and kana.
@@ -76,7 +71,7 @@ _CLUSTER_LIMIT = 64
 
 
 def is_unspaced(char: str) -> bool:
-    return "\u0e00" <= char <= "\uaadf" and any(first <= char <= last for first, last in _UNSPACED)
+    return _UNSPACED.match(char) is not None
 
 
 def is_wide(char: str) -> bool:

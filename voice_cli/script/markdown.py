@@ -1,10 +1,9 @@
 """From Markdown, or the output of any terminal program, to the text that is read out, as it arrives.
 
 Read: the text of headings, paragraphs, quotations and list items (an item's number, not its bullet), of links and
-footnotes, the alternative text of images, tables row by row, code spans; of an address its host. Not read: fenced code
-(`code_notice` can announce it), emphasis marks, rules, frames, HTML tags and comments, footnote references, task boxes,
-emoji, escape sequences and control characters. Headings, items and rows end with a full stop, since a voice has no
-other sign of their end.
+footnotes, the alternative text of images, tables row by row, code spans; of an address its host. Not read: fenced code,
+emphasis marks, rules, frames, HTML tags and comments, footnote references, task boxes, emoji, escape sequences and
+control characters. Headings, items and rows end with a full stop, since a voice has no other sign of their end.
 
 The tests compare with markdown-it-py, which parses whole documents only. The intended differences: no indented code (in
 a terminal it is text), and no look-ahead beyond some characters (see `inline`).
@@ -56,13 +55,12 @@ class SpokenMarkdown(Inline):
     that begins with `- 5`). `on` reads everything as Markdown. `off` removes only what a terminal does not show.
     """
 
-    def __init__(self, mode: Mode = "auto", *, code_notice: str = "") -> None:
-        """Raise ValueError for an unknown mode. `code_notice` is read in place of each block of code."""
+    def __init__(self, mode: Mode = "auto") -> None:
+        """Raise ValueError for an unknown mode."""
         if mode not in ("auto", "on", "off"):
             raise ValueError(f"mode must be auto, on or off, not {mode!r}")
         super().__init__(strict=mode == "on")
         self._off = mode == "off"
-        self._code_notice = code_notice
         self._terminal = TerminalText()
         self._fresh = True
         """Before the first character of a line that is no indent."""
@@ -209,10 +207,6 @@ class SpokenMarkdown(Inline):
         self._fence = fence[1] or fence[3]
         self._at += fence.end()
         self._skips = True
-        if self._code_notice:
-            self._write(self._code_notice)
-            self._stop()
-            self._break(1)
 
     def _in_fence(self, char: str) -> None:
         """Pass a line of code, or the fence that ends it."""

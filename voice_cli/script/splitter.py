@@ -61,8 +61,6 @@ class Splitter:
         """Start of the next utterance, in the scanner's text."""
         self._marks: list[tuple[int, Boundary]] = []
         """The boundaries after `_start`."""
-        self._has_word = False
-        """Whether there is a word before the last of them."""
         self._count = 0
         """Utterances since the start or the last pause."""
         self._ready: list[str] = []
@@ -131,7 +129,7 @@ class Splitter:
         offset, boundary = mark
         while offset - self._start > self._bound():
             self._cut()
-        if offset <= self._start or not self._has_words(offset):
+        if not self._has_words(offset):
             return
         if boundary >= self._needed(offset):
             self._emit(offset)
@@ -139,9 +137,7 @@ class Splitter:
             self._marks.append(mark)
 
     def _has_words(self, offset: int) -> bool:
-        if not self._has_word and offset > self._start:
-            self._has_word = SPEAKABLE.search(self._scanner.text, self._start, offset) is not None
-        return self._has_word
+        return SPEAKABLE.search(self._scanner.text, self._start, offset) is not None
 
     def _needed(self, offset: int) -> Boundary:
         """Return how good a boundary at this offset must be to end the utterance."""
@@ -167,7 +163,6 @@ class Splitter:
         self._ready.append(utterance)
         self._count += not utterance.isspace()
         self._start = end
-        self._has_word = False
         # The remaining boundaries may end the next utterance, which has other needs.
         marks, self._marks = self._marks, []
         for mark in marks:

@@ -42,16 +42,83 @@ Serve it with `websockets.asyncio.server.serve(speak, "localhost", 8765)`.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn, Self
 
 from voice_cli.pcm import samples as chunks
 from voice_cli.queues import TaskWaiters
 from voice_cli.streamer.sample_queues import SampleQueue, SampleQueues, StreamTimeoutError
-from voice_cli.streamer.sync import AudioStreamer
+from voice_cli.streamer.sync import AudioStreamer, BatchReader
 
 LOOP_CHECK_S = 1.0
 """Seconds between two checks of a waiting `put` whether the loop was closed, which sends no notification."""
+
+
+class LoopQueue(SampleQueue):
+    """The chunks of one sample, with the reading side of an `asyncio.Queue`."""
+
+    # asyncio.Queue's signature, as queue.Queue's is the base's.
+    async def get(self) -> Any:  # type: ignore[override]
+        """Return the next chunk, or `stop_signal` after the end. A task of the loop."""
+        try:
+            return await _read(self.batch, self, None)
+        except StopAsyncIteration:
+            return self.batch.stop_signal
+
+    def get_nowait(self) -> Any:
+        """Return the next chunk, or `stop_signal` after the end.
+
+        Raises:
+            asyncio.QueueEmpty: no chunk is buffered.
+
+        """
+        with self.batch.lock:
+            if not self.is_ready():
+                raise asyncio.QueueEmpty
+            return self.take_or_stop()
+
+
+class LoopQueues(SampleQueues):
+    """`SampleQueues` that tasks of a loop read, and a thread fills."""
+
+    queue_class = LoopQueue
+
+    def __init__(self, batch_size: int, max_chunks: int | None, stop_signal: object) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
+        super().__init__(batch_size, max_chunks, stop_signal)
+
+    def new_condition(self) -> TaskWaiters:
+        return TaskWaiters()
+
+    @property
+    def running(self) -> bool:
+        return super().running and not self.loop.is_closed()
+
+    def put(self, sample: SampleQueue, chunk: Any, timeout: float | None) -> None:
+        if self.loop.is_closed():
+            self.cancel()
+        super().put(sample, chunk, timeout)
+
+    def wait_for_room(self, sample: SampleQueue, timeout: float | None) -> None:
+        """Wait until the sample's queue has room, or the loop is closed. The lock is held.
+
+        Raises:
+            StreamTimeoutError: there was no room for `timeout` seconds.
+            RuntimeError: this is the loop's own thread, so that no reader could make room.
+
+        """
+        if threading.get_ident() == self.loop_thread:
+            raise RuntimeError("put would wait for room in the event loop's thread (generate in another thread)")
+        left = timeout
+        while not sample.writable.wait_for(sample.has_room, LOOP_CHECK_S if left is None else min(LOOP_CHECK_S, left)):
+            if self.loop.is_closed():
+                self.cancel()
+            elif left is not None:
+                left -= LOOP_CHECK_S
+                if left <= 0:
+                    raise StreamTimeoutError(f"the queue was full for {timeout} s")
 
 
 class AsyncAudioStreamer(AudioStreamer):
@@ -67,9 +134,13 @@ class AsyncAudioStreamer(AudioStreamer):
     The constructor raises RuntimeError if its thread has no running event loop.
     """
 
-    def _new_batch(self) -> "LoopQueues":
-        self.loop = asyncio.get_running_loop()
-        return LoopQueues(self.batch_size, self.max_chunks, self.stop_signal, self.loop)
+    _queues_class = LoopQueues
+    batch: LoopQueues
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop whose tasks read."""
+        return self.batch.loop
 
     def get_stream(  # type: ignore[override]  # as documented: the same name, for `async for`
         self, sample_idx: int
@@ -118,16 +189,8 @@ class AsyncAudioSampleIterator:
         self._closed = True
 
 
-class AsyncAudioBatchIterator:
+class AsyncAudioBatchIterator(BatchReader):
     """`AudioBatchIterator` for tasks. A pending `anext` may be cancelled: no chunk is lost."""
-
-    def __init__(self, streamer: AsyncAudioStreamer) -> None:
-        self.streamer = streamer
-
-    @property
-    def active_samples(self) -> set[int]:
-        """The samples that are not read to their end."""
-        return self.streamer.batch.active()
 
     def __aiter__(self) -> Self:
         return self
@@ -137,74 +200,6 @@ class AsyncAudioBatchIterator:
         batch = self.streamer.batch
         found: dict[int, Any] = await _read(batch, batch, self.streamer.timeout)
         return found
-
-
-class LoopQueue(SampleQueue):
-    """The chunks of one sample, with the reading side of an `asyncio.Queue`."""
-
-    # asyncio.Queue's signature, as queue.Queue's is the base's.
-    async def get(self) -> Any:  # type: ignore[override]
-        """Return the next chunk, or `stop_signal` after the end. A task of the loop."""
-        try:
-            return await _read(self.batch, self, None)
-        except StopAsyncIteration:
-            return self.batch.stop_signal
-
-    def get_nowait(self) -> Any:
-        """Return the next chunk, or `stop_signal` after the end.
-
-        Raises:
-            asyncio.QueueEmpty: no chunk is buffered.
-
-        """
-        with self.batch.lock:
-            if not self.is_ready():
-                raise asyncio.QueueEmpty
-            return self.take_or_stop()
-
-
-class LoopQueues(SampleQueues):
-    """`SampleQueues` that tasks of a loop read, and a thread fills."""
-
-    def __init__(
-        self, batch_size: int, max_chunks: int | None, stop_signal: object, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.loop = loop
-        super().__init__(batch_size, max_chunks, stop_signal)
-
-    def new_condition(self) -> TaskWaiters:
-        return TaskWaiters()
-
-    def new_queue(self, index: int) -> LoopQueue:
-        return LoopQueue(self, index)
-
-    @property
-    def running(self) -> bool:
-        return super().running and not self.loop.is_closed()
-
-    def put(self, sample: SampleQueue, chunk: Any, timeout: float | None) -> None:
-        if self.loop.is_closed():
-            self.cancel()
-        super().put(sample, chunk, timeout)
-
-    def wait_for_room(self, sample: SampleQueue, timeout: float | None) -> None:
-        """Wait until the sample's queue has room, or the loop is closed. The lock is held.
-
-        Raises:
-            StreamTimeoutError: there was no room for `timeout` seconds.
-            RuntimeError: this is the loop's own thread, so that no reader could make room.
-
-        """
-        if _running_loop() is self.loop:
-            raise RuntimeError("put would wait for room in the event loop's thread (generate in another thread)")
-        left = timeout
-        while not sample.writable.wait_for(sample.has_room, LOOP_CHECK_S if left is None else min(LOOP_CHECK_S, left)):
-            if self.loop.is_closed():
-                self.cancel()
-            elif left is not None:
-                left -= LOOP_CHECK_S
-                if left <= 0:
-                    raise StreamTimeoutError(f"the queue was full for {timeout} s")
 
 
 async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds: float | None) -> Any:
@@ -223,16 +218,9 @@ async def _read(batch: SampleQueues, source: SampleQueue | SampleQueues, seconds
             deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                await waiter
+                await waiter.wait()
         except TimeoutError:
             raise StreamTimeoutError(f"no chunk arrived for {seconds} s") from None
         finally:
             with batch.lock:
                 source.readable.discard(waiter)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

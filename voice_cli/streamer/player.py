@@ -3,16 +3,8 @@
 VibeVoice's documentation plays each chunk by itself (`sd.play`, `sd.wait`), with a gap after each. Here the chunks
 share one device stream and a ring buffer; if the model is too slow, playback pauses and loses nothing::
 
-    from voice_cli.streamer import stream_to_player
-
     def generate(streamer):
-        model.generate(
-            **inputs,
-            audio_streamer=streamer,
-            stop_check_fn=streamer.stop_check_fn,
-            tokenizer=processor.tokenizer,
-            all_prefilled_outputs=copy.deepcopy(voice_prompt),  # generate writes into it
-        )
+        model.generate(audio_streamer=streamer, stop_check_fn=streamer.stop_check_fn, ...)
 
     result = stream_to_player(generate)
     print(result.metrics.ttfa_ms)
@@ -21,6 +13,7 @@ share one device stream and a ring buffer; if the model is too slow, playback pa
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from voice_cli.audio import AudioFormat, Encoding
@@ -149,8 +142,5 @@ def stream_to_player(
 
 
 def _generate(generate: Callable[[AudioStreamer], object], streamer: AudioStreamer) -> None:
-    try:
-        with streamer.generating():
-            generate(streamer)
-    except BaseException:  # the reader raises it
-        return
+    with suppress(BaseException), streamer.generating():  # the reader raises it
+        generate(streamer)

@@ -18,20 +18,10 @@ class StreamTimeoutError(EngineError, TimeoutError):
 
 
 class Condition(threading.Condition):
-    """A condition that is cheap to notify while no thread waits."""
-
-    waiting = 0
+    """A condition whose timeouts may be of any length."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.waiting += 1
-        try:
-            return super().wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-        finally:
-            self.waiting -= 1
-
-    def notify_all(self) -> None:
-        if self.waiting:
-            super().notify_all()
+        return super().wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
 
 
 class SampleQueue:
@@ -90,8 +80,6 @@ class SampleQueue:
                 raise StopIteration
             raise self.error.with_traceback(self._traceback)  # else each raise would add its frames
         chunk = self.chunks.popleft()
-        if not self.chunks:
-            self.batch.with_chunks.discard(self.index)
         if self.maxsize:
             self.writable.notify_all()
         return chunk
@@ -113,21 +101,18 @@ class SampleQueue:
 class SampleQueues:
     """All queues of a batch. The lock is not held while a chunk is copied."""
 
+    queue_class = SampleQueue
+
     def __init__(self, batch_size: int, max_chunks: int | None, stop_signal: object) -> None:
         self.max_chunks = max_chunks
         self.stop_signal = stop_signal
         self.lock = threading.RLock()
         self.readable = self.new_condition()
-        self.queues = [self.new_queue(index) for index in range(batch_size)]
-        self.with_chunks: set[int] = set()
-        """The indices of the queues that are not empty: a reader of a large batch need not search them all."""
+        self.queues = [self.queue_class(self, index) for index in range(batch_size)]
 
     def new_condition(self) -> Any:
         """Return what readers wait for."""
         return Condition(self.lock)
-
-    def new_queue(self, index: int) -> SampleQueue:
-        return SampleQueue(self, index)
 
     @property
     def running(self) -> bool:
@@ -150,7 +135,6 @@ class SampleQueues:
                 self.wait_for_room(sample, timeout)
             if not sample.ended:
                 sample.chunks.append(chunk)
-                self.with_chunks.add(sample.index)
                 sample.readable.notify_all()
                 self.readable.notify_all()
 
@@ -174,20 +158,20 @@ class SampleQueues:
                 if sample.error is None and (sample.chunks or not sample.ended):
                     sample.end(Interrupted("the speech was cancelled"))
                 sample.chunks.clear()
-            self.with_chunks.clear()
             self.readable.notify_all()
 
     def is_ready(self) -> bool:
-        return bool(self.with_chunks) or not self.running
+        return any(sample.chunks for sample in self.queues) or not self.running
 
     def take(self) -> dict[int, Any]:
         """Return a chunk of each sample that has one; if none has, raise as a sample's `take`.
 
         The batch must be ready, and the lock is held.
         """
-        if not self.with_chunks:
+        found = {sample.index: sample.take() for sample in self.queues if sample.chunks}
+        if not found:
             next((sample for sample in self.queues if sample.error is not None), self.queues[0]).take()
-        return {index: self.queues[index].take() for index in sorted(self.with_chunks)}
+        return found
 
     def read(self, source: "SampleQueue | SampleQueues", timeout: float | None) -> Any:
         """Return what the source has next; wait for it. Any thread.

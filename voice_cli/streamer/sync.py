@@ -25,6 +25,8 @@ class AudioStreamer:
     and only with `max_chunks`.
     """
 
+    _queues_class = SampleQueues
+
     def __init__(
         self,
         batch_size: int,
@@ -55,15 +57,12 @@ class AudioStreamer:
         if timeout is not None and (math.isnan(timeout) or timeout < 0):
             raise ValueError(f"timeout must be a number of seconds, not {timeout}")
         self.max_chunks = None if max_chunks is None else _at_least_one("max_chunks", max_chunks)
-        self.batch = self._new_batch()
+        self.batch = self._queues_class(self.batch_size, self.max_chunks, stop_signal)
         """What readers and `put` share; not for users."""
         self.audio_queues: list[SampleQueue] = self.batch.queues
         """A queue for each sample."""
         self.sample_indices_map: dict[int, int] = {index: index for index in range(self.batch_size)}
         """The place in `audio_queues` of each sample."""
-
-    def _new_batch(self) -> SampleQueues:
-        return SampleQueues(self.batch_size, self.max_chunks, self.stop_signal)
 
     @property
     def finished_flags(self) -> list[bool]:
@@ -104,10 +103,8 @@ class AudioStreamer:
             SampleIndexError, TypeError: see `put`. No stream was ended.
 
         """
-        if sample_indices is None:
-            self.batch.end(range(self.batch_size))
-        else:
-            self.batch.end(chunks.sample_numbers(sample_indices, self.batch_size))
+        every = range(self.batch_size)
+        self.batch.end(every if sample_indices is None else chunks.sample_numbers(sample_indices, self.batch_size))
 
     def fail(self, exc: BaseException) -> None:
         """End all streams that have not ended with an exception, which readers get after the last chunk. Never waits.
@@ -200,12 +197,8 @@ class AudioSampleIterator:
         return streamer.batch.read(streamer.audio_queues[self.sample_idx], streamer.timeout)
 
 
-class AudioBatchIterator:
-    """The chunks of all samples, as `{sample_idx: chunk}`, until every stream has ended.
-
-    Each step waits until a sample has a chunk, and takes one chunk of each sample that has one, in the order of their
-    numbers: no sample waits for another. See `AudioSampleIterator` for several readers.
-    """
+class BatchReader:
+    """The part of a batch's iterators that does not wait."""
 
     def __init__(self, streamer: AudioStreamer) -> None:
         self.streamer = streamer
@@ -214,6 +207,14 @@ class AudioBatchIterator:
     def active_samples(self) -> set[int]:
         """The samples that are not read to their end."""
         return self.streamer.batch.active()
+
+
+class AudioBatchIterator(BatchReader):
+    """The chunks of all samples, as `{sample_idx: chunk}`, until every stream has ended.
+
+    Each step waits until a sample has a chunk, and takes one chunk of each sample that has one, in the order of their
+    numbers: no sample waits for another. See `AudioSampleIterator` for several readers.
+    """
 
     def __iter__(self) -> Self:
         return self
