@@ -16,7 +16,7 @@ def drawn():
     """Return the tree in the module's docstring: class to (parent, exit code)."""
     tree, path = {}, []
     for line in inspect.cleandoc(errors.__doc__).splitlines():
-        match = re.fullmatch(r" *([│├└─ ]*?)(VoiceError|\w*(?:Error|Audio|Interrupted))(?:  +(\d+)? .*)?", line)
+        match = re.fullmatch(r" *([│├└─ ]*?)(VoiceError|\w*(?:Error|Audio|End|Interrupted))(?:  +(\d+)? .*)?", line)
         if match and (match[1].strip() or match[2] == "VoiceError"):
             depth = len(match[1]) // 4
             path[depth:] = [match[2]]

@@ -15,6 +15,11 @@ FULL_SCALE = 32768
 """The magnitude of 0 dBFS."""
 
 
+MIN_HERTZ, MAX_HERTZ = 1000, 768_000
+MAX_CHANNELS = 16
+"""Limits of a stream from outside: nothing plays more."""
+
+
 class AudioFormat(NamedTuple):
     """The rate and the channels of PCM."""
 
@@ -75,3 +80,7 @@ class Encoding(NamedTuple):
     """A codec's name; None: unknown."""
     format: AudioFormat | None = None
     """The format of raw PCM, or the expected one of a codec that declares its own; None: unknown."""
+    samples: str = "s16le"
+    """The sample type of raw PCM: a name of `codecs.sample_types`."""
+    unsupported: str = ""
+    """An announced media type that cannot be decoded, such as ``text/html``; the stream may be something else."""

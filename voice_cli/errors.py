@@ -13,6 +13,7 @@
     │   │   └── DecodeError      7   the data is not valid audio
     │   └── EngineError         11   an engine in this process is missing or failed
     ├── TruncatedAudio           8   the speech stopped before its end
+    │   └── UnmarkedEnd          8   it ended between two frames, but not where its codec says
     ├── DeviceError              9   the output device does not work
     ├── FileError               10   a file cannot be read or written
     └── Interrupted            130   Ctrl-C, a signal, or a closed pipe
@@ -105,6 +106,10 @@ class EngineError(BackendError, kind="engine", exit_code=11):
 
 class TruncatedAudio(VoiceError, kind="truncated", exit_code=8):  # noqa: N818  the audio before the end is valid
     """The speech stopped before its end."""
+
+
+class UnmarkedEnd(TruncatedAudio):
+    """The speech ended between two frames, but not where its codec says; it is complete if the transport says so."""
 
 
 class DeviceError(VoiceError, kind="device", exit_code=9):

@@ -53,11 +53,6 @@ def test_codec(content_type, codec):
         ("audio/L16; rate=44100; channels=2", AudioFormat(44_100, 2)),
         ('audio/l16; Channels="2";RATE = "48000"', AudioFormat(48_000, 2)),
         ("audio/pcm;channels=2", AudioFormat(24_000, 2)),
-        ("audio/pcm;rate=0", None),
-        ("audio/pcm;rate=-5", None),
-        ("audio/pcm;rate=fast", None),
-        ("audio/pcm;rate=99999999999999999999", None),
-        ("audio/pcm;rate=²", None),
         ('audio/pcm;x="a;rate=1\\"";rate=22050', AudioFormat(22_050, 1)),
         ('audio/pcm;x="rate=1;rate=22050', None),
         ('audio/pcm;rate=22050;x="\\', AudioFormat(22_050, 1)),
@@ -66,6 +61,65 @@ def test_codec(content_type, codec):
 )
 def test_format(content_type, audio_format):
     assert encoding_of(content_type).format == audio_format
+
+
+@pytest.mark.parametrize(
+    ("content_type", "samples"),
+    [
+        ("audio/pcm", "s16le"),
+        ("audio/pcm;encoding=float;bits=32", "f32le"),
+        ("audio/pcm; encoding=pcm_f32le", "f32le"),
+        ("audio/pcm;encoding=floating-point;bits=64;endian=big", "f64be"),
+        ("audio/pcm; encoding=signed-integer; bits=24", "s24le"),
+        ("audio/pcm;encoding=linear16", "s16le"),
+        ("audio/pcm;codec=pcm;bit-depth=16", "s16le"),
+        ("audio/x-raw; format=F32LE; rate=24000", "f32le"),
+        ("audio/x-raw;format=S32BE", "s32be"),
+        ("audio/x-raw;format=U8", "u8"),
+        ("audio/l16;endianness=big-endian", "s16be"),
+        ("audio/L16;endianness=little-endian", "s16le"),
+        ("audio/raw;encoding=mu-law", "mulaw"),
+        ("audio/raw;encoding=ALAW", "alaw"),
+        ("audio/PCMA", "alaw"),
+        ("audio/x-mulaw;rate=16000", "mulaw"),
+    ],
+)
+def test_samples(content_type, samples):
+    assert encoding_of(content_type)[0::2] == ("pcm", samples)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("audio/pcm;rate=0", "audio/pcm;rate=-5", "audio/pcm;rate=fast", "audio/pcm;rate=99999999999999999999"),
+        *("audio/pcm;rate=²", "audio/pcm;rate=999", "audio/pcm;channels=0", "audio/pcm;channels=64"),
+        *("audio/pcm;encoding=adpcm", "audio/pcm;encoding=float;bits=24", "audio/pcm;bits=12", "audio/pcm;bits=8"),
+        *(
+            "audio/mp4",
+            "audio/webm",
+            "audio/l24",
+            "audio/amr",
+            "audio/x-raw, format=F32LE",
+            "video/mp4",
+            "image/png",
+            "text/plain",
+            "text/html",
+        ),
+        *(
+            "application/json; charset=utf-8",
+            "application/problem+json",
+            "multipart/form-data",
+            "audio/ogg;codecs=vorbis",
+        ),
+    ],
+)
+def test_what_cannot_be_decoded(content_type):
+    assert encoding_of(content_type) == Encoding(None, unsupported=content_type)
+
+
+@pytest.mark.parametrize("content_type", [None, "", "application/octet-stream", "audio/*", "application/x-stream"])
+def test_types_that_say_nothing(content_type):
+    assert encoding_of(content_type) == Encoding(None)
 
 
 @pytest.mark.parametrize("codec", [*CODECS, None])

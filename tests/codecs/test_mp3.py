@@ -15,6 +15,11 @@ FILE = material.encoded("mp3", material.MONO44)
 PIPE = material.encoded("mp3", material.MONO44, seekable=False)
 ID3V2 = b"ID3\x04\0\0\0\0\x02\x01" + bytes(257)
 ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
+ENHANCED = b"TAG+" + b"a longer title".ljust(223, b"\0")
+LYRICS_1 = b"LYRICSBEGIN[00:01]What was said\r\nLYRICSEND"
+LYRICS_2 = b"LYRICSBEGININD00002" + b"10LYR00005words" + b"000034LYRICS200"
+APE_ITEMS = b"items\xff\xfb\x90\0" + b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0)
+"""APEv2 without a header."""
 APE = (
     b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0xA0000000) + b"items\xff\xfb\x90\0"
     b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0x80000000)
@@ -109,6 +114,12 @@ def test_joined_files_keep_their_rates():
         PIPE + APE,
         PIPE + APE + ID3V1,
         PIPE + APE[41:] + ID3V1,
+        PIPE + APE_ITEMS,
+        PIPE + APE_ITEMS + ID3V1,
+        PIPE + ENHANCED + ID3V1,
+        PIPE + LYRICS_2 + ID3V1,
+        PIPE + LYRICS_1 + ID3V1,
+        PIPE + bytes(40) + LYRICS_2 + APE + ID3V1 + bytes(9),
         bytes(500) + PIPE,
         PIPE + bytes(500),
         ID3V2 * 3 + PIPE,
@@ -117,6 +128,16 @@ def test_joined_files_keep_their_rates():
 )
 def test_tags_and_padding_are_skipped(data):
     assert heard(data) == heard(PIPE)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"no tag at all", LYRICS_2[4:], APE_ITEMS[:-1], b"x" + ENHANCED[:-9] + ID3V1, LYRICS_1[3:] + ID3V1]
+)
+def test_other_bytes_after_the_last_frame_are_reported(rest):
+    decoder = Mp3Decoder()
+    decoder.decode(PIPE + rest)
+    with pytest.raises(DecodeError, match="bytes that are no frame"):
+        decoder.flush()
 
 
 @pytest.mark.parametrize("end", [1, 5, 10, 200])

@@ -1,6 +1,7 @@
 """Which decoder a stream gets: by what was announced, what was asked for, and what the bytes are."""
 
 import contextlib
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import voice_cli.codecs as voice_codecs
 from support import material
 from voice_cli.audio import CODECS, AudioFormat, Encoding
 from voice_cli.codecs import open_decoder, preload, table
+from voice_cli.codecs.media_types import encoding_of
+from voice_cli.codecs.sample_types import SAMPLE_TYPES
+from voice_cli.codecs.sniff import HEAD_BYTES, UNDECODED
 from voice_cli.errors import DecodeError, ServerError
 
 PCM = Encoding("pcm")
@@ -51,7 +55,7 @@ def test_bare_mp3_frames(announced):
     codec, took = found(BARE_MP3, announced)
     assert codec == "mp3"
     # What is said to be PCM must show two frames; what is said to be MP3, one header.
-    assert took == 4 if announced in (Encoding("mp3"), Encoding("aac")) else took < 500
+    assert took == HEAD_BYTES if announced in (Encoding("mp3"), Encoding("aac")) else took < 500
 
 
 def test_bare_aac_frames_under_another_name():
@@ -59,13 +63,19 @@ def test_bare_aac_frames_under_another_name():
 
 
 @pytest.mark.parametrize("announced", [None, PCM])
-def test_two_bytes_of_pcm_are_enough(announced):
-    assert found(SPEECH[SPEECH.index(b"\x01") :], announced)[1] <= 2
-    assert found(b"\x05\x00\x07\x00", PCM) == ("pcm", 1)
-    assert found(b"\xff\xff\x00\x00" * 10, PCM) == ("pcm", 4)  # -1: a sync word of a layer that is not used
-    assert found(b"\xff\x7f\x00\x00" * 10, PCM) == ("pcm", 2)
-    assert found(bytes(100), PCM) == ("pcm", 1)
-    assert found(bytes(100), None) == ("pcm", 8)
+@pytest.mark.parametrize(
+    "data",
+    [
+        SPEECH[SPEECH.index(b"\x01") :],
+        b"\xff\xff\x00\x00" * 10,  # -1: a sync word of a layer that is not used
+        b"\xff\x7f\x00\x00" * 10,
+        bytes(100),
+        b"\x56\xe0\x00" + bytes(100),  # as LATM, but nothing follows
+    ],
+)
+def test_a_short_head_of_pcm_is_enough(data, announced):
+    assert found(data, announced) == ("pcm", HEAD_BYTES)
+    assert found(data[:4], announced) == ("pcm", 4)
 
 
 @settings(max_examples=400)
@@ -153,19 +163,71 @@ def test_the_quoted_line_is_short_and_printable():
     assert text.isprintable()
 
 
+@pytest.mark.parametrize("announced", [None, PCM, Encoding("mp3"), Encoding(None, unsupported="audio/mp4")])
+@pytest.mark.parametrize(("name", "at", "magic"), UNDECODED)
+def test_formats_without_a_decoder_are_named(name, at, magic, announced):
+    with pytest.raises(DecodeError, match=re.escape(f"sent {name}, which")) as error:
+        found(b"\0\0\1\x20FORM"[:at].ljust(at, b"\0") + magic + bytes(50), announced)
+    assert error.value.hint
+
+
+TRANSPORT = (b"\x47" + bytes(187)) * 3
+LOAS = (b"\x56\xe0\x10" + bytes(16)) * 2
+
+
+@pytest.mark.parametrize(("data", "name"), [(TRANSPORT, "an MPEG transport stream"), (LOAS, "LATM")])
+def test_streams_without_a_decoder_are_named(data, name):
+    with pytest.raises(DecodeError, match=name):
+        found(data)
+
+
+@pytest.mark.parametrize("data", [TRANSPORT[:376], LOAS[:19], b"\x47" + bytes(300)])
+def test_what_only_begins_like_such_a_stream_is_pcm(data):
+    assert found(data)[0] == "pcm"
+
+
 @pytest.mark.parametrize(
-    ("head", "name"),
+    ("media_type", "message"),
     [
-        (b"\x1a\x45\xdf\xa3", "WebM"),
-        (b"FORM\0\0\0\0AIFF", "AIFF"),
-        (b"RIFX\0\0\0\0WAVE", "big-endian WAV"),
-        (b"\0\0\0\x20ftypM4A ", "MP4"),
+        ("text/html", "sent text/html instead of audio: e"),
+        ("application/problem+json", "sent application/problem+json instead of audio: e"),
+        ("audio/mp4; codecs=mp4a.40.2", "sent audio/mp4; codecs=mp4a.40.2, which voice does not decode"),
+        ("multipart/mixed; boundary=x", "sent multipart/mixed; boundary=x, which voice does not decode"),
+        ("audio/pcm; encoding=adpcm", "sent audio/pcm; encoding=adpcm, which voice does not decode"),
     ],
 )
-def test_formats_without_a_decoder_are_named(head, name):
-    with pytest.raises(DecodeError, match=name) as error:
-        found(head + bytes(50))
-    assert error.value.hint
+def test_an_announced_type_that_is_not_decoded_is_named(media_type, message):
+    for step in (1, 7, 500):
+        with pytest.raises(ServerError, match=re.escape(message)):
+            found(b"e\x1b]0;title\x07\x9b\n" + SPEECH[10_000:], encoding_of(media_type), step=step)
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "audio/mp4", "multipart/mixed"])
+@pytest.mark.parametrize("codec", FILES)
+def test_the_bytes_override_a_type_that_is_not_decoded(codec, media_type):
+    assert found(FILES[codec], encoding_of(media_type))[0] == codec
+
+
+@pytest.mark.parametrize("media_type", ["", "application/octet-stream", "binary/octet-stream", "audio/*"])
+def test_requested_pcm_with_a_type_that_says_nothing(media_type):
+    assert found(SPEECH[10_000:], encoding_of(media_type))[0] == "pcm"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "samples", "audio_format"),
+    [
+        ("audio/basic", "mulaw", AudioFormat(8000, 1)),
+        ("audio/pcm; rate=16000; encoding=float; bits=32", "f32le", AudioFormat(16_000, 1)),
+        ("audio/l16; rate=24000; channels=2; endianness=big-endian", "s16be", AudioFormat(24_000, 2)),
+        ("audio/PCMU;rate=16000", "mulaw", AudioFormat(16_000, 1)),
+    ],
+)
+def test_announced_sample_types_are_converted(media_type, samples, audio_format):
+    raw = bytes(range(256)) * 4
+    name, decoder = open_decoder(encoding_of(media_type), PCM, raw, final=True)
+    assert material.joined(material.run(decoder, material.every(7, raw))) == [
+        (audio_format, SAMPLE_TYPES[samples].convert(raw))
+    ], name
 
 
 def test_unrecognised_data_without_a_content_type():
@@ -256,4 +318,4 @@ def test_the_table_names_existing_classes():
 
 def test_wav_of_mono_24_khz_by_struct():
     assert struct.unpack("<I", WAV[24:28]) == (24_000,)
-    assert found(WAV, PCM) == ("wav", 4)
+    assert found(WAV, PCM) == ("wav", HEAD_BYTES)

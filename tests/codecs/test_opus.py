@@ -13,7 +13,7 @@ from voice_cli.audio import AudioFormat
 from voice_cli.codecs import opus
 from voice_cli.codecs.ogg import OggDemuxer, Packet
 from voice_cli.codecs.opus import OpusDecoder, OpusHead, packet_samples
-from voice_cli.errors import DecodeError, TruncatedAudio
+from voice_cli.errors import DecodeError, TruncatedAudio, UnmarkedEnd
 
 DATA = material.encoded("opus", material.MONO48, 1.0)
 TAGS = b"OpusTags" + struct.pack("<I4sI", 4, b"test", 0)
@@ -190,7 +190,7 @@ class TestPositions:
         last = data.rindex(b"OggS")
         decoder = OpusDecoder()
         assert sum(chunk.frames for chunk in decoder.decode(data[:last])) == 15 * 960 - 312
-        with pytest.raises(TruncatedAudio, match="before its last page"):
+        with pytest.raises(UnmarkedEnd, match="no last page"):
             decoder.flush()
 
     def test_a_packet_that_should_go_on_is_truncation(self):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from support import material
 from voice_cli.audio import AudioFormat
+from voice_cli.codecs.sample_types import SAMPLE_TYPES
 from voice_cli.codecs.wav import WavDecoder
-from voice_cli.errors import DecodeError, TruncatedAudio
+from voice_cli.errors import DecodeError, TruncatedAudio, UnmarkedEnd
 
 PCM = material.speech(material.MONO24, 0.05)
 OTHER = material.speech(material.STEREO44, 0.02)
@@ -44,6 +45,13 @@ def wav(
     return bytes(out)
 
 
+def rf64(data: bytes, size: int | None = None, *, name: bytes = b"RF64", after: bytes = b"") -> bytes:
+    """Build a file with a `ds64` chunk; `size` is what it says of the data instead of the truth."""
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, len(data) if size is None else size, 0, 0))
+    body = ds64 + fmt(material.MONO24) + b"data\xff\xff\xff\xff" + data + after
+    return name + b"\xff\xff\xff\xffWAVE" + body
+
+
 def heard(data: bytes, sizes=()) -> list[tuple[AudioFormat, bytes]]:
     return material.joined(material.run(WavDecoder(), material.cut(data, sizes)))
 
@@ -54,6 +62,9 @@ STREAMS = {
     "chunks around": wav(PCM, before=LIST, after=LIST),
     "header again, sized": wav(PCM) + wav(OTHER, material.STEREO44),
     "header again, unsized": wav(PCM, size=0xFFFFFFFF) + wav(OTHER, material.STEREO44, size=0),
+    "header again, placeholders": wav(PCM, size=2_000_000_000) + wav(OTHER, material.STEREO44, size=1_500_000_000),
+    "unknown size, chunks after": wav(PCM, size=0, after=LIST + chunk(b"id3 ", b"ID3\4\0\0\0\0\0\1x")),
+    "RF64, chunks after": rf64(PCM, after=LIST),
 }
 
 
@@ -68,9 +79,31 @@ def test_byte_by_byte(data):
     assert heard(data, [1] * len(data)) == heard(data)
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000])
-def test_sizes_that_mean_unknown(size):
-    assert heard(wav(PCM, size=size)) == [(material.MONO24, PCM)]
+@pytest.mark.parametrize(
+    "size",
+    [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000, 2_000_000_000, 200_000_000],
+)
+@pytest.mark.parametrize("after", [b"", LIST])
+def test_sizes_that_mean_unknown(size, after):
+    assert heard(wav(PCM, size=size, after=after)) == [(material.MONO24, PCM)]
+
+
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("size", [None, 0, 1 << 62, 0xFFFFFFFFFFFFFFFF])
+@pytest.mark.parametrize("after", [b"", LIST])
+def test_sizes_of_64_bits(name, size, after):
+    assert heard(rf64(PCM, size, name=name, after=after)) == [(material.MONO24, PCM)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "bits", "size", "name"),
+    [(1, 24, 4, "s32le"), (1, 20, 3, "s24le"), (1, 12, 2, "s16le"), (1, 16, 4, "s32le"), (7, 4, 1, "mulaw")],
+)
+def test_samples_with_padding_in_larger_blocks(tag, bits, size, name):
+    raw = bytes(range(256)) * (2 * size)
+    described = struct.pack("<HHIIHH", tag, 2, 24_000, 48_000 * size, 2 * size, bits)
+    data = b"RIFF\0\0\0\0WAVE" + chunk(b"fmt ", described) + chunk(b"data", raw)
+    assert heard(data, [11] * 100) == [(AudioFormat(24_000, 2), SAMPLE_TYPES[name].convert(raw))]
 
 
 def test_the_first_sample_is_decoded_at_its_last_byte():
@@ -152,6 +185,22 @@ def test_sample_types_equal_ffmpeg(tag, bits, codec, extensible):
     assert len(expected) == len(raw) * 8 // bits * 2
 
 
+@pytest.mark.parametrize("cut", [0, 2, 444])
+def test_an_end_between_two_frames_is_unmarked(cut):
+    decoder = WavDecoder()
+    decoder.decode(wav(PCM)[: 44 + cut])
+    with pytest.raises(UnmarkedEnd, match=f" {len(PCM) - cut} bytes before the end"):
+        decoder.flush()
+
+
+def test_an_end_inside_a_frame_is_truncation():
+    decoder = WavDecoder()
+    decoder.decode(wav(PCM)[: 44 + 3])
+    with pytest.raises(TruncatedAudio) as caught:
+        decoder.flush()
+    assert not isinstance(caught.value, UnmarkedEnd)
+
+
 def test_truncation_reports_the_missing_bytes():
     data = wav(PCM)
     for missing in (1, 2, 333, len(PCM)):
@@ -186,8 +235,10 @@ def test_half_a_frame_after_unsized_data_is_truncation():
         (b"nothing of the kind", "no WAV"),
         (wav(PCM, tag=0x11, bits=4), "4-bit IMA ADPCM"),
         (wav(PCM, tag=0x55, bits=0), "MP3"),
-        (wav(PCM, bits=12), "12-bit PCM"),
+        (wav(PCM, bits=40), "40-bit PCM"),
         (wav(PCM, AudioFormat(0, 1)), "0 Hz"),
+        (wav(PCM, AudioFormat(0xFFFFFFFF, 1), bits=0), "4294967295 Hz"),
+        (wav(PCM, AudioFormat(24_000, 64)), "64 channels"),
         (wav(PCM, AudioFormat(8000, 0)), "0 channels"),
         (b"RIFF\0\0\0\0WAVE" + chunk(b"data", PCM), "no format"),
         (b"RIFF\0\0\0\0WAVE" + chunk(b"fmt ", b"short"), "5 bytes"),

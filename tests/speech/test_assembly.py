@@ -143,6 +143,24 @@ def test_the_tail_of_a_truncated_stream_is_yielded():
     assert speech.utterances[0].end is None
 
 
+@pytest.mark.parametrize("size", [len(numbered(8000)) + 2, 10**6])
+def test_the_transport_decides_about_an_end_that_the_codec_does_not_mark(size):
+    data = wav_header(MONO, size) + numbered(8000)
+    for is_marked in (True, False):
+        shorter = stream(data)
+        shorter.end_is_marked = is_marked
+        speech = Speech(Utterances(shorter))
+        events, error = until_error(speech)
+        assert sound_of(events) == numbered(8000)
+        (utterance,) = speech.utterances
+        if is_marked:
+            assert error is None
+            assert "before the end of its data; it is complete" in utterance.notes[0]
+        else:
+            assert isinstance(error, TruncatedAudio)
+            assert utterance.notes == []
+
+
 def test_audio_kept_for_a_join_is_yielded_before_the_error():
     loud = numbered(800, first=1000)
     events, error = until_error(Speech(Utterances(FakeStream(loud + bytes(400), end=TruncatedAudio("cut"))), pause=0.3))

@@ -60,7 +60,8 @@ def report(
 
 def notes_of(result: PlaybackResult) -> list[str]:
     """Return the notes of the streams, each once."""
-    return list(dict.fromkeys(note for utterance in result.utterances for note in utterance.stream.notes))
+    notes = [note for utterance in result.utterances for note in (*utterance.stream.notes, *utterance.notes)]
+    return list(dict.fromkeys(notes))
 
 
 def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[str, Any]:

@@ -47,9 +47,10 @@ def open_decoder(
     make = codec.load_class(codec.decoder)
     if name != "pcm":
         return name, make()
+    samples = announced.samples if announced is not None and announced.codec == "pcm" else expected.samples
     # Only an encoding that is PCM knows the format: that of an expected MP3 says nothing about this stream.
     formats = [e.format for e in (announced, expected) if e is not None and e.codec in ("pcm", None)]
-    return name, make(next(filter(None, formats), DEFAULT_PCM))
+    return name, make(next(filter(None, formats), DEFAULT_PCM), samples)
 
 
 def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) -> Encoder:

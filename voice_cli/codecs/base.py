@@ -4,13 +4,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.audio import MAX_CHANNELS, MAX_HERTZ, MIN_HERTZ, AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs.media_types import content_type_of
 from voice_cli.errors import DecodeError
 from voice_cli.pcm.convert import Converter
 
 if TYPE_CHECKING:
     from voice_cli.codecs.av_codec import AvEncoder
+
+
+def checked_format(rate: int, channels: int) -> AudioFormat:
+    """Return the format that a stream declares; raise DecodeError if nothing plays it."""
+    if not MIN_HERTZ <= rate <= MAX_HERTZ:
+        raise DecodeError(f"a sound of {rate} Hz cannot be played ({MIN_HERTZ} to {MAX_HERTZ} Hz can)")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise DecodeError(f"a sound of {channels} channels cannot be played (1 to {MAX_CHANNELS} can)")
+    return AudioFormat(rate, channels)
 
 
 class Decoder(ABC):
@@ -38,7 +47,8 @@ class Decoder(ABC):
         Complete frames were returned before: a caller that gets the error has all the samples.
 
         Raises:
-            TruncatedAudio: the stream stopped inside a frame, page or header.
+            UnmarkedEnd: the stream stopped between two frames, without the end that the codec has.
+            TruncatedAudio: it stopped inside a frame, page or header.
             DecodeError: there was no audio in it.
 
         """

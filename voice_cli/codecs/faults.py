@@ -43,6 +43,10 @@ class Faults:
         if self._garbage_in_a_row > _MAX_GARBAGE:
             raise DecodeError(f"more than {_MAX_GARBAGE} bytes in a row are not {self._codec}")
 
+    def forgive(self, count: int) -> None:
+        """Take back so many bytes of garbage, which were something else."""
+        self._garbage -= count
+
     def check(self, *, empty: bool = False) -> None:
         """Raise DecodeError if something was skipped, or if there was no frame; `empty`: there may be none."""
         if not self.good and not empty:

@@ -12,9 +12,13 @@ from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.headers import FrameHeader, id3v2_length
 from voice_cli.errors import DecodeError, TruncatedAudio
 
-_TAGS = {b"ID3": 10, b"TAG": 3, b"APETAGEX": 32}
+_TAGS = {b"ID3": 10, b"TAG": 4, b"APETAGEX": 32}
 """Tags before, between and after frames: first bytes, and how many bytes hold the length."""
 _ID3V1_BYTES = 128
+_ENHANCED_BYTES = 227
+"""Of an enhanced ID3v1 tag, `TAG+`, which precedes an ID3v1 tag."""
+_LYRICS_BYTES = 5100
+"""The longest text of a Lyrics3 tag without a size."""
 
 
 class FramedDecoder(ParsingDecoder):
@@ -35,6 +39,8 @@ class FramedDecoder(ParsingDecoder):
         self._in_tag = False
         self._is_lost = False
         """The bytes before the buffer's start were no frame."""
+        self._garbage = bytearray()
+        """The last bytes that were no frame."""
 
     @abstractmethod
     def _decode_frame(self, header: FrameHeader, frame: bytes) -> list[PcmChunk] | None:
@@ -71,9 +77,12 @@ class FramedDecoder(ParsingDecoder):
                     yield from self._skip(size)
                     self._in_tag = False
                     continue
+            if not self._is_lost:
+                self._garbage.clear()
             self._is_lost = True
             sync = buffer.find(0xFF, 1)
             garbage = len(buffer) if sync < 0 else sync
+            self._garbage += buffer[:garbage]
             del buffer[:garbage]
             self._faults.garbage(garbage)
 
@@ -112,6 +121,39 @@ class FramedDecoder(ParsingDecoder):
                 raise TruncatedAudio("the stream stopped inside the head of its ID3 tag")
         if rest:
             self._faults.garbage(len(rest))
+            self._garbage += rest
+        if self._is_lost and _is_tags(bytes(self._garbage)):
+            self._faults.forgive(len(self._garbage))
+
+
+def _is_tags(data: bytes) -> bool:
+    """Return whether `data`, which ends a stream, is only tags that are found by their ends, and zero padding."""
+    end = len(data)
+    while end:
+        size = _ending_tag(data, end) or int(not data[end - 1])
+        if not size:
+            return False
+        end -= size
+    return True
+
+
+def _ending_tag(data: bytes, end: int) -> int:
+    """Return the size of the tag that ends at `end`: ID3v1, its enhanced form, APE or Lyrics3; 0: there is none."""
+    size = 0
+    if data.startswith(b"TAG", max(0, end - _ID3V1_BYTES)):
+        size = _ID3V1_BYTES
+    elif data.startswith(b"TAG+", max(0, end - _ENHANCED_BYTES)):
+        size = _ENHANCED_BYTES
+    elif data.startswith(b"APETAGEX", max(0, end - 32)):
+        has_header = data[end - 9] & 0x80
+        size = int.from_bytes(data[end - 20 : end - 16], "little") + (32 if has_header else 0)
+    elif data.endswith(b"LYRICS200", 0, end) and data[end - 15 : end - 9].isdigit():
+        size = int(data[end - 15 : end - 9]) + 15
+        size = size if data.startswith(b"LYRICSBEGIN", max(0, end - size)) else 0
+    elif data.endswith(b"LYRICSEND", 0, end):
+        at = data.rfind(b"LYRICSBEGIN", max(0, end - _LYRICS_BYTES - 20), end)
+        size = end - at if at >= 0 else 0
+    return size if size <= end else 0
 
 
 def _tag_length(data: bytearray) -> int | None:
@@ -124,7 +166,7 @@ def _tag_length(data: bytearray) -> int | None:
             if magic == b"ID3":
                 return id3v2_length(head)
             if magic == b"TAG":
-                return _ID3V1_BYTES
+                return _ENHANCED_BYTES if head[3] == ord("+") else _ID3V1_BYTES
             # APEv2: the size covers the items and the footer; bit 29 of the flags marks the header.
             is_header = int.from_bytes(head[20:24], "little") >> 29 & 1
             return 32 + (int.from_bytes(head[12:16], "little") if is_header else 0)

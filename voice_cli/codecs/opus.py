@@ -16,7 +16,7 @@ from voice_cli.codecs.base import PacketEncoder, ParsingDecoder
 from voice_cli.codecs.faults import Faults
 from voice_cli.codecs.ogg import OggDemuxer, OggWriter, Packet, Page
 from voice_cli.codecs.trim import Trim
-from voice_cli.errors import DecodeError, TruncatedAudio, UsageError
+from voice_cli.errors import DecodeError, TruncatedAudio, UnmarkedEnd, UsageError
 
 RATE = 48_000
 """Hertz of the decoded stream, of granule positions and of the pre-skip (RFC 7845 section 4)."""
@@ -125,9 +125,11 @@ class OpusDecoder(ParsingDecoder):
             raise TruncatedAudio(f"the Ogg stream stopped {missing} bytes before the end of a page")
         if self._serial is None:
             raise DecodeError("the server sent no Opus stream")
-        if not self._ended or self._demuxer.unfinished(self._serial):
-            raise TruncatedAudio("the Opus stream stopped before its last page")
+        if self._demuxer.unfinished(self._serial):
+            raise TruncatedAudio("the Opus stream stopped inside a packet")
         self._faults.check(empty=True)  # a complete stream may be empty
+        if not self._ended:
+            raise UnmarkedEnd("the Opus stream has no last page")
         return []
 
     def _page(self, page: Page) -> None:

@@ -57,12 +57,14 @@ def _built_in(
 BUILT_IN = {
     codec.name: codec
     for codec in (
-        _built_in("pcm", ("audio/pcm", "audio/x-pcm", "audio/raw", "audio/l16"), (".pcm", ".raw")),
+        _built_in(
+            "pcm", ("audio/pcm", "audio/x-pcm", "audio/raw", "audio/x-raw", "audio/lpcm", "audio/l16"), (".pcm", ".raw")
+        ),
         _built_in(
             "wav",
             ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
             (".wav", ".wave"),
-            (b"RIFF", b"RF64"),
+            (b"RIFF", b"RF64", b"BW64"),
         ),
         _built_in("opus", ("audio/ogg", "application/ogg", "audio/opus"), (".opus", ".ogg"), (b"OggS",), "codecs=opus"),
         _built_in("mp3", ("audio/mpeg", "audio/mp3", "audio/x-mp3"), (".mp3",), (b"ID3",)),

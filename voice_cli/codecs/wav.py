@@ -1,17 +1,18 @@
 """WAV: RIFF chunks (Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991).
 
+Its forms with sizes of 64 bits are RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088).
+
 A streaming server does not know the size of the data, and may write a header for each piece of it. Headers must not be
 played as audio.
 """
 
 import struct
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from voice_cli.audio import SAMPLE_BYTES, AudioFormat, Encoding, PcmChunk
-from voice_cli.codecs.base import Encoder, ParsingDecoder
-from voice_cli.errors import DecodeError, Hint, TruncatedAudio
-from voice_cli.pcm import g711
+from voice_cli.codecs.base import Encoder, ParsingDecoder, checked_format
+from voice_cli.codecs.sample_types import SAMPLE_TYPES, SampleType
+from voice_cli.errors import DecodeError, Hint, TruncatedAudio, UnmarkedEnd
 
 HEADER_BYTES = 44
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -19,15 +20,35 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 
 _RIFF_BYTES = 12
 _CHUNK_BYTES = 8
-_MIN_UNKNOWN_SIZE = 0x7FFF_0000
-"""Data sizes from here on mean "until the end": 0x7FFFFFFF, 0xFFFFFFFF, and those less the headers. So does 0. (True
-sizes this large are 12 hours of 24 kHz mono.)"""
+_MAX_SECONDS = 3600
+"""A larger data size means "until the end", as 0 does: writers have 0x7FFFFFFF, 0xFFFFFFFF, those less the headers,
+2,000,000,000, and others."""
+_DS64_BYTES = 28
 _FMT_BYTES = 1024
 """The longest `fmt ` chunk that is read."""
+_FILES = (b"RIFF", b"RF64", b"BW64")
+_LATER = {
+    **dict.fromkeys(_FILES, (b"WAVE",)),
+    b"LIST": (b"INFO", b"adtl"),
+    b"id3 ": (b"ID3\2", b"ID3\3", b"ID3\4"),
+}
+"""What ends data of unknown size, another file or a chunk: its name, and the four bytes after its size."""
 _EXTENSIBLE = 0xFFFE
+_PCM, _FLOAT = 1, 3
+_SAMPLES = {
+    # (format tag, bytes of a sample)
+    (_PCM, 1): "u8",
+    (_PCM, 2): "s16le",
+    (_PCM, 3): "s24le",
+    (_PCM, 4): "s32le",
+    (_FLOAT, 4): "f32le",
+    (_FLOAT, 8): "f64le",
+    (6, 1): "alaw",
+    (7, 1): "mulaw",
+}
 _FORMAT_NAMES = {
-    0x0001: "PCM",
-    0x0003: "floats",
+    _PCM: "PCM",
+    _FLOAT: "floats",
     0x0002: "ADPCM",
     0x0011: "IMA ADPCM",
     0x0031: "GSM 6.10",
@@ -40,8 +61,8 @@ class WavDecoder(ParsingDecoder):
     """Decodes the contents of `data` chunks.
 
     After data of known size, other chunks are skipped and another header may follow. Data "until the end" is searched
-    for a whole new header. PCM of 8, 16, 24 and 32 bits, floats of 32 and 64, A-law and µ-law, also by
-    WAVE_FORMAT_EXTENSIBLE.
+    for a whole new header, and for a chunk that often follows the data. PCM of 8, 16, 24 and 32 bits, floats of 32 and
+    64, A-law and µ-law, also by WAVE_FORMAT_EXTENSIBLE, and PCM in the upper bits of larger samples.
     """
 
     def __init__(self) -> None:
@@ -51,7 +72,9 @@ class WavDecoder(ParsingDecoder):
         self._format: AudioFormat | None = None
         self._block_bytes = 0
         """Bytes of one frame in the file."""
-        self._convert: Callable[[bytes], bytes] = bytes
+        self._samples: SampleType = SAMPLE_TYPES["s16le"]
+        self._long_size = 0
+        """Bytes of the data by a `ds64` chunk, for a size of 0xFFFFFFFF."""
         self._seen_data = False
 
     def _end(self) -> list[PcmChunk]:
@@ -63,20 +86,22 @@ class WavDecoder(ParsingDecoder):
                 raise TruncatedAudio("the WAV stream stopped inside a frame")
             return chunks
         if self._left:
-            raise TruncatedAudio(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
+            error = UnmarkedEnd if not rest else TruncatedAudio
+            raise error(f"the WAV stream stopped {self._left - rest} bytes before the end of its data")
         if not self._seen_data:
             raise TruncatedAudio("the WAV stream stopped before its data")
-        if rest and b"RIFF".startswith(bytes(self._buffer[:4])):
+        if rest and any(name.startswith(bytes(self._buffer[:4])) for name in _FILES):
             raise TruncatedAudio("the WAV stream stopped inside a second header")
         return []
 
     def _parse(self) -> Iterator[PcmChunk | None]:
         while True:
             yield from self._need(_RIFF_BYTES)
-            if not self._buffer.startswith((b"RIFF", b"RF64")) or self._buffer[8:12] != b"WAVE":
+            if not self._buffer.startswith(_FILES) or self._buffer[8:12] != b"WAVE":
                 raise DecodeError("the server sent no WAV file")
             del self._buffer[:_RIFF_BYTES]
             self._format = None
+            self._long_size = 0
             self._seen_data = False
             yield from self._chunks_to_header()
 
@@ -85,7 +110,7 @@ class WavDecoder(ParsingDecoder):
         while True:
             yield from self._need(_CHUNK_BYTES)
             name, size = bytes(buffer[:4]), int.from_bytes(buffer[4:8], "little")
-            if name in (b"RIFF", b"RF64"):
+            if name in _FILES:
                 return
             if not (name.isascii() and name.decode("ascii").isprintable()):
                 if not self._seen_data or buffer.strip(b"\0"):  # may be audio
@@ -96,12 +121,17 @@ class WavDecoder(ParsingDecoder):
                     raise DecodeError("the WAV file has no format before its data")
                 self._seen_data = True
                 del buffer[:_CHUNK_BYTES]
-                if size == 0 or size >= _MIN_UNKNOWN_SIZE:
-                    yield from self._data_to_header()
-                    return
-                yield from self._data(size)
+                if size == UNKNOWN_SIZE and self._long_size:
+                    size = self._long_size
+                if size == 0 or size > _MAX_SECONDS * self._format.rate * self._block_bytes:
+                    yield from self._data_to_end()
+                else:
+                    yield from self._data(size)
             else:
-                if name == b"fmt ":
+                if name == b"ds64":
+                    yield from self._need(_CHUNK_BYTES + _DS64_BYTES)
+                    self._long_size = int.from_bytes(buffer[_CHUNK_BYTES + 8 : _CHUNK_BYTES + 16], "little")
+                elif name == b"fmt ":
                     if size > _FMT_BYTES:
                         raise DecodeError(f"a WAV format of {size} bytes is not valid")
                     yield from self._need(_CHUNK_BYTES + size)
@@ -128,17 +158,12 @@ class WavDecoder(ParsingDecoder):
             if not buffer[0]:
                 del buffer[0]
 
-    def _data_to_header(self) -> Iterator[PcmChunk | None]:
-        """Decode data up to where a header begins, or may begin in the last bytes."""
+    def _data_to_end(self) -> Iterator[PcmChunk | None]:
+        """Decode data of unknown size, up to where something of `_LATER` begins."""
         buffer = self._buffer
         self._left = None
         while True:
-            at = buffer.find(b"RIFF")
-            while at >= 0 and len(buffer) >= at + _RIFF_BYTES and buffer[at + 8 : at + _RIFF_BYTES] != b"WAVE":
-                at = buffer.find(b"RIFF", at + 1)
-            found = at >= 0 and len(buffer) >= at + _RIFF_BYTES
-            if at < 0:
-                at = next(len(buffer) - n for n in (3, 2, 1, 0) if buffer.endswith(b"RIFF"[:n]))
+            at, found = min(_find(buffer, name, kinds) for name, kinds in _LATER.items())
             yield from self._frames(at)
             if found:
                 del buffer[: at % self._block_bytes]
@@ -153,7 +178,7 @@ class WavDecoder(ParsingDecoder):
             return []
         raw = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
-        return [PcmChunk(self._format, self._convert(raw))]
+        return [PcmChunk(self._format, self._samples.convert(raw))]
 
     def _read_format(self, fmt: bytes) -> None:
         """Read a `fmt ` chunk: WAVEFORMATEX, or -EXTENSIBLE, whose GUID begins with the plain tag."""
@@ -163,45 +188,28 @@ class WavDecoder(ParsingDecoder):
         bits = int.from_bytes(fmt[14:16], "little")
         if tag == _EXTENSIBLE and len(fmt) >= 26:
             tag = int.from_bytes(fmt[24:26], "little")
-        if not channels or not rate:
-            raise DecodeError(f"{channels} channels at {rate} Hz are not a valid WAV format")
-        if (tag, bits) not in _CONVERTERS:
+        self._format = checked_format(rate, channels)
+        block = int.from_bytes(fmt[12:14], "little")
+        size, rest = divmod(block, channels)  # larger than `bits` if the samples have padding, in their lower bits
+        if rest or 8 * size < bits:
+            size = -(-bits // 8)
+        if (tag, size) not in _SAMPLES:
             name = _FORMAT_NAMES.get(tag, f"format 0x{tag:04X}")
             hint = Hint("ask for PCM as the {format}")
             raise DecodeError(f"a WAV file of {bits}-bit {name} is not supported", hint=hint)
-        self._convert = _CONVERTERS[tag, bits]
-        self._format = AudioFormat(rate, channels)
-        self._block_bytes = channels * bits // 8
+        self._samples = SAMPLE_TYPES[_SAMPLES[tag, size]]
+        self._block_bytes = channels * size
 
 
-def _upper_16_bits(data: bytes, size: int) -> bytes:
-    """Truncate samples of `size` bytes, as libswresample does."""
-    out = bytearray(len(data) // size * 2)
-    out[0::2] = data[size - 2 :: size]
-    out[1::2] = data[size - 1 :: size]
-    return bytes(out)
-
-
-def _floats(data: bytes, dtype: str) -> bytes:
-    """Convert IEEE floats (±1 is full scale), rounded half to even and clipped."""
-    import numpy as np
-
-    scaled = np.frombuffer(data, dtype=dtype).astype(np.float64) * 32768
-    whole = np.rint(np.nan_to_num(scaled, copy=False, nan=0, posinf=32767, neginf=-32768))
-    return whole.clip(-32768, 32767).astype("<i2").tobytes()
-
-
-_CONVERTERS: dict[tuple[int, int], Callable[[bytes], bytes]] = {
-    # (format tag, bits a sample): from whole samples, little-endian, to s16le, with the same results as ffmpeg
-    (1, 8): partial(g711.expand, low=bytes(256), high=bytes(code ^ 0x80 for code in range(256))),
-    (1, 16): bytes,
-    (1, 24): partial(_upper_16_bits, size=3),
-    (1, 32): partial(_upper_16_bits, size=4),
-    (3, 32): partial(_floats, dtype="<f4"),
-    (3, 64): partial(_floats, dtype="<f8"),
-    (6, 8): g711.decode_a_law,
-    (7, 8): g711.decode,
-}
+def _find(buffer: bytearray, name: bytes, kinds: tuple[bytes, ...]) -> tuple[int, bool]:
+    """Return the position of a chunk's name and whether it is one; if not, it may be when more data has arrived."""
+    at = buffer.find(name)
+    while at >= 0:
+        kind = bytes(buffer[at + 8 : at + _RIFF_BYTES])
+        if kind in kinds or any(each.startswith(kind) for each in kinds):
+            return at, kind in kinds
+        at = buffer.find(name, at + 1)
+    return next(len(buffer) - n for n in range(len(name) - 1, -1, -1) if buffer.endswith(name[:n])), False
 
 
 class WavEncoder(Encoder):

@@ -9,7 +9,7 @@ from voice_cli import codecs
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
 from voice_cli.codecs.base import Decoder
-from voice_cli.errors import Interrupted, ServerError, VoiceError
+from voice_cli.errors import Interrupted, ServerError, UnmarkedEnd, VoiceError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import Joins
 from voice_cli.speech.events import (
@@ -130,7 +130,14 @@ class Speech:
                 yield EncodedData(utterance, codec, data, chunks)
                 yield from self._decoded(utterance, decoder.decode(data))
         if decoder is not None:
-            yield from self._decoded(utterance, decoder.flush())
+            try:
+                rest = decoder.flush()
+            except UnmarkedEnd as exc:
+                if not stream.end_is_marked:
+                    raise
+                utterance.notes.append(f"{exc.message}; it is complete by its transport")
+            else:
+                yield from self._decoded(utterance, rest)
         elif not self._allow_empty:
             raise ServerError("the response has no audio", hint="check the model and the voice")
 

@@ -25,6 +25,8 @@ class Utterance:
         """Seconds of leading silence that were trimmed."""
         self.decoded_seconds = 0.0
         """Seconds of decoded audio, before trimming."""
+        self.notes: list[str] = []
+        """Lines for the user, besides those of the stream."""
 
 
 class UtteranceStarted(NamedTuple):

@@ -148,6 +148,19 @@ def test_a_body_that_decodes_to_too_much_is_an_error(talk):
         tracemalloc.stop()
 
 
+# The end.
+
+
+@pytest.mark.parametrize(
+    ("options", "is_marked"), [({}, True), ({"chunked": False}, True), ({"close_delimited": True}, False)]
+)
+def test_whether_the_end_is_marked(talk, options, is_marked):
+    _, backend = talk(Answer(BODY, **options))
+    stream = backend.synthesize(HELLO)
+    assert body_of(stream) == BODY
+    assert stream.end_is_marked == is_marked
+
+
 # Many descriptors.
 
 

@@ -141,6 +141,7 @@ class HttpStream(SpeechStream):
         self._error_body = bytearray()
         self._headers: dict[str, str] = {}
         self._status = 0
+        self._is_http1 = True
         self._sent = False
         self._received = 0
         self._curl_error: tuple[int, str] | None = None
@@ -248,10 +249,16 @@ class HttpStream(SpeechStream):
             self._conclude()  # refused: only the rest of the error message is missing
         raise failures.silent(self._where, self._timeout, self._received)
 
+    @property
+    def end_is_marked(self) -> bool:  # type: ignore[override]
+        """Whether HTTP marked the end (RFC 9112 section 6.3), so that libcurl reports an early one."""
+        return bool({"content-length", "transfer-encoding"} & self._headers.keys()) or not self._is_http1
+
     def _on_header(self, line: bytes) -> None:
         text = line.decode("latin-1").strip()
         if text.startswith("HTTP/"):
             self._headers.clear()
+            self._is_http1 = text.startswith("HTTP/1")
             words = text.split(None, 2)
             self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
         else:

@@ -157,6 +157,7 @@ class SdkStream(SpeechStream):
             from voice_cli.codecs.media_types import encoding_of  # not needed for the request
 
             self.announced = encoding_of(response.headers.get("content-type", ""))
+            self.end_is_marked = bool({"content-length", "transfer-encoding"} & set(response.headers))
             for data in response.iter_bytes():
                 if data and not self._received:
                     self.timestamps["first_byte"] = time.monotonic()

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from voice_cli.codecs.wav import _CONVERTERS
+from voice_cli.codecs.sample_types import SAMPLE_TYPES
 from voice_cli.pcm import g711
 
 RAW = np.random.default_rng(5).integers(0, 256, 4800, dtype=np.uint8).tobytes()
@@ -22,26 +22,17 @@ def by_ffmpeg(raw: bytes, codec: str) -> bytes:
     return b"".join(bytes(o.planes[0])[: o.samples * 2] for o in out)
 
 
-@pytest.mark.parametrize(
-    ("codec", "raw", "convert"),
-    [
-        ("pcm_u8", RAW, _CONVERTERS[1, 8]),
-        ("pcm_s16le", RAW, _CONVERTERS[1, 16]),
-        ("pcm_s24le", RAW, _CONVERTERS[1, 24]),
-        ("pcm_s32le", RAW, _CONVERTERS[1, 32]),
-        ("pcm_f32le", FLOATS.astype("<f4").tobytes(), _CONVERTERS[3, 32]),
-        ("pcm_f64le", FLOATS.astype("<f8").tobytes(), _CONVERTERS[3, 64]),
-        ("pcm_alaw", bytes(range(256)), _CONVERTERS[6, 8]),
-        ("pcm_mulaw", bytes(range(256)), _CONVERTERS[7, 8]),
-    ],
-)
-def test_equals_ffmpeg(codec, raw, convert):
-    assert convert(raw) == by_ffmpeg(raw, codec)
+@pytest.mark.parametrize("name", SAMPLE_TYPES)
+def test_equals_ffmpeg(name):
+    raw = RAW
+    if name.startswith("f"):
+        raw = FLOATS.astype({"le": "<", "be": ">"}[name[3:]] + f"f{SAMPLE_TYPES[name].size}").tobytes()
+    assert SAMPLE_TYPES[name].convert(raw) == by_ffmpeg(raw, f"pcm_{name}")
 
 
 def test_floats_beyond_full_scale_and_nan():
     raw = struct.pack("<8f", 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan, 0.5 / 32768)
-    assert struct.unpack("<8h", _CONVERTERS[3, 32](raw)) == (
+    assert struct.unpack("<8h", SAMPLE_TYPES["f32le"].convert(raw)) == (
         32767,
         -32768,
         32767,
@@ -60,5 +51,5 @@ def test_mu_law_has_two_zeros():
 
 
 def test_by_hand():
-    assert _CONVERTERS[1, 24](b"\x01\x34\x12\xff\xff\xff") == struct.pack("<2h", 0x1234, -1)
-    assert _CONVERTERS[1, 8](b"\x80\x00\xff") == struct.pack("<3h", 0, -32768, 32512)
+    assert SAMPLE_TYPES["s24le"].convert(b"\x01\x34\x12\xff\xff\xff") == struct.pack("<2h", 0x1234, -1)
+    assert SAMPLE_TYPES["u8"].convert(b"\x80\x00\xff") == struct.pack("<3h", 0, -32768, 32512)
