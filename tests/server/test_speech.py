@@ -19,7 +19,7 @@ from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, TruncatedAudio, UsageError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins
-from voice_cli.server.live_text import LiveText
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.report import STAGES
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
@@ -286,17 +286,17 @@ def test_text_is_spoken_as_it_arrives():
             text = LiveText(1000, 60)
             order = SpeechOrder(text, "test")
             async with service.speak(order) as speech:
-                text.feed("This is said at once. And thi")
+                text.put_nowait("This is said at once. And thi")
                 events = []
                 while not any(isinstance(event, Ended) for event in events):
                     events += await speech.take()
                 assert events[0].line.text == "This is said at once."
-                text.feed("s is said,")
-                text.flush()
+                text.put_nowait("s is said,")
+                text.put_nowait(Flush())
                 while sum(isinstance(event, Ended) for event in events) < 2:
                     events += await speech.take()
-                text.feed(" but later.")
-                text.end()
+                text.put_nowait(" but later.")
+                text.close()
                 while more := await speech.take():
                     events += more
             return events
@@ -313,7 +313,7 @@ def test_an_empty_live_text_is_no_error():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(1000, 60)
-            text.end()
+            text.close()
             return await events_of(service, SpeechOrder(text, "test"))
 
     events, speech = run(main)
@@ -480,7 +480,7 @@ def test_cancel_ends_the_live_text():
         with service_of(MadeEngine()) as service:
             text = LiveText(10, 60)
             async with service.speak(SpeechOrder(text, "test")) as speech:
-                text.feed("x" * 20)
+                text.put_nowait("x" * 20)
                 room = asyncio.ensure_future(text.room())
                 speech.cancel("asked")
                 await room

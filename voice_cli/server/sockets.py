@@ -13,8 +13,8 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.script.pauses import LiveText
 from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
 from voice_cli.server.service import Service
 from voice_cli.server.speech import Speech, SpeechOrder
@@ -104,7 +104,7 @@ class SocketSession(ABC):
 
     def end_text(self) -> None:
         if self.text is not None:
-            self.text.end()
+            self.text.close()
             self.text = None
 
     @property
@@ -212,7 +212,7 @@ class SocketSession(ABC):
             self._current = self._speech = None
             self._quiet_since = asyncio.get_running_loop().time()
             if isinstance(order.text, LiveText):
-                order.text.end()
+                order.text.close()
             await self.on_over(order)
 
 

@@ -24,11 +24,10 @@ from voice_cli.codecs.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line
-from voice_cli.script.pauses import Flush
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import LateError
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
 from voice_cli.speech import assembly
@@ -176,7 +175,7 @@ class Speech:
             self._cancelled = True
             narration = self._narration
         if isinstance(self.order.text, LiveText):
-            self.order.text.end()
+            self.order.text.close()
         if narration is not None:
             narration.cancel()
         self._queue.cancel()
@@ -240,12 +239,11 @@ class Speech:
             raise UsageError("there is nothing to say: the text is blank")
 
     def _lines(self, text: str | LiveText) -> Iterator[Line]:
-        pieces: Iterable[str | Flush | None] = text
-        if isinstance(text, str):
-            line = None if self._settings.pronounce or self.order.every else plain_line(text)
+        pieces: Iterable[str | Flush | None] = [text] if isinstance(text, str) else text.pieces()
+        if isinstance(text, str) and not (self._settings.pronounce or self.order.every):
+            line = plain_line(text)
             if line is not None:
                 return iter([line])
-            pieces = [text]
         mode = self.order.markdown or self._settings.markdown
         reader = LineReader(
             markdown=cast("Mode", mode),

@@ -16,8 +16,8 @@ from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
 from voice_cli.protocol import chatterbox as wire
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.errors import OrderError, Problem, problems
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession
@@ -266,10 +266,7 @@ class TextStreamSession(ChatterboxSession):
         elif isinstance(message, wire.Text):
             self.service.check_order(message.content)
             text = self._begin_text()
-            if message.flush:
-                text.flush(message.content)
-            else:
-                text.feed(message.content)
+            text.put_nowait(Flush(message.content) if message.flush else message.content)
             await text.room()
         elif isinstance(message, wire.End):
             self._begin_text()

@@ -88,7 +88,7 @@ class OmniSession(SocketSession):
         if self.text is None:
             self.text = self.say_live(order_of(config))
             self._add(config)
-        self.text.feed(text)
+        self.text.put_nowait(text)
         await self.text.room()
 
     async def _end_utterance(self, config: wire.SessionConfig) -> None:
@@ -104,7 +104,7 @@ class OmniSession(SocketSession):
             if text.strip():
                 self.say(order_of(config, text))
             else:
-                self.say_live(order_of(config)).end()  # not an error: an utterance without sentences
+                self.say_live(order_of(config)).close()  # not an error: an utterance without sentences
             self._add(config, text.strip())
 
     def _add(self, config: wire.SessionConfig, text: str = "") -> None:

@@ -244,7 +244,7 @@ class Call(SocketSession):
             self._text_voice = voice
         elif text and not self.text.has_room:
             raise OrderError("too much text is queued already (retry later)", status=429, code="rate_limit_exceeded")
-        self.text.feed(text)
+        self.text.put_nowait(text)
         if flush:
             self.end_text()
 
