@@ -234,7 +234,7 @@ def test_an_utterance_has_begun_after_its_first_frame():
 
     async def main():
         turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, SpeechOrder("", "test")))
-        await turn.take(Began(0, plain_line("Hello."), Encoding("mulaw"), "", 0.0))
+        await turn.take(Began(plain_line("Hello."), Encoding("mulaw"), "", 0.0))
         await turn.take(bytes(159))
         assert turn.begun() == []
         await turn.take(bytes(1))

@@ -89,7 +89,7 @@ async def warmup(
     """Synthesize and discard a word, so that the engine caches the voice."""
     service: Service = request.app.state.service
     began = time.monotonic()
-    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
+    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, options={"preset": preset})) as speech:
         async for _ in speech:
             continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
@@ -176,7 +176,7 @@ def checked_order(
         codec=message.output_format,
         voice=message.voice_id,
         speed=message.speed,
-        preset=message.preset or default_preset,
+        options={"preset": message.preset or default_preset},
     )
 
 
@@ -262,7 +262,7 @@ class TextStreamSession(ChatterboxSession):
             self._order = None  # a failed init keeps no voice
             await self.service.check_voice(order.voice, param="voice_id")
             self._order = order
-            await self.send(wire.Ready(order.voice, order.preset).message())
+            await self.send(wire.Ready(order.voice, order.options["preset"]).message())
         elif isinstance(message, wire.Text):
             self.service.check_order(message.content)
             text = self._begin_text()

@@ -17,7 +17,8 @@ from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
-from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
+from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
+from voice_cli.speech.spoken import Word
 
 router = APIRouter()
 
@@ -177,7 +178,7 @@ class Sentences:
         self._format = DEFAULT_PCM
         self._gathered = bytearray()
         self._chunks = 0
-        self._words: list[WordTime] = []
+        self._words: list[Word] = []
 
     async def take(self, event: Event) -> None:
         """Send the messages for an event."""
@@ -186,7 +187,7 @@ class Sentences:
             if not self._is_open:
                 await self._begin(event)
         elif isinstance(event, Ended):
-            self._words += [WordTime(word.text, self._at + word.start, self._at + word.end) for word in event.words]
+            self._words += [Word(word.text, self._at + word.start, self._at + word.end) for word in event.words]
             if self._config.split_granularity != "none":
                 await self.end()
         elif self._config.word_timestamps:

@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
+from voice_cli.protocol.fields import present
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
 from voice_cli.server.routes.chatterbox import VoiceName
@@ -208,7 +209,7 @@ class Call(SocketSession):
         await self.service.check_voice(voice)
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
             raise OrderError("the streamSid is invalid or in use", code="invalid_stream")
-        self._order = self._order._replace(voice=voice, preset=preset, speed=speed)
+        self._order = self._order._replace(voice=voice, options=present(preset=preset), speed=speed)
         self._stops_at_key = given.get("interruptible") == "dtmf"
         self.stream_sid = start.stream_sid
         self._calls[self.stream_sid] = self

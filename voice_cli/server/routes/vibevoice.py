@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
+from voice_cli.protocol.fields import present
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession
@@ -56,8 +57,7 @@ class OneText(SocketSession):
             "vibevoice",
             rate=wire.FORMAT.rate,
             voice=query.voice,
-            steps=query.steps,
-            cfg_scale=query.cfg,
+            options=present(steps=query.steps, cfg_scale=query.cfg),
         )
         try:
             self.service.check_order(query.text, voice=query.voice)
