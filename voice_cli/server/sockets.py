@@ -37,10 +37,10 @@ class Left(Exception):  # noqa: N818  an ending, not a failure
 class SocketSession(ABC):
     """One connection. A subclass per protocol interprets its messages."""
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self.websocket = websocket
-        self.service = service
-        self.limits = service.settings.server
+        self.service: Service = websocket.app.state.service
+        self.limits = self.service.settings.server
         self.patience = self.limits.max_seconds
         """Idle timeout in seconds: without a message, and without speech under way."""
         self.text: LiveText | None = None
@@ -57,16 +57,8 @@ class SocketSession(ABC):
         """Run when the connection was accepted."""
 
     @abstractmethod
-    async def on_message(self, content: Any) -> None:
-        """Handle a JSON message. An OrderError or ValueError is sent to the client, and the session goes on."""
-
-    async def on_text(self, text: str) -> None:
-        """Handle a text message: JSON by default. Raises as `on_message`."""
-        await self.on_message(decoded(text))
-
-    async def on_binary(self, data: bytes) -> None:
-        """Refuse a binary message: no protocol here has any."""
-        raise OrderError(f"expected a JSON message, got {len(data)} bytes of binary data", code="invalid_message")
+    async def on_message(self, message: str | bytes) -> None:
+        """Handle a message. An OrderError or ValueError is sent to the client, and the session goes on."""
 
     @abstractmethod
     async def deliver(self, speech: Speech) -> None:
@@ -132,6 +124,11 @@ class SocketSession(ABC):
             await self._within(self.websocket.close(code, reason.encode()[:MOST_REASON].decode(errors="ignore")))
         raise Left(reason)
 
+    @classmethod
+    async def endpoint(cls, websocket: WebSocket) -> None:
+        """Serve a connection (the endpoint of a route)."""
+        await cls(websocket).serve()
+
     async def serve(self) -> None:
         """Run the session to its end."""
         await self.websocket.accept()
@@ -179,14 +176,13 @@ class SocketSession(ABC):
             self._quiet_since = clock()
             if message["type"] == "websocket.disconnect":
                 raise Left("the client left")
-            text, data = message.get("text"), message.get("bytes")
-            if len(text or data or "") > MOST_MESSAGE:
+            content = message.get("text")
+            if content is None:
+                content = message["bytes"]
+            if len(content) > MOST_MESSAGE:
                 await self.close(TOO_BIG, f"message too big (at most {MOST_MESSAGE} characters)")
             try:
-                if text is None:
-                    await self.on_binary(data or b"")
-                else:
-                    await self.on_text(text)
+                await self.on_message(content)
             except VoiceError as error:
                 await self.on_problem(problem_of(error))
             except ValueError as error:
@@ -216,9 +212,12 @@ class SocketSession(ABC):
             await self.on_over(order)
 
 
-def decoded(text: str) -> Any:
-    """Return the content of a JSON message. Raises OrderError if it is not JSON."""
+def decoded(message: str | bytes) -> Any:
+    """Return the content of a JSON message. Raises OrderError if it is binary or not JSON."""
+    if isinstance(message, bytes):
+        text = f"expected a JSON message, got {len(message)} bytes of binary data"
+        raise OrderError(text, code="invalid_message")
     try:
-        return json.loads(text)
+        return json.loads(message)
     except (ValueError, RecursionError):
         raise OrderError("the message is not JSON", code="invalid_json") from None

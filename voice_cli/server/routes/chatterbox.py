@@ -5,7 +5,7 @@ across chunks and utterances, with padding only at the end; WAV has one header p
 """
 
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,7 @@ from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import SocketSession
+from voice_cli.server.sockets import SocketSession, decoded
 from voice_cli.server.speech import Began, Speech, SpeechOrder
 from voice_cli.server.voices import PATTERN
 
@@ -149,18 +149,6 @@ async def synthesize(body: SynthesizeBody, request: Request) -> Response:
     return JSONResponse(answer.message())
 
 
-@router.websocket("/ws/synthesize")
-async def synthesize_socket(websocket: WebSocket) -> None:
-    """Synthesize one whole text after another."""
-    await WholeTextSession(websocket, websocket.app.state.service).serve()
-
-
-@router.websocket("/ws/synthesize-stream")
-async def synthesize_stream_socket(websocket: WebSocket) -> None:
-    """Synthesize a text while the client is still sending it."""
-    await TextStreamSession(websocket, websocket.app.state.service).serve()
-
-
 def sample_rate(began: Began) -> int:
     return began.encoding.format.rate if began.encoding.format is not None else wire.MULAW_RATE
 
@@ -232,43 +220,43 @@ class ChatterboxSession(SocketSession):
 
 
 class WholeTextSession(ChatterboxSession):
-    """`/ws/synthesize`."""
+    """One whole text after another."""
 
     is_stream = False
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse_request(content)
-        if isinstance(message, wire.Cancel):
+    async def on_message(self, message: str | bytes) -> None:
+        request = wire.parse_request(decoded(message))
+        if isinstance(request, wire.Cancel):
             self.cancel()
         else:
-            self.say(checked_order(self.service, message, message.text, wire.DEFAULT_PRESET))
+            self.say(checked_order(self.service, request, request.text, wire.DEFAULT_PRESET))
 
 
 class TextStreamSession(ChatterboxSession):
-    """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
+    """Texts that the client is still sending. One at a time; `init` begins the next one."""
 
     is_stream = True
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self._order: SpeechOrder | None = None
         """From `init`, without its text."""
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse_stream_request(content)
-        if isinstance(message, wire.Init):
-            order = checked_order(self.service, message, "", wire.DEFAULT_STREAM_PRESET)
+    async def on_message(self, message: str | bytes) -> None:
+        request = wire.parse_stream_request(decoded(message))
+        if isinstance(request, wire.Init):
+            order = checked_order(self.service, request, "", wire.DEFAULT_STREAM_PRESET)
             self.end_text()
             self._order = None  # a failed init keeps no voice
             await self.service.check_voice(order.voice, param="voice_id")
             self._order = order
             await self.send(wire.Ready(order.voice, order.options["preset"]).message())
-        elif isinstance(message, wire.Text):
-            self.service.check_order(message.content)
+        elif isinstance(request, wire.Text):
+            self.service.check_order(request.content)
             text = self._begin_text()
-            text.put_nowait(Flush(message.content) if message.flush else message.content)
+            text.put_nowait(Flush(request.content) if request.flush else request.content)
             await text.room()
-        elif isinstance(message, wire.End):
+        elif isinstance(request, wire.End):
             self._begin_text()
             self.end_text()
         else:
@@ -285,3 +273,7 @@ class TextStreamSession(ChatterboxSession):
     async def on_over(self, order: SpeechOrder) -> None:
         if order.text is self.text:  # the order ended before its text, so the remaining text is dropped
             self.text = self._order = None
+
+
+router.add_websocket_route(wire.SYNTHESIZE_PATH, WholeTextSession.endpoint)
+router.add_websocket_route(wire.STREAM_PATH, TextStreamSession.endpoint)

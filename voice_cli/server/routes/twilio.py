@@ -22,7 +22,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,8 +35,7 @@ from voice_cli.protocol.fields import present
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
 from voice_cli.server.routes.chatterbox import VoiceName
-from voice_cli.server.service import Service
-from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession
+from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession, decoded
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 
 router = APIRouter(tags=["Twilio"])
@@ -55,12 +54,6 @@ MOST_MARKS = 1_000
 
 SID = r"[A-Za-z0-9_\-]{1,64}"
 SPEEDS = (0.25, 4.0)
-
-
-@router.websocket(wire.STREAM_PATH)
-async def call_socket(websocket: WebSocket) -> None:
-    """Speak into a call."""
-    await Call(websocket, websocket.app.state.service, websocket.app.state.calls).serve()
 
 
 class SayBody(BaseModel):
@@ -148,13 +141,13 @@ class MarkedUtterance:
 class Call(SocketSession):
     """One Twilio stream. Added texts are queued."""
 
-    def __init__(self, websocket: WebSocket, service: Service, calls: "dict[str, Call]") -> None:
-        """`calls`: the active calls by stream id; this one is among them from its `start` to its end."""
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self.patience = START_SECONDS
         self.stream_sid = ""
         """Empty before the `start`."""
-        self._calls = calls
+        self._calls: dict[str, Call] = websocket.app.state.calls
+        """The active calls by stream id; this one is among them from its `start` to its end."""
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         self._order = SpeechOrder("", "twilio", codec="mulaw")
         """The order of each text, without the text."""
@@ -178,17 +171,17 @@ class Call(SocketSession):
 
     # Messages from Twilio.
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse(content)
-        if isinstance(message, wire.Stop):
+    async def on_message(self, message: str | bytes) -> None:
+        event = wire.parse(decoded(message))
+        if isinstance(event, wire.Stop):
             await self.close()
-        elif isinstance(message, wire.Start):
-            await self._start(message)
+        elif isinstance(event, wire.Start):
+            await self._start(event)
         elif not self.stream_sid:
             self.patience = self._deadline - asyncio.get_running_loop().time()
-        elif isinstance(message, wire.Mark):
-            self._on_mark(message.name)
-        elif isinstance(message, wire.Dtmf) and self._stops_at_key:
+        elif isinstance(event, wire.Mark):
+            self._on_mark(event.name)
+        elif isinstance(event, wire.Dtmf) and self._stops_at_key:
             await self.clear()
 
     async def on_problem(self, problem: Problem) -> None:
@@ -329,6 +322,9 @@ class Call(SocketSession):
             if turn.cleared.is_set():
                 raise Interrupted("it was cleared")
             yield
+
+
+router.add_websocket_route(wire.STREAM_PATH, Call.endpoint)
 
 
 class Turn:

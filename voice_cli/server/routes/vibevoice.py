@@ -35,17 +35,11 @@ async def config(request: Request) -> Config:
     return Config(voices=[voice.id for voice in service.voice_list], default_voice=service.settings.voice)
 
 
-@router.websocket(wire.STREAM_PATH)
-async def stream_socket(websocket: WebSocket) -> None:
-    """Synthesize the text in the query."""
-    await OneText(websocket, websocket.app.state.service).serve()
-
-
 class OneText(SocketSession):
-    """`/stream`. Messages of the client are ignored."""
+    """The text in the query. Messages of the client are ignored."""
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self._query = wire.parse_query(websocket.query_params)
         self._sent = 0
         """Sent bytes of audio."""
@@ -65,13 +59,7 @@ class OneText(SocketSession):
         except VoiceError as error:
             await self.on_problem(problem_of(error))
 
-    async def on_text(self, text: str) -> None:
-        pass
-
-    async def on_binary(self, data: bytes) -> None:
-        pass
-
-    async def on_message(self, content: Any) -> None:
+    async def on_message(self, message: str | bytes) -> None:
         pass
 
     async def deliver(self, speech: Speech) -> None:
@@ -110,6 +98,9 @@ class OneText(SocketSession):
 
     async def _log(self, event: str, **data: Any) -> None:
         await self.send(wire.Log(event, data).message())
+
+
+router.add_websocket_route(wire.STREAM_PATH, OneText.endpoint)
 
 
 def seconds_of(size: int) -> float:
