@@ -15,10 +15,12 @@ session ends when the client disconnects. The parsers raise ValueError with a on
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from voice_cli.protocol.fields import (
+    MAX_SPEED,
+    MIN_SPEED,
     Message,
     as_object,
     base64_of,
@@ -45,11 +47,9 @@ MULAW_RATE = 8000
 FRAME_BYTES = 160
 """Of µ-law: 20 ms."""
 
-SPEEDS = (0.25, 4.0)
-
 
 class Synthesize(NamedTuple):
-    """A whole text: a client's message on /ws/synthesize, and the body of POST /synthesize."""
+    """A whole text: a client's message on /ws/synthesize."""
 
     text: str
     voice_id: str | None = None
@@ -209,24 +209,6 @@ class Failure(NamedTuple):
         return {"type": "error", **self.message()}
 
 
-class Batch(NamedTuple):
-    """The response of POST /synthesize."""
-
-    audio: bytes | Sequence[bytes]
-    """µ-law as frames of 160 bytes; other formats whole."""
-    duration_seconds: float
-    sample_rate: int
-    format: str
-    total_ms: float
-    latency: Mapping[str, float]
-    backend: str
-
-    def message(self) -> Message:
-        audio = self.audio
-        encoded = base64_of(audio) if isinstance(audio, bytes) else [base64_of(frame) for frame in audio]
-        return {**self._asdict(), "audio": encoded}
-
-
 class DocumentBuffer:
     """Predicts when the document's server speaks: at the end of a message, all of the buffered text or nothing.
 
@@ -292,7 +274,7 @@ def _parsed_voice_fields(message: Mapping[str, Any]) -> dict[str, Any]:
         "voice_id": text_of(message, "voice_id"),
         "preset": text_of(message, "preset"),
         "output_format": choice_of(message, "output_format", FORMATS) or DEFAULT_FORMAT,
-        "speed": number_of(message, "speed", *SPEEDS),
+        "speed": number_of(message, "speed", MIN_SPEED, MAX_SPEED),
     }
 
 

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.protocol.fields import (
+    MAX_SPEED,
+    MIN_SPEED,
     Message,
     as_object,
     base64_of,
@@ -40,7 +42,6 @@ from voice_cli.protocol.fields import (
 STREAM_PATH = "/v1/audio/speech/stream"
 DEFAULT_FORMAT = "wav"
 GRANULARITIES = ("none", "sentence", "clause")
-SPEEDS = (0.25, 4.0)
 
 
 class SessionConfig(NamedTuple):
@@ -190,7 +191,7 @@ def parse_request(value: Any) -> SessionConfig | InputText | InputDone | Session
             voice=text_of(message, "voice") or text_of(message, "speaker"),
             model=text_of(message, "model"),
             instructions=text_of(message, "instructions"),
-            speed=number_of(message, "speed", *SPEEDS),
+            speed=number_of(message, "speed", MIN_SPEED, MAX_SPEED),
         )
     if kind == "input.text":
         return InputText(text_of(message, "text") or "")

@@ -9,8 +9,10 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
+
+from pydantic import Field
 
 from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
@@ -22,6 +24,7 @@ from voice_cli.server.settings import ServerSettings
 
 PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
 """A voice id. Without slash and colon it cannot be a path or URL."""
+VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 
 MOST_BYTES = 32 << 20
 """Size limit of one fetched voice."""

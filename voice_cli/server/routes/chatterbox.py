@@ -9,26 +9,25 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
 from voice_cli.protocol import chatterbox as wire
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, base64_of
 from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.errors import OrderError, Problem, problems
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession, decoded
 from voice_cli.server.speech import Began, Speech, SpeechOrder
-from voice_cli.server.voices import PATTERN
+from voice_cli.server.voices import VoiceName
 
 router = APIRouter(tags=["Chatterbox"])
 
 MOST_PRELOADED = 50
 
-VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realtime", "adaptive"]
 
 
@@ -83,7 +82,7 @@ class WarmedUp(BaseModel):
 @router.post("/warmup", responses=problems(400, 404, 429, 500, 502, 503))
 async def warmup(
     request: Request,
-    voice_id: Annotated[str, Query(pattern=f"^{PATTERN}$")],
+    voice_id: Annotated[VoiceName, Query()],
     preset: Annotated[PresetName, Query()] = "realtime",
 ) -> WarmedUp:
     """Synthesize and discard a word, so that the engine caches the voice."""
@@ -102,7 +101,7 @@ class SynthesizeBody(BaseModel):
     voice_id: VoiceName
     preset: PresetName = "balanced"
     output_format: Literal["mulaw", "wav", "pcm"] = "mulaw"
-    speed: Annotated[float | None, Field(ge=0.25, le=4)] = None
+    speed: Annotated[float | None, Field(ge=MIN_SPEED, le=MAX_SPEED)] = None
 
 
 class Synthesized(BaseModel):
@@ -116,37 +115,32 @@ class Synthesized(BaseModel):
     backend: str
 
 
-@router.post(
-    "/synthesize",
-    response_class=Response,
-    responses={200: {"model": Synthesized}, **problems(400, 413, 429, 500, 502, 503)},
-)
-async def synthesize(body: SynthesizeBody, request: Request) -> Response:
+@router.post("/synthesize", responses=problems(400, 413, 429, 500, 502, 503))
+async def synthesize(body: SynthesizeBody, request: Request) -> Synthesized:
     """Synthesize a text and return all of its audio at once."""
     service: Service = request.app.state.service
-    wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
     began = time.monotonic()
-    sound = bytearray()
+    chunks: list[bytes] = []
     rate = 0
-    order = checked_order(service, wanted, wanted.text, wire.DEFAULT_PRESET)
+    order = checked_order(service, body, body.text, body.preset)
     async with service.speak(order) as speech, until_left(speech, request.receive):
         async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
-                    sound += event
+                    chunks.append(event)
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        audio, frames = bytes(sound), Frames(wire.FRAME_BYTES)
-        answer = wire.Batch(
-            frames.cut(audio) + frames.finish() if body.output_format == "mulaw" else audio,
-            round(speech.report.audio_seconds, 3),
-            rate,
-            body.output_format,
-            round(1000 * (time.monotonic() - began), 1),
-            speech.report.latency(),
-            service.backend.name,
+        audio = b"".join(chunks)
+        frames = Frames(wire.FRAME_BYTES) if body.output_format == "mulaw" else None
+        return Synthesized(
+            audio=[base64_of(frame) for frame in frames.cut(audio) + frames.finish()] if frames else base64_of(audio),
+            duration_seconds=round(speech.report.audio_seconds, 3),
+            sample_rate=rate,
+            format=body.output_format,
+            total_ms=round(1000 * (time.monotonic() - began), 1),
+            latency=speech.report.latency(),
+            backend=service.backend.name,
         )
-    return JSONResponse(answer.message())
 
 
 def sample_rate(began: Began) -> int:
@@ -154,7 +148,7 @@ def sample_rate(began: Began) -> int:
 
 
 def checked_order(
-    service: Service, message: wire.Synthesize | wire.Init, text: str, default_preset: str
+    service: Service, message: wire.Synthesize | wire.Init | SynthesizeBody, text: str, default_preset: str
 ) -> SpeechOrder:
     """Return the order for a text with the parameters of a message. Raises OrderError if one is wrong."""
     service.check_order(text, voice=message.voice_id, preset=message.preset)

@@ -31,12 +31,12 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
-from voice_cli.protocol.fields import present
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, present
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
-from voice_cli.server.routes.chatterbox import VoiceName
 from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession, decoded
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
+from voice_cli.server.voices import VoiceName
 
 router = APIRouter(tags=["Twilio"])
 
@@ -53,7 +53,6 @@ MOST_MARKS = 1_000
 """Utterances that are remembered for a `clear`."""
 
 SID = r"[A-Za-z0-9_\-]{1,64}"
-SPEEDS = (0.25, 4.0)
 
 
 class SayBody(BaseModel):
@@ -384,6 +383,6 @@ def parse_speed(text: str | None) -> float | None:
         return None
     with contextlib.suppress(ValueError):
         speed = float(text)
-        if SPEEDS[0] <= speed <= SPEEDS[1]:
+        if MIN_SPEED <= speed <= MAX_SPEED:
             return speed
-    raise OrderError(f"speed must be a number from {SPEEDS[0]:g} to {SPEEDS[1]:g}", param="speed")
+    raise OrderError(f"speed must be a number from {MIN_SPEED:g} to {MAX_SPEED:g}", param="speed")
