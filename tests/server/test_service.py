@@ -52,6 +52,18 @@ def counted(service, name, **labels):
     return 0
 
 
+def test_the_voice_of_a_stream_is_announced():
+    async def main():
+        async with service_of(MadeEngine()) as service:
+            announced = []
+            service.announce = announced.append
+            await sound_of_order(service, HELLO)
+            await sound_of_order(service, HELLO._replace(voice="alice"))
+            assert announced == ["alice"]
+
+    run(main)
+
+
 # Admission and time limits.
 
 

@@ -38,8 +38,8 @@ class Service:
             backend = open_backend(settings.server.engine, **self.voices.engine_options(settings.engine_options))
         self.backend = backend
         self.metrics = Metrics(lambda: self.active, lambda: self.waiting)
-        self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
-        """Called with every order that was admitted."""
+        self.announce: Callable[[str], None] = lambda _: None
+        """Called with the voice of every stream, and with the routing key of every call."""
         self.on_end: Callable[[Report], None] = lambda _: None
         """Called with the report of every stream that ended."""
         self._streams: set[Speech] = set()
@@ -145,7 +145,8 @@ class Service:
         self._streams.add(speech)
         self._idle.clear()
         try:
-            self.on_begin(order)
+            if order.voice is not None:
+                self.announce(order.voice)
             speech.start()
             yield speech
         except Interrupted:

@@ -32,6 +32,7 @@ from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
 from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, present
+from voice_cli.server.affinity import call_key
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
 from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession, decoded
@@ -205,6 +206,7 @@ class Call(SocketSession):
         self._stops_at_key = given.get("interruptible") == "dtmf"
         self.stream_sid = start.stream_sid
         self._calls[self.stream_sid] = self
+        self.service.announce(call_key(self.stream_sid))
         self.patience = self.limits.max_seconds
         try:
             await self.add(text, None, flush=True)
