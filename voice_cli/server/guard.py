@@ -129,10 +129,7 @@ class Body:
 
 def is_key(given: str, keys: Iterable[str]) -> bool:
     """Compare with each key in constant time."""
-    found = False
-    for key in keys:
-        found |= hmac.compare_digest(given.encode(), key.encode())
-    return found
+    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0
 
 
 def key_in(scope: Scope, headers: Mapping[str, str]) -> str | None:

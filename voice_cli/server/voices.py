@@ -43,7 +43,7 @@ class Voices:
         self._url = server.voices_url
         self._takes_files = backend_class(server.engine).voices_are_files
         self._folder = os.path.expanduser(server.voices) if server.voices else None
-        self._cache = os.path.expanduser(server.voices_cache or default_cache())
+        self._cache = os.path.expanduser(server.voices_cache or os.path.join(user_folder("cache"), "voices"))
         self._most_cached = int(server.voices_cache_mb * 1e6)
         self._known: frozenset[str] = frozenset()
         self._changed = threading.Condition()
@@ -137,10 +137,6 @@ class Voices:
                 if total > self._most_cached and entry.path != keep:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
-
-
-def default_cache() -> str:
-    return os.path.join(user_folder("cache"), "voices")
 
 
 def suffix_of(url: str) -> str:
