@@ -4,7 +4,6 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -62,7 +61,6 @@ def create_app(settings: ServerSettings | None = None, backend: Backend | None =
         app.include_router(module.router)
     app.add_exception_handler(VoiceError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(BodyRefused, _on_refused)
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(Exception, _on_error)
     origins = list(allowed_origins(server))
@@ -127,18 +125,9 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return Problem(400, text, "invalid_request_error", place or None, str(found.get("type") or "invalid")).response()
 
 
-async def _on_refused(_request: Request, error: Exception) -> Response:
-    problem = cast("BodyRefused", error).problem
-    answer = problem.response()
-    # A body that is too large is read to its end: else its sender sees a broken connection instead of the answer.
-    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
-        answer.headers["connection"] = "close"
-    return answer
-
-
 async def _on_status(_request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
-    code = error.detail.lower().replace(" ", "_")
+    code = error.code if isinstance(error, BodyRefused) else error.detail.lower().replace(" ", "_")
     answer = Problem(error.status_code, error.detail, "invalid_request_error", code=code).response()
     answer.headers.update(error.headers or {})
     return answer
