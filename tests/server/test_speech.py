@@ -16,6 +16,7 @@ from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.backends.local.espeak import EspeakBackend
+from voice_cli.config import Defaults
 from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, TruncatedAudio, UsageError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins
@@ -29,7 +30,7 @@ MONO = AudioFormat(24_000, 1)
 PAUSE = 0.3
 THREE = "First one.\n\nSecond one, with a clause.\n\nThird."
 SPOKEN = ("First one.", "Second one, with a clause.", "Third.")
-SETTINGS = ServerSettings(Server(max_streams=8), pause=PAUSE)
+SETTINGS = ServerSettings(Server(max_streams=8), defaults=Defaults(pause=PAUSE))
 
 
 @contextlib.contextmanager
@@ -226,7 +227,7 @@ def test_pronunciations_and_markdown_are_applied():
     pronounced = SETTINGS._replace(pronounce={"nginx": "engine x"})
     assert spoken(SpeechOrder("# nginx *runs*", "test"), pronounced) == ["engine x runs."]
     assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS) == ["a b c"]
-    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
+    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(defaults=Defaults(markdown="off"))) == ["a *b* c"]
 
 
 def test_a_note_of_the_engine_is_reported_once():

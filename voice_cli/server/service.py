@@ -89,7 +89,6 @@ class Service:
             NetworkError, ServerError: the voice could not be fetched.
 
         """
-        self.voices.check(voice)
 
         def look() -> bool:
             try:

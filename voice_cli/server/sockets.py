@@ -5,7 +5,6 @@ Because the reader is a task of its own, a disconnect is noticed during generati
 
 import asyncio
 import contextlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.protocol.fields import Message, read, write
 from voice_cli.script.pauses import LiveText
 from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
 from voice_cli.server.responses import abort
@@ -90,7 +90,7 @@ class SocketSession(ABC):
 
     def say_live(self, order: SpeechOrder) -> LiveText:
         """Queue an order with a new text that the client is still sending; return the text. Raises as `say`."""
-        text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        text = LiveText(self.limits.max_text, self.service.settings.defaults.flush_after)
         self.say(order._replace(text=text))
         return text
 
@@ -110,9 +110,9 @@ class SocketSession(ABC):
         if self._speech is not None:
             self._speech.cancel(reason)
 
-    async def send(self, content: Any) -> None:
+    async def send(self, content: Message) -> None:
         """Send a JSON message. Raises Left if the client disconnected or stalled."""
-        await self._within(self.websocket.send_text(json.dumps(content)))
+        await self._within(self.websocket.send_text(write(content)))
 
     async def send_binary(self, data: bytes) -> None:
         """Send a binary message; raises as `send`."""
@@ -218,6 +218,6 @@ def decoded(message: str | bytes) -> Any:
         text = f"expected a JSON message, got {len(message)} bytes of binary data"
         raise OrderError(text, code="invalid_message")
     try:
-        return json.loads(message)
-    except (ValueError, RecursionError):
-        raise OrderError("the message is not JSON", code="invalid_json") from None
+        return read(message)
+    except ValueError as error:
+        raise OrderError(str(error), code="invalid_json") from None

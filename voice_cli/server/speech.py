@@ -185,16 +185,16 @@ class Speech:
                 self._narration.cancel()
 
     def _speak(self) -> None:
-        order, report = self.order, self.report
+        order, report, defaults = self.order, self.report, self._settings.defaults
         self._voice = self._voices.ready(order.voice) if order.voice is not None else self._settings.voice
         report.mark("voice")
-        narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=self._settings.lookahead)
+        narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=defaults.lookahead)
         with self._lock:
             self._narration = narration
             if self._cancelled:
                 raise Interrupted("the speech was cancelled")
         narration.start(first=isinstance(order.text, str))
-        speech = assembly.Speech(narration, pause=None if order.separate else self._settings.pause, allow_empty=True)
+        speech = assembly.Speech(narration, pause=None if order.separate else defaults.pause, allow_empty=True)
         utterance: Utterance | None = None
         with contextlib.closing(iter(speech)) as events:  # type: ignore[type-var]  # a generator
             for event in events:
@@ -229,7 +229,7 @@ class Speech:
             if line is not None:
                 return iter([line])
         reader = LineReader(
-            markdown=cast("Mode", self._settings.markdown),
+            markdown=cast("Mode", self._settings.defaults.markdown),
             pronounce=self._settings.pronounce,
             every=self.order.every,
             language=self._backend.language(self._voice),

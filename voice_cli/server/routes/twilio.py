@@ -18,6 +18,7 @@ follows each utterance; Twilio returns it once the utterance was played. The cal
 
 import asyncio
 import contextlib
+import itertools
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -157,7 +158,8 @@ class Call(SocketSession):
         """The turn that is being sent."""
         self._sending = asyncio.Lock()
         self._pacer = Pacer()
-        self._marks = 0
+        self.marks = (f"voice-{number}" for number in itertools.count(1))
+        """The names of the next marks."""
         self._sent: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
         """Utterances whose marks have not come back."""
         self._heard: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
@@ -294,10 +296,6 @@ class Call(SocketSession):
         if order.text is self.text:
             self.text = None
 
-    def next_mark(self) -> str:
-        self._marks += 1
-        return f"voice-{self._marks}"
-
     async def send_frame(self, data: bytes, turn: "Turn") -> None:
         """Send a frame as soon as it is due. Raises Interrupted if its turn was cleared."""
         clock = asyncio.get_running_loop().time
@@ -344,7 +342,7 @@ class Turn:
     async def take(self, event: Event) -> None:
         """Send the messages for an event, each when it is due."""
         if isinstance(event, Began):
-            mark = self._call.next_mark()
+            mark = next(self._call.marks)
             self.utterances.append(MarkedUtterance(mark, event.line.text, self._generated_bytes))
         elif isinstance(event, Ended):
             self.utterances[-1].end, self.utterances[-1].seconds = self._generated_bytes, event.seconds
