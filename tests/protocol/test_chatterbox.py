@@ -58,12 +58,15 @@ def test_a_whole_text_is_read_as_it_was_written(request_):
         wire.Text("Hello "),
         wire.Text("Hello.", flush=True),
         wire.Text(""),
-        wire.End(),
-        wire.Cancel(),
     ],
 )
 def test_a_text_in_pieces_is_read_as_it_was_written(message):
     assert wire.parse_stream_request(there_and_back(message.message())) == message
+
+
+def test_messages_without_fields_are_constants():
+    assert wire.parse_stream_request({"type": "end"}) is wire.END
+    assert wire.parse_stream_request({"type": "cancel"}) is wire.parse_request({"type": "cancel"}) is wire.CANCEL
 
 
 def test_the_documents_own_client_is_understood():
@@ -84,7 +87,7 @@ def test_the_documents_own_server_is_given_nothing_that_it_does_not_know():
         "preset": "fast",
     }
     assert wire.Text("Hi ").message() == {"type": "text", "content": "Hi "}
-    assert wire.End().message() == {"type": "end"}
+    assert wire.END == {"type": "end"}
 
 
 @pytest.mark.parametrize(

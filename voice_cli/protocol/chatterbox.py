@@ -88,18 +88,10 @@ class Text(NamedTuple):
         return {"type": "text", "content": self.content, **present(flush=self.flush or None)}
 
 
-class End(NamedTuple):
-    """The end of the text: speak what is left, then send `complete`."""
-
-    def message(self) -> Message:
-        return {"type": "end"}
-
-
-class Cancel(NamedTuple):
-    """Stop the current text; only `complete` follows, and the session goes on. Extension."""
-
-    def message(self) -> Message:
-        return {"type": "cancel"}
+END: Message = {"type": "end"}
+"""The end of the text: speak what is left, then send `complete`."""
+CANCEL: Message = {"type": "cancel"}
+"""Stop the current text; only `complete` follows, and the session goes on. Extension."""
 
 
 class Ready(NamedTuple):
@@ -236,19 +228,19 @@ class DocumentBuffer:
 # For servers.
 
 
-def parse_request(value: Any) -> Synthesize | Cancel:
-    """Parse a client's message on /ws/synthesize."""
+def parse_request(value: Any) -> Synthesize | Message:
+    """Parse a client's message on /ws/synthesize: a text, or CANCEL."""
     message = as_object(value)
     if message.get("type") == "cancel":
-        return Cancel()
+        return CANCEL
     text = text_of(message, "text")
     if text is None or not text.strip():
         raise ValueError("text is missing")
     return Synthesize(text, **_parsed_voice_fields(message))
 
 
-def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
-    """Parse a client's message on /ws/synthesize-stream. Without a type it is text, as in the document."""
+def parse_stream_request(value: Any) -> Init | Text | Message:
+    """Parse a client's message on /ws/synthesize-stream, END and CANCEL included. Without a type it is text."""
     message = as_object(value)
     kind = message.get("type", "text")
     if kind == "init":
@@ -259,9 +251,9 @@ def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
             raise ValueError("content is missing")
         return Text(content, flag_of(message, "flush"))
     if kind == "end":
-        return End()
+        return END
     if kind == "cancel":
-        return Cancel()
+        return CANCEL
     raise ValueError("type must be one of init, text, end, cancel")
 
 

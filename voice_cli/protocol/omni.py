@@ -71,16 +71,9 @@ class InputText(NamedTuple):
         return {"type": "input.text", "text": self.text}
 
 
-class InputDone(NamedTuple):
-    """The end of the utterance: speak what is left of it."""
-
-    def message(self) -> Message:
-        return {"type": "input.done"}
-
-
-class SessionClose(NamedTuple):
-    def message(self) -> Message:
-        return {"type": "session.close"}
+INPUT_DONE: Message = {"type": "input.done"}
+"""The end of the utterance: speak what is left of it."""
+SESSION_CLOSE: Message = {"type": "session.close"}
 
 
 class WordTime(NamedTuple):
@@ -179,7 +172,8 @@ class Failure(NamedTuple):
 # For servers.
 
 
-def parse_request(value: Any) -> SessionConfig | InputText | InputDone | SessionClose:
+def parse_request(value: Any) -> SessionConfig | InputText | Message:
+    """Parse a client's message, INPUT_DONE and SESSION_CLOSE included."""
     message = as_object(value)
     kind = message.get("type")
     if kind == "session.config":
@@ -196,9 +190,9 @@ def parse_request(value: Any) -> SessionConfig | InputText | InputDone | Session
     if kind == "input.text":
         return InputText(text_of(message, "text") or "")
     if kind == "input.done":
-        return InputDone()
+        return INPUT_DONE
     if kind == "session.close":
-        return SessionClose()
+        return SESSION_CLOSE
     raise ValueError("type must be one of session.config, input.text, input.done, session.close")
 
 

@@ -220,10 +220,10 @@ class WholeTextSession(ChatterboxSession):
 
     async def on_message(self, message: str | bytes) -> None:
         request = wire.parse_request(decoded(message))
-        if isinstance(request, wire.Cancel):
-            self.cancel()
-        else:
+        if isinstance(request, wire.Synthesize):
             self.say(checked_order(self.service, request, request.text, wire.DEFAULT_PRESET))
+        else:
+            self.cancel()
 
 
 class TextStreamSession(ChatterboxSession):
@@ -250,7 +250,7 @@ class TextStreamSession(ChatterboxSession):
             text = self._begin_text()
             text.put_nowait(Flush(request.content) if request.flush else request.content)
             await text.room()
-        elif isinstance(request, wire.End):
+        elif request is wire.END:
             self._begin_text()
             self.end_text()
         else:

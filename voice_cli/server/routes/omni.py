@@ -46,7 +46,7 @@ class OmniSession(SocketSession):
         request = wire.parse_request(decoded(message))
         if self._closing:
             return
-        if isinstance(request, wire.SessionClose):
+        if request is wire.SESSION_CLOSE:
             self._closing = True
             self.end_text()
             if not self.is_speaking:

@@ -32,7 +32,7 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
-from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, present
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, number_of, present
 from voice_cli.server.affinity import call_key
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
@@ -379,10 +379,7 @@ def text_of(utterances: Iterable[MarkedUtterance]) -> str:
 
 
 def parse_speed(text: str | None) -> float | None:
-    if text is None:
-        return None
-    with contextlib.suppress(ValueError):
-        speed = float(text)
-        if MIN_SPEED <= speed <= MAX_SPEED:
-            return speed
-    raise OrderError(f"speed must be a number from {MIN_SPEED:g} to {MAX_SPEED:g}", param="speed")
+    try:
+        return None if text is None else number_of({"speed": float(text)}, "speed", MIN_SPEED, MAX_SPEED)
+    except ValueError:
+        raise OrderError(f"speed must be a number from {MIN_SPEED:g} to {MAX_SPEED:g}", param="speed") from None

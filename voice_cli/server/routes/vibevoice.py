@@ -16,7 +16,7 @@ from voice_cli.protocol import vibevoice as wire
 from voice_cli.protocol.fields import present
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import SocketSession
+from voice_cli.server.sockets import FAILED, TRY_AGAIN, SocketSession
 from voice_cli.server.speech import Speech, SpeechOrder
 
 router = APIRouter(tags=["VibeVoice"])
@@ -84,7 +84,7 @@ class OneText(SocketSession):
         """Send the error as a log event, as the demo does, and close."""
         busy = problem.retry_after is not None
         await self._log(wire.BUSY if busy else wire.GENERATION_ERROR, message=problem.message)
-        await self.close(wire.CLOSED_BUSY if busy else wire.CLOSED_FAILED, problem.message)
+        await self.close(TRY_AGAIN if busy else FAILED, problem.message)
 
     async def _send(self, speech: Speech, frames: list[bytes]) -> None:
         for frame in frames:
