@@ -1,11 +1,10 @@
 """Metrics in Prometheus's format, from the reports."""
 
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from voice_cli.errors import EngineError
-from voice_cli.server.metrics import Metrics
+from voice_cli.server.metrics import CONTENT_TYPE, Metrics
 from voice_cli.server.report import Report
 
 
@@ -13,7 +12,7 @@ def figures(metrics):
     """Parse the exposed metrics: sample name and labels → value."""
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(generate_latest(metrics).decode())
+        for family in text_string_to_metric_families(metrics.text().decode())
         for sample in family.samples
     }
 
@@ -68,3 +67,4 @@ def test_two_apps_have_separate_metrics():
     one, other = Metrics(lambda: 0, lambda: 0), Metrics(lambda: 0, lambda: 0)
     one.rejected("busy")
     assert ("voice_rejected_total", ("reason", "busy")) not in figures(other)
+    assert CONTENT_TYPE.startswith("text/plain")

@@ -8,7 +8,6 @@ import weakref
 from contextlib import asynccontextmanager
 
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.loops import run
@@ -46,7 +45,7 @@ async def sound_of_order(service, order):
 
 
 def counted(service, name, **labels):
-    for family in text_string_to_metric_families(generate_latest(service.metrics).decode()):
+    for family in text_string_to_metric_families(service.metrics.text().decode()):
         for sample in family.samples:
             if sample.name == name and sample.labels == labels:
                 return sample.value

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from voice_cli.server.report import Report
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _FIRST_BYTE = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2, 5, 10, 30)
 _FACTORS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 5)
@@ -62,6 +64,10 @@ class Metrics(Collector):
         self._audio.inc(report.audio_seconds)
         self._bytes.inc(report.bytes)
         self._characters.inc(report.characters)
+
+    def text(self) -> bytes:
+        """Return all metrics, in the format of `CONTENT_TYPE`."""
+        return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics with `labels` added (for `generate_latest`)."""

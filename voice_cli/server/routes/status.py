@@ -1,9 +1,9 @@
 """`GET /metrics` for Prometheus."""
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
+from voice_cli.server.metrics import CONTENT_TYPE
 from voice_cli.server.service import Service
 
 router = APIRouter(tags=["Status"])
@@ -13,4 +13,4 @@ router = APIRouter(tags=["Status"])
 async def metrics(request: Request) -> Response:
     """Return the metrics in Prometheus's format."""
     service: Service = request.app.state.service
-    return Response(generate_latest(service.metrics), media_type=CONTENT_TYPE_LATEST)
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
