@@ -40,12 +40,15 @@ MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
         wire.SessionConfig("pcm", True, True, "clause", "ann", "m", "gently", 1.5),
         wire.InputText("Hello "),
         wire.InputText(""),
-        wire.InputDone(),
-        wire.SessionClose(),
     ],
 )
 def test_what_a_client_says_is_read_as_it_was_written(message):
     assert wire.parse_request(json.loads(write(message.message()))) == message
+
+
+def test_messages_without_fields_are_constants():
+    assert wire.parse_request({"type": "input.done"}) is wire.INPUT_DONE
+    assert wire.parse_request({"type": "session.close"}) is wire.SESSION_CLOSE
 
 
 HERE = {"utterance_index": 1, "sentence_index": 2}

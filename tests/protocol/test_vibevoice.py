@@ -1,6 +1,9 @@
 """The VibeVoice demo's messages, both ways."""
 
 import json
+import re
+import time
+from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -44,21 +47,12 @@ def test_a_number_that_cannot_be_is_as_if_it_were_not_there(cfg, steps):
 
 
 def test_a_log_entry():
-    message = wire.Log(wire.MODEL_PROGRESS, {"generated_sec": 0.1}).message(1_763_632_800.25)
-    assert message == {
-        "type": "log",
-        "event": "model_progress",
-        "data": {"generated_sec": 0.1},
-        "timestamp": "2025-11-20 10:00:00.250",
-    }
+    message = wire.Log(wire.MODEL_PROGRESS, {"generated_sec": 0.1}).message()
     assert wire.parse_log(json.loads(write(message))) == wire.Log("model_progress", {"generated_sec": 0.1})
-    assert len(wire.Log("x").message()["timestamp"]) == 23
-
-
-def test_why_it_failed():
-    assert wire.Log(wire.GENERATION_ERROR, {"message": "no memory"}).reason == "no memory"
-    assert wire.Log(wire.GENERATION_ERROR, {"message": 5}).reason == ""
-    assert wire.Log(wire.GENERATION_ERROR).reason == ""
+    timestamp = message.pop("timestamp")
+    assert message == {"type": "log", "event": "model_progress", "data": {"generated_sec": 0.1}}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", timestamp)
+    assert abs(datetime.fromisoformat(f"{timestamp}Z").timestamp() - time.time()) < 60
 
 
 @pytest.mark.parametrize("message", [{}, {"type": "log"}, {"event": 5}, {"type": "done", "reason": "cancel"}])
@@ -67,19 +61,18 @@ def test_what_is_no_log_entry_is_passed_over(message):
 
 
 def test_the_voices():
-    config = wire.Config(["a", "b"], "b")
-    assert wire.parse_config(json.loads(write(config.message()))) == config
+    assert wire.voices_in({"voices": ["a", "b"], "default_voice": "b"}) == ["a", "b"]
 
 
 @pytest.mark.parametrize("message", [{}, [], {"voices": "a"}, {"voices": [{"id": "a"}]}, {"voices": None}])
 def test_a_config_without_voices(message):
     with pytest.raises(ValueError):
-        wire.parse_config(message)
+        wire.voices_in(message)
 
 
 @given(anything("type", "event", "data", "message", "voices", "default_voice"))
 def test_any_message_is_read_or_refused_with_a_line(message):
-    for parse in (wire.parse_log, wire.parse_config):
+    for parse in (wire.parse_log, wire.voices_in):
         said = refusal_of(parse, message)
         assert said is None or (said and "\n" not in said)
 

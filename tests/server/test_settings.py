@@ -4,7 +4,7 @@ import pytest
 
 from voice_cli.backends import LOCAL, REMOTE
 from voice_cli.cli.options import check_values, line_of
-from voice_cli.config import Config, keys_of, load
+from voice_cli.config import Config, Defaults, keys_of, load
 from voice_cli.errors import ConfigError, UsageError
 from voice_cli.server.settings import LOOPBACK, Server, ServerSettings, allowed_origins, settle_server
 
@@ -71,7 +71,7 @@ def test_keys_that_only_the_file_may_set(file, key):
 def test_settings_for_all_speech_apply(file):
     config = file('pause = 0.5\nmarkdown = "off"\nflush_after = 2\nlookahead = 3\n[pronounce]\nnginx = "engine x"\n')
     settings = settled(config)
-    assert (settings.pause, settings.markdown, settings.flush_after, settings.lookahead) == (0.5, "off", 2.0, 3)
+    assert settings.defaults == Defaults(pause=0.5, markdown="off", flush_after=2.0, lookahead=3)
     assert settings.pronounce == {"nginx": "engine x"}
 
 

@@ -16,10 +16,11 @@ from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.backends.local.espeak import EspeakBackend
+from voice_cli.config import Defaults
 from voice_cli.errors import BackendError, DecodeError, EngineError, Interrupted, TruncatedAudio, UsageError
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import ONSET_SECONDS, Joins
-from voice_cli.server.live_text import LiveText
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.report import STAGES
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
@@ -29,7 +30,7 @@ MONO = AudioFormat(24_000, 1)
 PAUSE = 0.3
 THREE = "First one.\n\nSecond one, with a clause.\n\nThird."
 SPOKEN = ("First one.", "Second one, with a clause.", "Third.")
-SETTINGS = ServerSettings(Server(max_streams=8), pause=PAUSE)
+SETTINGS = ServerSettings(Server(max_streams=8), defaults=Defaults(pause=PAUSE))
 
 
 @contextlib.contextmanager
@@ -98,7 +99,7 @@ def test_a_single_utterance_is_sent_unchanged():
     began = events[0]
     assert isinstance(began, Began)
     (ended,) = (event for event in events if isinstance(event, Ended))
-    assert (began.number, began.line.text, began.encoding) == (0, "Hello there.", Encoding("pcm", MONO))
+    assert (began.line.text, began.encoding) == ("Hello there.", Encoding("pcm", MONO))
     assert ended.seconds == pytest.approx(MONO.seconds(len(pcm) // 2))
     assert sound_in(events) == pcm
     assert speech.is_over
@@ -112,7 +113,7 @@ def test_utterances_are_joined_as_one_stream():
     loud = np.flatnonzero(np.frombuffer(sound, "<i2"))
     silences = np.diff(loud)[np.diff(loud) > 1] - 1
     assert silences.tolist() == [MONO.frames(PAUSE)] * 2
-    assert [event.number for event in events if isinstance(event, Began)] == [0, 1, 2]
+    assert [event.line.spoken for event in events if isinstance(event, Began)] == [*SPOKEN]
     assert [event.line.spoken for event in events if isinstance(event, Ended)] == [*SPOKEN]
     assert [event.seconds for event in events if isinstance(event, Ended)] == pytest.approx(
         [MONO.seconds(len(pcm[text]) // 2) for text in SPOKEN]
@@ -189,9 +190,7 @@ def test_all_parameters_reach_the_engine():
         voice="bob",
         speed=1.5,
         instructions="calmly",
-        preset="fast",
-        steps=7,
-        cfg_scale=2.5,
+        options={"preset": "fast", "steps": 7, "cfg_scale": 2.5},
     )
     said(engine, order)
     (request,) = engine.requests
@@ -228,8 +227,7 @@ def test_pronunciations_and_markdown_are_applied():
     pronounced = SETTINGS._replace(pronounce={"nginx": "engine x"})
     assert spoken(SpeechOrder("# nginx *runs*", "test"), pronounced) == ["engine x runs."]
     assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS) == ["a b c"]
-    assert spoken(SpeechOrder("a *b* c", "test", markdown="off"), SETTINGS) == ["a *b* c"]
-    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(markdown="off")) == ["a *b* c"]
+    assert spoken(SpeechOrder("a *b* c", "test"), SETTINGS._replace(defaults=Defaults(markdown="off"))) == ["a *b* c"]
 
 
 def test_a_note_of_the_engine_is_reported_once():
@@ -286,17 +284,17 @@ def test_text_is_spoken_as_it_arrives():
             text = LiveText(1000, 60)
             order = SpeechOrder(text, "test")
             async with service.speak(order) as speech:
-                text.feed("This is said at once. And thi")
+                text.put_nowait("This is said at once. And thi")
                 events = []
                 while not any(isinstance(event, Ended) for event in events):
                     events += await speech.take()
                 assert events[0].line.text == "This is said at once."
-                text.feed("s is said,")
-                text.flush()
+                text.put_nowait("s is said,")
+                text.put_nowait(Flush())
                 while sum(isinstance(event, Ended) for event in events) < 2:
                     events += await speech.take()
-                text.feed(" but later.")
-                text.end()
+                text.put_nowait(" but later.")
+                text.close()
                 while more := await speech.take():
                     events += more
             return events
@@ -313,7 +311,7 @@ def test_an_empty_live_text_is_no_error():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(1000, 60)
-            text.end()
+            text.close()
             return await events_of(service, SpeechOrder(text, "test"))
 
     events, speech = run(main)
@@ -362,7 +360,7 @@ def test_a_silent_utterance_among_others_is_left_out():
         SpeechOrder(THREE, "test"),
     )
     assert sound_in(events) == joined([sound_of(SPOKEN[0]), sound_of(SPOKEN[2])])
-    assert [event.number for event in events if isinstance(event, Ended)] == [0, 2]
+    assert [event.line.spoken for event in events if isinstance(event, Ended)] == [SPOKEN[0], SPOKEN[2]]
     assert speech.report.utterances == 2
 
 
@@ -480,7 +478,7 @@ def test_cancel_ends_the_live_text():
         with service_of(MadeEngine()) as service:
             text = LiveText(10, 60)
             async with service.speak(SpeechOrder(text, "test")) as speech:
-                text.feed("x" * 20)
+                text.put_nowait("x" * 20)
                 room = asyncio.ensure_future(text.room())
                 speech.cancel("asked")
                 await room

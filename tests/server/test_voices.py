@@ -19,7 +19,7 @@ from voice_cli.errors import NetworkError, ServerError, UsageError
 from voice_cli.server import voices as module
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
-from voice_cli.server.voices import Voices, default_cache, suffix_of
+from voice_cli.server.voices import Voices, suffix_of
 
 SAMPLE = b"RIFF" + bytes(range(256)) * 40
 
@@ -349,9 +349,9 @@ def test_the_cache_is_in_the_users_folder(monkeypatch, tmp_path):
         monkeypatch.setenv(name, str(tmp_path / "tmp"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert default_cache().startswith(str(tmp_path / "home"))
+    assert Voices(ServerSettings(Server()))._cache.startswith(str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache() == str(tmp_path / "xdg" / "voice" / "voices")
+    assert Voices(ServerSettings(Server()))._cache == str(tmp_path / "xdg" / "voice" / "voices")
 
 
 @pytest.mark.parametrize(

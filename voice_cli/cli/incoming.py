@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from voice_cli.errors import FileError
-from voice_cli.queues import BoundedQueue
-from voice_cli.script.pauses import Piece, cost_of_piece, pieces_and_pauses
+from voice_cli.script.pauses import LiveText, Piece
 from voice_cli.script.text_encoding import TextDecoder
 
 PIECE_BYTES = 4096
@@ -23,12 +22,11 @@ class Incoming:
 
     def __init__(self, descriptor: int, flush_after: float) -> None:
         self._descriptor = descriptor
-        self._flush_after = flush_after
-        self._pieces: BoundedQueue[Piece] = BoundedQueue(WAITING_CHARACTERS, cost_of_piece)
+        self._pieces = LiveText(WAITING_CHARACTERS, flush_after)
         threading.Thread(target=self._read, name="voice-text", daemon=True).start()
 
     def __iter__(self) -> Iterator[Piece | None]:
-        return pieces_and_pauses(self._pieces, self._flush_after)
+        return self._pieces.pieces()
 
     def stop(self) -> None:
         """End the iteration after the buffered text. Any thread."""

@@ -15,10 +15,12 @@ session ends when the client disconnects. The parsers raise ValueError with a on
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from voice_cli.protocol.fields import (
+    MAX_SPEED,
+    MIN_SPEED,
     Message,
     as_object,
     base64_of,
@@ -45,11 +47,9 @@ MULAW_RATE = 8000
 FRAME_BYTES = 160
 """Of µ-law: 20 ms."""
 
-SPEEDS = (0.25, 4.0)
-
 
 class Synthesize(NamedTuple):
-    """A whole text: a client's message on /ws/synthesize, and the body of POST /synthesize."""
+    """A whole text: a client's message on /ws/synthesize."""
 
     text: str
     voice_id: str | None = None
@@ -88,18 +88,10 @@ class Text(NamedTuple):
         return {"type": "text", "content": self.content, **present(flush=self.flush or None)}
 
 
-class End(NamedTuple):
-    """The end of the text: speak what is left, then send `complete`."""
-
-    def message(self) -> Message:
-        return {"type": "end"}
-
-
-class Cancel(NamedTuple):
-    """Stop the current text; only `complete` follows, and the session goes on. Extension."""
-
-    def message(self) -> Message:
-        return {"type": "cancel"}
+END: Message = {"type": "end"}
+"""The end of the text: speak what is left, then send `complete`."""
+CANCEL: Message = {"type": "cancel"}
+"""Stop the current text; only `complete` follows, and the session goes on. Extension."""
 
 
 class Ready(NamedTuple):
@@ -209,24 +201,6 @@ class Failure(NamedTuple):
         return {"type": "error", **self.message()}
 
 
-class Batch(NamedTuple):
-    """The response of POST /synthesize."""
-
-    audio: bytes | Sequence[bytes]
-    """µ-law as frames of 160 bytes; other formats whole."""
-    duration_seconds: float
-    sample_rate: int
-    format: str
-    total_ms: float
-    latency: Mapping[str, float]
-    backend: str
-
-    def message(self) -> Message:
-        audio = self.audio
-        encoded = base64_of(audio) if isinstance(audio, bytes) else [base64_of(frame) for frame in audio]
-        return {**self._asdict(), "audio": encoded}
-
-
 class DocumentBuffer:
     """Predicts when the document's server speaks: at the end of a message, all of the buffered text or nothing.
 
@@ -254,19 +228,19 @@ class DocumentBuffer:
 # For servers.
 
 
-def parse_request(value: Any) -> Synthesize | Cancel:
-    """Parse a client's message on /ws/synthesize."""
+def parse_request(value: Any) -> Synthesize | Message:
+    """Parse a client's message on /ws/synthesize: a text, or CANCEL."""
     message = as_object(value)
     if message.get("type") == "cancel":
-        return Cancel()
+        return CANCEL
     text = text_of(message, "text")
     if text is None or not text.strip():
         raise ValueError("text is missing")
     return Synthesize(text, **_parsed_voice_fields(message))
 
 
-def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
-    """Parse a client's message on /ws/synthesize-stream. Without a type it is text, as in the document."""
+def parse_stream_request(value: Any) -> Init | Text | Message:
+    """Parse a client's message on /ws/synthesize-stream, END and CANCEL included. Without a type it is text."""
     message = as_object(value)
     kind = message.get("type", "text")
     if kind == "init":
@@ -277,9 +251,9 @@ def parse_stream_request(value: Any) -> Init | Text | End | Cancel:
             raise ValueError("content is missing")
         return Text(content, flag_of(message, "flush"))
     if kind == "end":
-        return End()
+        return END
     if kind == "cancel":
-        return Cancel()
+        return CANCEL
     raise ValueError("type must be one of init, text, end, cancel")
 
 
@@ -292,7 +266,7 @@ def _parsed_voice_fields(message: Mapping[str, Any]) -> dict[str, Any]:
         "voice_id": text_of(message, "voice_id"),
         "preset": text_of(message, "preset"),
         "output_format": choice_of(message, "output_format", FORMATS) or DEFAULT_FORMAT,
-        "speed": number_of(message, "speed", *SPEEDS),
+        "speed": number_of(message, "speed", MIN_SPEED, MAX_SPEED),
     }
 
 

@@ -11,6 +11,9 @@ Message = dict[str, Any]
 LARGEST_NUMBER = 2**53
 """Numbers up to here are the same in every JSON implementation (RFC 8259 section 6)."""
 
+MIN_SPEED = 0.25
+MAX_SPEED = 4.0
+"""Of `speed`, a factor."""
 
 BUSY = "rate_limit_exceeded"
 """The `code` of an error: too many streams; try again later."""

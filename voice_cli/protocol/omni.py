@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 from voice_cli.audio import CODECS
 from voice_cli.protocol.fields import (
+    MAX_SPEED,
+    MIN_SPEED,
     Message,
     as_object,
     base64_of,
@@ -40,7 +42,6 @@ from voice_cli.protocol.fields import (
 STREAM_PATH = "/v1/audio/speech/stream"
 DEFAULT_FORMAT = "wav"
 GRANULARITIES = ("none", "sentence", "clause")
-SPEEDS = (0.25, 4.0)
 
 
 class SessionConfig(NamedTuple):
@@ -70,16 +71,9 @@ class InputText(NamedTuple):
         return {"type": "input.text", "text": self.text}
 
 
-class InputDone(NamedTuple):
-    """The end of the utterance: speak what is left of it."""
-
-    def message(self) -> Message:
-        return {"type": "input.done"}
-
-
-class SessionClose(NamedTuple):
-    def message(self) -> Message:
-        return {"type": "session.close"}
+INPUT_DONE: Message = {"type": "input.done"}
+"""The end of the utterance: speak what is left of it."""
+SESSION_CLOSE: Message = {"type": "session.close"}
 
 
 class WordTime(NamedTuple):
@@ -178,7 +172,8 @@ class Failure(NamedTuple):
 # For servers.
 
 
-def parse_request(value: Any) -> SessionConfig | InputText | InputDone | SessionClose:
+def parse_request(value: Any) -> SessionConfig | InputText | Message:
+    """Parse a client's message, INPUT_DONE and SESSION_CLOSE included."""
     message = as_object(value)
     kind = message.get("type")
     if kind == "session.config":
@@ -190,14 +185,14 @@ def parse_request(value: Any) -> SessionConfig | InputText | InputDone | Session
             voice=text_of(message, "voice") or text_of(message, "speaker"),
             model=text_of(message, "model"),
             instructions=text_of(message, "instructions"),
-            speed=number_of(message, "speed", *SPEEDS),
+            speed=number_of(message, "speed", MIN_SPEED, MAX_SPEED),
         )
     if kind == "input.text":
         return InputText(text_of(message, "text") or "")
     if kind == "input.done":
-        return InputDone()
+        return INPUT_DONE
     if kind == "session.close":
-        return SessionClose()
+        return SESSION_CLOSE
     raise ValueError("type must be one of session.config, input.text, input.done, session.close")
 
 

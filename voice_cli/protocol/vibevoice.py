@@ -8,13 +8,12 @@ The parsers raise ValueError with a one-line message.
 """
 
 import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from voice_cli.audio import AudioFormat
-from voice_cli.protocol.fields import Message, as_object, present, text_of
+from voice_cli.protocol.fields import Message, as_object, present
 
 STREAM_PATH = "/stream"
 CONFIG_PATH = "/config"
@@ -34,8 +33,6 @@ BUSY = "backend_busy"
 FAILURES = (GENERATION_ERROR, BACKEND_ERROR)
 
 CLOSED = 1000
-CLOSED_FAILED = 1011
-CLOSED_BUSY = 1013
 
 
 class Query(NamedTuple):
@@ -58,33 +55,13 @@ class Log(NamedTuple):
 
     event: str
     data: Mapping[str, Any] = {}
-
-    def message(self, now: float | None = None) -> Message:
-        """Return the message; `now`: seconds since 1970."""
-        now = time.time() if now is None else now
-        day = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
-        return {
-            "type": "log",
-            "event": self.event,
-            "data": dict(self.data),
-            "timestamp": f"{day}.{int(now % 1 * 1000):03}",
-        }
-
-    @property
-    def reason(self) -> str:
-        """The message of a failure."""
-        message = self.data.get("message")
-        return message if isinstance(message, str) else ""
-
-
-class Config(NamedTuple):
-    """The body of `GET /config`."""
-
-    voices: Sequence[str]
-    default_voice: str | None = None
+    """That of a failure has a `message`."""
 
     def message(self) -> Message:
-        return {"voices": list(self.voices), "default_voice": self.default_voice}
+        from datetime import UTC, datetime  # clients do not need it
+
+        now = datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
+        return {"type": "log", "event": self.event, "data": dict(self.data), "timestamp": now}
 
 
 # For servers.
@@ -114,12 +91,12 @@ def parse_log(value: Any) -> Log | None:
     return Log(event, data if isinstance(data, dict) else {})
 
 
-def parse_config(value: Any) -> Config:
-    message = as_object(value)
-    voices = message.get("voices")
+def voices_in(value: Any) -> list[str]:
+    """Return the voices in the body of `GET /config`."""
+    voices = as_object(value).get("voices")
     if not isinstance(voices, list) or not all(isinstance(voice, str) for voice in voices):
         raise ValueError("voices must be a list of strings")
-    return Config(voices, text_of(message, "default_voice"))
+    return voices
 
 
 def _number(text: str | None) -> float | None:

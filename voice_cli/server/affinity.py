@@ -4,8 +4,10 @@ The voice is read from the URL or the body; a WebSocket's messages come too late
 """
 
 import asyncio
+import contextlib
 import json
 import re
+from collections import deque
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,9 +41,8 @@ class Affinity:
         if scope["type"] in ("http", "websocket") and HEADER not in Headers(scope=scope):
             key = key_of(scope)
             if key is None and scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in SPEAKING:
-                body = Peek(receive)
-                key = voice_in(await body.read())
-                receive = body.receive
+                body, receive = await peek(receive)
+                key = voice_in(body)
             if key is not None:
                 scope = {**scope, "headers": [*scope["headers"], (HEADER.encode(), key.encode())]}
         await self._app(scope, receive, send)
@@ -82,29 +83,19 @@ def as_voice(voice: Any) -> str | None:
     return voice if isinstance(voice, str) and re.fullmatch(PATTERN, voice) else None
 
 
-class Peek:
-    """Reads a request's body ahead, and replays its messages."""
+async def peek(receive: Receive) -> tuple[bytes, Receive]:
+    """Return a request's body, or its beginning if it is too slow or too large, and a `receive` that repeats it."""
+    messages: deque[Message] = deque()
+    body = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PEEK_SECONDS):
+            while len(body) <= PEEK_BYTES:
+                messages.append(await receive())
+                body += messages[-1].get("body", b"")
+                if not messages[-1].get("more_body", False):
+                    break
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._read: list[Message] = []
+    async def repeated() -> Message:
+        return messages.popleft() if messages else await receive()
 
-    async def read(self) -> bytes:
-        """Return the body, or its beginning if it is too slow or too large."""
-        data = b""
-        try:
-            async with asyncio.timeout(PEEK_SECONDS):
-                while len(data) <= PEEK_BYTES:
-                    message = await self._receive()
-                    self._read.append(message)
-                    data += message.get("body", b"")
-                    if not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            pass
-        self._read.reverse()
-        return data
-
-    async def receive(self) -> Message:
-        """Return the next message, starting with those read ahead."""
-        return self._read.pop() if self._read else await self._receive()
+    return body, repeated

@@ -1,11 +1,9 @@
 """The server as an ASGI app."""
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -18,6 +16,7 @@ from voice_cli import __version__
 from voice_cli.backends.base import Backend
 from voice_cli.config import load
 from voice_cli.errors import VoiceError
+from voice_cli.queues import BoundedQueue
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.guard import OPEN_PATHS, BodyRefused, Guard, log_stream
 from voice_cli.server.routes import chatterbox, omni, openai, page, status, twilio, vibevoice
@@ -25,33 +24,23 @@ from voice_cli.server.service import Service
 from voice_cli.server.settings import LOOPBACK, ServerSettings, allowed_origins, settle_server
 
 
-def create_app(
-    settings: ServerSettings | None = None,
-    backend: Backend | None = None,
-    *,
-    prepare: Callable[[FastAPI], None] | None = None,
-) -> FastAPI:
-    """Return the app; its lifespan opens and closes the engine.
+def create_app(settings: ServerSettings | None = None, backend: Backend | None = None) -> FastAPI:
+    """Return the app; its lifespan loads the engine and closes it. `app.state` has its `service` and `calls`.
 
     `settings`: those of the config file and the environment by default. `backend`: an engine that is open already.
-    `prepare`: called once `app.state` has `service` and `calls`, before the first request.
 
     Raises:
-        ConfigError: the settings are wrong.
+        ConfigError, UsageError, BackendError: the settings are wrong, or `open_backend` failed.
 
     """
     if settings is None:
         settings = settle_server(load(), {})
     server = settings.server
+    service = Service(settings, backend)
+    service.on_end = log_stream
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = Service(settings, backend)
-        service.on_end = log_stream
-        app.state.service = service
-        app.state.calls = {}
-        if prepare is not None:
-            prepare(app)
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             await _in_thread(service.warm_up)
             yield
@@ -66,11 +55,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.service = service
+    app.state.calls = {}
     for module in (openai, chatterbox, vibevoice, omni, twilio, status, page):
         app.include_router(module.router)
     app.add_exception_handler(VoiceError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(BodyRefused, _on_refused)
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(Exception, _on_error)
     origins = list(allowed_origins(server))
@@ -107,22 +97,17 @@ def _description_with_keys(app: FastAPI) -> dict[str, Any]:
 
 async def _in_thread(work: Callable[[], None]) -> None:
     """Run in a daemon thread, which does not delay the loop's end if cancelled; `to_thread` would."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    errors: list[BaseException] = []
+    done: BoundedQueue[None] = BoundedQueue(1)
 
     def run() -> None:
         try:
             work()
         except BaseException as exc:
-            errors.append(exc)
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(done.set)
+            done.fail(exc)
+        done.close()
 
     threading.Thread(target=run, name="voice-warm-up", daemon=True).start()
-    await done.wait()
-    if errors:
-        raise errors[0]
+    await done.take()
 
 
 async def _on_error(_request: Request, error: Exception) -> Response:
@@ -140,18 +125,9 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return Problem(400, text, "invalid_request_error", place or None, str(found.get("type") or "invalid")).response()
 
 
-async def _on_refused(_request: Request, error: Exception) -> Response:
-    problem = cast("BodyRefused", error).problem
-    answer = problem.response()
-    # A body that is too large is read to its end: else its sender sees a broken connection instead of the answer.
-    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
-        answer.headers["connection"] = "close"
-    return answer
-
-
 async def _on_status(_request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
-    code = error.detail.lower().replace(" ", "_")
+    code = error.code if isinstance(error, BodyRefused) else error.detail.lower().replace(" ", "_")
     answer = Problem(error.status_code, error.detail, "invalid_request_error", code=code).response()
     answer.headers.update(error.headers or {})
     return answer

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -31,7 +31,6 @@ from voice_cli.server.guard import log_labels
 from voice_cli.server.hosting import SWITCH_SECONDS, log_to
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings, keys_of_server, settle_server
-from voice_cli.server.speech import SpeechOrder
 
 NAME = "Voice"
 """The deployment's name, for options in a Serve config."""
@@ -162,50 +161,30 @@ def replica_app(settings: ServerSettings, log: Log) -> FastAPI:
     log_labels["replica"] = name
     log_to(handler, requests=log.requests, debug=log.debug)
     settings = settings._replace(api_keys=keys_of_server(settings.server))
-    service = Service(settings)
+    app = create_app(settings)
+    service: Service = app.state.service
     service.warm_up()
-
-    def prepare(app: FastAPI) -> None:
-        kept = KEPT_VOICES.get(settings.server.engine, 0)
-        affinity = VoiceAffinity(kept + settings.server.max_streams)
-        app.state.service.metrics.labels = {"replica": name}
-        app.state.calls = _Calls(affinity)
-        if kept:
-            app.state.service.on_begin = affinity.announce_voice
-
-    return create_app(settings, service.backend, prepare=prepare)
+    service.metrics.labels = {"replica": name}
+    service.announce = announcer(KEPT_VOICES.get(settings.server.engine, 0), settings.server.max_streams)
+    return app
 
 
-class VoiceAffinity:
-    """Announces a replica's cached voices and active calls to the proxies."""
+def announcer(kept: int, calls: int) -> Callable[[str], None]:
+    """Return a function that announces a replica's cached voices and active calls to the proxies. Event loop only.
 
-    def __init__(self, most: int) -> None:
-        """`most`: how many of the latest names stay announced."""
+    `kept` and `calls`: how many there may be. Without any kept, voices are not announced.
+    """
 
-        async def have(name: str) -> str:
-            return name
+    async def have(name: str) -> str:
+        return name
 
-        self._have = serve.multiplexed(max_num_models_per_replica=most)(have)
-        self._tasks: set[asyncio.Task[str]] = set()
+    announced = serve.multiplexed(max_num_models_per_replica=kept + calls)(have)
+    tasks: set[asyncio.Task[str]] = set()
 
-    def announce(self, name: str) -> None:
-        """Announce a name. Event loop only."""
-        task = asyncio.create_task(self._have(name))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def announce(name: str) -> None:
+        if kept or name.startswith(call_key("")):
+            task = asyncio.create_task(announced(name))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
-    def announce_voice(self, order: SpeechOrder) -> None:
-        if order.voice is not None:
-            self.announce(order.voice)
-
-
-class _Calls(dict[str, Any]):
-    """Active calls by stream id; each is announced."""
-
-    def __init__(self, affinity: VoiceAffinity) -> None:
-        super().__init__()
-        self._affinity = affinity
-
-    def __setitem__(self, stream_sid: str, call: Any) -> None:
-        super().__setitem__(stream_sid, call)
-        self._affinity.announce(call_key(stream_sid))
+    return announce

@@ -52,9 +52,6 @@ class VoiceNotFoundError(OrderError):
 class OverloadError(RateLimitError):
     """The admission limit is reached."""
 
-    retry_after = 1
-    """Seconds."""
-
 
 class LateError(ServerError, kind="late"):
     """A stream ran into a time limit."""
@@ -87,24 +84,21 @@ class Problem(NamedTuple):
 
 def problem_of(error: BaseException) -> Problem:
     """Return what a client gets for an error. Other packages' messages may hold secrets and are left out."""
+    if not isinstance(error, VoiceError):
+        return Problem(500, "the server failed", "server_error", code="internal_error")
+    message = error.message + (f" ({error.hint})" if error.hint else "")
     if isinstance(error, OrderError):
-        return Problem(error.status, _with_hint(error), "invalid_request_error", error.param, error.code)
+        return Problem(error.status, message, "invalid_request_error", error.param, error.code)
     if isinstance(error, UsageError):
         code = "voice_not_found" if isinstance(error, UnknownVoiceError) else "invalid_value"
-        return Problem(400, _with_hint(error), "invalid_request_error", code=code)
+        return Problem(400, message, "invalid_request_error", code=code)
     if isinstance(error, OverloadError):
-        return Problem(429, _with_hint(error), "rate_limit_error", None, "rate_limit_exceeded", error.retry_after)
+        return Problem(429, message, "rate_limit_error", code="rate_limit_exceeded", retry_after=1)
     if isinstance(error, LateError | DrainingError):
-        return Problem(503, _with_hint(error), "server_error", code=error.kind, retry_after=1)
-    if isinstance(error, VoiceError):
-        status = 502 if isinstance(error, NetworkError) else 500
-        code = "engine_error" if isinstance(error, EngineError) else error.kind
-        return Problem(status, error.message, "server_error", code=code)
-    return Problem(500, "the server failed", "server_error", code="internal_error")
-
-
-def _with_hint(error: VoiceError) -> str:
-    return error.message + (f" ({error.hint})" if error.hint else "")
+        return Problem(503, message, "server_error", code=error.kind, retry_after=1)
+    status = 502 if isinstance(error, NetworkError) else 500
+    code = "engine_error" if isinstance(error, EngineError) else error.kind
+    return Problem(status, error.message, "server_error", code=code)
 
 
 class ErrorBody(BaseModel):

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -65,7 +66,7 @@ class Guard:
             elif scope["type"] == "websocket":
                 await self._app(scope, receive, watched)
             else:
-                await self._app(scope, Body(receive, self._max_body).receive, watched)
+                await self._app(scope, limited(receive, self._max_body), watched)
         finally:
             if status or scope["type"] == "http":  # a WebSocket's streams are logged one by one
                 ms = round(1000 * (time.monotonic() - began), 1)
@@ -96,43 +97,39 @@ class BodyRefused(HTTPException):
     """The body is too large or too slow. An HTTPException, since FastAPI wraps other errors of a body's reader."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
-        super().__init__(status, message)
-        self.problem = Problem(status, message, "invalid_request_error", code=code)
+        # A body that is too large is read to its end: else its sender sees a broken connection instead of the answer.
+        super().__init__(status, message, {"connection": "close"} if status == HTTPStatus.REQUEST_TIMEOUT else None)
+        self.code = code
 
 
-class Body:
-    """A request's body, with limits of size and time."""
+def limited(receive: Receive, most_bytes: int) -> Receive:
+    """Return a function that receives a request's body, and raises BodyRefused if it is too large or too slow."""
+    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    received = 0
+    is_complete = False
 
-    def __init__(self, receive: Receive, most_bytes: int) -> None:
-        self._receive = receive
-        self._most = most_bytes
-        self._received = 0
-        self._is_complete = False
-        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
-
-    async def receive(self) -> Message:
-        """Return the next message. Raises BodyRefused if the body is too large or too slow."""
-        if self._is_complete:
-            return await self._receive()
+    async def receive_limited() -> Message:
+        nonlocal received, is_complete
+        if is_complete:
+            return await receive()
         try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
         except TimeoutError:
             raise BodyRefused(408, "the request took too long to arrive", "timeout") from None
         if message["type"] == "http.request":
-            self._received += len(message.get("body", b""))
-            self._is_complete = not message.get("more_body", False)
-        if self._received > self._most:
-            raise BodyRefused(413, f"the request is larger than {self._most} bytes", "too_large")
+            received += len(message.get("body", b""))
+            is_complete = not message.get("more_body", False)
+        if received > most_bytes:
+            raise BodyRefused(413, f"the request is larger than {most_bytes} bytes", "too_large")
         return message
+
+    return receive_limited
 
 
 def is_key(given: str, keys: Iterable[str]) -> bool:
     """Compare with each key in constant time."""
-    found = False
-    for key in keys:
-        found |= hmac.compare_digest(given.encode(), key.encode())
-    return found
+    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0
 
 
 def key_in(scope: Scope, headers: Mapping[str, str]) -> str | None:

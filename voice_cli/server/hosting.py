@@ -196,8 +196,6 @@ def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.filters = [_ErrorFilter(debug=debug)]
-    logging.getLogger("uvicorn.error").handlers = []
-    logging.getLogger("uvicorn.error").propagate = True
 
 
 def host(app: FastAPI, server: Server, listening: socket.socket, ready: Callable[[], None]) -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from voice_cli.server.report import Report
@@ -71,7 +70,7 @@ class Metrics(Collector):
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics with `labels` added (the interface that `generate_latest` needs)."""
+        """Yield the metrics with `labels` added (for `generate_latest`)."""
         for metric in self._registry.collect():
             metric.samples = [sample._replace(labels={**sample.labels, **self.labels}) for sample in metric.samples]
             yield metric

@@ -33,8 +33,7 @@ class Report:
 
     def mark(self, stage: str, at: float | None = None) -> None:
         """Record when a stage was first reached."""
-        if stage not in self.timestamps:
-            self.timestamps[stage] = time.monotonic() if at is None else at
+        self.timestamps.setdefault(stage, time.monotonic() if at is None else at)
 
     def ended_utterance(self, timestamps: Mapping[str, float], seconds: float) -> None:
         self.utterances += 1

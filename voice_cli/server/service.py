@@ -18,15 +18,6 @@ from voice_cli.server.speech import Speech, SpeechOrder
 from voice_cli.server.voices import Voices
 
 
-def ended_by_us(report: Report) -> VoiceError | None:
-    """Return the error for a stream that the server ended; None if the client ended it."""
-    if report.reason == "shutdown":
-        return DrainingError("the server is shutting down")
-    if report.reason == "overlong":
-        return LateError("the stream exceeded the time limit")
-    return None
-
-
 class Service:
     """One engine, shared by all connections of one event loop."""
 
@@ -38,8 +29,8 @@ class Service:
             backend = open_backend(settings.server.engine, **self.voices.engine_options(settings.engine_options))
         self.backend = backend
         self.metrics = Metrics(lambda: self.active, lambda: self.waiting)
-        self.on_begin: Callable[[SpeechOrder], None] = lambda _: None
-        """Called with every order that was admitted."""
+        self.announce: Callable[[str], None] = lambda _: None
+        """Called with the voice of every stream, and with the routing key of every call."""
         self.on_end: Callable[[Report], None] = lambda _: None
         """Called with the report of every stream that ended."""
         self._streams: set[Speech] = set()
@@ -98,7 +89,6 @@ class Service:
             NetworkError, ServerError: the voice could not be fetched.
 
         """
-        self.voices.check(voice)
 
         def look() -> bool:
             try:
@@ -145,20 +135,20 @@ class Service:
         self._streams.add(speech)
         self._idle.clear()
         try:
-            self.on_begin(order)
+            if order.voice is not None:
+                self.announce(order.voice)
             speech.start()
             yield speech
         except Interrupted:
-            ending = ended_by_us(speech.report)
-            if ending is None:
-                raise
-            raise ending from None
-        except OrderError:
+            if speech.report.reason == "shutdown":
+                raise DrainingError("the server is shutting down") from None
+            if speech.report.reason == "overlong":
+                raise LateError("the stream exceeded the time limit") from None
             raise
         except UsageError as error:
-            if order.voice is not None and not self.voices.has(order.voice):
-                raise VoiceNotFoundError from error
-            raise
+            if isinstance(error, OrderError) or order.voice is None or self.voices.has(order.voice):
+                raise
+            raise VoiceNotFoundError from error
         finally:
             overlong.cancel()
             if not speech.is_over:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from voice_cli.backends import BACKENDS, LOCAL, is_remote, options_of
 from voice_cli.config import (
     Config,
+    Defaults,
     Key,
     between,
     checked_table,
@@ -89,11 +90,7 @@ class ServerSettings(NamedTuple):
     voice: str | None = None
     """The default voice."""
     pronounce: Mapping[str, str] = {}
-    markdown: str = "auto"
-    pause: float = 0.3
-    """Seconds between sentences."""
-    flush_after: float = 0.6
-    lookahead: int = 1
+    defaults: Defaults = Defaults()
     api_keys: tuple[str, ...] = ()
     insecure: bool = False
     """Serve on any address and Host header without a key."""
@@ -128,7 +125,6 @@ def settle_server(
     options = dict(options_of(engine, settings.profile))
     if flags.get("model") is not None:
         options["model"] = flags["model"]
-    defaults = settings.defaults
     keys = keys_of_server(server, environment)
     if server.host not in LOOPBACK and not keys and not insecure:
         raise ConfigError(
@@ -140,10 +136,7 @@ def settle_server(
         options,
         settings.profile.voice,
         config.pronounce,
-        defaults.markdown,
-        defaults.pause,
-        defaults.flush_after,
-        defaults.lookahead,
+        settings.defaults,
         keys,
         insecure,
     )

@@ -5,7 +5,6 @@ Because the reader is a task of its own, a disconnect is noticed during generati
 
 import asyncio
 import contextlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.protocol.fields import Message, read, write
+from voice_cli.script.pauses import LiveText
 from voice_cli.server.errors import DrainingError, OrderError, Problem, problem_of
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import abort
 from voice_cli.server.service import Service
 from voice_cli.server.speech import Speech, SpeechOrder
@@ -26,7 +26,7 @@ MOST_REASON = 123
 MOST_WAITING = 64
 """Queued orders of one session."""
 
-GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, FAILED, TRY_AGAIN = 1001, 1003, 1008, 1009, 1011, 1013
+GOING_AWAY, POLICY, TOO_BIG, FAILED, TRY_AGAIN = 1001, 1008, 1009, 1011, 1013
 """Close codes (RFC 6455 section 7.4.1, and IANA's registry)."""
 
 
@@ -37,10 +37,10 @@ class Left(Exception):  # noqa: N818  an ending, not a failure
 class SocketSession(ABC):
     """One connection. A subclass per protocol interprets its messages."""
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self.websocket = websocket
-        self.service = service
-        self.limits = service.settings.server
+        self.service: Service = websocket.app.state.service
+        self.limits = self.service.settings.server
         self.patience = self.limits.max_seconds
         """Idle timeout in seconds: without a message, and without speech under way."""
         self.text: LiveText | None = None
@@ -57,16 +57,8 @@ class SocketSession(ABC):
         """Run when the connection was accepted."""
 
     @abstractmethod
-    async def on_message(self, content: Any) -> None:
-        """Handle a JSON message. An OrderError or ValueError is sent to the client, and the session goes on."""
-
-    async def on_text(self, text: str) -> None:
-        """Handle a text message: JSON by default. Raises as `on_message`."""
-        await self.on_message(decoded(text))
-
-    async def on_binary(self, data: bytes) -> None:
-        """Refuse a binary message: no protocol here has any."""
-        raise OrderError(f"expected a JSON message, got {len(data)} bytes of binary data", code="invalid_message")
+    async def on_message(self, message: str | bytes) -> None:
+        """Handle a message. An OrderError or ValueError is sent to the client, and the session goes on."""
 
     @abstractmethod
     async def deliver(self, speech: Speech) -> None:
@@ -98,13 +90,13 @@ class SocketSession(ABC):
 
     def say_live(self, order: SpeechOrder) -> LiveText:
         """Queue an order with a new text that the client is still sending; return the text. Raises as `say`."""
-        text = LiveText(self.limits.max_text, self.service.settings.flush_after)
+        text = LiveText(self.limits.max_text, self.service.settings.defaults.flush_after)
         self.say(order._replace(text=text))
         return text
 
     def end_text(self) -> None:
         if self.text is not None:
-            self.text.end()
+            self.text.close()
             self.text = None
 
     @property
@@ -118,9 +110,9 @@ class SocketSession(ABC):
         if self._speech is not None:
             self._speech.cancel(reason)
 
-    async def send(self, content: Any) -> None:
+    async def send(self, content: Message) -> None:
         """Send a JSON message. Raises Left if the client disconnected or stalled."""
-        await self._within(self.websocket.send_text(json.dumps(content)))
+        await self._within(self.websocket.send_text(write(content)))
 
     async def send_binary(self, data: bytes) -> None:
         """Send a binary message; raises as `send`."""
@@ -131,6 +123,11 @@ class SocketSession(ABC):
         with contextlib.suppress(Left):
             await self._within(self.websocket.close(code, reason.encode()[:MOST_REASON].decode(errors="ignore")))
         raise Left(reason)
+
+    @classmethod
+    async def endpoint(cls, websocket: WebSocket) -> None:
+        """Serve a connection (the endpoint of a route)."""
+        await cls(websocket).serve()
 
     async def serve(self) -> None:
         """Run the session to its end."""
@@ -179,14 +176,13 @@ class SocketSession(ABC):
             self._quiet_since = clock()
             if message["type"] == "websocket.disconnect":
                 raise Left("the client left")
-            text, data = message.get("text"), message.get("bytes")
-            if len(text or data or "") > MOST_MESSAGE:
+            content = message.get("text")
+            if content is None:
+                content = message["bytes"]
+            if len(content) > MOST_MESSAGE:
                 await self.close(TOO_BIG, f"message too big (at most {MOST_MESSAGE} characters)")
             try:
-                if text is None:
-                    await self.on_binary(data or b"")
-                else:
-                    await self.on_text(text)
+                await self.on_message(content)
             except VoiceError as error:
                 await self.on_problem(problem_of(error))
             except ValueError as error:
@@ -212,13 +208,16 @@ class SocketSession(ABC):
             self._current = self._speech = None
             self._quiet_since = asyncio.get_running_loop().time()
             if isinstance(order.text, LiveText):
-                order.text.end()
+                order.text.close()
             await self.on_over(order)
 
 
-def decoded(text: str) -> Any:
-    """Return the content of a JSON message. Raises OrderError if it is not JSON."""
+def decoded(message: str | bytes) -> Any:
+    """Return the content of a JSON message. Raises OrderError if it is binary or not JSON."""
+    if isinstance(message, bytes):
+        text = f"expected a JSON message, got {len(message)} bytes of binary data"
+        raise OrderError(text, code="invalid_message")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise OrderError("the message is not JSON", code="invalid_json") from None
+        return read(message)
+    except ValueError as error:
+        raise OrderError(str(error), code="invalid_json") from None

@@ -14,8 +14,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest
@@ -24,20 +24,18 @@ from voice_cli.codecs.base import Encoder
 from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line
-from voice_cli.script.pauses import Flush
+from voice_cli.script.markdown import Mode
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import LateError
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
+from voice_cli.server.voices import Voices
 from voice_cli.speech import assembly
 from voice_cli.speech.events import Audio, Decoded, EncodedData, Utterance, UtteranceEnded
 from voice_cli.speech.narration import Narration
-
-if TYPE_CHECKING:
-    from voice_cli.script.markdown import Mode
-    from voice_cli.server.voices import Voices
+from voice_cli.speech.spoken import Word
 
 log = logging.getLogger("voice.server")
 
@@ -60,29 +58,17 @@ class SpeechOrder(NamedTuple):
     voice: str | None = None
     speed: float | None = None
     instructions: str | None = None
-    preset: str | None = None
-    steps: int | None = None
-    cfg_scale: float | None = None
+    options: Mapping[str, Any] = {}
+    """Of `SpeechRequest`."""
     separate: bool = False
     """Whether each utterance is an encoded stream of its own."""
     every: Boundary | None = None
     """End an utterance at each such boundary of the text; None: where the splitter chooses."""
-    markdown: str | None = None
-
-
-class WordTime(NamedTuple):
-    """A word and its times in seconds from the beginning of its utterance's audio."""
-
-    text: str
-    start: float
-    end: float
 
 
 class Began(NamedTuple):
     """An utterance begins: its audio follows."""
 
-    number: int
-    """From 0."""
     line: Line
     encoding: Encoding
     content_type: str
@@ -93,13 +79,11 @@ class Began(NamedTuple):
 class Ended(NamedTuple):
     """An utterance ended. Audio that may still be trimmed at the join follows with the next one."""
 
-    number: int
-    """From 0."""
     line: Line
     seconds: float
     """Duration without pauses."""
-    words: tuple[WordTime, ...]
-    """Empty if the engine has no word times."""
+    words: tuple[Word, ...]
+    """The spoken words, with times from the beginning of its audio; empty if the engine has no word times."""
     at: float
     """Seconds of the order's audio so far."""
     text_end: int
@@ -115,7 +99,7 @@ class Speech:
     Not a generator: the event loop would close an abandoned one at some later time.
     """
 
-    def __init__(self, backend: Backend, voices: "Voices", settings: ServerSettings, order: SpeechOrder) -> None:
+    def __init__(self, backend: Backend, voices: Voices, settings: ServerSettings, order: SpeechOrder) -> None:
         self.order = order
         self.report = Report(order.protocol, order.codec)
         self.notes: list[str] = []
@@ -176,7 +160,7 @@ class Speech:
             self._cancelled = True
             narration = self._narration
         if isinstance(self.order.text, LiveText):
-            self.order.text.end()
+            self.order.text.close()
         if narration is not None:
             narration.cancel()
         self._queue.cancel()
@@ -201,17 +185,17 @@ class Speech:
                 self._narration.cancel()
 
     def _speak(self) -> None:
-        order, report = self.order, self.report
+        order, report, defaults = self.order, self.report, self._settings.defaults
         self._voice = self._voices.ready(order.voice) if order.voice is not None else self._settings.voice
         report.mark("voice")
-        narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=self._settings.lookahead)
+        narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=defaults.lookahead)
         with self._lock:
             self._narration = narration
             if self._cancelled:
                 raise Interrupted("the speech was cancelled")
         narration.start(first=isinstance(order.text, str))
-        speech = assembly.Speech(narration, pause=None if order.separate else self._settings.pause, allow_empty=True)
-        number, utterance = 0, None
+        speech = assembly.Speech(narration, pause=None if order.separate else defaults.pause, allow_empty=True)
+        utterance: Utterance | None = None
         with contextlib.closing(iter(speech)) as events:  # type: ignore[type-var]  # a generator
             for event in events:
                 if isinstance(event, EncodedData):
@@ -220,13 +204,12 @@ class Speech:
                     if encoding.codec == "pcm" and encoding.format is None:
                         raise DecodeError("the engine did not announce an audio format")
                 elif isinstance(event, Decoded) and self._began_at is None and utterance is not None:
-                    self._begin(number, utterance, speech.format or event.chunk.format)
+                    self._begin(utterance, speech.format or event.chunk.format)
                 elif isinstance(event, Audio) and self._encoder is not None:
                     report.audio_seconds += event.chunk.seconds
                     self._put_data(self._encoder.encode(event.chunk.data))
                 elif isinstance(event, UtteranceEnded):
-                    self._end(number, event.utterance)
-                    number += 1
+                    self._end(event.utterance)
         if not report.utterances:
             self._explain_silence(utterance.line for utterance in narration.utterances)
         self._finish()
@@ -240,15 +223,13 @@ class Speech:
             raise UsageError("there is nothing to say: the text is blank")
 
     def _lines(self, text: str | LiveText) -> Iterator[Line]:
-        pieces: Iterable[str | Flush | None] = text
-        if isinstance(text, str):
-            line = None if self._settings.pronounce or self.order.every else plain_line(text)
+        pieces: Iterable[str | Flush | None] = [text] if isinstance(text, str) else text.pieces()
+        if isinstance(text, str) and not (self._settings.pronounce or self.order.every):
+            line = plain_line(text)
             if line is not None:
                 return iter([line])
-            pieces = [text]
-        mode = self.order.markdown or self._settings.markdown
         reader = LineReader(
-            markdown=cast("Mode", mode),
+            markdown=cast("Mode", self._settings.defaults.markdown),
             pronounce=self._settings.pronounce,
             every=self.order.every,
             language=self._backend.language(self._voice),
@@ -261,17 +242,16 @@ class Speech:
         if report.characters:
             due = report.timestamps.get("encoded", time.monotonic()) + report.characters / CHARACTERS_A_SECOND
         report.characters += len(line.text)
-        options = {"preset": order.preset, "steps": order.steps, "cfg_scale": order.cfg_scale}
         return SpeechRequest(
             line.spoken,
             voice=self._voice,
             speed=order.speed,
             instructions=order.instructions,
-            options={name: value for name, value in options.items() if value is not None},
+            options=order.options,
             due=due,
         )
 
-    def _begin(self, number: int, utterance: Utterance, source: AudioFormat) -> None:
+    def _begin(self, utterance: Utterance, source: AudioFormat) -> None:
         """Announce an utterance; open the encoder if this is the first of the stream."""
         if self._encoder is None:
             self._encoder = open_encoder(self.order.codec, source, rate=self.order.rate)
@@ -280,9 +260,9 @@ class Speech:
         self.report.mark("queued", timestamps.get("engine_ready"))
         self.report.mark("generated", timestamps.get("first_byte"))
         encoder = self._encoder
-        self._put(Began(number, utterance.line, encoder.encoding, encoder.content_type, self._began_at))
+        self._put(Began(utterance.line, encoder.encoding, encoder.content_type, self._began_at))
 
-    def _end(self, number: int, utterance: Utterance) -> None:
+    def _end(self, utterance: Utterance) -> None:
         if self._began_at is None:  # it had no audio
             return
         seconds = utterance.decoded_seconds
@@ -292,7 +272,7 @@ class Speech:
             self._finish()
         words = tuple(word_times(utterance, self._began_at))
         self._began_at = None
-        self._put(Ended(number, utterance.line, seconds, words, self.report.audio_seconds, utterance.line.end))
+        self._put(Ended(utterance.line, seconds, words, self.report.audio_seconds, utterance.line.end))
 
     def _finish(self) -> None:
         encoder, self._encoder = self._encoder, None
@@ -314,7 +294,7 @@ def _cost(event: Event) -> int:
     return len(event) if isinstance(event, bytes) else 0
 
 
-def word_times(utterance: Utterance, began_at: float) -> Iterator[WordTime]:
+def word_times(utterance: Utterance, began_at: float) -> Iterator[Word]:
     """Yield the words; their times count from `began_at`."""
     line = utterance.line
     begin = (utterance.start or 0.0) - utterance.lead - began_at
@@ -325,4 +305,4 @@ def word_times(utterance: Utterance, began_at: float) -> Iterator[WordTime]:
             pieces.append((text, max(0.0, begin + event.seconds)))
     for index, (text, start) in enumerate(pieces):
         end = pieces[index + 1][1] if index + 1 < len(pieces) else begin + utterance.decoded_seconds
-        yield WordTime(text, start, max(start, end))
+        yield Word(text, start, max(start, end))

@@ -9,8 +9,10 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
+
+from pydantic import Field
 
 from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
@@ -22,6 +24,7 @@ from voice_cli.server.settings import ServerSettings
 
 PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
 """A voice id. Without slash and colon it cannot be a path or URL."""
+VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 
 MOST_BYTES = 32 << 20
 """Size limit of one fetched voice."""
@@ -40,7 +43,7 @@ class Voices:
         self._url = server.voices_url
         self._takes_files = backend_class(server.engine).voices_are_files
         self._folder = os.path.expanduser(server.voices) if server.voices else None
-        self._cache = os.path.expanduser(server.voices_cache or default_cache())
+        self._cache = os.path.expanduser(server.voices_cache or os.path.join(user_folder("cache"), "voices"))
         self._most_cached = int(server.voices_cache_mb * 1e6)
         self._known: frozenset[str] = frozenset()
         self._changed = threading.Condition()
@@ -134,10 +137,6 @@ class Voices:
                 if total > self._most_cached and entry.path != keep:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
-
-
-def default_cache() -> str:
-    return os.path.join(user_folder("cache"), "voices")
 
 
 def suffix_of(url: str) -> str:

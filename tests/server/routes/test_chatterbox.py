@@ -15,6 +15,7 @@ from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.wav import wav_header
+from voice_cli.config import Defaults
 from voice_cli.server.settings import Server, ServerSettings
 
 WHOLE, STREAM = "/ws/synthesize", "/ws/synthesize-stream"
@@ -33,7 +34,7 @@ NO_IDS = [
     "x" * 101,
     "\0",
 ]
-SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
+SPOKEN_LATER = ServerSettings(Server(), defaults=Defaults(flush_after=60.0))
 
 
 def is_last(message):

@@ -13,13 +13,14 @@ from support.sessions import half_close, hear, hear_all, hear_until, leave_rudel
 from support.speech_app import MONO24, MadeEngine, sound_of
 from voice_cli.audio import CODECS, AudioFormat, Encoding
 from voice_cli.backends.base import WordEvent
+from voice_cli.config import Defaults
 from voice_cli.server.settings import Server, ServerSettings
 
 PATH = "/v1/audio/speech/stream"
 SENTENCES = ["This is the first sentence of two.", "And here is the second of them.", "A third stands alone."]
 TEXT = " ".join(SENTENCES)
 CLAUSES = "First comes this clause, then comes another; at last there is the end."
-SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
+SPOKEN_LATER = ServerSettings(Server(), defaults=Defaults(flush_after=60.0))
 CLOSE = {"type": "session.close"}
 DONE = {"type": "input.done"}
 

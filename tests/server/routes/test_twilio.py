@@ -15,6 +15,7 @@ from support.sessions import half_close, hear_all, leave_rudely, tell
 from support.speech_app import MONO24, MadeEngine, sound_of
 from support.twilio import MEDIA, Caller, start_message
 from voice_cli.audio import Encoding
+from voice_cli.config import Defaults
 from voice_cli.script.line import plain_line
 from voice_cli.server.routes import twilio
 from voice_cli.server.routes.twilio import LEAD_SECONDS, STEP_SECONDS, Pacer, Turn
@@ -26,7 +27,7 @@ FRAME = 0.02
 """Seconds."""
 NUMBERS = itertools.count(1000)
 """Numbers that make the stream ids unique."""
-SPOKEN_LATER = ServerSettings(Server(), flush_after=60.0)
+SPOKEN_LATER = ServerSettings(Server(), defaults=Defaults(flush_after=60.0))
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_text_may_be_sent_in_pieces(serve_app, call):
 def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatch):
     monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
     engine = MadeEngine()
-    app = serve_app(engine, settings=ServerSettings(Server(), flush_after=0.05))
+    app = serve_app(engine, settings=ServerSettings(Server(), defaults=Defaults(flush_after=0.05)))
     caller = call(app, text="Hello.")
     caller.wait_for_marks(1)
     before = len(caller.frames)
@@ -226,15 +227,14 @@ def test_an_utterance_has_begun_after_its_first_frame():
     class Line:
         """A call that accepts frames."""
 
+        marks = iter(["mark"])
+
         async def send_frame(self, data, turn):
             pass
 
-        def next_mark(self):
-            return "mark"
-
     async def main():
         turn = Turn(Line(), Speech(None, None, SPOKEN_LATER, SpeechOrder("", "test")))
-        await turn.take(Began(0, plain_line("Hello."), Encoding("mulaw"), "", 0.0))
+        await turn.take(Began(plain_line("Hello."), Encoding("mulaw"), "", 0.0))
         await turn.take(bytes(159))
         assert turn.begun() == []
         await turn.take(bytes(1))

@@ -73,7 +73,7 @@ class ChatterboxSession(Session):
         """Process a message that is neither audio nor a failure."""
 
     def cancel(self) -> list[str]:
-        return [write(wire.Cancel().message())]
+        return [write(wire.CANCEL)]
 
 
 class WholeText(ChatterboxSession):
@@ -155,7 +155,7 @@ class TextInPieces(ChatterboxSession):
         self._finished = True
         if self._buffered:
             self._add_buffered(self._sent)
-        return [write(wire.End().message())]
+        return [write(wire.END)]
 
     def keep_alive(self) -> list[str]:
         return [write(wire.Text("").message())] if self.is_ready else []

@@ -91,7 +91,7 @@ class OmniSession(Session):
         return [write(wire.InputText("").message())]
 
     def cancel(self) -> list[str]:
-        return [write(wire.SessionClose().message())]
+        return [write(wire.SESSION_CLOSE)]
 
     def is_complete(self, code: int) -> bool:
         return code in (1000, 1001) and self._finished and not self._texts
@@ -180,4 +180,4 @@ class OmniSession(Session):
 
 
 def _utterance(text: str) -> list[str]:
-    return [write(wire.InputText(text).message()), write(wire.InputDone().message())]
+    return [write(wire.InputText(text).message()), write(wire.INPUT_DONE)]

@@ -10,7 +10,7 @@ from voice_cli.backends.remote.ws import WsBackend, sendable
 from voice_cli.backends.remote.ws_session import Received, Session
 from voice_cli.errors import RateLimitError, ServerError, UsageError, one_line
 from voice_cli.protocol import vibevoice as wire
-from voice_cli.protocol.fields import read
+from voice_cli.protocol.fields import error_of, read
 
 if TYPE_CHECKING:
     from voice_cli.backends.remote.ws_link import Link
@@ -64,10 +64,10 @@ class VibeVoiceWsBackend(WsBackend):
     def voices(self) -> list[Voice]:
         try:
             with closing(self.http()) as http:
-                config = wire.parse_config(read(http.get(wire.CONFIG_PATH)))
+                voices = wire.voices_in(read(http.get(wire.CONFIG_PATH)))
         except ValueError as exc:
             raise ServerError(f"{self.where} does not list its voices: {exc}") from exc
-        return [Voice(voice) for voice in config.voices]
+        return [Voice(voice) for voice in voices]
 
 
 class VibeVoiceSession(Session):
@@ -92,10 +92,11 @@ class VibeVoiceSession(Session):
             log = None
         if log is None:
             return Received()
+        reason = one_line(error_of(log.data, "message"))
         if log.event == wire.BUSY:
-            raise RateLimitError(f"{self.where} is busy: {one_line(log.reason)}", hint="try again later")
+            raise RateLimitError(f"{self.where} is busy: {reason}", hint="try again later")
         if log.event in wire.FAILURES:
-            raise ServerError(f"{self.where} failed: {one_line(log.reason) or log.event}")
+            raise ServerError(f"{self.where} failed: {reason or log.event}")
         return Received()
 
     def is_complete(self, code: int) -> bool:

@@ -5,30 +5,29 @@ across chunks and utterances, with padding only at the end; WAV has one header p
 """
 
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
 from voice_cli.protocol import chatterbox as wire
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, base64_of
+from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.errors import OrderError, Problem, problems
-from voice_cli.server.live_text import LiveText
 from voice_cli.server.responses import until_left
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import SocketSession
+from voice_cli.server.sockets import SocketSession, decoded
 from voice_cli.server.speech import Began, Speech, SpeechOrder
-from voice_cli.server.voices import PATTERN
+from voice_cli.server.voices import VoiceName
 
 router = APIRouter(tags=["Chatterbox"])
 
 MOST_PRELOADED = 50
 
-VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
 PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realtime", "adaptive"]
 
 
@@ -83,13 +82,13 @@ class WarmedUp(BaseModel):
 @router.post("/warmup", responses=problems(400, 404, 429, 500, 502, 503))
 async def warmup(
     request: Request,
-    voice_id: Annotated[str, Query(pattern=f"^{PATTERN}$")],
+    voice_id: Annotated[VoiceName, Query()],
     preset: Annotated[PresetName, Query()] = "realtime",
 ) -> WarmedUp:
     """Synthesize and discard a word, so that the engine caches the voice."""
     service: Service = request.app.state.service
     began = time.monotonic()
-    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, preset=preset)) as speech:
+    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, options={"preset": preset})) as speech:
         async for _ in speech:
             continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
@@ -102,7 +101,7 @@ class SynthesizeBody(BaseModel):
     voice_id: VoiceName
     preset: PresetName = "balanced"
     output_format: Literal["mulaw", "wav", "pcm"] = "mulaw"
-    speed: Annotated[float | None, Field(ge=0.25, le=4)] = None
+    speed: Annotated[float | None, Field(ge=MIN_SPEED, le=MAX_SPEED)] = None
 
 
 class Synthesized(BaseModel):
@@ -116,49 +115,32 @@ class Synthesized(BaseModel):
     backend: str
 
 
-@router.post(
-    "/synthesize",
-    response_class=Response,
-    responses={200: {"model": Synthesized}, **problems(400, 413, 429, 500, 502, 503)},
-)
-async def synthesize(body: SynthesizeBody, request: Request) -> Response:
+@router.post("/synthesize", responses=problems(400, 413, 429, 500, 502, 503))
+async def synthesize(body: SynthesizeBody, request: Request) -> Synthesized:
     """Synthesize a text and return all of its audio at once."""
     service: Service = request.app.state.service
-    wanted = wire.Synthesize(body.text, body.voice_id, body.preset, body.output_format, body.speed)
     began = time.monotonic()
-    sound = bytearray()
+    chunks: list[bytes] = []
     rate = 0
-    order = checked_order(service, wanted, wanted.text, wire.DEFAULT_PRESET)
+    order = checked_order(service, body, body.text, body.preset)
     async with service.speak(order) as speech, until_left(speech, request.receive):
         async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
-                    sound += event
+                    chunks.append(event)
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        audio, frames = bytes(sound), Frames(wire.FRAME_BYTES)
-        answer = wire.Batch(
-            frames.cut(audio) + frames.finish() if body.output_format == "mulaw" else audio,
-            round(speech.report.audio_seconds, 3),
-            rate,
-            body.output_format,
-            round(1000 * (time.monotonic() - began), 1),
-            speech.report.latency(),
-            service.backend.name,
+        audio = b"".join(chunks)
+        frames = Frames(wire.FRAME_BYTES) if body.output_format == "mulaw" else None
+        return Synthesized(
+            audio=[base64_of(frame) for frame in frames.cut(audio) + frames.finish()] if frames else base64_of(audio),
+            duration_seconds=round(speech.report.audio_seconds, 3),
+            sample_rate=rate,
+            format=body.output_format,
+            total_ms=round(1000 * (time.monotonic() - began), 1),
+            latency=speech.report.latency(),
+            backend=service.backend.name,
         )
-    return JSONResponse(answer.message())
-
-
-@router.websocket("/ws/synthesize")
-async def synthesize_socket(websocket: WebSocket) -> None:
-    """Synthesize one whole text after another."""
-    await WholeTextSession(websocket, websocket.app.state.service).serve()
-
-
-@router.websocket("/ws/synthesize-stream")
-async def synthesize_stream_socket(websocket: WebSocket) -> None:
-    """Synthesize a text while the client is still sending it."""
-    await TextStreamSession(websocket, websocket.app.state.service).serve()
 
 
 def sample_rate(began: Began) -> int:
@@ -166,7 +148,7 @@ def sample_rate(began: Began) -> int:
 
 
 def checked_order(
-    service: Service, message: wire.Synthesize | wire.Init, text: str, default_preset: str
+    service: Service, message: wire.Synthesize | wire.Init | SynthesizeBody, text: str, default_preset: str
 ) -> SpeechOrder:
     """Return the order for a text with the parameters of a message. Raises OrderError if one is wrong."""
     service.check_order(text, voice=message.voice_id, preset=message.preset)
@@ -176,7 +158,7 @@ def checked_order(
         codec=message.output_format,
         voice=message.voice_id,
         speed=message.speed,
-        preset=message.preset or default_preset,
+        options={"preset": message.preset or default_preset},
     )
 
 
@@ -232,46 +214,43 @@ class ChatterboxSession(SocketSession):
 
 
 class WholeTextSession(ChatterboxSession):
-    """`/ws/synthesize`."""
+    """One whole text after another."""
 
     is_stream = False
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse_request(content)
-        if isinstance(message, wire.Cancel):
-            self.cancel()
+    async def on_message(self, message: str | bytes) -> None:
+        request = wire.parse_request(decoded(message))
+        if isinstance(request, wire.Synthesize):
+            self.say(checked_order(self.service, request, request.text, wire.DEFAULT_PRESET))
         else:
-            self.say(checked_order(self.service, message, message.text, wire.DEFAULT_PRESET))
+            self.cancel()
 
 
 class TextStreamSession(ChatterboxSession):
-    """`/ws/synthesize-stream`. One text at a time; `init` begins the next one."""
+    """Texts that the client is still sending. One at a time; `init` begins the next one."""
 
     is_stream = True
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self._order: SpeechOrder | None = None
         """From `init`, without its text."""
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse_stream_request(content)
-        if isinstance(message, wire.Init):
-            order = checked_order(self.service, message, "", wire.DEFAULT_STREAM_PRESET)
+    async def on_message(self, message: str | bytes) -> None:
+        request = wire.parse_stream_request(decoded(message))
+        if isinstance(request, wire.Init):
+            order = checked_order(self.service, request, "", wire.DEFAULT_STREAM_PRESET)
             self.end_text()
             self._order = None  # a failed init keeps no voice
             await self.service.check_voice(order.voice, param="voice_id")
             self._order = order
-            await self.send(wire.Ready(order.voice, order.preset).message())
-        elif isinstance(message, wire.Text):
-            self.service.check_order(message.content)
+            await self.send(wire.Ready(order.voice, order.options["preset"]).message())
+        elif isinstance(request, wire.Text):
+            self.service.check_order(request.content)
             text = self._begin_text()
-            if message.flush:
-                text.flush(message.content)
-            else:
-                text.feed(message.content)
+            text.put_nowait(Flush(request.content) if request.flush else request.content)
             await text.room()
-        elif isinstance(message, wire.End):
+        elif request is wire.END:
             self._begin_text()
             self.end_text()
         else:
@@ -288,3 +267,7 @@ class TextStreamSession(ChatterboxSession):
     async def on_over(self, order: SpeechOrder) -> None:
         if order.text is self.text:  # the order ended before its text, so the remaining text is dropped
             self.text = self._order = None
+
+
+router.add_websocket_route(wire.SYNTHESIZE_PATH, WholeTextSession.endpoint)
+router.add_websocket_route(wire.STREAM_PATH, TextStreamSession.endpoint)

@@ -6,7 +6,6 @@ survives invalid messages. As there, `session.close` lets queued utterances fini
 """
 
 from collections import deque
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
@@ -15,9 +14,9 @@ from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol import omni as wire
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import OrderError, Problem
-from voice_cli.server.service import Service
-from voice_cli.server.sockets import MOST_MESSAGE, SocketSession
-from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder, WordTime
+from voice_cli.server.sockets import MOST_MESSAGE, SocketSession, decoded
+from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
+from voice_cli.speech.spoken import Word
 
 router = APIRouter()
 
@@ -25,17 +24,11 @@ EVERY = {"none": None, "sentence": Boundary.SENTENCE, "clause": Boundary.CLAUSE}
 """`split_granularity` → the boundary that ends a sentence; None: an utterance is one sentence."""
 
 
-@router.websocket(wire.STREAM_PATH)
-async def stream_socket(websocket: WebSocket) -> None:
-    """Synthesize one utterance after another; those to be split start before their text is complete."""
-    await OmniSession(websocket, websocket.app.state.service).serve()
-
-
 class OmniSession(SocketSession):
-    """A session. An utterance to be split is ordered with its first text, any other with `input.done`."""
+    """One utterance after another. One to be split is ordered with its first text, any other with `input.done`."""
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self._config: wire.SessionConfig | None = None
         self._begun = 0
         """Number of ordered utterances."""
@@ -49,21 +42,21 @@ class OmniSession(SocketSession):
         """The answer to the next `input.done`: the utterance failed, and the rest of its text is dropped."""
         self._closing = False
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse_request(content)
+    async def on_message(self, message: str | bytes) -> None:
+        request = wire.parse_request(decoded(message))
         if self._closing:
             return
-        if isinstance(message, wire.SessionClose):
+        if request is wire.SESSION_CLOSE:
             self._closing = True
             self.end_text()
             if not self.is_speaking:
                 await self.close()
-        elif isinstance(message, wire.SessionConfig):
-            await self._configure(message)
+        elif isinstance(request, wire.SessionConfig):
+            await self._configure(request)
         elif self._config is None:
             raise OrderError("no session was begun (send session.config first)", code="no_session")
-        elif isinstance(message, wire.InputText):
-            await self._take(message.text, self._config)
+        elif isinstance(request, wire.InputText):
+            await self._take(request.text, self._config)
         else:
             await self._end_utterance(self._config)
 
@@ -88,7 +81,7 @@ class OmniSession(SocketSession):
         if self.text is None:
             self.text = self.say_live(order_of(config))
             self._add(config)
-        self.text.feed(text)
+        self.text.put_nowait(text)
         await self.text.room()
 
     async def _end_utterance(self, config: wire.SessionConfig) -> None:
@@ -104,7 +97,7 @@ class OmniSession(SocketSession):
             if text.strip():
                 self.say(order_of(config, text))
             else:
-                self.say_live(order_of(config)).end()  # not an error: an utterance without sentences
+                self.say_live(order_of(config)).close()  # not an error: an utterance without sentences
             self._add(config, text.strip())
 
     def _add(self, config: wire.SessionConfig, text: str = "") -> None:
@@ -177,7 +170,7 @@ class Sentences:
         self._format = DEFAULT_PCM
         self._gathered = bytearray()
         self._chunks = 0
-        self._words: list[WordTime] = []
+        self._words: list[Word] = []
 
     async def take(self, event: Event) -> None:
         """Send the messages for an event."""
@@ -186,7 +179,7 @@ class Sentences:
             if not self._is_open:
                 await self._begin(event)
         elif isinstance(event, Ended):
-            self._words += [WordTime(word.text, self._at + word.start, self._at + word.end) for word in event.words]
+            self._words += [Word(word.text, self._at + word.start, self._at + word.end) for word in event.words]
             if self._config.split_granularity != "none":
                 await self.end()
         elif self._config.word_timestamps:
@@ -272,3 +265,6 @@ class Sentences:
 
     def _milliseconds(self, size: int) -> int:
         return round(1000 * self._format.seconds(size // self._format.frame_bytes))
+
+
+router.add_websocket_route(wire.STREAM_PATH, OmniSession.endpoint)

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voice_cli.codecs.media_types import DEFAULT_PCM
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED
 from voice_cli.server.errors import problems
 from voice_cli.server.responses import SSE_TYPE, SpeechResponse
 from voice_cli.server.service import Service
 from voice_cli.server.speech import SpeechOrder
-from voice_cli.server.voices import PATTERN
+from voice_cli.server.voices import VoiceName
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -20,7 +21,7 @@ MODELS = ("gpt-4o-mini-tts", "tts-1", "tts-1-hd")
 
 
 class VoiceId(BaseModel):
-    id: Annotated[str, Field(pattern=f"^{PATTERN}$")]
+    id: VoiceName
 
 
 class SpeechBody(BaseModel):
@@ -28,11 +29,9 @@ class SpeechBody(BaseModel):
 
     input: Annotated[str, Field(min_length=1, description="The text.")]
     model: Annotated[str, Field(max_length=200, description="Any: the server has one engine.")] = "tts-1"
-    voice: Annotated[
-        Annotated[str, Field(pattern=f"^{PATTERN}$")] | VoiceId | None, Field(description="See /v1/audio/voices.")
-    ] = None
+    voice: Annotated[VoiceName | VoiceId | None, Field(description="See /v1/audio/voices.")] = None
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
-    speed: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = 1.0
     instructions: Annotated[str | None, Field(max_length=10_000, description="For engines that take them.")] = None
     stream_format: Literal["audio", "sse"] = "audio"
     sample_rate: Annotated[

@@ -18,11 +18,12 @@ follows each utterance; Twilio returns it once the utterance was played. The cal
 
 import asyncio
 import contextlib
+import itertools
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,12 +32,13 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.protocol import twilio as wire
+from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, number_of, present
+from voice_cli.server.affinity import call_key
 from voice_cli.server.errors import OrderError, Problem, problem_of, problems
 from voice_cli.server.guard import is_key
-from voice_cli.server.routes.chatterbox import VoiceName
-from voice_cli.server.service import Service
-from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession
+from voice_cli.server.sockets import FAILED, POLICY, TRY_AGAIN, Left, SocketSession, decoded
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
+from voice_cli.server.voices import VoiceName
 
 router = APIRouter(tags=["Twilio"])
 
@@ -53,13 +55,6 @@ MOST_MARKS = 1_000
 """Utterances that are remembered for a `clear`."""
 
 SID = r"[A-Za-z0-9_\-]{1,64}"
-SPEEDS = (0.25, 4.0)
-
-
-@router.websocket(wire.STREAM_PATH)
-async def call_socket(websocket: WebSocket) -> None:
-    """Speak into a call."""
-    await Call(websocket, websocket.app.state.service, websocket.app.state.calls).serve()
 
 
 class SayBody(BaseModel):
@@ -147,13 +142,13 @@ class MarkedUtterance:
 class Call(SocketSession):
     """One Twilio stream. Added texts are queued."""
 
-    def __init__(self, websocket: WebSocket, service: Service, calls: "dict[str, Call]") -> None:
-        """`calls`: the active calls by stream id; this one is among them from its `start` to its end."""
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self.patience = START_SECONDS
         self.stream_sid = ""
         """Empty before the `start`."""
-        self._calls = calls
+        self._calls: dict[str, Call] = websocket.app.state.calls
+        """The active calls by stream id; this one is among them from its `start` to its end."""
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         self._order = SpeechOrder("", "twilio", codec="mulaw")
         """The order of each text, without the text."""
@@ -163,7 +158,8 @@ class Call(SocketSession):
         """The turn that is being sent."""
         self._sending = asyncio.Lock()
         self._pacer = Pacer()
-        self._marks = 0
+        self.marks = (f"voice-{number}" for number in itertools.count(1))
+        """The names of the next marks."""
         self._sent: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
         """Utterances whose marks have not come back."""
         self._heard: deque[MarkedUtterance] = deque(maxlen=MOST_MARKS)
@@ -177,17 +173,17 @@ class Call(SocketSession):
 
     # Messages from Twilio.
 
-    async def on_message(self, content: Any) -> None:
-        message = wire.parse(content)
-        if isinstance(message, wire.Stop):
+    async def on_message(self, message: str | bytes) -> None:
+        event = wire.parse(decoded(message))
+        if isinstance(event, wire.Stop):
             await self.close()
-        elif isinstance(message, wire.Start):
-            await self._start(message)
+        elif isinstance(event, wire.Start):
+            await self._start(event)
         elif not self.stream_sid:
             self.patience = self._deadline - asyncio.get_running_loop().time()
-        elif isinstance(message, wire.Mark):
-            self._on_mark(message.name)
-        elif isinstance(message, wire.Dtmf) and self._stops_at_key:
+        elif isinstance(event, wire.Mark):
+            self._on_mark(event.name)
+        elif isinstance(event, wire.Dtmf) and self._stops_at_key:
             await self.clear()
 
     async def on_problem(self, problem: Problem) -> None:
@@ -208,10 +204,11 @@ class Call(SocketSession):
         await self.service.check_voice(voice)
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
             raise OrderError("the streamSid is invalid or in use", code="invalid_stream")
-        self._order = self._order._replace(voice=voice, preset=preset, speed=speed)
+        self._order = self._order._replace(voice=voice, options=present(preset=preset), speed=speed)
         self._stops_at_key = given.get("interruptible") == "dtmf"
         self.stream_sid = start.stream_sid
         self._calls[self.stream_sid] = self
+        self.service.announce(call_key(self.stream_sid))
         self.patience = self.limits.max_seconds
         try:
             await self.add(text, None, flush=True)
@@ -244,7 +241,7 @@ class Call(SocketSession):
             self._text_voice = voice
         elif text and not self.text.has_room:
             raise OrderError("too much text is queued already (retry later)", status=429, code="rate_limit_exceeded")
-        self.text.feed(text)
+        self.text.put_nowait(text)
         if flush:
             self.end_text()
 
@@ -299,10 +296,6 @@ class Call(SocketSession):
         if order.text is self.text:
             self.text = None
 
-    def next_mark(self) -> str:
-        self._marks += 1
-        return f"voice-{self._marks}"
-
     async def send_frame(self, data: bytes, turn: "Turn") -> None:
         """Send a frame as soon as it is due. Raises Interrupted if its turn was cleared."""
         clock = asyncio.get_running_loop().time
@@ -330,6 +323,9 @@ class Call(SocketSession):
             yield
 
 
+router.add_websocket_route(wire.STREAM_PATH, Call.endpoint)
+
+
 class Turn:
     """Sends one order: frames that run on across utterances, and a mark after each utterance."""
 
@@ -346,7 +342,7 @@ class Turn:
     async def take(self, event: Event) -> None:
         """Send the messages for an event, each when it is due."""
         if isinstance(event, Began):
-            mark = self._call.next_mark()
+            mark = next(self._call.marks)
             self.utterances.append(MarkedUtterance(mark, event.line.text, self._generated_bytes))
         elif isinstance(event, Ended):
             self.utterances[-1].end, self.utterances[-1].seconds = self._generated_bytes, event.seconds
@@ -383,10 +379,7 @@ def text_of(utterances: Iterable[MarkedUtterance]) -> str:
 
 
 def parse_speed(text: str | None) -> float | None:
-    if text is None:
-        return None
-    with contextlib.suppress(ValueError):
-        speed = float(text)
-        if SPEEDS[0] <= speed <= SPEEDS[1]:
-            return speed
-    raise OrderError(f"speed must be a number from {SPEEDS[0]:g} to {SPEEDS[1]:g}", param="speed")
+    try:
+        return None if text is None else number_of({"speed": float(text)}, "speed", MIN_SPEED, MAX_SPEED)
+    except ValueError:
+        raise OrderError(f"speed must be a number from {MIN_SPEED:g} to {MAX_SPEED:g}", param="speed") from None

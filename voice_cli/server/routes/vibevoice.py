@@ -13,9 +13,10 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.frames import Frames
 from voice_cli.errors import VoiceError
 from voice_cli.protocol import vibevoice as wire
+from voice_cli.protocol.fields import present
 from voice_cli.server.errors import Problem, problem_of
 from voice_cli.server.service import Service
-from voice_cli.server.sockets import SocketSession
+from voice_cli.server.sockets import FAILED, TRY_AGAIN, SocketSession
 from voice_cli.server.speech import Speech, SpeechOrder
 
 router = APIRouter(tags=["VibeVoice"])
@@ -34,17 +35,11 @@ async def config(request: Request) -> Config:
     return Config(voices=[voice.id for voice in service.voice_list], default_voice=service.settings.voice)
 
 
-@router.websocket(wire.STREAM_PATH)
-async def stream_socket(websocket: WebSocket) -> None:
-    """Synthesize the text in the query."""
-    await OneText(websocket, websocket.app.state.service).serve()
-
-
 class OneText(SocketSession):
-    """`/stream`. Messages of the client are ignored."""
+    """The text in the query. Messages of the client are ignored."""
 
-    def __init__(self, websocket: WebSocket, service: Service) -> None:
-        super().__init__(websocket, service)
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
         self._query = wire.parse_query(websocket.query_params)
         self._sent = 0
         """Sent bytes of audio."""
@@ -56,8 +51,7 @@ class OneText(SocketSession):
             "vibevoice",
             rate=wire.FORMAT.rate,
             voice=query.voice,
-            steps=query.steps,
-            cfg_scale=query.cfg,
+            options=present(steps=query.steps, cfg_scale=query.cfg),
         )
         try:
             self.service.check_order(query.text, voice=query.voice)
@@ -65,13 +59,7 @@ class OneText(SocketSession):
         except VoiceError as error:
             await self.on_problem(problem_of(error))
 
-    async def on_text(self, text: str) -> None:
-        pass
-
-    async def on_binary(self, data: bytes) -> None:
-        pass
-
-    async def on_message(self, content: Any) -> None:
+    async def on_message(self, message: str | bytes) -> None:
         pass
 
     async def deliver(self, speech: Speech) -> None:
@@ -96,7 +84,7 @@ class OneText(SocketSession):
         """Send the error as a log event, as the demo does, and close."""
         busy = problem.retry_after is not None
         await self._log(wire.BUSY if busy else wire.GENERATION_ERROR, message=problem.message)
-        await self.close(wire.CLOSED_BUSY if busy else wire.CLOSED_FAILED, problem.message)
+        await self.close(TRY_AGAIN if busy else FAILED, problem.message)
 
     async def _send(self, speech: Speech, frames: list[bytes]) -> None:
         for frame in frames:
@@ -110,6 +98,9 @@ class OneText(SocketSession):
 
     async def _log(self, event: str, **data: Any) -> None:
         await self.send(wire.Log(event, data).message())
+
+
+router.add_websocket_route(wire.STREAM_PATH, OneText.endpoint)
 
 
 def seconds_of(size: int) -> float:

@@ -1,4 +1,4 @@
-"""`LiveText`, between the event loop and the thread that reads it."""
+"""`LiveText`, between an event loop and the thread that reads it."""
 
 import asyncio
 import itertools
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from support.loops import run
 from support.threads import in_thread
-from voice_cli.script.pauses import Flush
-from voice_cli.server.live_text import LiveText
+from voice_cli.script.pauses import Flush, LiveText
 
 LONG = 60.0
 """Seconds: no silence of a test lasts that long."""
@@ -18,7 +17,7 @@ LONG = 60.0
 
 def all_of(text):
     """Read it in a thread; return a function that waits for the pieces."""
-    return in_thread(lambda: list(text))
+    return in_thread(lambda: list(text.pieces()))
 
 
 @given(st.lists(st.text(max_size=5) | st.builds(Flush, st.text(max_size=5))), st.integers(1, 10))
@@ -27,9 +26,9 @@ def test_pieces_are_read_in_order(pieces, capacity):
         text = LiveText(capacity, LONG)
         read = all_of(text)
         for piece in pieces:
-            text.flush(piece.text) if isinstance(piece, Flush) else text.feed(piece)
+            text.put_nowait(piece)
             await text.room()
-        text.end()
+        text.close()
         return await asyncio.to_thread(read)
 
     assert run(main) == pieces
@@ -39,7 +38,7 @@ def test_a_pause_after_text_yields_none_once():
     async def main():
         text = LiveText(100, 0.01)
         waits = []
-        changed = text._queue._changed
+        changed = text._changed
         wait_for = changed.wait_for
 
         def noted(is_so, timeout):
@@ -47,12 +46,12 @@ def test_a_pause_after_text_yields_none_once():
             return wait_for(is_so, timeout)
 
         changed.wait_for = noted
-        pieces = iter(text)
-        text.feed("a")
-        text.feed("b")
+        pieces = text.pieces()
+        text.put_nowait("a")
+        text.put_nowait("b")
         assert await asyncio.to_thread(lambda: list(itertools.islice(pieces, 3))) == ["a", "b", None]
-        text.feed("c")
-        text.end()
+        text.put_nowait("c")
+        text.close()
         assert await asyncio.to_thread(list, pieces) == ["c"]
         assert waits == [None, 0.01, 0.01, None, 0.01], "it waits for ever before text, and after a silence"
 
@@ -62,11 +61,11 @@ def test_a_pause_after_text_yields_none_once():
 def test_a_flush_keeps_its_place():
     async def main():
         text = LiveText(100, LONG)
-        text.flush()
-        text.feed("a")
-        text.flush()
-        text.feed("b")
-        text.end()
+        text.put_nowait(Flush())
+        text.put_nowait("a")
+        text.put_nowait(Flush())
+        text.put_nowait("b")
+        text.close()
         return await asyncio.to_thread(all_of(text))
 
     assert run(main) == [Flush(), "a", Flush(), "b"]
@@ -75,11 +74,11 @@ def test_a_flush_keeps_its_place():
 def test_text_after_the_end_is_dropped():
     async def main():
         text = LiveText(100, LONG)
-        text.feed("a")
-        text.end()
-        text.end()
-        text.feed("b")
-        text.flush()
+        text.put_nowait("a")
+        text.close()
+        text.close()
+        text.put_nowait("b")
+        text.put_nowait(Flush())
         return await asyncio.to_thread(all_of(text))
 
     assert run(main) == ["a"]
@@ -93,13 +92,13 @@ def test_waiting_pieces_of_every_kind_are_bounded(piece):
         waiting = None
         while waiting is None:
             assert fed <= 40, "what waits is not bounded"
-            text.flush(piece.text) if isinstance(piece, Flush) else text.feed(piece)
+            text.put_nowait(piece)
             fed += 1
             room = asyncio.ensure_future(text.room())
             await asyncio.sleep(0)
             if not room.done():
                 waiting = room
-        pieces = iter(text)
+        pieces = text.pieces()
         assert await asyncio.to_thread(next, pieces) == piece
         await waiting
 
@@ -109,11 +108,11 @@ def test_waiting_pieces_of_every_kind_are_bounded(piece):
 def test_room_returns_at_once_after_the_end():
     async def main():
         text = LiveText(1, LONG)
-        text.feed("full")
+        text.put_nowait("full")
         room = asyncio.ensure_future(text.room())
         await asyncio.sleep(0)
         assert not room.done()
-        in_thread(text.end)()
+        in_thread(text.close)()
         await room
 
     run(main)
@@ -122,10 +121,10 @@ def test_room_returns_at_once_after_the_end():
 def test_the_reader_works_after_the_loop_has_closed():
     async def main():
         text = LiveText(1, LONG)
-        text.feed("full")
+        text.put_nowait("full")
         return text
 
     text = run(main)
     read = all_of(text)
-    text.end()
+    text.close()
     assert read() == ["full"]
