@@ -7,6 +7,7 @@ both packages, as of 0.1.2 and 0.1.7.
 
 import contextlib
 import copy
+import functools
 import inspect
 import os
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ from voice_cli.backends.local.chatterbox_presets import (
     preset_named,
     stop_between_tokens,
 )
-from voice_cli.backends.local.conditionals import Conditionals
 from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
 from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
@@ -37,6 +37,9 @@ OWN_VOICE = "default"
 RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
 RATE = 24000
 """Hertz, of every released model; the loaded model's `sr` is used once known."""
+
+MAX_VOICES = 32
+"""Recordings whose conditionals are cached: less than 1 MB each, since the model uses the first 10 s of a recording."""
 
 
 class ChatterboxBackend(TorchBackend):
@@ -82,7 +85,8 @@ class ChatterboxBackend(TorchBackend):
         self.preset = preset or DEFAULT_PRESET
         preset_named(self.preset)
         self._speaker: Any = None
-        self._conditionals = Conditionals()
+        self._own_conditionals: Any = None
+        self._conditionals_of = functools.lru_cache(MAX_VOICES)(self._compute_conditionals)
 
     @property
     def expected_format(self) -> AudioFormat:
@@ -108,21 +112,21 @@ class ChatterboxBackend(TorchBackend):
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
             else:
                 self._speaker = package.ChatterboxTTS.from_local(os.path.expanduser(self.model), self._device)
-        self._conditionals.own = self._speaker.conds
+        self._own_conditionals = self._speaker.conds
 
     def unload(self) -> None:
-        self._speaker = None
-        self._conditionals.clear()
+        self._speaker = self._own_conditionals = None
+        self._conditionals_of.cache_clear()
         super().unload()
 
     def speak(self, generation: Generation) -> None:
         model = self._speaker
         preset = preset_named(generation.request.options.get("preset", self.preset))
         generation.format = AudioFormat(int(model.sr), 1)
-        self._set_voice(generation.request.voice, preset)
         stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:
             stack.enter_context(discarded_stdout())
+            self._set_voice(generation.request.voice)
             stack.enter_context(stop_between_tokens(model, stop))
             if not stack.enter_context(flow_steps(model, preset.s3gen_steps, stop)):
                 generation.notes.append("s3gen_steps is not applied: this version of chatterbox does not support it")
@@ -132,28 +136,25 @@ class ChatterboxBackend(TorchBackend):
                 generation.notes.append("not streaming: this version of chatterbox has no generate_stream")
                 self._generate_whole(generation, preset)
 
-    def _set_voice(self, voice: str | None, preset: Preset) -> None:
+    def _set_voice(self, voice: str | None) -> None:
         """Set a copy of the voice's conditionals on the model, since a generation modifies them."""
-        model, kept = self._speaker, self._conditionals
-        if voice is None or voice == OWN_VOICE:
-            conds = kept.own
-            if conds is None:
-                raise UsageError(
-                    "this model has no default voice", hint=Hint("set {voice} to a recording of a few seconds")
-                )
-        else:
-            path = self._folder.find(voice)
-            key = kept.key(path)
-            conds = kept.get(key)
-            if conds is None:
-                model.conds = None  # a failure must not leave another voice
-                with discarded_stdout():
-                    model.prepare_conditionals(path, exaggeration=preset.exaggeration)
-                conds = model.conds
-                kept.put(key, conds)
-        model.conds = copy.copy(conds)
+        conds = self._own_conditionals
+        if voice not in (None, OWN_VOICE):
+            path = self._folder.find(str(voice))
+            status = os.stat(path)
+            conds = self._conditionals_of(path, status.st_mtime_ns, status.st_size)
+        elif conds is None:
+            hint = Hint("set {voice} to a recording of a few seconds")
+            raise UsageError("this model has no default voice", hint=hint)
+        self._speaker.conds = copy.copy(conds)
         if isinstance(getattr(conds, "gen", None), dict):
-            model.conds.gen = dict(conds.gen)
+            self._speaker.conds.gen = dict(conds.gen)
+
+    def _compute_conditionals(self, path: str, *_content: int) -> Any:
+        """Return the conditionals of a recording; `_content` changes with the file's content."""
+        self._speaker.conds = None  # a failure must not leave another voice
+        self._speaker.prepare_conditionals(path)
+        return self._speaker.conds
 
     def _stream(self, generation: Generation, preset: Preset, stack: contextlib.ExitStack) -> None:
         model = self._speaker
