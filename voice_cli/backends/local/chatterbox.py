@@ -35,8 +35,6 @@ HUB_NAME = "ResembleAI/chatterbox"
 
 OWN_VOICE = "default"
 RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
-RATE = 24000
-"""Hertz, of every released model; the loaded model's `sr` is used once known."""
 
 MAX_VOICES = 32
 """Recordings whose conditionals are cached: less than 1 MB each, since the model uses the first 10 s of a recording."""
@@ -53,6 +51,8 @@ class ChatterboxBackend(TorchBackend):
     packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"))
     extra = "chatterbox"
     model_is = "a folder with its files"
+    expected_format = AudioFormat(24000, 1)
+    """Of every released model; the loaded model's `sr` is used once known."""
 
     def __init__(
         self,
@@ -87,10 +87,6 @@ class ChatterboxBackend(TorchBackend):
         self._speaker: Any = None
         self._own_conditionals: Any = None
         self._conditionals_of = functools.lru_cache(MAX_VOICES)(self._compute_conditionals)
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(RATE, 1)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         preset_named(options.get("preset", self.preset))

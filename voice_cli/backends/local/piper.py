@@ -33,17 +33,10 @@ class PiperBackend(EngineBackend):
             raise missing_model(type(self), hint)
         self.model = _voice_file(os.path.expanduser(model))
         self._config = _read_config(f"{self.model}.json")
-        self._compute = "cpu" if compute in (None, "auto") else str(compute)
+        self.expected_format = AudioFormat(self._config["audio"]["sample_rate"], 1)
+        self.compute_device = "cpu" if compute in (None, "auto") else str(compute)
         self._package: Any = None
         self._voice: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(self._config["audio"]["sample_rate"], 1)
-
-    @property
-    def compute_device(self) -> str:
-        return self._compute
 
     def check(self, request: SpeechRequest) -> None:
         self._speaker(request.voice)
@@ -71,7 +64,7 @@ class PiperBackend(EngineBackend):
         self._package = package = load(self.name, "piper", INSTALL)
         if not hasattr(package, "SynthesisConfig"):
             raise EngineError("this piper-tts is older than 1.3", hint=f"{INSTALL} -U")
-        self._voice = package.PiperVoice.load(self.model, use_cuda=self._compute == "cuda")
+        self._voice = package.PiperVoice.load(self.model, use_cuda=self.compute_device == "cuda")
 
     def unload(self) -> None:
         self._voice = None

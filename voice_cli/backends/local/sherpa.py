@@ -58,18 +58,11 @@ class SherpaBackend(EngineBackend):
         if not model:
             raise missing_model(type(self), f"set {{model}} to its path; models are at {MODELS_URL}")
         self.model: SherpaModel = read_model(model)
-        self._compute = "cpu" if compute in (None, "auto") else str(compute)
+        self.expected_format = AudioFormat(self.model.rate, 1) if self.model.rate else None
+        self.compute_device = "cpu" if compute in (None, "auto") else str(compute)
         self._steps = check_steps(steps)
         self._package: Any = None
         self._tts: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat | None:
-        return AudioFormat(self.model.rate, 1) if self.model.rate else None
-
-    @property
-    def compute_device(self) -> str:
-        return self._compute
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         check_steps(options.get("steps"))
@@ -125,7 +118,7 @@ class SherpaBackend(EngineBackend):
             model=package.OfflineTtsModelConfig(
                 **{family: kind(**self.model.files)},
                 num_threads=min(MAX_THREADS, os.cpu_count() or 1),
-                provider=self._compute,
+                provider=self.compute_device,
             ),
             max_num_sentences=1,
             rule_fsts=",".join(self.model.rules),

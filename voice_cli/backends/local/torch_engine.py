@@ -148,7 +148,8 @@ class TorchBackend(EngineBackend):
         self._torch: Any = None
 
     @property
-    def compute_device(self) -> str:
+    def compute_device(self) -> str:  # type: ignore[override]
+        """The compute device, or the one that `load` would choose; empty: torch is missing, or has no such device."""
         if not self._device and is_installed("torch"):
             with contextlib.suppress(UsageError):
                 return pick_device(import_module("torch"), self._wanted_device)

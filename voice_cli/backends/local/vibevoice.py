@@ -17,9 +17,6 @@ INSTALL = install_line("vibevoice")
 INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.com/microsoft/VibeVoice"'
 """The package is not on PyPI, and needs transformers below 5, so no extra installs it."""
 
-RATE = 24000
-"""Hertz, of every VibeVoice model."""
-
 MAX_CFG_SCALE = 10.0
 
 REALTIME, LONG_FORM = "vibevoice_streaming", "vibevoice"
@@ -49,6 +46,7 @@ class VibeVoiceBackend(TorchBackend):
     packages = (("vibevoice", "vibevoice"), ("transformers", "transformers"))
     extra = "vibevoice"
     model_is = "a folder with its files"
+    expected_format = AudioFormat(24000, 1)
 
     def __init__(
         self,
@@ -90,10 +88,6 @@ class VibeVoiceBackend(TorchBackend):
         self._steps = check_steps(steps)
         self._cfg_scale = _check_scale(cfg_scale)
         self._model: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(RATE, 1)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         check_steps(options.get("steps"))
