@@ -19,15 +19,16 @@ from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
     Preset,
-    chunk_sizes,
+    Regrouped,
     flow_steps,
     preset_named,
     stop_between_tokens,
 )
-from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
+from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout, replaced
 from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
+from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
@@ -154,8 +155,11 @@ class ChatterboxBackend(TorchBackend):
 
     def _stream(self, generation: Generation, preset: Preset, stack: contextlib.ExitStack) -> None:
         model = self._speaker
-        regrouped = stack.enter_context(chunk_sizes(model, preset, lambda tokens: self._torch.cat(tokens, 1)))
-        if regrouped is None and preset.sizes[0] != preset.sizes[1]:
+        regrouped = None
+        if hasattr(model, "inference_stream"):
+            regrouped = Regrouped(model, preset.sizes, lambda tokens: self._torch.cat(tokens, 1))
+            stack.enter_context(replaced(model, "inference_stream", regrouped))
+        elif preset.sizes[0] != preset.sizes[1]:
             generation.notes.append("all chunks have the same size: this version of chatterbox has no inference_stream")
         join = ChunkJoin(model, int(model.sr))
         stack.enter_context(join.listening())
@@ -179,8 +183,6 @@ class ChatterboxBackend(TorchBackend):
             )
 
     def _generate_whole(self, generation: Generation, preset: Preset) -> None:
-        from voice_cli.pcm.samples import to_pcm
-
         model = self._speaker
         sound = model.generate(generation.request.text, **self._arguments(generation.notes, model.generate, preset))
         generation.write(to_pcm(sound))

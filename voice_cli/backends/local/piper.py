@@ -10,6 +10,7 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.worker import EngineBackend, Generation, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
+from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("piper")
 
@@ -70,8 +71,6 @@ class PiperBackend(EngineBackend):
         self._voice = None
 
     def speak(self, generation: Generation) -> None:
-        from voice_cli.pcm.samples import to_pcm
-
         request = generation.request
         length_scale = self._voice.config.length_scale / (request.speed or 1.0)
         settings = self._package.SynthesisConfig(speaker_id=self._speaker(request.voice), length_scale=length_scale)
