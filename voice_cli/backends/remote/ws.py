@@ -78,7 +78,7 @@ class WsBackend(Backend):
         )
         self._links.add(link)
         if is_single:
-            link.wait_until_opened(SEND_SECONDS)
+            link.opened.wait(SEND_SECONDS)
         return link
 
     def http(self, path: str = "") -> "HttpBackend":
@@ -96,7 +96,7 @@ class WsBackend(Backend):
     def close(self) -> None:
         for link in list(self._links):
             link.cancel()
-            link.join(LEAVE_SECONDS)
+            link.thread.join(LEAVE_SECONDS)
 
 
 def _is_server(url: str) -> bool:

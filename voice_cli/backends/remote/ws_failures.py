@@ -33,14 +33,22 @@ _CLOSED = {
 }
 
 
-def connecting_failed(exc: Exception, *, where: str, timeout: float) -> VoiceError:
-    """Return the error for what `connect` raised."""
-    return _caused_by(exc, _connecting(exc, where, timeout))
-
-
-def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
+def failed(exc: BaseException, *, where: str, timeout: float, received: int | None = None) -> VoiceError:
+    """Return the error for what ended a session after `received` bytes of the utterance; None: it was not opened."""
     if isinstance(exc, VoiceError):
-        return exc
+        failure = exc
+    elif received is None:
+        failure = _connecting(exc, where, timeout)
+    else:
+        failure = _failure(exc, where, timeout, received)
+    if received and isinstance(failure, BackendError):
+        failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
+    if failure is not exc:
+        failure.__cause__ = exc
+    return failure
+
+
+def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:
     if isinstance(exc, exceptions.InvalidStatus):
         return _refused(exc, where)
     if isinstance(exc, TimeoutError):
@@ -78,17 +86,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
     )
 
 
-def failed(exc: BaseException, *, where: str, timeout: float, received: int) -> VoiceError:
-    """Return the error for what ended a session after `received` bytes of the utterance."""
-    failure = _failure(exc, where, timeout, received)
-    if received and isinstance(failure, BackendError):
-        failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
-    return _caused_by(exc, failure)
-
-
 def _failure(exc: BaseException, where: str, timeout: float, received: int) -> VoiceError:
-    if isinstance(exc, VoiceError):
-        return exc
     if isinstance(exc, TimeoutError):
         return failures.silent(where, timeout, received)
     if isinstance(exc, exceptions.ConnectionClosed):
@@ -108,9 +106,3 @@ def _closed(code: int, reason: str, where: str) -> BackendError:
     if code in (_UNAUTHORIZED, _FORBIDDEN):
         return AuthenticationError(f"{where} refuses the key ({code}){because(reason)}")
     return ServerError(f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because(reason)}")
-
-
-def _caused_by(exc: BaseException, failure: VoiceError) -> VoiceError:
-    if failure is not exc:
-        failure.__cause__ = exc
-    return failure
