@@ -40,6 +40,8 @@ KEEP_ALIVE_SECONDS = 10.0
 """vLLM-omni closes a session that is idle for 30 s."""
 RETRY_SECONDS = 0.05
 """Pause between two attempts while the server is busy."""
+SILENT_LOGGER = logging.Logger("voice.websockets", logging.CRITICAL + 1)  # noqa: LOG001  nothing may give it handlers
+"""Discards the records of `websockets`: errors are raised."""
 LARGEST_MESSAGE = 64 << 20
 """Bytes. The Chatterbox document's server sends speech that it cannot stream as one message."""
 CLOSE_SECONDS = 1.0
@@ -250,7 +252,7 @@ class Link(TextStream):
             ping_interval=None,
             close_timeout=CLOSE_SECONDS,
             max_size=LARGEST_MESSAGE,
-            logger=_silent_logger(),
+            logger=SILENT_LOGGER,
             create_connection=create_connection,
         ) as opened:
             error = None
@@ -403,13 +405,6 @@ def _end_queue(queue: BoundedQueue[Any], error: VoiceError | None) -> None:
         queue.close()
     else:
         queue.fail(error)
-
-
-def _silent_logger() -> logging.Logger:
-    """Return a logger without output: errors are raised."""
-    logger = logging.Logger("voice.websockets")  # noqa: LOG001  a registered one may get handlers
-    logger.addHandler(logging.NullHandler())
-    return logger
 
 
 def _send(connection: Any, messages: list[str]) -> None:
