@@ -43,32 +43,26 @@ class _Waker:
         if sys.platform == "win32":  # its select() takes sockets only
             import socket
 
-            self._sockets = socket.socketpair()
-            self.fd, self._write_fd = (end.fileno() for end in self._sockets)
+            ends = socket.socketpair()
+            self._reader, self._writer = (end.makefile("rwb", 0) for end in ends)
+            for end in ends:
+                end.close()  # the files keep the sockets open
         else:
-            self.fd, self._write_fd = os.pipe()
+            reader, writer = os.pipe()
+            self._reader, self._writer = open(reader, "rb", 0), open(writer, "wb", 0)  # noqa: SIM115
+        self.fd = self._reader.fileno()
 
     def clear(self) -> None:
         """Make it unreadable again."""
         if select.select([self.fd], [], [], 0)[0]:
-            if sys.platform == "win32":
-                self._sockets[0].recv(64)
-            else:
-                os.read(self.fd, 64)
+            self._reader.read(64)
 
     def wake(self) -> None:
-        if sys.platform == "win32":
-            self._sockets[1].send(b"!")
-        else:
-            os.write(self._write_fd, b"!")
+        self._writer.write(b"!")
 
     def close(self) -> None:
-        if sys.platform == "win32":
-            for end in self._sockets:
-                end.close()
-        else:
-            os.close(self.fd)
-            os.close(self._write_fd)
+        self._reader.close()
+        self._writer.close()
 
 
 class Transfers:
@@ -142,7 +136,6 @@ class HttpStream(SpeechStream):
 
     def __init__(self, transfers: Transfers, easy: Any, *, where: str, timeout: float, expected: Encoding) -> None:
         self.expected = expected
-        self.announced = None
         self.timestamps = {}
         self.easy = easy
         self._transfers = transfers

@@ -109,7 +109,6 @@ class SdkStream(SpeechStream):
 
     def __init__(self, sdk: Any, client: Any, request: SpeechRequest, connections: Connections) -> None:
         self.expected = wire.expected_encoding(request.codec)
-        self.announced = None
         self.timestamps = {"request_sent": time.monotonic()}
         self._sdk = sdk
         self._client = client
