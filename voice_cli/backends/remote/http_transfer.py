@@ -282,13 +282,8 @@ class HttpStream(SpeechStream):
 
     def _conclude(self) -> None:
         if self._status >= 300 and not self._received:
-            raise failures.refusal(
-                self._status,
-                openai.error_message(bytes(self._error_body)),
-                where=self._where,
-                retry_after=self._headers.get("retry-after"),
-                location=self._headers.get("location"),
-            )
+            message = openai.error_message(bytes(self._error_body))
+            raise failures.refusal(self._status, message, where=self._where, headers=self._headers)
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
 

@@ -167,14 +167,8 @@ class SdkStream(SpeechStream):
         sdk, where = self._sdk, self._where
         failure: VoiceError
         if isinstance(exc, sdk.APIStatusError):
-            headers = exc.response.headers
-            failure = refusal(
-                exc.status_code,
-                wire.error_message(exc.response.content),
-                where=where,
-                retry_after=headers.get("retry-after"),
-                location=headers.get("location"),
-            )
+            message = wire.error_message(exc.response.content)
+            failure = refusal(exc.status_code, message, where=where, headers=exc.response.headers)
         elif isinstance(exc, sdk.APITimeoutError):
             failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
         elif self._received:  # while a body is read, the SDK raises httpx's errors

@@ -77,13 +77,7 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
         return AuthenticationError(f"{where} forbids the request (403){because(message)}", hint=hint)
     if status in (200, 404, 405, 426):
         return ServerError(f"{where} has no such WebSocket ({status}){because(message)}", hint=NOT_THAT_SERVER)
-    return failures.refusal(
-        status,
-        message,
-        where=where,
-        retry_after=response.headers.get("Retry-After"),
-        location=response.headers.get("Location"),
-    )
+    return failures.refusal(status, message, where=where, headers=response.headers)
 
 
 def _failure(exc: BaseException, where: str, timeout: float, received: int) -> VoiceError:
