@@ -77,7 +77,8 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
         return AuthenticationError(f"{where} forbids the request (403){because(message)}", hint=hint)
     if status in (200, 404, 405, 426):
         return ServerError(f"{where} has no such WebSocket ({status}){because(message)}", hint=NOT_THAT_SERVER)
-    return failures.refusal(status, message, where=where, headers=response.headers)
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}  # `get` raises for duplicates
+    return failures.refusal(status, message, where=where, headers=headers)
 
 
 def _failure(exc: BaseException, where: str, timeout: float, received: int) -> VoiceError:
