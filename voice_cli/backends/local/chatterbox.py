@@ -77,12 +77,12 @@ class ChatterboxBackend(TorchBackend):
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise missing_model(type(self), f"set {{model}} to its path, or to {HUB_NAME} for the hub's")
-        if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
+        self.model = os.path.expanduser(model)
+        if model != HUB_NAME and not os.path.isfile(os.path.join(self.model, "tokenizer.json")):
             raise UsageError(
                 f"there is no Chatterbox model in {model}", hint=f"tokenizer.json, t3_cfg and s3gen, as in {HUB_NAME}"
             )
         super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
-        self.model = model
         self.preset = preset or DEFAULT_PRESET
         preset_named(self.preset)
         self._speaker: Any = None
@@ -98,7 +98,7 @@ class ChatterboxBackend(TorchBackend):
 
     def voices(self) -> list[Voice]:
         """List the recordings in the folders of voices, after the model's own voice."""
-        own = self.model == HUB_NAME or os.path.isfile(os.path.join(os.path.expanduser(self.model), "conds.pt"))
+        own = self.model == HUB_NAME or os.path.isfile(os.path.join(self.model, "conds.pt"))
         return [Voice(name) for name in ([OWN_VOICE] if own else []) + list(self._folder.files())]
 
     def load(self) -> None:
@@ -108,7 +108,7 @@ class ChatterboxBackend(TorchBackend):
             if self.model == HUB_NAME:
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
             else:
-                self._speaker = package.ChatterboxTTS.from_local(os.path.expanduser(self.model), self._device)
+                self._speaker = package.ChatterboxTTS.from_local(self.model, self._device)
         self._own_conditionals = self._speaker.conds
 
     def unload(self) -> None:
@@ -131,7 +131,8 @@ class ChatterboxBackend(TorchBackend):
                 self._stream(generation, preset, stack)
             else:
                 generation.notes.append("not streaming: this version of chatterbox has no generate_stream")
-                self._generate_whole(generation, preset)
+                arguments = self._arguments(generation.notes, model.generate, preset)
+                generation.write(to_pcm(model.generate(generation.request.text, **arguments)))
 
     def _set_voice(self, voice: str | None) -> None:
         """Set a copy of the voice's conditionals on the model, since a generation modifies them."""
@@ -181,11 +182,6 @@ class ChatterboxBackend(TorchBackend):
                 f"chatterbox stopped after {regrouped.tokens} tokens, its maximum, before the end of the text",
                 hint="use shorter texts",
             )
-
-    def _generate_whole(self, generation: Generation, preset: Preset) -> None:
-        model = self._speaker
-        sound = model.generate(generation.request.text, **self._arguments(generation.notes, model.generate, preset))
-        generation.write(to_pcm(sound))
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
         """Return the preset's values that the method takes; note those that it does not take."""
