@@ -63,8 +63,8 @@ class WsBackend(Backend):
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
 
-    def open_link(self, session: Session, *, is_single: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
-        """Open a session; see `Link`."""
+    def open_link(self, session: Session, *, ahead: int | None = None, busy_seconds: float = 0.0) -> "Link":
+        """Open a session; see `Link`. Wait a little until the text is sent, if it is not in pieces."""
         from voice_cli.backends.remote.ws_link import Link
 
         link = Link(
@@ -72,12 +72,11 @@ class WsBackend(Backend):
             self._root + session.path,
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {},
             timeout=self._timeout,
-            is_single=is_single,
             ahead=ahead,
             busy_seconds=busy_seconds,
         )
         self._links.add(link)
-        if is_single:
+        if ahead is None:
             link.opened.wait(SEND_SECONDS)
         return link
 

@@ -81,7 +81,7 @@ class Link(TextStream):
     """One session over one connection, which the constructor begins to open."""
 
     single: WsStream
-    """The only utterance, if `is_single`."""
+    """The only utterance, if the text is not in pieces."""
 
     def __init__(
         self,
@@ -90,21 +90,20 @@ class Link(TextStream):
         *,
         headers: Mapping[str, str],
         timeout: float,
-        is_single: bool,
-        ahead: int = 0,
+        ahead: int | None = None,
         busy_seconds: float = 0.0,
     ) -> None:
         """Start the thread that connects.
 
-        `timeout`: seconds in which a message must arrive while one is expected. `is_single`: the session is one
-        utterance, whose stream is there at once, as `single`. `ahead`: see `Backend.open_text_stream`.
+        `timeout`: seconds in which a message must arrive while one is expected. `ahead`: see
+        `Backend.open_text_stream`; None: the session is one utterance, whose stream is there at once, as `single`.
         `busy_seconds`: how long to retry while the server is busy; such a session must be stateless.
         """
         self._session = session
         self._url = url
         self._headers = headers
         self._timeout = timeout
-        self._ahead = ahead
+        self._ahead = ahead or 0
         self._busy_seconds = busy_seconds
         self.ended_at: float | None = None
         """On `time.monotonic`."""
@@ -130,7 +129,7 @@ class Link(TextStream):
         self._timestamps: dict[str, float] = {}
         self.opened = threading.Event()
         """Set once the first messages were sent or the connection failed."""
-        if is_single:
+        if ahead is None:
             self.single = self._arriving = self._taken = self._new_stream(self._timestamps)
         self.thread = threading.Thread(target=self._run, name="voice-websocket", daemon=True)
         """Ends when the connection is closed."""
