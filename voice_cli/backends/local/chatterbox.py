@@ -24,7 +24,7 @@ from voice_cli.backends.local.chatterbox_presets import (
     preset_named,
     stop_between_tokens,
 )
-from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout, replaced
+from voice_cli.backends.local.torch_engine import RECORDINGS, TorchBackend, discarded_stdout, replaced
 from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
@@ -35,7 +35,6 @@ HUB_NAME = "ResembleAI/chatterbox"
 """The only model that `from_pretrained` loads."""
 
 OWN_VOICE = "default"
-RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
 
 MAX_VOICES = 32
 """Recordings whose conditionals are cached: less than 1 MB each, since the model uses the first 10 s of a recording."""

@@ -14,6 +14,9 @@ from voice_cli.backends.local.worker import EngineBackend
 from voice_cli.backends.packages import is_installed, load
 from voice_cli.errors import UsageError
 
+RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
+"""Suffixes of the recordings that an engine clones."""
+
 DEVICES = ("cuda", "mps", "cpu")
 """The fastest first; the last is always available."""
 

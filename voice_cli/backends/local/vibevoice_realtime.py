@@ -19,7 +19,7 @@ DDPM_STEPS = 5
 CFG_SCALE = 1.5
 
 
-class Realtime:
+class Model:
     """The streaming model and its processor. Used on the worker thread only."""
 
     def __init__(self, path: str, device: str) -> None:
