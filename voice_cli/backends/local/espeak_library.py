@@ -101,7 +101,6 @@ class Library:
         self._library = library
         self._lock = threading.Lock()
         self._format = AudioFormat(rate, FORMAT.channels)
-        self._files: list[VoiceFile] | None = None
         self._generation: Generation | None = None
         self._fault: BaseException | None = None
         self._callback = _Callback(self._spoken)
@@ -198,12 +197,10 @@ class Library:
         return bool(current) and b"+" in (current.contents.identifier or b"")
 
     def voice_files(self) -> "list[VoiceFile]":
-        """Return the voices and variants of the data files, read once. Does not call the library, so takes no lock."""
-        if self._files is None:
-            from voice_cli.backends.local.espeak_voices import voice_files
+        """Return the voices and variants of the data files. Does not call the library, so takes no lock."""
+        from voice_cli.backends.local.espeak_voices import voice_files
 
-            self._files = voice_files(self._data)
-        return self._files
+        return voice_files(self._data)
 
 
 def _speakable(text: str) -> bytes:
