@@ -151,7 +151,7 @@ HEAVY = {
     "sounddevice": {"playback.sinks.portaudio"},
     "openai": {"backends.remote.openai"},
     "pycurl": set(),  # `backends.curl` loads its extension module
-    "websockets": {"backends.remote.ws_connect", "backends.remote.ws_failures", "backends.remote.ws_link"},
+    "websockets": {"backends.remote.ws_failures", "backends.remote.ws_link"},
     "opuslib": {"codecs.opus"},
     "pydub": {"recording.recorder"},
     "rich": {"cli", "bench"},

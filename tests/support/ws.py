@@ -148,7 +148,9 @@ class WsServer:
         if self._refusal is not None:
             status, headers, body = self._refusal
             lengths = {"Content-Length": str(len(body)), "Connection": "close"}
-            return Response(status, HTTPStatus(status).phrase, Headers({**lengths, **headers}), body)
+            sent = Headers(lengths)
+            sent.update(headers)
+            return Response(status, HTTPStatus(status).phrase, sent, body)
         return None if "Upgrade" in request.headers else connection.respond(HTTPStatus.NOT_FOUND, "no such page\n")
 
     def _handle(self, connection: ServerConnection) -> None:

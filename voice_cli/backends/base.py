@@ -163,16 +163,13 @@ class Backend(ABC):
     """How many requests it accepts at once; None: any number."""
     supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
+    compute_device: str = "cpu"
+    """The compute device (`cpu`, `cuda`, `mps`); empty: not available. To read it may import the engine's library."""
 
     @property
     def where(self) -> str:
         """The server, or the engine's name."""
         return self.name
-
-    @property
-    def compute_device(self) -> str:
-        """The compute device (`cpu`, `cuda`, `mps`); empty: not available. May import its library."""
-        return "cpu"
 
     @abstractmethod
     def synthesize(self, request: SpeechRequest) -> SpeechStream:

@@ -23,7 +23,7 @@ from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-from voice_cli.backends.local.conditionals import MAX_VOICES
+from voice_cli.backends.local.chatterbox import MAX_VOICES
 from voice_cli.config import Profile, checked_table, load
 from voice_cli.server.affinity import call_key
 from voice_cli.server.app import create_app

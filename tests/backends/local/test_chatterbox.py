@@ -13,7 +13,6 @@ from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.chatterbox import HUB_NAME, ChatterboxBackend
 from voice_cli.backends.local.chatterbox_presets import PRESETS
-from voice_cli.backends.local.conditionals import Conditionals, size_of
 from voice_cli.errors import EngineError, Interrupted, TruncatedAudio, UsageError
 
 
@@ -235,11 +234,19 @@ class TestVoices:
             said(backend, voice=voice)
         assert backend.fake.prepared == 2
 
+    def test_the_least_recently_used_voice_is_dropped_first(self, speak, voices, monkeypatch):
+        monkeypatch.setattr("voice_cli.backends.local.chatterbox.MAX_VOICES", 2)
+        (voices / "carl.wav").write_text("0.3")
+        backend = speak()
+        for name, prepared in (("alice", 1), ("bob", 2), ("alice", 2), ("carl", 3), ("alice", 3), ("bob", 4)):
+            said(backend, voice=name)
+            assert backend.fake.prepared == prepared
+
     def test_a_generation_does_not_modify_cached_conditionals(self, speak):
         backend = speak(preset="expressive")
         said(backend)
-        assert backend._conditionals.own.gen == {"loudness": 0.1}
-        assert backend._conditionals.own.t3.emotion == 0.5
+        assert backend._own_conditionals.gen == {"loudness": 0.1}
+        assert backend._own_conditionals.t3.emotion == 0.5
 
     def test_a_recording_that_was_replaced_is_another_voice(self, speak, voices):
         backend = speak()
@@ -288,32 +295,6 @@ class TestVoices:
     def test_a_model_without_a_voice_of_its_own(self, speak):
         with pytest.raises(UsageError, match="no default voice"):
             said(speak(ForkModel(own=False)))
-
-
-class TestConditionals:
-    def test_the_least_recently_used_is_dropped_first(self):
-        kept = Conditionals(most_voices=2)
-        for name in ("a", "b"):
-            kept.put(name, {"x": np.zeros(10)})
-        kept.get("a")
-        kept.put("c", {"x": np.zeros(10)})
-        assert [kept.get(name) is not None for name in ("a", "b", "c")] == [True, False, True]
-
-    def test_bytes_bound_it_too(self):
-        kept = Conditionals(most_voices=100, most_bytes=1000)
-        for name in range(10):
-            kept.put(name, {"gen": {"x": np.zeros(50, np.float32)}, "more": [np.zeros(25, np.float32)]})
-        assert len(kept) == 3
-        assert kept.bytes == 900
-        kept.put("large", np.zeros(2000))
-        assert kept.bytes <= 1000
-
-    def test_the_size_of_an_object(self):
-        class Thing:
-            def __init__(self):
-                self.a, self.b, self.c = np.zeros(10), {"d": np.zeros(5)}, "text"
-
-        assert size_of(Thing()) == 120
 
 
 class TestCancel:
@@ -401,7 +382,8 @@ class TestLoading:
         backend.join(20)
         backend.close()
         assert backend._speaker is None
-        assert len(backend._conditionals) == 0
+        assert backend._own_conditionals is None
+        assert backend._conditionals_of.cache_info().currsize == 0
 
 
 def test_the_stop_token_alone_is_no_chunk(speak):

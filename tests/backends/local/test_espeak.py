@@ -18,6 +18,7 @@ from voice_cli.backends.base import SpeechRequest
 from voice_cli.backends.local import espeak_library, worker
 from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.backends.local.espeak_library import shared_library
+from voice_cli.backends.local.espeak_voices import voice_files
 from voice_cli.errors import EngineError, Interrupted, UsageError
 
 WAIT = 10.0
@@ -573,7 +574,7 @@ def test_close_gives_up_what_is_under_way_and_nothing_of_others(backend, short_l
 def test_voices_does_not_wait_for_requests(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     assert next(iter(stream))
-    shared_library()._files = None
+    voice_files.cache_clear()
     assert backend.voices()
     stream.cancel()
 

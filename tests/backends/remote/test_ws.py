@@ -12,6 +12,7 @@ import time
 import tracemalloc
 
 import pytest
+from websockets.datastructures import Headers
 
 from support.environment import cleaned
 from support.streams import collect
@@ -293,6 +294,13 @@ def test_a_refused_upgrade(talk, status, kind, told):
     assert error.message.isprintable()
     if status == 429:
         assert error.hint == "try again in 7 s"
+
+
+def test_a_refused_upgrade_with_a_header_twice(talk):
+    _, backend = talk(speak, refusal=(429, Headers([("Retry-After", "7"), ("Retry-After", "8")]), b""))
+    _, error = collect(backend.synthesize(HELLO))
+    assert type(error) is RateLimitError
+    assert error.hint == "try again in 8 s"
 
 
 def test_a_page_for_people_is_not_repeated(talk):

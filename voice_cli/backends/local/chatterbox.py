@@ -7,6 +7,7 @@ both packages, as of 0.1.2 and 0.1.7.
 
 import contextlib
 import copy
+import functools
 import inspect
 import os
 from collections.abc import Mapping, Sequence
@@ -18,25 +19,25 @@ from voice_cli.backends.local.chatterbox_join import ChunkJoin
 from voice_cli.backends.local.chatterbox_presets import (
     DEFAULT_PRESET,
     Preset,
-    chunk_sizes,
+    Regrouped,
     flow_steps,
     preset_named,
     stop_between_tokens,
 )
-from voice_cli.backends.local.conditionals import Conditionals
-from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
+from voice_cli.backends.local.torch_engine import RECORDINGS, TorchBackend, discarded_stdout, replaced
 from voice_cli.backends.local.worker import Generation, missing_model
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
+from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("chatterbox")
 HUB_NAME = "ResembleAI/chatterbox"
 """The only model that `from_pretrained` loads."""
 
 OWN_VOICE = "default"
-RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
-RATE = 24000
-"""Hertz, of every released model; the loaded model's `sr` is used once known."""
+
+MAX_VOICES = 32
+"""Recordings whose conditionals are cached: less than 1 MB each, since the model uses the first 10 s of a recording."""
 
 
 class ChatterboxBackend(TorchBackend):
@@ -50,6 +51,8 @@ class ChatterboxBackend(TorchBackend):
     packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"))
     extra = "chatterbox"
     model_is = "a folder with its files"
+    expected_format = AudioFormat(24000, 1)
+    """Of every released model; the loaded model's `sr` is used once known."""
 
     def __init__(
         self,
@@ -73,20 +76,17 @@ class ChatterboxBackend(TorchBackend):
         require(self.name, "chatterbox", INSTALL)
         if not model:
             raise missing_model(type(self), f"set {{model}} to its path, or to {HUB_NAME} for the hub's")
-        if model != HUB_NAME and not os.path.isfile(os.path.join(os.path.expanduser(model), "tokenizer.json")):
+        self.model = os.path.expanduser(model)
+        if model != HUB_NAME and not os.path.isfile(os.path.join(self.model, "tokenizer.json")):
             raise UsageError(
                 f"there is no Chatterbox model in {model}", hint=f"tokenizer.json, t3_cfg and s3gen, as in {HUB_NAME}"
             )
         super().__init__(install=INSTALL, compute=compute, voices=voices, suffixes=RECORDINGS, allow_paths=allow_paths)
-        self.model = model
         self.preset = preset or DEFAULT_PRESET
         preset_named(self.preset)
         self._speaker: Any = None
-        self._conditionals = Conditionals()
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(RATE, 1)
+        self._own_conditionals: Any = None
+        self._conditionals_of = functools.lru_cache(MAX_VOICES)(self._compute_conditionals)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         preset_named(options.get("preset", self.preset))
@@ -97,7 +97,7 @@ class ChatterboxBackend(TorchBackend):
 
     def voices(self) -> list[Voice]:
         """List the recordings in the folders of voices, after the model's own voice."""
-        own = self.model == HUB_NAME or os.path.isfile(os.path.join(os.path.expanduser(self.model), "conds.pt"))
+        own = self.model == HUB_NAME or os.path.isfile(os.path.join(self.model, "conds.pt"))
         return [Voice(name) for name in ([OWN_VOICE] if own else []) + list(self._folder.files())]
 
     def load(self) -> None:
@@ -107,22 +107,22 @@ class ChatterboxBackend(TorchBackend):
             if self.model == HUB_NAME:
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
             else:
-                self._speaker = package.ChatterboxTTS.from_local(os.path.expanduser(self.model), self._device)
-        self._conditionals.own = self._speaker.conds
+                self._speaker = package.ChatterboxTTS.from_local(self.model, self._device)
+        self._own_conditionals = self._speaker.conds
 
     def unload(self) -> None:
-        self._speaker = None
-        self._conditionals.clear()
+        self._speaker = self._own_conditionals = None
+        self._conditionals_of.cache_clear()
         super().unload()
 
     def speak(self, generation: Generation) -> None:
         model = self._speaker
         preset = preset_named(generation.request.options.get("preset", self.preset))
         generation.format = AudioFormat(int(model.sr), 1)
-        self._set_voice(generation.request.voice, preset)
         stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:
             stack.enter_context(discarded_stdout())
+            self._set_voice(generation.request.voice)
             stack.enter_context(stop_between_tokens(model, stop))
             if not stack.enter_context(flow_steps(model, preset.s3gen_steps, stop)):
                 generation.notes.append("s3gen_steps is not applied: this version of chatterbox does not support it")
@@ -130,35 +130,36 @@ class ChatterboxBackend(TorchBackend):
                 self._stream(generation, preset, stack)
             else:
                 generation.notes.append("not streaming: this version of chatterbox has no generate_stream")
-                self._generate_whole(generation, preset)
+                arguments = self._arguments(generation.notes, model.generate, preset)
+                generation.write(to_pcm(model.generate(generation.request.text, **arguments)))
 
-    def _set_voice(self, voice: str | None, preset: Preset) -> None:
+    def _set_voice(self, voice: str | None) -> None:
         """Set a copy of the voice's conditionals on the model, since a generation modifies them."""
-        model, kept = self._speaker, self._conditionals
-        if voice is None or voice == OWN_VOICE:
-            conds = kept.own
-            if conds is None:
-                raise UsageError(
-                    "this model has no default voice", hint=Hint("set {voice} to a recording of a few seconds")
-                )
-        else:
-            path = self._folder.find(voice)
-            key = kept.key(path)
-            conds = kept.get(key)
-            if conds is None:
-                model.conds = None  # a failure must not leave another voice
-                with discarded_stdout():
-                    model.prepare_conditionals(path, exaggeration=preset.exaggeration)
-                conds = model.conds
-                kept.put(key, conds)
-        model.conds = copy.copy(conds)
+        conds = self._own_conditionals
+        if voice not in (None, OWN_VOICE):
+            path = self._folder.find(str(voice))
+            status = os.stat(path)
+            conds = self._conditionals_of(path, status.st_mtime_ns, status.st_size)
+        elif conds is None:
+            hint = Hint("set {voice} to a recording of a few seconds")
+            raise UsageError("this model has no default voice", hint=hint)
+        self._speaker.conds = copy.copy(conds)
         if isinstance(getattr(conds, "gen", None), dict):
-            model.conds.gen = dict(conds.gen)
+            self._speaker.conds.gen = dict(conds.gen)
+
+    def _compute_conditionals(self, path: str, *_content: int) -> Any:
+        """Return the conditionals of a recording; `_content` changes with the file's content."""
+        self._speaker.conds = None  # a failure must not leave another voice
+        self._speaker.prepare_conditionals(path)
+        return self._speaker.conds
 
     def _stream(self, generation: Generation, preset: Preset, stack: contextlib.ExitStack) -> None:
         model = self._speaker
-        regrouped = stack.enter_context(chunk_sizes(model, preset, lambda tokens: self._torch.cat(tokens, 1)))
-        if regrouped is None and preset.sizes[0] != preset.sizes[1]:
+        regrouped = None
+        if hasattr(model, "inference_stream"):
+            regrouped = Regrouped(model, preset.sizes, lambda tokens: self._torch.cat(tokens, 1))
+            stack.enter_context(replaced(model, "inference_stream", regrouped))
+        elif preset.sizes[0] != preset.sizes[1]:
             generation.notes.append("all chunks have the same size: this version of chatterbox has no inference_stream")
         join = ChunkJoin(model, int(model.sr))
         stack.enter_context(join.listening())
@@ -180,13 +181,6 @@ class ChatterboxBackend(TorchBackend):
                 f"chatterbox stopped after {regrouped.tokens} tokens, its maximum, before the end of the text",
                 hint="use shorter texts",
             )
-
-    def _generate_whole(self, generation: Generation, preset: Preset) -> None:
-        from voice_cli.pcm.samples import to_pcm
-
-        model = self._speaker
-        sound = model.generate(generation.request.text, **self._arguments(generation.notes, model.generate, preset))
-        generation.write(to_pcm(sound))
 
     def _arguments(self, notes: list[str], method: Any, preset: Preset, **more: Any) -> dict[str, Any]:
         """Return the preset's values that the method takes; note those that it does not take."""

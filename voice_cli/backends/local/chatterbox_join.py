@@ -9,6 +9,7 @@ import contextlib
 from typing import Any
 
 from voice_cli.backends.local.torch_engine import replaced
+from voice_cli.pcm.samples import own, to_pcm
 
 FADE_SECONDS = 0.01
 
@@ -40,8 +41,6 @@ class ChunkJoin:
         """Add a chunk; return the PCM that is final."""
         import numpy as np
 
-        from voice_cli.pcm.samples import to_pcm
-
         new = _samples(chunk)
         fade = self._fade
         before = self._held if self._held is not None else new[:0]
@@ -67,15 +66,11 @@ class ChunkJoin:
 
     def end(self) -> bytes:
         """Return what was held back."""
-        from voice_cli.pcm.samples import to_pcm
-
         held, self._held = self._held, None
         return b"" if held is None else to_pcm(held)
 
 
 def _samples(sound: Any) -> Any:
     import numpy as np
-
-    from voice_cli.pcm.samples import own
 
     return np.asarray(own(sound), dtype=np.float32).reshape(-1)

@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from voice_cli.backends.local.torch_engine import replaced
 from voice_cli.errors import UsageError
 
 
@@ -94,20 +93,14 @@ class Regrouped:
     The fork drops its buffer when it reaches its maximum length; with a chunk size of 1, the buffer is always empty.
     """
 
-    def __init__(
-        self,
-        inference_stream: Callable[..., Any],
-        join: Callable[[list[Any]], Any],
-        sizes: tuple[int, int],
-        stop_token: int | None,
-    ) -> None:
-        """Wrap a model's method. `join` concatenates tokens; `sizes` are those of the first chunk and of the others."""
-        self._inference_stream = inference_stream
-        self._stop_token = stop_token
+    def __init__(self, model: Any, sizes: tuple[int, int], join: Callable[[list[Any]], Any]) -> None:
+        """`sizes`: the tokens of the first chunk and of the others. `join` concatenates tokens."""
+        self._inference_stream = model.inference_stream
+        self._stop_token = _attribute(model, "t3.hp.stop_speech_token")
         self._join = join
         self._sizes = sizes
         self.tokens = 0
-        self.is_complete = stop_token is None
+        self.is_complete = self._stop_token is None
         """Whether the model generated the stop token; true if it has none."""
 
     def __call__(self, **arguments: Any) -> Iterator[Any]:
@@ -124,16 +117,3 @@ class Regrouped:
                 held, size = [], later
         if held:
             yield self._join(held)
-
-
-@contextlib.contextmanager
-def chunk_sizes(model: Any, preset: Preset, join: Callable[[list[Any]], Any]) -> Iterator[Regrouped | None]:
-    """Set the sizes of `generate_stream`'s chunks while the context is open. Yields None if the model cannot."""
-    original = getattr(model, "inference_stream", None)
-    if original is None:
-        yield None
-        return
-    stop_token = _attribute(model, "t3.hp.stop_speech_token")
-    regrouped = Regrouped(original, join, preset.sizes, stop_token)
-    with replaced(model, "inference_stream", regrouped):
-        yield regrouped

@@ -1,6 +1,5 @@
 """The embedded voice: espeak-ng in this process. Imports here delay the first sound of the process."""
 
-from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
 from voice_cli.backends.local.espeak_library import FORMAT, shared_library
 from voice_cli.backends.local.worker import EngineBackend, Generation
@@ -25,13 +24,10 @@ class EspeakBackend(EngineBackend):
 
     name = "espeak"
     packages = (("espeakng_loader", "espeakng-loader"),)
+    expected_format = FORMAT
     has_speed = True
     speeds = (0.46, 4.0)
     """80 to 700 words a minute: within these, the speed is accurate to 3 % (measured with 1.51 and 1.52)."""
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return FORMAT
 
     def language(self, voice: str | None) -> str:
         tag = (voice or DEFAULT_VOICE).partition("+")[0] or DEFAULT_VOICE

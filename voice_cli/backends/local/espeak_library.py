@@ -54,12 +54,8 @@ _UNSPEAKABLE = dict.fromkeys({*range(0x20), 0x7F} - {*b"\t\n\r"}, " ")
 """NUL ends the text, U+0001 begins a command, the others have no sound. Replacing each by a space keeps positions."""
 
 
-class _EventId(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
 class _Event(ctypes.Structure):
-    """espeak_EVENT."""
+    """espeak_EVENT, with the number of its union `id` of eight bytes."""
 
     _fields_ = (
         ("type", ctypes.c_int),
@@ -69,7 +65,8 @@ class _Event(ctypes.Structure):
         ("audio_position", ctypes.c_int),
         ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
+        ("number", ctypes.c_int),
+        ("rest", ctypes.c_char * 4),
     )
 
 
@@ -104,7 +101,6 @@ class Library:
         self._library = library
         self._lock = threading.Lock()
         self._format = AudioFormat(rate, FORMAT.channels)
-        self._files: list[VoiceFile] | None = None
         self._generation: Generation | None = None
         self._fault: BaseException | None = None
         self._callback = _Callback(self._spoken)
@@ -167,7 +163,7 @@ class Library:
                     word = WordEvent(event.text_position - 1, event.length, event.audio_position / 1000)
                     generation.words.append(word)
                 elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have other rates
-                    self._format = generation.format = AudioFormat(event.id.number, FORMAT.channels)
+                    self._format = generation.format = AudioFormat(event.number, FORMAT.channels)
                 index += 1
             if not samples or frames <= 0:
                 return int(generation.cancelled)
@@ -201,12 +197,10 @@ class Library:
         return bool(current) and b"+" in (current.contents.identifier or b"")
 
     def voice_files(self) -> "list[VoiceFile]":
-        """Return the voices and variants of the data files, read once. Does not call the library, so takes no lock."""
-        if self._files is None:
-            from voice_cli.backends.local.espeak_voices import voice_files
+        """Return the voices and variants of the data files. Does not call the library, so takes no lock."""
+        from voice_cli.backends.local.espeak_voices import voice_files
 
-            self._files = voice_files(self._data)
-        return self._files
+        return voice_files(self._data)
 
 
 def _speakable(text: str) -> bytes:

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from voice_cli.backends.base import UnknownVoiceError
@@ -34,8 +35,9 @@ class VoiceFile(NamedTuple):
         return self.identifier.startswith("!v/")
 
 
+@cache
 def voice_files(data: str) -> list[VoiceFile]:
-    """Read the voices, then the variants, of an `espeak-ng-data` folder, sorted by id."""
+    """Read the voices, then the variants, of an `espeak-ng-data` folder, once, sorted by id."""
     found = [*_read_voices(f"{data}/lang", ""), *_read_voices(f"{data}/voices", "")]
     return sorted(found, key=lambda file: (file.is_variant, file.id.lower()))
 

@@ -10,6 +10,7 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.worker import EngineBackend, Generation, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
+from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("piper")
 
@@ -33,17 +34,10 @@ class PiperBackend(EngineBackend):
             raise missing_model(type(self), hint)
         self.model = _voice_file(os.path.expanduser(model))
         self._config = _read_config(f"{self.model}.json")
-        self._compute = "cpu" if compute in (None, "auto") else str(compute)
+        self.expected_format = AudioFormat(self._config["audio"]["sample_rate"], 1)
+        self.compute_device = "cpu" if compute in (None, "auto") else str(compute)
         self._package: Any = None
         self._voice: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(self._config["audio"]["sample_rate"], 1)
-
-    @property
-    def compute_device(self) -> str:
-        return self._compute
 
     def check(self, request: SpeechRequest) -> None:
         self._speaker(request.voice)
@@ -71,14 +65,12 @@ class PiperBackend(EngineBackend):
         self._package = package = load(self.name, "piper", INSTALL)
         if not hasattr(package, "SynthesisConfig"):
             raise EngineError("this piper-tts is older than 1.3", hint=f"{INSTALL} -U")
-        self._voice = package.PiperVoice.load(self.model, use_cuda=self._compute == "cuda")
+        self._voice = package.PiperVoice.load(self.model, use_cuda=self.compute_device == "cuda")
 
     def unload(self) -> None:
         self._voice = None
 
     def speak(self, generation: Generation) -> None:
-        from voice_cli.pcm.samples import to_pcm
-
         request = generation.request
         length_scale = self._voice.config.length_scale / (request.speed or 1.0)
         settings = self._package.SynthesisConfig(speaker_id=self._speaker(request.voice), length_scale=length_scale)

@@ -4,9 +4,7 @@ The library calls back with each sentence; a callback that returns 0 stops it. I
 the process if a model is incomplete: `sherpa_models` checks first.
 """
 
-import array
 import os
-import sys
 import wave
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +15,7 @@ from voice_cli.backends.local.sherpa_models import CLONING, MODELS_URL, SherpaMo
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
+from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("sherpa")
 
@@ -58,18 +57,11 @@ class SherpaBackend(EngineBackend):
         if not model:
             raise missing_model(type(self), f"set {{model}} to its path; models are at {MODELS_URL}")
         self.model: SherpaModel = read_model(model)
-        self._compute = "cpu" if compute in (None, "auto") else str(compute)
+        self.expected_format = AudioFormat(self.model.rate, 1) if self.model.rate else None
+        self.compute_device = "cpu" if compute in (None, "auto") else str(compute)
         self._steps = check_steps(steps)
         self._package: Any = None
         self._tts: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat | None:
-        return AudioFormat(self.model.rate, 1) if self.model.rate else None
-
-    @property
-    def compute_device(self) -> str:
-        return self._compute
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         check_steps(options.get("steps"))
@@ -125,7 +117,7 @@ class SherpaBackend(EngineBackend):
             model=package.OfflineTtsModelConfig(
                 **{family: kind(**self.model.files)},
                 num_threads=min(MAX_THREADS, os.cpu_count() or 1),
-                provider=self._compute,
+                provider=self.compute_device,
             ),
             max_num_sentences=1,
             rule_fsts=",".join(self.model.rules),
@@ -141,8 +133,6 @@ class SherpaBackend(EngineBackend):
         self._tts = None
 
     def speak(self, generation: Generation) -> None:
-        from voice_cli.pcm.samples import to_pcm
-
         request = generation.request
         generation.format = AudioFormat(int(self._tts.sample_rate), 1)
         faults: list[BaseException] = []
@@ -189,14 +179,14 @@ class SherpaBackend(EngineBackend):
 
 def read_recording(path: str) -> tuple[list[float], int]:
     """Return the first channel of a 16-bit WAV file, from -1 to 1, and its rate in hertz; or raise UsageError."""
+    import numpy as np
+
     try:
         with wave.open(path, "rb") as file:
             if file.getsampwidth() != 2 or file.getnframes() == 0:
                 raise UsageError(f"{path} is not a 16-bit WAV file", hint="ffmpeg -i IN -ac 1 -c:a pcm_s16le OUT.wav")
-            samples = array.array("h", file.readframes(file.getnframes()))
-            if sys.byteorder == "big":
-                samples.byteswap()
-            return [sample / FULL_SCALE for sample in samples[:: file.getnchannels()]], file.getframerate()
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")[:: file.getnchannels()]
+            return (samples / FULL_SCALE).tolist(), file.getframerate()
     except (OSError, EOFError, wave.Error) as error:
         raise UsageError(f"cannot read {path} as a WAV file: {error}") from error
 

@@ -14,6 +14,9 @@ from voice_cli.backends.local.worker import EngineBackend
 from voice_cli.backends.packages import is_installed, load
 from voice_cli.errors import UsageError
 
+RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
+"""Suffixes of the recordings that an engine clones."""
+
 DEVICES = ("cuda", "mps", "cpu")
 """The fastest first; the last is always available."""
 
@@ -148,7 +151,8 @@ class TorchBackend(EngineBackend):
         self._torch: Any = None
 
     @property
-    def compute_device(self) -> str:
+    def compute_device(self) -> str:  # type: ignore[override]
+        """The compute device, or the one that `load` would choose; empty: torch is missing, or has no such device."""
         if not self._device and is_installed("torch"):
             with contextlib.suppress(UsageError):
                 return pick_device(import_module("torch"), self._wanted_device)

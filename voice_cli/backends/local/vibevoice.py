@@ -8,7 +8,7 @@ from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice
-from voice_cli.backends.local.torch_engine import TorchBackend, discarded_stdout
+from voice_cli.backends.local.torch_engine import RECORDINGS, TorchBackend, discarded_stdout
 from voice_cli.backends.local.worker import Generation, check_steps, missing_model
 from voice_cli.backends.packages import install_line, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
@@ -17,24 +17,16 @@ INSTALL = install_line("vibevoice")
 INSTALL_REALTIME = 'pip install "vibevoice[streamingtts] @ git+https://github.com/microsoft/VibeVoice"'
 """The package is not on PyPI, and needs transformers below 5, so no extra installs it."""
 
-RATE = 24000
-"""Hertz, of every VibeVoice model."""
-
 MAX_CFG_SCALE = 10.0
 
 REALTIME, LONG_FORM = "vibevoice_streaming", "vibevoice"
 """The `model_type` in a model's config.json."""
 
 _KINDS = {
-    REALTIME: ("voice_cli.backends.local.vibevoice_realtime", "Realtime", "vibevoice", INSTALL_REALTIME, (".pt",)),
-    LONG_FORM: (
-        "voice_cli.backends.local.vibevoice_long",
-        "LongForm",
-        "transformers",
-        INSTALL,
-        (".wav", ".flac", ".mp3", ".ogg"),
-    ),
+    REALTIME: ("vibevoice_realtime", "vibevoice", INSTALL_REALTIME, (".pt",)),
+    LONG_FORM: ("vibevoice_long", "transformers", INSTALL, RECORDINGS),
 }
+"""The module with the class `Model`, its package, the command that installs that, and the suffixes of voices."""
 
 
 class VibeVoiceBackend(TorchBackend):
@@ -49,6 +41,7 @@ class VibeVoiceBackend(TorchBackend):
     packages = (("vibevoice", "vibevoice"), ("transformers", "transformers"))
     extra = "vibevoice"
     model_is = "a folder with its files"
+    expected_format = AudioFormat(24000, 1)
 
     def __init__(
         self,
@@ -76,7 +69,7 @@ class VibeVoiceBackend(TorchBackend):
             raise missing_model(type(self), hint)
         self.model = os.path.expanduser(model)
         self.kind = _kind_of(self.model)
-        self._module, self._class, package, install, suffixes = _KINDS[self.kind]
+        self._module, package, install, suffixes = _KINDS[self.kind]
         require(self.name, "torch", install)
         require(self.name, package, install)
         super().__init__(
@@ -90,10 +83,6 @@ class VibeVoiceBackend(TorchBackend):
         self._steps = check_steps(steps)
         self._cfg_scale = _check_scale(cfg_scale)
         self._model: Any = None
-
-    @property
-    def expected_format(self) -> AudioFormat:
-        return AudioFormat(RATE, 1)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         check_steps(options.get("steps"))
@@ -122,8 +111,8 @@ class VibeVoiceBackend(TorchBackend):
     def load(self) -> None:
         super().load()
         with discarded_stdout():
-            kind = getattr(import_module(self._module), self._class)
-            self._model = kind(self.model, self._device)
+            module = import_module(f"voice_cli.backends.local.{self._module}")
+            self._model = module.Model(self.model, self._device)
 
     def unload(self) -> None:
         self._model = None

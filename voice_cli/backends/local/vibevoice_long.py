@@ -19,7 +19,7 @@ STEPS = 10
 GUIDANCE_SCALE = 1.3
 
 
-class LongForm:
+class Model:
     """The model and its processor. Used on the worker thread only."""
 
     def __init__(self, path: str, device: str) -> None:

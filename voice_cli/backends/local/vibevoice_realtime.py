@@ -6,6 +6,7 @@ modifies the voice's prompt, so it gets a copy. Contract: the package's code, an
 """
 
 import copy
+import functools
 from typing import Any
 
 from voice_cli.backends.local.vibevoice import INSTALL_REALTIME
@@ -18,7 +19,7 @@ DDPM_STEPS = 5
 CFG_SCALE = 1.5
 
 
-class Realtime:
+class Model:
     """The streaming model and its processor. Used on the worker thread only."""
 
     def __init__(self, path: str, device: str) -> None:
@@ -37,9 +38,9 @@ class Realtime:
         model.eval()
         self._model = model
         self._processor = package.VibeVoiceStreamingProcessor.from_pretrained(path)
-        self._torch = torch
         self._device = device
-        self._prompts: dict[str, Any] = {}
+        # Only one is kept: a prompt takes some 10 MB on the device.
+        self._prompt = functools.lru_cache(1)(lambda path: load_prompt(torch, path, device))
 
     def generate(
         self, generation: Generation, voice: str | None, *, steps: int | None, cfg_scale: float | None
@@ -54,27 +55,20 @@ class Realtime:
             return_attention_mask=True,
         )
         self._model.set_ddpm_inference_steps(num_steps=DDPM_STEPS if steps is None else steps)
-        listener = Listener(generation)
         outputs = self._model.generate(
             **{name: value.to(self._device) if hasattr(value, "to") else value for name, value in inputs.items()},
             max_new_tokens=None,
             cfg_scale=CFG_SCALE if cfg_scale is None else cfg_scale,
             tokenizer=self._processor.tokenizer,
             generation_config={"do_sample": False},
-            audio_streamer=listener,
-            stop_check_fn=listener.stop_check_fn,
+            audio_streamer=Listener(generation),
+            stop_check_fn=lambda: generation.cancelled,
             verbose=False,
             show_progress_bar=False,
             all_prefilled_outputs=copy.deepcopy(prompt),
         )
         reached = getattr(outputs, "reach_max_step_sample", None)
         return reached is None or not bool(reached.any())
-
-    def _prompt(self, path: str) -> Any:
-        if path not in self._prompts:
-            self._prompts.clear()  # only one is kept: a prompt takes some 10 MB on the device
-            self._prompts[path] = load_prompt(self._torch, path, self._device)
-        return self._prompts[path]
 
 
 class Listener:
@@ -87,9 +81,6 @@ class Listener:
     @property
     def finished_flags(self) -> list[bool]:
         return [self._ended or self._generation.cancelled]
-
-    def stop_check_fn(self) -> bool:
-        return self._generation.cancelled
 
     def put(self, audio_chunks: Any, sample_indices: Any) -> None:
         """Queue a chunk; drop it after `end`. Raise Interrupted, which ends the generation, once it is cancelled."""

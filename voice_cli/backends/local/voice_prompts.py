@@ -31,15 +31,12 @@ ALLOWED = frozenset(
 
 class PromptUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = None
-        if (module_name, global_name) in ALLOWED:
+        is_allowed = (module_name, global_name) in ALLOWED
+        if is_allowed or (module_name == "torch" and global_name.isidentifier()):
             found = super().find_class(module_name, global_name)
-        elif module_name == "torch" and global_name.isidentifier():
-            value = super().find_class(module_name, global_name)
-            found = value if type(value).__name__ == "dtype" else None
-        if found is None:
-            raise pickle.UnpicklingError(f"it contains a {module_name}.{global_name}, which is not allowed")
-        return found
+            if is_allowed or type(found).__name__ == "dtype":
+                return found
+        raise pickle.UnpicklingError(f"it contains a {module_name}.{global_name}, which is not allowed")
 
 
 _pickle = types.SimpleNamespace(Unpickler=PromptUnpickler, __name__=__name__)

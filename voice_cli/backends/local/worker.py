@@ -108,6 +108,8 @@ class EngineBackend(Backend):
     has_speed = False
     """Whether `SpeechRequest.speed` can be other than 1."""
     speeds = (0.25, 4.0)
+    expected_format: AudioFormat | None = None
+    """The format of the speech, if it is known before the model is loaded."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -134,11 +136,6 @@ class EngineBackend(Backend):
         """Free the model. Called once after `close`, if it was loaded."""
 
     # May be overridden. Any thread.
-
-    @property
-    def expected_format(self) -> AudioFormat | None:
-        """The format of the speech, if it is known before the model is loaded."""
-        return None
 
     def expected(self, codec: str) -> Encoding:
         """Return the encoding of the speech: PCM for every codec."""

@@ -43,12 +43,12 @@ class ChatterboxWsBackend(WsBackend):
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         preset = request.options.get("preset") or self._preset
         whole = wire.Synthesize(sendable(request.text), request.voice, preset, FORMAT, request.speed)
-        return self.open_link(WholeText(self.where, whole), is_single=True).single
+        return self.open_link(WholeText(self.where, whole)).single
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
         preset = request.options.get("preset") or self._preset
         init = wire.Init(request.voice, preset, FORMAT, request.speed)
-        return self.open_link(TextInPieces(self.where, init), is_single=False, ahead=ahead)
+        return self.open_link(TextInPieces(self.where, init), ahead=ahead)
 
 
 class ChatterboxSession(Session):

@@ -6,7 +6,6 @@ import select
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 from voice_cli.backends.remote.curl import pycurl
 
@@ -18,34 +17,26 @@ class Waker:
         if sys.platform == "win32":  # its select() takes sockets only
             import socket
 
-            self._sockets = socket.socketpair()
-            self._sockets[0].setblocking(False)
-            self.fd, self._write_fd = (end.fileno() for end in self._sockets)
+            ends = socket.socketpair()
+            self._reader, self._writer = (end.makefile("rwb", 0) for end in ends)
+            for end in ends:
+                end.close()  # the files keep the sockets open
         else:
-            self.fd, self._write_fd = os.pipe()
-            os.set_blocking(self.fd, False)
+            reader, writer = os.pipe()
+            self._reader, self._writer = open(reader, "rb", 0), open(writer, "wb", 0)  # noqa: SIM115
+        self.fd = self._reader.fileno()
 
     def clear(self) -> None:
         """Make it unreadable again."""
-        with suppress(BlockingIOError):
-            if sys.platform == "win32":
-                self._sockets[0].recv(64)
-            else:
-                os.read(self.fd, 64)
+        if ready({self.fd: pycurl.POLL_IN}, 0):
+            self._reader.read(64)
 
     def wake(self) -> None:
-        if sys.platform == "win32":
-            self._sockets[1].send(b"!")
-        else:
-            os.write(self._write_fd, b"!")
+        self._writer.write(b"!")
 
     def close(self) -> None:
-        if sys.platform == "win32":
-            for end in self._sockets:
-                end.close()
-        else:
-            os.close(self.fd)
-            os.close(self._write_fd)
+        self._reader.close()
+        self._writer.close()
 
 
 def ready(sockets: Mapping[int, int], seconds: float) -> list[int]:

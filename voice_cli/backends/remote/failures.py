@@ -1,5 +1,7 @@
 """The errors of all backends that use HTTP or WebSockets: refusals, failed connections, broken responses."""
 
+from collections.abc import Mapping
+
 from voice_cli.errors import (
     AuthenticationError,
     BackendError,
@@ -13,17 +15,11 @@ from voice_cli.errors import (
 )
 
 
-def refusal(
-    status: int,
-    message: str | None,
-    *,
-    where: str,
-    retry_after: str | None = None,
-    location: str | None = None,
-) -> BackendError:
+def refusal(status: int, message: str | None, *, where: str, headers: Mapping[str, str]) -> BackendError:
     """Return the error for an HTTP status that is not 2xx.
 
-    `message` is the server's. `where` names the server. `location`: the base URL that a redirection leads to.
+    `message` is the server's; `where` names the server; `headers` are the response's, found by names in lower case.
+    A redirection's `location` should be a base URL.
     """
     reason = because(message)
     if status == 401:
@@ -36,7 +32,8 @@ def refusal(
             f"{where} forbids the request (403){reason}", hint="check whether the key may use this model"
         )
     if status in (402, 429):
-        wait = f"try again in {retry_after} s" if retry_after and retry_after.isdigit() else "try again later"
+        retry_after = headers.get("retry-after", "")
+        wait = f"try again in {retry_after} s" if retry_after.isdigit() else "try again later"
         return RateLimitError(f"{where} received too many requests, or no credit is left ({status}){reason}", hint=wait)
     if status == 404:
         return ServerError(
@@ -44,7 +41,7 @@ def refusal(
             hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
-        return redirected(where, f"{one_line(location or 'another address')} ({status})")
+        return redirected(where, f"{one_line(headers.get('location') or 'another address')} ({status})")
     if status >= 500:
         return ServerError(f"{where} failed ({status}){reason}", hint="try again, or see its log")
     return ServerError(f"{where} rejects the request ({status}){reason}")

@@ -123,7 +123,6 @@ class HttpStream(SpeechStream):
         self, transfers: Transfers, easy: Any, address: Address, path: str, *, timeout: float, expected: Encoding
     ) -> None:
         self.expected = expected
-        self.announced = None
         self.timestamps = {}
         self.easy = easy
         self._transfers = transfers
@@ -302,14 +301,11 @@ class HttpStream(SpeechStream):
         if (self._status >= 300 or self._curl_error is not None) and (failure := self._proxy_failure()) is not None:
             raise failure
         if self._status >= 300 and not self._received:
-            location = self._headers.get("location")
-            raise failures.refusal(
-                self._status,
-                openai.error_message(bytes(self._error_body)),
-                where=self._where,
-                retry_after=self._headers.get("retry-after"),
-                location=None if location is None else redirected_base(self._url, location, self._path),
-            )
+            message = openai.error_message(bytes(self._error_body))
+            headers = dict(self._headers)
+            if "location" in headers:
+                headers["location"] = redirected_base(self._url, headers["location"], self._path) or ""
+            raise failures.refusal(self._status, message, where=self._where, headers=headers)
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
 

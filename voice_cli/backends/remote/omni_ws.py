@@ -30,10 +30,10 @@ class OmniWsBackend(WsBackend):
         """The server has not refused `word_timestamps`."""
 
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
-        return self.open_link(OmniSession(self, request, whole=True), is_single=True).single
+        return self.open_link(OmniSession(self, request, whole=True)).single
 
     def open_text_stream(self, request: SpeechRequest, *, ahead: int) -> TextStream:
-        return self.open_link(OmniSession(self, request), is_single=False, ahead=ahead)
+        return self.open_link(OmniSession(self, request), ahead=ahead)
 
 
 class OmniSession(Session):

@@ -23,6 +23,10 @@ AHEAD_BYTES = 1 << 20
 """Bytes that are buffered before the server has to wait."""
 
 
+_thread = threading.local()
+"""`stream`: the one that this thread reads."""
+
+
 class OpenAIBackend(Backend):
     """OpenAI, or Azure OpenAI if the address is one of Azure's or AZURE_OPENAI_ENDPOINT is set."""
 
@@ -43,10 +47,11 @@ class OpenAIBackend(Backend):
             raise ConfigError("the openai SDK has no API key for this address", hint="set the profile's api_key_env")
         import openai
 
-        self._sdk = openai
+        self.sdk: Any = openai
         make: Any = openai.OpenAI
-        self._connections = Connections()
-        hooks = {"request": [self._connections.watch]}
+        self.latest_connection: Any = None
+        """The last one that was opened, of any stream."""
+        hooks = {"request": [lambda request: _thread.stream.watch(request)]}  # noqa: PLW0108  as it is when called
         options: dict[str, Any] = {
             "api_key": api_key,
             "timeout": timeout,
@@ -59,12 +64,12 @@ class OpenAIBackend(Backend):
         else:
             options |= {"base_url": base_url}
         try:
-            self._client = make(**options)
+            self.client = make(**options)
         except (openai.OpenAIError, ValueError) as exc:
             raise ConfigError(f"the openai SDK cannot start: {one_line(str(exc))}") from exc
 
     def synthesize(self, request: SpeechRequest) -> "SdkStream":
-        return SdkStream(self._sdk, self._client, request, self._connections)
+        return SdkStream(self, request)
 
     def expected(self, codec: str) -> Encoding:
         return wire.expected_encoding(codec)
@@ -73,53 +78,23 @@ class OpenAIBackend(Backend):
         return [Voice(name) for name in wire.VOICES]
 
     def close(self) -> None:
-        self._client.close()
-
-
-class Connections:
-    """The socket of each thread: the SDK has no other way to cancel a wait."""
-
-    def __init__(self) -> None:
-        self._of_thread: dict[int, Any] = {}
-        self._latest: Any = None
-
-    def watch(self, request: Any) -> None:
-        """Trace a request of this thread. httpx calls it."""
-        self._of_thread[threading.get_ident()] = self._latest  # a kept connection may be used again
-        request.extensions["trace"] = self._on_event
-
-    def _on_event(self, name: str, info: dict[str, Any]) -> None:
-        if name.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._latest = self._of_thread[threading.get_ident()] = info["return_value"]
-
-    def shut_down(self, thread: int) -> None:
-        """Shut down the socket of a thread, which ends its wait. Any thread."""
-        network = self._of_thread.get(thread)
-        sock = network.get_extra_info("socket") if network is not None else None
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-    def forget(self, thread: int) -> None:
-        self._of_thread.pop(thread, None)
+        self.client.close()
 
 
 class SdkStream(SpeechStream):
     """The SDK's streaming response, read on its own thread, so that the request is sent at once."""
 
-    def __init__(self, sdk: Any, client: Any, request: SpeechRequest, connections: Connections) -> None:
+    def __init__(self, backend: OpenAIBackend, request: SpeechRequest) -> None:
         self.expected = wire.expected_encoding(request.codec)
-        self.announced = None
         self.timestamps = {"request_sent": time.monotonic()}
-        self._sdk = sdk
-        self._client = client
+        self._backend = backend
         self._request = request
-        self._where = str(client.base_url.host)
+        self._where = str(backend.client.base_url.host)
         self._received = 0
         self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
-        self._connections = connections
-        self._thread = threading.Thread(target=self._run, name="voice-openai", daemon=True)
-        self._thread.start()
+        self._connection: Any = None
+        """httpcore's network stream while it is used: the SDK has no other way to cancel a wait."""
+        threading.Thread(target=self._run, name="voice-openai", daemon=True).start()
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -130,10 +105,23 @@ class SdkStream(SpeechStream):
 
     def cancel(self) -> None:
         self._handoff.cancel()
-        if self._handoff.cancelled and self._thread.ident is not None:
-            self._connections.shut_down(self._thread.ident)
+        connection = self._connection
+        sock = connection.get_extra_info("socket") if self._handoff.cancelled and connection is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def watch(self, request: Any) -> None:
+        """Trace the request to know its connection. httpx calls it on the stream's thread."""
+        self._connection = self._backend.latest_connection  # a kept connection may be used again
+        request.extensions["trace"] = self._on_event
+
+    def _on_event(self, name: str, info: dict[str, Any]) -> None:
+        if name.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._connection = self._backend.latest_connection = info["return_value"]
 
     def _run(self) -> None:
+        _thread.stream = self
         try:
             self._read()
             self._handoff.close()
@@ -141,12 +129,12 @@ class SdkStream(SpeechStream):
             self._handoff.fail(self._failure(exc))
         finally:
             self.timestamps["last_byte"] = time.monotonic()
-            self._connections.forget(threading.get_ident())
+            self._connection = None
 
     def _read(self) -> None:
         request = self._request
-        omit = self._sdk.omit
-        with self._client.audio.speech.with_streaming_response.create(
+        omit = self._backend.sdk.omit
+        with self._backend.client.audio.speech.with_streaming_response.create(
             input=request.text,
             model=request.model or wire.DEFAULT_MODEL,
             voice=request.voice or wire.DEFAULT_VOICE,
@@ -166,17 +154,11 @@ class SdkStream(SpeechStream):
                     return
 
     def _failure(self, exc: Exception) -> VoiceError:
-        sdk, where = self._sdk, self._where
+        sdk, where = self._backend.sdk, self._where
         failure: VoiceError
         if isinstance(exc, sdk.APIStatusError):
-            headers = exc.response.headers
-            failure = refusal(
-                exc.status_code,
-                wire.error_message(exc.response.content),
-                where=where,
-                retry_after=headers.get("retry-after"),
-                location=headers.get("location"),
-            )
+            message = wire.error_message(exc.response.content)
+            failure = refusal(exc.status_code, message, where=where, headers=exc.response.headers)
         elif isinstance(exc, sdk.APITimeoutError):
             failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
         elif self._received:  # while a body is read, the SDK raises httpx's errors

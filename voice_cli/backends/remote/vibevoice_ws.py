@@ -58,7 +58,7 @@ class VibeVoiceWsBackend(WsBackend):
             before.ended_at is None or time.monotonic() - before.ended_at < BUSY_SECONDS
         )
         busy_seconds = BUSY_SECONDS if has_just_spoken else 0.0
-        self._latest = self.open_link(VibeVoiceSession(self.where, query), is_single=True, busy_seconds=busy_seconds)
+        self._latest = self.open_link(VibeVoiceSession(self.where, query), busy_seconds=busy_seconds)
         return self._latest.single
 
     def voices(self) -> list[Voice]:

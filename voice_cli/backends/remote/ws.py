@@ -57,8 +57,8 @@ class WsBackend(Backend):
     def expected(self, codec: str) -> Encoding:  # noqa: ARG002
         return EXPECTED
 
-    def open_link(self, session: Session, *, is_single: bool, ahead: int = 0, busy_seconds: float = 0.0) -> "Link":
-        """Open a session; see `Link`."""
+    def open_link(self, session: Session, *, ahead: int | None = None, busy_seconds: float = 0.0) -> "Link":
+        """Open a session; see `Link`. Wait a little until the text is sent, if it is not in pieces."""
         from voice_cli.backends.remote.ws_link import Link
 
         link = Link(
@@ -66,13 +66,12 @@ class WsBackend(Backend):
             self._address.url(session.path, scheme=_SCHEMES[self._address.scheme]),
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key is not None else {},
             timeout=self._timeout,
-            is_single=is_single,
             ahead=ahead,
             busy_seconds=busy_seconds,
         )
         self._links.add(link)
-        if is_single:
-            link.wait_until_opened(SEND_SECONDS)
+        if ahead is None:
+            link.opened.wait(SEND_SECONDS)
         return link
 
     def http(self, path: str = "") -> "HttpBackend":
@@ -90,7 +89,7 @@ class WsBackend(Backend):
     def close(self) -> None:
         for link in list(self._links):
             link.cancel()
-            link.join(LEAVE_SECONDS)
+            link.thread.join(LEAVE_SECONDS)
 
 
 def sendable(text: str) -> str:

@@ -33,14 +33,22 @@ _CLOSED = {
 }
 
 
-def connecting_failed(exc: Exception, *, where: str, timeout: float) -> VoiceError:
-    """Return the error for what `connect` raised."""
-    return _caused_by(exc, _connecting(exc, where, timeout))
-
-
-def _connecting(exc: Exception, where: str, timeout: float) -> VoiceError:
+def failed(exc: BaseException, *, where: str, timeout: float, received: int | None = None) -> VoiceError:
+    """Return the error for what ended a session after `received` bytes of the utterance; None: it was not opened."""
     if isinstance(exc, VoiceError):
-        return exc
+        failure = exc
+    elif received is None:
+        failure = _connecting(exc, where, timeout)
+    else:
+        failure = _failure(exc, where, timeout, received)
+    if received and isinstance(failure, BackendError):
+        failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
+    if failure is not exc:
+        failure.__cause__ = exc
+    return failure
+
+
+def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:
     if isinstance(exc, exceptions.InvalidStatus):
         return _refused(exc, where)
     if isinstance(exc, TimeoutError):
@@ -69,26 +77,11 @@ def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
         return AuthenticationError(f"{where} forbids the request (403){because(message)}", hint=hint)
     if status in (200, 404, 405, 426):
         return ServerError(f"{where} has no such WebSocket ({status}){because(message)}", hint=NOT_THAT_SERVER)
-    return failures.refusal(
-        status,
-        message,
-        where=where,
-        retry_after=response.headers.get("Retry-After"),
-        location=response.headers.get("Location"),
-    )
-
-
-def failed(exc: BaseException, *, where: str, timeout: float, received: int) -> VoiceError:
-    """Return the error for what ended a session after `received` bytes of the utterance."""
-    failure = _failure(exc, where, timeout, received)
-    if received and isinstance(failure, BackendError):
-        failure = TruncatedAudio(f"the speech broke off after {received} bytes: {failure.message}", hint=failure.hint)
-    return _caused_by(exc, failure)
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}  # `get` raises for duplicates
+    return failures.refusal(status, message, where=where, headers=headers)
 
 
 def _failure(exc: BaseException, where: str, timeout: float, received: int) -> VoiceError:
-    if isinstance(exc, VoiceError):
-        return exc
     if isinstance(exc, TimeoutError):
         return failures.silent(where, timeout, received)
     if isinstance(exc, exceptions.ConnectionClosed):
@@ -108,9 +101,3 @@ def _closed(code: int, reason: str, where: str) -> BackendError:
     if code in (_UNAUTHORIZED, _FORBIDDEN):
         return AuthenticationError(f"{where} refuses the key ({code}){because(reason)}")
     return ServerError(f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because(reason)}")
-
-
-def _caused_by(exc: BaseException, failure: VoiceError) -> VoiceError:
-    if failure is not exc:
-        failure.__cause__ = exc
-    return failure

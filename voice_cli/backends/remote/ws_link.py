@@ -11,18 +11,24 @@ are off: a server that generates on its event loop, as the Chatterbox document's
 """
 
 import contextlib
+import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
+from voice_cli import __version__
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.remote.ws_connect import connect
-from voice_cli.backends.remote.ws_failures import connecting_failed, failed
+from voice_cli.backends.remote.certificates import bundle_of_system, folder_of_environment
+from voice_cli.backends.remote.failures import not_secure, redirected
+from voice_cli.backends.remote.ws_failures import failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
+from voice_cli.backends.remote.ws_tls import TlsSocket
 from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
 from voice_cli.queues import BoundedQueue
 
@@ -34,6 +40,12 @@ KEEP_ALIVE_SECONDS = 10.0
 """vLLM-omni closes a session that is idle for 30 s."""
 RETRY_SECONDS = 0.05
 """Pause between two attempts while the server is busy."""
+SILENT_LOGGER = logging.Logger("voice.websockets", logging.CRITICAL + 1)  # noqa: LOG001  nothing may give it handlers
+"""Discards the records of `websockets`: errors are raised."""
+LARGEST_MESSAGE = 64 << 20
+"""Bytes. The Chatterbox document's server sends speech that it cannot stream as one message."""
+CLOSE_SECONDS = 1.0
+"""Timeout of the closing handshake."""
 CANCEL_SECONDS = 0.05
 """Timeout of the closing handshake of a cancelled session; then the connection is shut down."""
 
@@ -69,7 +81,7 @@ class Link(TextStream):
     """One session over one connection, which the constructor begins to open."""
 
     single: WsStream
-    """The only utterance, if `is_single`."""
+    """The only utterance, if the text is not in pieces."""
 
     def __init__(
         self,
@@ -78,21 +90,20 @@ class Link(TextStream):
         *,
         headers: Mapping[str, str],
         timeout: float,
-        is_single: bool,
-        ahead: int = 0,
+        ahead: int | None = None,
         busy_seconds: float = 0.0,
     ) -> None:
         """Start the thread that connects.
 
-        `timeout`: seconds in which a message must arrive while one is expected. `is_single`: the session is one
-        utterance, whose stream is there at once, as `single`. `ahead`: see `Backend.open_text_stream`.
+        `timeout`: seconds in which a message must arrive while one is expected. `ahead`: see
+        `Backend.open_text_stream`; None: the session is one utterance, whose stream is there at once, as `single`.
         `busy_seconds`: how long to retry while the server is busy; such a session must be stateless.
         """
         self._session = session
         self._url = url
         self._headers = headers
         self._timeout = timeout
-        self._ahead = ahead
+        self._ahead = ahead or 0
         self._busy_seconds = busy_seconds
         self.ended_at: float | None = None
         """On `time.monotonic`."""
@@ -116,15 +127,13 @@ class Link(TextStream):
         self._active_at = time.monotonic()
         """When a message was last received, or text or a keep-alive sent."""
         self._timestamps: dict[str, float] = {}
-        self._opened = threading.Event()
-        if is_single:
+        self.opened = threading.Event()
+        """Set once the first messages were sent or the connection failed."""
+        if ahead is None:
             self.single = self._arriving = self._taken = self._new_stream(self._timestamps)
-        self._thread = threading.Thread(target=self._run, name="voice-websocket", daemon=True)
-        self._thread.start()
-
-    def wait_until_opened(self, seconds: float) -> None:
-        """Wait until the first messages were sent or the connection failed, at most that long."""
-        self._opened.wait(seconds)
+        self.thread = threading.Thread(target=self._run, name="voice-websocket", daemon=True)
+        """Ends when the connection is closed."""
+        self.thread.start()
 
     # The writer's thread.
 
@@ -194,10 +203,6 @@ class Link(TextStream):
         if is_connected:
             threading.Thread(target=self._leave, name="voice-websocket-leave", daemon=True).start()
 
-    def join(self, seconds: float) -> None:
-        """Wait until the connection is closed, at most that long."""
-        self._thread.join(seconds)
-
     def _leave(self) -> None:
         """Close a cancelled session."""
         guard = threading.Timer(CANCEL_SECONDS, self._shut_down)
@@ -229,32 +234,54 @@ class Link(TextStream):
                     self._socket = self._connection = None
                     self._changed.wait_for(lambda: self._cancelled, RETRY_SECONDS)
         except Exception as exc:
-            self._end(connecting_failed(exc, where=self._session.where, timeout=self._timeout))
+            self._end(failed(exc, where=self._session.where, timeout=self._timeout))
 
     def _talk(self, *, may_retry: bool) -> bool:
         """Connect, and read to the end of the session. Return whether to retry because the server is busy."""
-        where = self._session.where
         if self._cancelled:
             raise Interrupted("interrupted")
-        with connect(self._url, self._headers, where=where, timeout=self._timeout, on_socket=self._connected) as opened:
+        create_connection: Any = self._connected
+        with connect(
+            self._url,
+            ssl=self._ssl_context() if self._url.startswith("wss") else None,
+            additional_headers=dict(self._headers),
+            user_agent_header=f"voice/{__version__}",
+            compression=None,
+            open_timeout=self._timeout,
+            ping_interval=None,
+            close_timeout=CLOSE_SECONDS,
+            max_size=LARGEST_MESSAGE,
+            logger=SILENT_LOGGER,
+            create_connection=create_connection,
+        ) as opened:
             error = None
             try:
                 self._read(opened)
             except BaseException as exc:
                 received = self._arriving.received if self._arriving is not None else 0
-                error = failed(exc, where=where, timeout=self._timeout, received=received)
+                error = failed(exc, where=self._session.where, timeout=self._timeout, received=received)
                 if may_retry and isinstance(error, RateLimitError):
                     return True
             self._end(error)
         return False
 
-    def _connected(self, sock: Any) -> None:
-        self._socket = sock
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=bundle_of_system(), capath=folder_of_environment())
+        except OSError as exc:
+            raise not_secure(self._session.where, f"no certificate authorities: {exc.strerror or exc}") from exc
+
+    def _connected(self, sock: Any, *arguments: Any, **options: Any) -> ClientConnection:
+        """Keep the connected socket. Called by `websockets` before it requests the upgrade."""
+        if self._socket is not None:  # `websockets` follows redirects
+            raise redirected(self._session.where)
+        self._socket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self._timestamps["connected"] = time.monotonic()
         if not self._session.opening():  # the URL is the request
             self._timestamps["request_sent"] = self._timestamps["connected"]
         if self._cancelled:
             self._shut_down()
+        return ClientConnection(self._socket, *arguments, **options)
 
     def _read(self, connection: Any) -> None:
         """Send the first messages, and read until the session is finished."""
@@ -266,7 +293,7 @@ class Link(TextStream):
             if session.pending:
                 self._timestamps.setdefault("request_sent", self._active_at)
             self._changed.notify_all()
-        self._opened.set()
+        self.opened.set()
         while not session.is_finished:
             if self._cancelled:
                 raise Interrupted("interrupted")
@@ -367,7 +394,7 @@ class Link(TextStream):
                 error = ServerError("the response contains no audio", hint="does the server have this voice?")
             self.ended_at = time.monotonic()
             self._changed.notify_all()
-        self._opened.set()
+        self.opened.set()
         self._end_stream(error)
         _end_queue(self._streams, error)
 
