@@ -92,7 +92,7 @@ def test_an_error_comes_after_what_was_put_before_it():
     queue.put(b"one")
     queue.put(b"two")
     failure = EngineError("broken")
-    queue.fail(failure)
+    queue.close(failure)
     assert [next(queue), next(queue)] == [b"one", b"two"]
     for _ in range(2):
         with pytest.raises(EngineError) as caught:
@@ -103,7 +103,7 @@ def test_an_error_comes_after_what_was_put_before_it():
 def test_the_first_end_counts():
     queue = BoundedQueue(1000)
     queue.close()
-    queue.fail(EngineError("late"))
+    queue.close(EngineError("late"))
     assert list(queue) == []
     assert list(queue) == []
 

@@ -119,7 +119,7 @@ def test_take_waits_for_what_comes_next(end):
         assert not taking.done()
         act = {
             "close": channel.close,
-            "fail": lambda: channel.fail(EngineError("broken")),
+            "fail": lambda: channel.close(EngineError("broken")),
             "put": lambda: channel.put("one"),
             "cancel": channel.cancel,
         }[end]
@@ -141,7 +141,7 @@ def test_an_error_comes_after_what_was_put_before_it():
         channel = Channel(10)
         channel.put("one")
         failure = EngineError("broken")
-        channel.fail(failure)
+        channel.close(failure)
         assert await channel.take() == ["one"]
         for _ in range(2):
             with pytest.raises(EngineError) as caught:
@@ -155,7 +155,7 @@ def test_the_first_end_counts():
     async def main():
         channel = Channel(10)
         channel.close()
-        channel.fail(EngineError("late"))
+        channel.close(EngineError("late"))
         assert await channel.take() == []
 
     run(main)
@@ -193,7 +193,7 @@ def test_cancel_after_the_end_changes_nothing(error):
     async def main():
         channel = Channel(10)
         channel.put("heard")
-        channel.close() if error is None else channel.fail(error)
+        channel.close(error)
         assert await channel.take() == ["heard"]
         channel.cancel()
         if error is None:
@@ -275,7 +275,7 @@ def test_however_the_threads_fall_in_a_row(sizes, capacity, end, cancel_after, s
                 if not channel.put(index, size):
                     break
                 count += 1
-            channel.close() if end == "close" else channel.fail(failure)
+            channel.close() if end == "close" else channel.close(failure)
             return count
 
         made = in_thread(produce)

@@ -53,7 +53,7 @@ class TaskWaiters:
 class BoundedQueue(Generic[Item]):
     """A queue between one producer and one consumer, each a thread or a task of an event loop.
 
-    The producer calls `put` (a thread) or `put_nowait` and `room` (a task), then `close` or `fail`. The consumer
+    The producer calls `put` (a thread) or `put_nowait` and `room` (a task), then `close`. The consumer
     iterates or calls `get` (a thread), or awaits `take` (a task). `cancel` may be called by any thread, and in the
     middle of any of these: a stream cancels wherever it is garbage collected, so the lock is reentrant.
     """
@@ -114,13 +114,13 @@ class BoundedQueue(Generic[Item]):
                 waiter = self._tasks.add()
             await waiter.wait()
 
-    def close(self) -> None:
-        """End the queue: no more items follow. Any thread."""
-        self._end(None)
-
-    def fail(self, error: BaseException) -> None:
-        """End the queue with an error, raised after the last item. Any thread."""
-        self._end(error)
+    def close(self, error: BaseException | None = None) -> None:
+        """End the queue: no more items follow. `error` is raised after the last item. Any thread."""
+        with self._changed:
+            if not (self._ended or self.cancelled):
+                self._ended = True
+                self._error = error
+                self._notify()
 
     def cancel(self) -> None:
         """Drop all items; producers get False and consumers Interrupted. Any thread, any number of times.
@@ -191,13 +191,6 @@ class BoundedQueue(Generic[Item]):
             raise Interrupted("the speech was cancelled")
         if self._error is not None:
             raise self._error
-
-    def _end(self, error: BaseException | None) -> None:
-        with self._changed:
-            if not (self._ended or self.cancelled):
-                self._ended = True
-                self._error = error
-                self._notify()
 
     def _notify(self) -> None:
         """Wake all threads and tasks that wait. The lock is held."""

@@ -12,6 +12,7 @@ from support import material
 from support.player import MONO, PCM, FakeStream, Rig, SteppedSink, numbered
 from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
+from voice_cli.codecs.sniff import HEAD_BYTES
 from voice_cli.errors import (
     DeviceError,
     EngineError,
@@ -136,7 +137,7 @@ def test_the_automatic_prebuffer_covers_the_latency(latency):
 
 def test_no_prebuffer_starts_with_the_first_frame():
     with Rig([FakeStream()], prebuffer=Prebuffer(0.0)) as rig:
-        rig.give(numbered(1))
+        rig.give(numbered(HEAD_BYTES // 2))
         assert rig.source.is_open
 
 

@@ -43,6 +43,6 @@ class Incoming:
             if rest := decoder.decode(b"", final=True):
                 self._pieces.put(rest)
         except FileError as exc:
-            self._pieces.fail(exc)
+            self._pieces.close(exc)
         else:
             self._pieces.close()

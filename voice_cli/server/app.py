@@ -103,7 +103,7 @@ async def _in_thread(work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as exc:
-            done.fail(exc)
+            done.close(exc)
         done.close()
 
     threading.Thread(target=run, name="voice-warm-up", daemon=True).start()

@@ -173,13 +173,13 @@ class Speech:
             self._queue.close()
         except VoiceError as exc:
             self.report.fail(exc)
-            self._queue.fail(exc)
+            self._queue.close(exc)
         except BaseException as exc:
             log.exception("the server failed: %s", type(exc).__name__)
             failure = DecodeError(f"the server failed: {type(exc).__name__}")
             failure.__cause__ = exc
             self.report.fail(failure)
-            self._queue.fail(failure)
+            self._queue.close(failure)
         finally:
             if self._narration is not None:
                 self._narration.cancel()

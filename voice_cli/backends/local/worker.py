@@ -222,9 +222,9 @@ class EngineBackend(Backend):
                     generation.timestamps["last_byte"] = time.monotonic()
                 queue.close()
             except VoiceError as error:
-                queue.fail(error)
+                queue.close(error)
             except BaseException as error:
-                queue.fail(failed(self.name, error))
+                queue.close(failed(self.name, error))
             del generation, queue
 
     def _next(self) -> Generation | None:

@@ -126,7 +126,7 @@ class SdkStream(SpeechStream):
             self._read()
             self._handoff.close()
         except Exception as exc:
-            self._handoff.fail(self._failure(exc))
+            self._handoff.close(self._failure(exc))
         finally:
             self.timestamps["last_byte"] = time.monotonic()
             self._connection = None

@@ -24,11 +24,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from voice_cli import __version__
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.remote.certificates import bundle_of_system, folder_of_environment
-from voice_cli.backends.remote.failures import not_secure, redirected
+from voice_cli.backends.remote.failures import redirected
 from voice_cli.backends.remote.ws_failures import failed
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
-from voice_cli.backends.remote.ws_tls import TlsSocket
+from voice_cli.backends.remote.ws_tls import TlsSocket, tls_context
 from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
 from voice_cli.queues import BoundedQueue
 
@@ -243,7 +242,7 @@ class Link(TextStream):
         create_connection: Any = self._connected
         with connect(
             self._url,
-            ssl=self._ssl_context() if self._url.startswith("wss") else None,
+            ssl=tls_context(self._session.where) if self._url.startswith("wss") else None,
             additional_headers=dict(self._headers),
             user_agent_header=f"voice/{__version__}",
             compression=None,
@@ -264,12 +263,6 @@ class Link(TextStream):
                     return True
             self._end(error)
         return False
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=bundle_of_system(), capath=folder_of_environment())
-        except OSError as exc:
-            raise not_secure(self._session.where, f"no certificate authorities: {exc.strerror or exc}") from exc
 
     def _connected(self, sock: Any, *arguments: Any, **options: Any) -> ClientConnection:
         """Keep the connected socket. Called by `websockets` before it requests the upgrade."""
@@ -386,7 +379,7 @@ class Link(TextStream):
         stream, self._arriving = self._arriving, None
         if stream is not None:
             stream.timestamps["last_byte"] = time.monotonic()
-            _end_queue(stream.queue, error)
+            stream.queue.close(error)
 
     def _end(self, error: VoiceError | None) -> None:
         with self._changed:
@@ -396,14 +389,7 @@ class Link(TextStream):
             self._changed.notify_all()
         self.opened.set()
         self._end_stream(error)
-        _end_queue(self._streams, error)
-
-
-def _end_queue(queue: BoundedQueue[Any], error: VoiceError | None) -> None:
-    if error is None:
-        queue.close()
-    else:
-        queue.fail(error)
+        self._streams.close(error)
 
 
 def _send(connection: Any, messages: list[str]) -> None:

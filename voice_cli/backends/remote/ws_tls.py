@@ -13,6 +13,17 @@ import threading
 import time
 from typing import Any
 
+from voice_cli.backends.remote.certificates import bundle_of_system, folder_of_environment
+from voice_cli.backends.remote.failures import not_secure
+
+
+def tls_context(where: str) -> ssl.SSLContext:
+    """Return the context for a connection to the server `where`; raise NetworkError without certificate authorities."""
+    try:
+        return ssl.create_default_context(cafile=bundle_of_system(), capath=folder_of_environment())
+    except OSError as exc:
+        raise not_secure(where, f"no certificate authorities: {exc.strerror or exc}") from exc
+
 
 class TlsSocket:
     """A connected TLS socket with a lock, which is not held while waiting for the network."""
