@@ -199,10 +199,10 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
 
 
 RUBBISH = {
-    "binary": (np.random.default_rng(5).bytes(6000), (0,)),
+    "binary": (np.random.default_rng(5).bytes(6000), (10,)),
     "invalid": (b"caf\xe9 \xff\xfe au lait \xc3", (0,)),
     "nul": (b"one\0two\0 three", (0,)),
-    "nothing but nul": (b"\0" * 5000, (2,)),
+    "nothing but nul": (b"\0" * 5000, (10,)),
     "half a character": ("für".encode()[:2], (0,)),
     "escapes": (b"\x1b[31mred\x1b[0m \x9b31m \x07", (0,)),
     "blank": (b" \n\t \n", (2,)),
@@ -217,8 +217,7 @@ def test_rubbish_ends_clearly(voice, kind):
     assert said.code in codes, said.err
     assert "fault" not in said.err
     assert said.json["outcome"] == ("complete" if said.code == 0 else "failed")
-    if said.code == 2:
-        assert "nothing to say" in said.err
+    assert {0: "", 2: "nothing to say", 10: "is not text"}[said.code] in said.err
 
 
 def test_no_standard_input_at_all(voice, audio, tmp_path):
