@@ -407,7 +407,7 @@ def test_the_deployment_file_serves(home, tmp_path):
         ) as process,
     ):
         try:
-            wait_until(lambda: status(port) == 200 or process.poll() is not None, "it does not serve")
+            wait_until(lambda: status(port) == 200 or process.poll() is not None, "it does not serve", 4 * WAIT)
             assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
             assert speech(port, SENTENCE, key=None).status == 401
             answer = speech(port, SENTENCE)
@@ -427,9 +427,9 @@ def status(port):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({}, "no key"),
+        ({}, "no API key"),
         ({"api_key_env": "NOWHERE"}, "NOWHERE"),
-        ({"insecure": "yes"}, "no key"),
+        ({"insecure": "yes"}, "no API key"),
         ({"insecure": True, "max_stream": 3}, "max_streams"),
         ({"insecure": True, "max_streams": "3"}, "whole number"),
         ({"insecure": True, "model": 3}, "string"),

@@ -35,9 +35,9 @@ def happened(event: threading.Event) -> None:
     assert event.wait(WAIT), "it has not happened"
 
 
-def wait_until(is_so: Callable[[], Any], otherwise: str) -> None:
+def wait_until(is_so: Callable[[], Any], otherwise: str, seconds: float = WAIT) -> None:
     """Look again and again until something is so that nobody tells of."""
-    end = time.monotonic() + WAIT
+    end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, otherwise
         time.sleep(0.005)

@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -110,19 +111,37 @@ async def _in_thread(work: Callable[[], None]) -> None:
     await done.take()
 
 
+_INVALID = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "string_too_short": "is empty",
+    "string_too_long": "has more than {max_length} characters",
+    "string_pattern_mismatch": "is not a valid name",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+}
+"""What is wrong with a parameter, by pydantic's name of the error."""
+
+
 async def _on_error(_request: Request, error: Exception) -> Response:
     return problem_of(error).response()
 
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     """Return a body's validation error in OpenAI's shape, without the body's values."""
-    found = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
-    place = ".".join(str(step) for step in found.get("loc", ())[1:])
-    message = str(found.get("msg", "the request is invalid"))
-    if found.get("type") == "json_invalid":
-        place, message = "", "the request is not JSON"
-    text = f"{place}: {message}" if place else message
-    return Problem(400, text, "invalid_request_error", place or None, str(found.get("type") or "invalid")).response()
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    # Of a parameter that takes several types, the error of the type that it has.
+    found: Mapping[str, Any] = min(errors, key=lambda one: one["type"].endswith(("_type", "literal_error")), default={})
+    kind = str(found.get("type") or "invalid")
+    param = next((str(step) for step in found.get("loc", ())[1:2] if isinstance(step, str)), None)
+    if kind in ("json_invalid", "model_attributes_type") or param is None:
+        return Problem(400, "the request is not a JSON object", "invalid_request_error", code=kind).response()
+    reason = _INVALID.get(kind, "is not valid").format_map(defaultdict(str, found.get("ctx", {})))
+    return Problem(400, f"{param} {reason}", "invalid_request_error", param, kind).response()
 
 
 async def _on_status(_request: Request, error: Exception) -> Response:

@@ -4,7 +4,9 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -52,12 +54,18 @@ class Guard:
             return
         began = time.monotonic()
         status = 0
+        request_id = request_id_of(scope)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
+            if message["type"].endswith((".start", ".accept")):
+                message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", request_id.encode())]}
             await send(message)
+
+        if scope.get("method") == "HEAD":  # the server sends the head of the answer to a GET
+            scope = {**scope, "method": "GET"}
 
         problem = self._problem(scope)
         try:
@@ -70,7 +78,8 @@ class Guard:
         finally:
             if status or scope["type"] == "http":  # a WebSocket's streams are logged one by one
                 ms = round(1000 * (time.monotonic() - began), 1)
-                log_line("request", method=scope.get("method", "GET"), path=scope["path"], status=status, ms=ms)
+                method = "GET" if scope["type"] == "websocket" else scope["method"]
+                log_line("request", id=request_id, method=method, path=scope["path"], status=status, ms=ms)
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -125,6 +134,12 @@ def limited(receive: Receive, most_bytes: int) -> Receive:
         return message
 
     return receive_limited
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the client's X-Request-ID, if it is a short word, or a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if re.fullmatch(r"[\w.:/+=-]{1,128}", given, re.ASCII) else f"req_{uuid.uuid4().hex}"
 
 
 def is_key(given: str, keys: Iterable[str]) -> bool:

@@ -10,9 +10,10 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.http11 import Request
@@ -28,6 +29,10 @@ SWITCH_SECONDS = 0.0005
 SEND_BYTES = 256 << 10
 """Socket send buffer. The default of megabytes would hold a minute of speech per stream."""
 
+HEAD_SECONDS = 10.0
+"""Timeout for a request's head, from the connection or from its first byte on a kept connection."""
+HEAD_BYTES = 64 << 10
+"""Size limit of a request's head."""
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 512
 CLOSING_SECONDS = 5
@@ -43,12 +48,42 @@ EXPECTED_ERRORS = (
 """Parts of uvicorn's error messages for what the app does on purpose."""
 
 
-class Connection(HttpToolsProtocol):
-    """HTTP connection that the app can abort: a regular close would wait for a stalled client."""
+class Connection(H11Protocol):
+    """HTTP connection with a deadline for heads, which the app can abort: a close would wait for a stalled client.
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+    h11, not httptools: it reads the body of a request that offers an upgrade (curl --http2, Java's HttpClient), answers
+    HTTP/1.0 without chunks, and limits a head.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._late is None and self.conn.their_state is h11.IDLE:
+            self._await_head()
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        if self.scope is not None:
+            self.scope.setdefault("extensions", {})[ABORT] = {"abort": self.transport.abort}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
@@ -96,6 +131,7 @@ class Host(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Connection,
+                h11_max_incomplete_event_size=HEAD_BYTES,
                 ws=SocketConnection,
                 ws_max_size=MOST_MESSAGE,
                 ws_ping_timeout=None,  # a client that reads in real time reads pings late

@@ -148,7 +148,7 @@ class Service:
         except UsageError as error:
             if isinstance(error, OrderError) or order.voice is None or self.voices.has(order.voice):
                 raise
-            raise VoiceNotFoundError from error
+            raise VoiceNotFoundError(param="voice" if order.protocol == "openai" else None) from error
         finally:
             overlong.cancel()
             if not speech.is_over:

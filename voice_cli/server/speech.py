@@ -21,14 +21,14 @@ from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.codecs import open_encoder
 from voice_cli.codecs.base import Encoder
-from voice_cli.errors import DecodeError, EngineError, Interrupted, UsageError, VoiceError
+from voice_cli.errors import DecodeError, EngineError, Interrupted, VoiceError
 from voice_cli.queues import BoundedQueue
 from voice_cli.script.line import Line, plain_line
 from voice_cli.script.markdown import Mode
 from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
-from voice_cli.server.errors import LateError
+from voice_cli.server.errors import LateError, OrderError
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
 from voice_cli.server.voices import Voices
@@ -220,7 +220,8 @@ class Speech:
         if any(character.isalnum() for character in spoken):
             raise EngineError(f"{self._backend.name} gave no sound")
         if spoken or isinstance(self.order.text, str):
-            raise UsageError("there is nothing to say: the text is blank")
+            param = "input" if self.order.protocol == "openai" else "text"
+            raise OrderError("there is nothing to say: the text is blank", param=param)
 
     def _lines(self, text: str | LiveText) -> Iterator[Line]:
         pieces: Iterable[str | Flush | None] = [text] if isinstance(text, str) else text.pieces()

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED
-from voice_cli.server.errors import problems
+from voice_cli.server.errors import OrderError, problems
 from voice_cli.server.responses import SSE_TYPE, SpeechResponse
 from voice_cli.server.service import Service
 from voice_cli.server.speech import SpeechOrder
@@ -28,12 +28,12 @@ class SpeechBody(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     input: Annotated[str, Field(min_length=1, description="The text.")]
-    model: Annotated[str, Field(max_length=200, description="Any: the server has one engine.")] = "tts-1"
-    voice: Annotated[VoiceName | VoiceId | None, Field(description="See /v1/audio/voices.")] = None
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
-    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = 1.0
+    model: Annotated[str | None, Field(max_length=200, description="Any: the server has one engine.")] = "tts-1"
+    voice: Annotated[VoiceName | VoiceId | Literal[""] | None, Field(description="See /v1/audio/voices.")] = None
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = "mp3"
+    speed: Annotated[float | None, Field(ge=MIN_SPEED, le=MAX_SPEED)] = 1.0
     instructions: Annotated[str | None, Field(max_length=10_000, description="For engines that take them.")] = None
-    stream_format: Literal["audio", "sse"] = "audio"
+    stream_format: Literal["audio", "sse"] | None = "audio"
     sample_rate: Annotated[
         Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000] | None,
         Field(description="Hertz; without it, pcm has 24000 and the others their own. opus has 48000."),
@@ -66,15 +66,15 @@ async def speech(body: SpeechBody, request: Request) -> Response:
     """Synthesize a text and stream its audio."""
     service: Service = request.app.state.service
     service.check_order(body.input, param="input")
-    codec = body.response_format
+    codec = body.response_format or "mp3"
     rate = body.sample_rate or (DEFAULT_PCM.rate if codec == "pcm" else None)
     order = SpeechOrder(
         body.input,
         "openai",
         codec=codec,
         rate=None if codec == "opus" else rate,
-        voice=body.voice.id if isinstance(body.voice, VoiceId) else body.voice,
-        speed=body.speed,
+        voice=(body.voice.id if isinstance(body.voice, VoiceId) else body.voice) or None,
+        speed=body.speed or 1.0,
         instructions=body.instructions,
     )
     return SpeechResponse(service, order, sse=body.stream_format == "sse")
@@ -92,11 +92,40 @@ class Models(BaseModel):
     data: list[Model]
 
 
+class AudioModel(BaseModel):
+    id: str
+    name: str
+
+
+class AudioModels(BaseModel):
+    """The list as Open WebUI reads it."""
+
+    models: list[AudioModel]
+
+
+def model_names(request: Request) -> tuple[str, ...]:
+    service: Service = request.app.state.service
+    return (service.settings.server.engine, *MODELS)
+
+
 @router.get("/models")
 async def models(request: Request) -> Models:
     """List the models: the engine, and OpenAI's names for it."""
-    service: Service = request.app.state.service
-    return Models(data=[Model(id=name) for name in (service.settings.server.engine, *MODELS)])
+    return Models(data=[Model(id=name) for name in model_names(request)])
+
+
+@router.get("/models/{model}", responses=problems(404))
+async def model(model: str, request: Request) -> Model:
+    """Describe a model."""
+    if model not in model_names(request):
+        raise OrderError("there is no such model", status=404, param="model", code="model_not_found")
+    return Model(id=model)
+
+
+@router.get("/audio/models")
+async def audio_models(request: Request) -> AudioModels:
+    """List the models, as Open WebUI asks for them."""
+    return AudioModels(models=[AudioModel(id=name, name=name) for name in model_names(request)])
 
 
 class VoiceEntry(BaseModel):
