@@ -120,3 +120,8 @@ def test_subtitles_that_cannot_be_written_are_reported_before_the_request(voice,
     done = voice("say", "--no-play", "--base-url", server.url, "Hello", "--subtitles", "nodir/a.srt", "--json")
     assert (done.code, done.json["error"]["kind"]) == (10, "file")
     assert not server.requests
+
+
+def test_a_format_that_is_not_applied_is_a_note(voice):
+    done = voice("say", "--no-play", "--backend", "espeak", "--format", "mp3", "Hello")
+    assert (done.code, done.err) == (0, "voice: the format mp3 is not applied: espeak has its own\n")

@@ -165,6 +165,19 @@ def test_text_is_buffered_only_until_it_is_certain():
     assert reader.feed("# No heading here") == "# No heading here"
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("- milk\n- eggs (12)\nThanks!\n", "milk.\neggs (12).\nThanks!\n"),
+        ("1. One\n2. Two\n\nBye\n", "1. One.\n2. Two.\n\nBye\n"),
+        ("- a long item that\ncontinues here\n", "a long item that\ncontinues here.\n"),
+        ("- an item\n  Of two lines\n", "an item\nOf two lines.\n"),
+    ],
+)
+def test_a_line_with_a_capital_that_is_not_indented_ends_an_item(text, read):
+    assert spoken(text) == read
+
+
 def test_headings_and_items_end_for_the_splitter():
     splitter = Splitter()
     text = spoken("# Shopping\n\nWhat we need\n- milk\n- eggs\n\nThat is all")

@@ -159,6 +159,8 @@ class Backend(ABC):
     """Its voices are files in folders: its constructor takes `voices` (folders) and `allow_paths`."""
     runs_on_torch: ClassVar[bool] = False
     """It uses a GPU through torch."""
+    has_formats: ClassVar[bool] = False
+    """It sends the codec of a request; otherwise the codec is its own."""
     max_requests: ClassVar[int | None] = None
     """How many requests it accepts at once; None: any number."""
     supports_streaming_text: ClassVar[bool] = False

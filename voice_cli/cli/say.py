@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from voice_cli.backends import BACKENDS, is_remote, open_backend, options_of
+from voice_cli.backends import BACKENDS, backend_class, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import check_writable, print_note, report_error, silence_libraries
 from voice_cli.cli.narrating import narrate, single_line
@@ -84,6 +84,8 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
     """Open the backend of the settings. `note` is called with a line to print."""
     profile = settings.profile
     name = profile.backend or "espeak"
+    if profile.format not in (None, "pcm") and not backend_class(name).has_formats:
+        note(f"the format {profile.format} is not applied: {name} has its own")
     options = options_of(name, profile)
     if not is_remote(name):
         return open_backend(name, **options)

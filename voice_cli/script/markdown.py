@@ -64,6 +64,8 @@ class SpokenMarkdown(Inline):
         self._terminal = TerminalText()
         self._fresh = True
         """Before the first character of a line that is no indent."""
+        self._indented = False
+        """After an indent."""
         self._kind = ""
         """The open block: `text`, `item`, `heading` or `row`; empty: none."""
         self._fence = ""
@@ -126,6 +128,7 @@ class SpokenMarkdown(Inline):
         self._address = False
         self._at += 1
         self._fresh = True
+        self._indented = False
         if self._kind in ("heading", "row"):
             self._stop()
             self._kind = ""
@@ -157,11 +160,13 @@ class SpokenMarkdown(Inline):
         """Find what kind of line it is, and pass its marks."""
         if char == "\n":
             self._at += 1
+            self._indented = False
             if self._kind == "item":
                 self._stop()
             self._begin_blank()
         elif char.isspace() or spans.BOXES[0] <= char <= spans.BOXES[2]:
             self._at += 1
+            self._indented = True
         elif char == ">":
             self._quotation()
         elif char in "`~" and (fence := self._match(_FENCE, _FENCE_BEGUN, _FENCE_LIMIT)):
@@ -189,9 +194,13 @@ class SpokenMarkdown(Inline):
         self._emphasis.clear()
 
     def _begin_text(self) -> None:
-        """Continue inside the line."""
+        """Continue inside the line.
+
+        In plain text, a line that is not indented and begins with a capital does not continue the item above.
+        """
         self._fresh = False
-        if not self._kind:
+        is_apart = self._kind == "item" and not (self._strict or self._indented) and self._text[self._at].isupper()
+        if not self._kind or is_apart:
             self._begin_block("text")
 
     def _quotation(self) -> None:

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
 
 from support.encoding import decoded
 from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, sound_in, tell
@@ -482,6 +483,21 @@ def test_further_text_of_a_failed_utterance_is_dropped(app, engine):
         assert hear(websocket) == {"type": "session.done", "utterance_index": 0, "total_sentences": 0}
         messages = hear_until(websocket, is_done)
         assert (texts_of(messages), messages[-1]["utterance_index"]) == (["But this."], 1)
+
+
+def test_an_unknown_voice_in_the_first_message_ends_the_session(serve_app):
+    app = serve_app(MadeEngine(voices=[Voice("alice")]))
+    with app.connect(PATH) as websocket:
+        tell(websocket, config(voice="nobody"), *text("Hello."), DONE)
+        assert hear(websocket)["code"] == "voice_not_found"
+        with pytest.raises(ConnectionClosed) as closed:
+            hear(websocket)
+        assert closed.value.rcvd.code == 1008
+    with app.connect(PATH) as websocket:
+        tell(websocket, config(voice="alice"), config(voice="nobody"))
+        assert hear(websocket)["code"] == "voice_not_found"
+        tell(websocket, *text("Hello."), DONE)
+        assert texts_of(hear_until(websocket, is_done)) == ["Hello."]
 
 
 def test_streams_over_the_admission_limit_are_refused(serve_app):

@@ -173,9 +173,18 @@ def test_the_voices_are_listed(serve_app):
     app = serve_app(engine, settings=ServerSettings(Server(), voice="bob"))
     answer = app.request("GET", "/config")
     assert answer.status == 200
-    assert answer.json == {"voices": ["alice", "bob"], "default_voice": "bob"}
+    assert answer.json == {"voices": ["bob", "alice"], "default_voice": "bob"}
     say(app, "Hello.")
     assert [request.voice for request in engine.requests] == ["bob"]
+
+
+def test_the_engines_default_voice_has_a_name(serve_app):
+    engine = MadeEngine(voices=[Voice("alice")])
+    app = serve_app(engine)
+    answer = app.request("GET", "/config")
+    assert answer.json == {"voices": ["default", "alice"], "default_voice": "default"}
+    say(app, "Hello.", voice="default")
+    assert [request.voice for request in engine.requests] == [None]
 
 
 # Invalid requests and failures.

@@ -30,6 +30,7 @@ class HttpBackend(Backend):
 
     name = "http"
     is_remote = True
+    has_formats = True
 
     def __init__(
         self, base_url: str = openai.DEFAULT_BASE_URL, *, api_key: str | None = None, timeout: float = 60.0

@@ -32,6 +32,7 @@ class OpenAIBackend(Backend):
 
     name = "openai"
     is_remote = True
+    has_formats = True
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
         """Create the client. Nothing is sent yet.

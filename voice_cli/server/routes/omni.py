@@ -13,8 +13,8 @@ from starlette.websockets import WebSocket
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.protocol import omni as wire
 from voice_cli.script.splitter import Boundary
-from voice_cli.server.errors import OrderError, Problem
-from voice_cli.server.sockets import MOST_MESSAGE, SocketSession, decoded
+from voice_cli.server.errors import OrderError, Problem, problem_of
+from voice_cli.server.sockets import MOST_MESSAGE, POLICY, SocketSession, decoded
 from voice_cli.server.speech import Began, Ended, Event, Speech, SpeechOrder
 from voice_cli.speech.spoken import Word
 
@@ -65,9 +65,18 @@ class OmniSession(SocketSession):
             raise OrderError("an utterance has begun (send input.done before session.config)", code="in_progress")
         if config.word_timestamps and not (config.stream_audio and config.response_format == "pcm"):
             raise OrderError("word_timestamps needs stream_audio and response_format pcm", param="word_timestamps")
-        self.service.check_order(voice=config.voice)
-        await self.service.check_voice(config.voice)
-        self._config = config
+        try:
+            self.service.check_order(voice=config.voice)
+            await self.service.check_voice(config.voice)
+        except OrderError as error:
+            if self._config is not None:
+                raise
+            # The client waits for the answers to the text that it sends next.
+            problem = problem_of(error)
+            await self.on_problem(problem)
+            await self.close(POLICY, problem.message)
+        else:
+            self._config = config
 
     async def _take(self, text: str, config: wire.SessionConfig) -> None:
         if not text or self._failed is not None:

@@ -24,15 +24,17 @@ router = APIRouter(tags=["VibeVoice"])
 
 class Config(BaseModel):
     voices: list[str]
-    default_voice: str | None
-    """None: the engine's default."""
+    default_voice: str
 
 
 @router.get(wire.CONFIG_PATH)
 async def config(request: Request) -> Config:
-    """List the voices."""
+    """List the voices, the default one first: the demo's page chooses another one if none is named."""
     service: Service = request.app.state.service
-    return Config(voices=[voice.id for voice in service.voice_list], default_voice=service.settings.voice)
+    default = service.settings.voice or "default"  # which stands for the engine's own
+    return Config(
+        voices=list(dict.fromkeys([default, *(voice.id for voice in service.voice_list)])), default_voice=default
+    )
 
 
 class OneText(SocketSession):
