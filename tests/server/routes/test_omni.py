@@ -13,7 +13,7 @@ from support.encoding import decoded
 from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, sound_in, tell
 from support.speech_app import MONO24, MadeEngine, sound_of
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.backends.base import WordEvent
+from voice_cli.backends.base import Voice, WordEvent
 from voice_cli.config import Defaults
 from voice_cli.server.settings import Server, ServerSettings
 

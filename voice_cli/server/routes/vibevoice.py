@@ -32,9 +32,8 @@ async def config(request: Request) -> Config:
     """List the voices, the default one first: the demo's page chooses another one if none is named."""
     service: Service = request.app.state.service
     default = service.settings.voice or "default"  # which stands for the engine's own
-    return Config(
-        voices=list(dict.fromkeys([default, *(voice.id for voice in service.voice_list)])), default_voice=default
-    )
+    names = dict.fromkeys([default, *(voice.id for voice in service.voice_list)])
+    return Config(voices=list(names), default_voice=default)
 
 
 class OneText(SocketSession):
