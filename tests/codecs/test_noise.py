@@ -43,6 +43,7 @@ def test_noise_is_refused_before_any_of_it_passes(data):
             for piece in material.every(1600, data[at : at + WINDOW]):
                 out += guard.check(piece)
         assert len(out) <= WINDOW
+        assert guard.finish() == b""
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.5, 1, 2, 4, 8, 16, 64, 1000])

@@ -56,14 +56,15 @@ class NoiseGuard:
         judged = len(self._seen) // block
         self._seen += pcm
         self._held += len(pcm)
-        for number in range(judged, min(BLOCKS, len(self._seen) // block)):
-            if is_noise(self._seen[number * block : (number + 1) * block], self._channels):
-                raise _refusal()
+        blocks = [self._seen[n * block : (n + 1) * block] for n in range(judged, min(BLOCKS, len(self._seen) // block))]
         self.is_done = len(self._seen) >= BLOCKS * block
         if self.is_done:
-            blocks = self._seen[: BLOCKS * block]
-            if is_noise(blocks, self._channels) or has_frames(blocks):
-                raise _refusal()
+            blocks.append(self._seen[: BLOCKS * block])
+        if any(is_noise(samples, self._channels) for samples in blocks) or (self.is_done and has_frames(blocks[-1])):
+            self._held = 0
+            raise DecodeError(
+                "the server sent compressed or encrypted data instead of PCM", hint=Hint("ask for another {format}")
+            )
         begun = self._seen[len(self._seen) // block * block :]
         if not self.is_done and is_noise(begun[: len(begun) // 2 * 2], self._channels):
             return b""
@@ -115,9 +116,3 @@ def _keys(
             return
         yield header.key
         at += header.length
-
-
-def _refusal() -> DecodeError:
-    return DecodeError(
-        "the server sent compressed or encrypted data instead of PCM", hint=Hint("ask for another {format}")
-    )

@@ -154,13 +154,11 @@ def _is_loas(head: _Head) -> bool:
 
 def _after_id3(announced: str | None, head: _Head) -> str:
     """Return the codec after an ID3 tag: nearly always MP3; AAC in HTTP live streaming."""
-    if announced in ("mp3", "aac", "flac"):
-        return announced
-    if not head.has(10):
+    if announced == "mp3" or not head.has(10):
         return "mp3"
     length = id3v2_length(head.data)
     if length > _TAG_BYTES:
-        return "mp3"
+        return announced if announced in ("aac", "flac") else "mp3"
     head.has(length + 4)
     if head.data.startswith(b"fLaC", length):
         return "flac"
