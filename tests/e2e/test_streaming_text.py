@@ -287,15 +287,15 @@ def test_show_prints_word_by_word(audio, tmp_path):
     process = start(audio, "say", "--show", cwd=tmp_path)
     process.stdin.write(STORY[:60].encode())
     process.stdin.close()
-    came = []
+    parts = []
     while data := os.read(process.stdout.fileno(), 65536):
-        came.append(data.decode())
+        parts.append(data.decode())
     assert process.wait(10) == 0
     process.stdout.close()
     process.stderr.close()
-    assert "".join(came).strip() == STORY[:60].strip()
-    assert came[-1].endswith("\n")
-    assert len(came) > 6
+    assert "".join(parts).strip() == STORY[:60].strip()
+    assert parts[-1].endswith("\n")
+    assert len(parts) > 6
 
 
 def test_closed_pipe_of_shown_text_exits_130(audio, tmp_path):
