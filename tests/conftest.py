@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures for all tests."""
 
 import signal
 
@@ -7,13 +7,13 @@ import pytest
 from support.server import SpeechServer
 from support.tensors import FakeTensor
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program that they start.
+# A background job inherits an ignored SIGINT and passes it on to its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def serve():
-    """Start speech servers that end with the test."""
+    """Start speech servers that are closed after the test."""
     servers = []
 
     def start(answer):

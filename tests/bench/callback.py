@@ -1,18 +1,17 @@
-"""What a callback costs on the audio thread, as a share of the time between two of them.
+"""The cost of a callback on the audio thread, as a share of the callback period.
 
     python tests/bench/callback.py [--pulls 10000] [--latency 40]
 
-The period is what PortAudio really asks for on a null sink (--period sets it where there is none). Then, with a pump
-thread that decodes MP3 and fills the ring as fast as it drains, a thread pulls 10,000 blocks, its wake-ups on a clock
-of its own:
+The period is the one that PortAudio requests on a null sink (without one, set it with --period). A thread pulls 10,000
+blocks at fixed intervals, while a pump thread decodes MP3 and refills the ring:
 
-- *pull* is `SinkSource.pull` alone, and *ring* the copy in it, in a tight loop and nothing beside them;
-- *pull beside a pump* is the same while another thread wants the interpreter;
-- *wake to filled* counts from the moment at which the thread was due: waking up, waiting for the interpreter, the
-  pull. *wake alone* is the same thread without a pull or a pump: what the system does to anybody.
+- *ring* is the copy alone and *pull* is `SinkSource.pull`, both in a tight loop without other threads;
+- *pull beside a pump* is the same while another thread competes for the GIL;
+- *wake to filled* counts from the due time: wake-up, wait for the GIL, pull. *wake alone* is the same thread without
+  a pull or a pump: the scheduling latency of the system.
 
-*over* counts the calls that took more than a tenth of the period: the worst of *pull beside a pump* is to be below it.
-All is wall time: on a machine with other work, what *wake alone* shows is in the other rows, too.
+*over* counts the calls that took more than a tenth of the period; the worst *pull beside a pump* must be below that.
+All times are wall times: on a busy machine, the latency in *wake alone* is in the other rows, too.
 """
 
 import argparse
@@ -38,7 +37,7 @@ from voice_cli.playback.sink_source import SinkSource
 
 MONO = AudioFormat(24000, 1)
 ALLOWED = 0.1
-"""Of a period."""
+"""Share of a period."""
 
 PERIOD_PROGRAM = """
 import sys, time
@@ -55,7 +54,7 @@ print(*sizes)
 
 
 def device_period(latency: float) -> int | None:
-    """Give the frames that PortAudio asks for at a time on a null sink of 24 kHz; None: it cannot be found out."""
+    """Return the frames per PortAudio callback on a 24 kHz null sink, or None without PulseAudio."""
     if missing():
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +75,7 @@ def device_period(latency: float) -> int | None:
 
 
 class Pump(threading.Thread):
-    """Decodes MP3 and writes it, as fast as there is room, until it is told to stop."""
+    """Decodes MP3 and writes it as fast as the ring has room, until stopped."""
 
     def __init__(self, source: SinkSource) -> None:
         super().__init__(daemon=True)
@@ -102,7 +101,7 @@ class Pump(threading.Thread):
 
 
 def timed(action: Callable[[], object], count: int) -> list[float]:
-    """Call it so often, and give the microseconds of each call."""
+    """Call `action` `count` times and return the microseconds of each call."""
     clock = time.perf_counter_ns
     times = []
     for _ in range(count):
@@ -113,7 +112,7 @@ def timed(action: Callable[[], object], count: int) -> list[float]:
 
 
 def paced(action: Callable[[], object], count: int, interval: float) -> tuple[list[float], list[float]]:
-    """Call it every `interval` seconds: microseconds of each call, and from when it was due to its end."""
+    """Call `action` every `interval` seconds; return the microseconds from start to end and from due time to end."""
     clock = time.perf_counter
     calls, whole = [], []
     due = clock()

@@ -1,10 +1,10 @@
-"""How fast each codec is decoded, and how little of a stream gives the first sound.
+"""Each codec's decoding speed, and the bytes needed for the first PCM.
 
     python tests/bench/decoders.py [--seconds 30] [--rounds 5] [--chunk 4096] [--pyav]
 
-*× real time* is seconds of audio decoded in a second, the median of the rounds, fed as a network gives it: in pieces of
-4 kB. *To the first PCM* are the bytes of the stream that have to be there, fed one by one, and the time that opening
-the decoder and decoding them takes; the libraries are loaded before, as the player does while the server thinks.
+*× real time* is seconds of audio decoded per second, the median of the rounds, in pieces of 4 kB. *To the first PCM* is
+the number of bytes needed, fed one by one, and the time to open the decoder and decode them. Libraries are loaded
+before, as the player does while it waits for the server.
 """
 
 import argparse
@@ -32,21 +32,21 @@ STREAMS = {
 
 
 def stream_of(codec: str, seconds: float) -> bytes:
-    """Encode something like speech, as a server that streams does: no totals in the header."""
+    """Encode speech-like audio as a streaming server does, without totals in the header."""
     if codec == "pcm":
         return material.speech(STREAMS[codec], seconds)
     return material.encoded(codec, STREAMS[codec], seconds, seekable=False)
 
 
 def opened(codec: str, head: bytes) -> Decoder | None:
-    """Open the decoder as the pump does; None: it needs more of the stream to tell what it is."""
+    """Open the decoder as the pump does; None if it needs more data to detect the format."""
     expected = Encoding(codec, STREAMS[codec] if codec == "pcm" else None)
     found = codecs.open_decoder(None, expected, head, final=False)
     return found[1] if found is not None else None
 
 
 def decode(codec: str, data: bytes, chunk: int) -> float:
-    """Decode the whole and give the seconds that it took."""
+    """Decode the whole stream and return the seconds taken."""
     began = time.perf_counter()
     decoder, head = None, b""
     for at in range(0, len(data), chunk):
@@ -63,7 +63,7 @@ def decode(codec: str, data: bytes, chunk: int) -> float:
 
 
 def to_first_pcm(codec: str, data: bytes) -> tuple[int, float]:
-    """Return the bytes before the first PCM, and the seconds that they take to decode when they are there at once."""
+    """Return the number of bytes before the first PCM, and the seconds to decode them in one call."""
     decoder, head = None, b""
     for count in range(1, len(data) + 1):
         if decoder is None:
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chunk", type=int, default=4096)
-    parser.add_argument("--pyav", action="store_true", help="decode MP3 with PyAV though there is libmpg123")
+    parser.add_argument("--pyav", action="store_true", help="decode MP3 with PyAV, not libmpg123")
     options = parser.parse_args()
     if options.pyav:
         mpg123.library = lambda: None

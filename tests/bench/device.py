@@ -1,12 +1,12 @@
-"""Does the device's latency hold? Runs of 9 s on null sinks, with cores kept busy, at several latencies.
+"""Underflows at several device latencies: runs of 9 s on null sinks, with busy cores.
 
     python tests/bench/device.py [--runs 20] [--seconds 9] [--busy 1] [--latencies 20,30,40] [--sinks ear,ear48]
 
-`ear` plays at the stream's rate, on `ear48` PulseAudio resamples. *underflows* is what the device said, *broken* how
-many runs were not heard sample for sample (on `ear`) or with a hole (on `ear48`), *TTFA* the median, as reported.
-A virtual machine stands still now and then, and nothing can be played meanwhile: so on each core somebody watches who
-only sleeps. *stalled* is how many of the runs with an underflow had a core that stood still for longer than the device
-holds less a period of it, a quarter; *longest* the longest stand of all the runs.
+`ear` has the stream's rate; on `ear48` PulseAudio resamples. *underflows* are those reported by the device, *broken* is
+the number of runs with different samples (on `ear`) or a gap (on `ear48`), *TTFA* is the median reported. A virtual
+machine stalls occasionally, and playback with it, so a process on each core sleeps and reports late wake-ups. *stalled*
+is the number of runs with an underflow and a stall longer than three quarters of the device's buffer (all but one
+period); *longest* is the longest stall of all runs.
 """
 
 import argparse
@@ -51,11 +51,11 @@ while True:
 
 
 class Watch:
-    """One sleeper a core, each of which tells when it woke up late."""
+    """Detects stalls: one process per core sleeps and reports late wake-ups."""
 
     def __enter__(self) -> Self:
-        self.stands: list[tuple[float, float]] = []
-        """When a core went on, on `time.monotonic`, and after how many seconds."""
+        self.stalls: list[tuple[float, float]] = []
+        """(End of the stall on `time.monotonic`, its seconds)."""
         self._sleepers = [
             subprocess.Popen([sys.executable, "-c", WATCH, str(core)], stdout=subprocess.PIPE, text=True)
             for core in sorted(os.sched_getaffinity(0))
@@ -73,16 +73,16 @@ class Watch:
         assert sleeper.stdout is not None
         for line in sleeper.stdout:
             at, seconds = map(float, line.split())
-            self.stands.append((at, seconds))
+            self.stalls.append((at, seconds))
 
     def longest(self, began: float) -> float:
-        """Give the longest stand since then, in seconds."""
-        return max((seconds for at, seconds in self.stands if at > began), default=0.0)
+        """Return the longest stall since then, in seconds."""
+        return max((seconds for at, seconds in self.stalls if at > began), default=0.0)
 
 
 def row(audio: AudioServer, watch: Watch, url: str, sent: np.ndarray, latency: float, sink: str, runs: int) -> str:
-    """Play so often at a latency (seconds) on a sink, and give the table's line."""
-    reports, stands = [], []
+    """Play `runs` times at a latency (seconds) on a sink, and return the row of the table."""
+    reports, stalls = [], []
     broken = 0
     for _ in range(runs):
         began = time.monotonic()
@@ -94,13 +94,13 @@ def row(audio: AudioServer, watch: Watch, url: str, sent: np.ndarray, latency: f
                 check=True,
             )
         reports.append(json.loads(done.stdout))
-        stands.append(watch.longest(began))
+        stalls.append(watch.longest(began))
         broken += not (np.array_equal(heard.sound, sent) if sink == "ear" else not holes(heard.sound, 48000))
     flows = [report["device_underflows"] for report in reports]
-    stalled = sum(flow > 0 and stand > 0.75 * latency for flow, stand in zip(flows, stands, strict=True))
+    stalled = sum(flow > 0 and stall > 0.75 * latency for flow, stall in zip(flows, stalls, strict=True))
     underruns = sum(report["underruns"] for report in reports)
     ttfa = statistics.median(report["ttfa_ms"] for report in reports)
-    cells = (sum(flows), sum(map(bool, flows)), stalled, f"{1000 * max(stands):.0f}", broken, underruns, f"{ttfa:.0f}")
+    cells = (sum(flows), sum(map(bool, flows)), stalled, f"{1000 * max(stalls):.0f}", broken, underruns, f"{ttfa:.0f}")
     return f"| {1000 * latency:g} | {sink} | {' | '.join(map(str, cells))} |"
 
 

@@ -1,11 +1,11 @@
-"""How fast each codec is encoded, and how much speech goes in before something comes out.
+"""Each codec's encoding speed and delay.
 
     python tests/bench/encoders.py [--seconds 30] [--rounds 5] [--rate 24000] [--chunk 60]
 
-*× real time* is seconds of speech encoded in a second of one core, the median of the rounds, fed as an engine gives it:
-in chunks of 60 ms. So many streams at their own pace fill a core. *µs a call* is the same, for one chunk. The other
-figures are milliseconds of speech, fed one by one: until *the first byte* has come, until our decoder has made *the
-first frames* of what has come, and until those are *speech*, and not the silence that the codec's delay is.
+*× real time* is seconds of speech encoded per second of one core, the median of the rounds, in chunks of 60 ms: the
+number of real-time streams that fill a core. *µs a call* is the time for one chunk. The other figures are milliseconds
+of speech, fed one by one, before *the first byte*, before our decoder returns *the first frames*, and before those are
+*speech* and not encoder delay.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from voice_cli.codecs import open_decoder, open_encoder
 
 
 def encode(codec: str, source: AudioFormat, pieces: list[bytes]) -> tuple[float, int]:
-    """Encode the whole and give the seconds of CPU that it took, and the bytes that it came to."""
+    """Encode the whole stream; return the CPU seconds taken and the encoded size in bytes."""
     began = time.thread_time()
     data = encoding.stream(open_encoder(codec, source), pieces)
     return time.thread_time() - began, len(data)
 
 
 def decodable(announced: Encoding, sent: bytes) -> int:
-    """Return the frames that a part of a stream decodes to."""
+    """Return the number of frames decoded from the start of a stream."""
     if announced.codec == "mulaw":
         return len(sent)
     found = open_decoder(None, announced, sent, final=True)
@@ -39,21 +39,21 @@ def decodable(announced: Encoding, sent: bytes) -> int:
 
 
 def delays(codec: str, source: AudioFormat) -> tuple[int, int, int]:
-    """Return the milliseconds of speech before the first byte, the first frames, and the first of speech."""
+    """Return the milliseconds of speech before the first byte, the first frames, and the first speech."""
     encoder, sent, found = open_encoder(codec, source), b"", [0, 0, 0]
     step = source.frames(0.001) * source.frame_bytes
     pcm = encoding.voice(source, 1.0)
-    for came in range(1, 1000):
-        given = encoder.encode(pcm[step * (came - 1) : step * came])
-        if not given:
+    for milliseconds in range(1, 1000):
+        data = encoder.encode(pcm[step * (milliseconds - 1) : step * milliseconds])
+        if not data:
             continue
-        sent += given
-        found[0] = found[0] or came
+        sent += data
+        found[0] = found[0] or milliseconds
         frames = decodable(encoder.encoding, sent)
-        found[1] = found[1] or (came if frames else 0)
+        found[1] = found[1] or (milliseconds if frames else 0)
         if frames > encoding.LEAD.get(codec, 0):
-            return found[0], found[1], came
-    raise AssertionError(f"{codec} gave nothing in a second")
+            return found[0], found[1], milliseconds
+    raise AssertionError(f"{codec} returned no speech in a second")
 
 
 def main() -> None:

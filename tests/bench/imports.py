@@ -1,11 +1,11 @@
-"""What is imported before the request leaves, and how long the command line takes against a bare interpreter.
+"""Imports before the request is sent, and start-up time relative to a bare interpreter.
 
     python tests/bench/imports.py [--rounds 21] [--shown 25]
 
-The modules are those that `voice say` has loaded when its backend has sent the request, without those of a bare
-interpreter, as `-X importtime` tells their cost: *own* is without what a module imports itself. Its timer makes each
-import somewhat dearer than it is, so the start of whole processes is timed without it, turn by turn, and told as
-medians and as multiples of `python -c pass`. The targets are those of DESIGN.md's order of work at start.
+The modules are those that `voice say` has imported when its backend has sent the request, without those of a bare
+interpreter. Their cost is from `-X importtime`; *own* excludes nested imports. As its timer makes imports slower,
+process starts are timed without it, in turns, as medians and as multiples of `python -c pass`. The targets are in
+DESIGN.md (order of work at start).
 """
 
 import argparse
@@ -28,13 +28,13 @@ TARGETS = {"voice --version": 3.0, "voice say --help": 12.0}
 
 
 def voice() -> list[str]:
-    """Give the console script of the environment that runs this."""
+    """Return the command of this environment's console script."""
     script = Path(sys.executable).with_name("voice")
     return [str(script)] if script.exists() else [sys.executable, "-m", "voice_cli"]
 
 
 def print_modules(backend: str, arguments: list[str], environment: dict[str, str], rounds: int, shown: int) -> None:
-    """Print what is imported before the request, with the medians of its cost."""
+    """Print the imports before the request with their median cost."""
     runs = [imports_before_request(backend, *arguments, environment=environment) for _ in range(rounds)]
     costs: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
@@ -54,7 +54,7 @@ def print_modules(backend: str, arguments: list[str], environment: dict[str, str
 
 
 def print_starts(environment: dict[str, str], rounds: int, url: str) -> None:
-    """Print how long processes take, as multiples of a bare interpreter's."""
+    """Print the time of each process, also as a multiple of a bare interpreter's."""
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "voice --version": [*voice(), "--version"],
@@ -67,7 +67,7 @@ def print_starts(environment: dict[str, str], rounds: int, url: str) -> None:
         for name, command in commands.items():
             began = time.perf_counter()
             subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-            if turn:  # the first one writes the bytecode
+            if turn:  # the first run writes the bytecode
                 taken[name].append(time.perf_counter() - began)
     bare = statistics.median(taken["python -c pass"])
     print("| process | median, ms | × a bare interpreter | over it, ms | target |")
@@ -75,14 +75,14 @@ def print_starts(environment: dict[str, str], rounds: int, url: str) -> None:
     for name, times in taken.items():
         median = statistics.median(times)
         target = TARGETS.get(name)
-        told = "" if target is None else f"< {target:g} ×: {'met' if median < target * bare else 'MISSED'}"
-        print(f"| `{name}` | {1000 * median:.1f} | {median / bare:.2f} | {1000 * (median - bare):.1f} | {told} |")
+        verdict = "" if target is None else f"< {target:g} ×: {'met' if median < target * bare else 'MISSED'}"
+        print(f"| `{name}` | {1000 * median:.1f} | {median / bare:.2f} | {1000 * (median - bare):.1f} | {verdict} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--shown", type=int, default=20, help="modules that have a line of their own")
+    parser.add_argument("--shown", type=int, default=20, help="modules to list separately")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, SpeechServer(Answer(b"\1\2" * 100)) as server:
         environment = clean(HOME=home)

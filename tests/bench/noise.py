@@ -1,4 +1,4 @@
-"""The noise guard: false alarms on speech and music at all levels, and what it finds of compressed and random bytes.
+"""The noise guard: false alarms on speech and music, and detection rate on compressed and random bytes.
 
 python tests/bench/noise.py [--hours 1]
 """
@@ -23,7 +23,7 @@ from voice_cli.codecs.noise import BLOCK_SAMPLES, BLOCKS, NoiseGuard
 from voice_cli.errors import DecodeError
 
 WINDOW = 2 * BLOCKS * BLOCK_SAMPLES
-"""Bytes that the guard judges of a stream."""
+"""Bytes of a stream that the guard examines."""
 LEVELS = (-40, -20, -6, 0, 3, 6, 9, 12, 15, 18, 24, 30, 40, 60)
 """Decibels."""
 TEXTS = (
@@ -60,12 +60,12 @@ def speech() -> Iterator["np.ndarray"]:
             pcm = b"".join(backend.synthesize(SpeechRequest(text, voice=voice)))
             signal = np.frombuffer(pcm, "<i2").astype(float)
             yield signal
-            yield signal[::2]  # as from a telephone
+            yield signal[::2]  # telephone bandwidth
             yield np.diff(signal, prepend=0.0) * 4  # a bright voice
 
 
 def music(rng: "np.random.Generator") -> "np.ndarray":
-    """Return 4 s of up to twelve tones of one wave, some with noise."""
+    """Return 4 s of up to twelve tones of one waveform, sometimes with noise."""
     time = np.arange(4 * 24_000) / 24_000
     wave = (
         lambda phase: np.sin(2 * np.pi * phase),
@@ -98,7 +98,7 @@ def bytes_of_codecs() -> Iterator[tuple[str, bytes]]:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hours", type=float, default=1.0, help="of speech and of music, all levels together")
+    parser.add_argument("--hours", type=float, default=1.0, help="of speech and of music, over all levels")
     hours = parser.parse_args().hours
     rng = np.random.default_rng(1)
     sources = {"speech": speech(), "music": (music(rng) for _ in count())}

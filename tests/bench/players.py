@@ -1,13 +1,12 @@
-"""From Enter to sound: `voice say` beside what people pipe curl into, on the same null sink, in one run, interleaved.
+"""Time to first audio: `voice say` and curl piped to players, interleaved on the same null sink.
 
     python tests/bench/players.py [--rounds 5] [--seconds 3] [--only pcm,mp3,opus,embedded] [--json FILE]
 
-The server takes 150 ms to its first byte, then sends what an encoder gives for each 20 to 24 ms of sound (a frame of
-MP3, a page of Ogg) at twice the pace of speech. *added* is process start to first
-audible sample of the speech at the sink's monitor (not what some players let be heard of an encoder's delay), less the
-server's 150 ms and the silence at the head of the decoded stream; *lost* is speech that was not heard, at the head and
-the tail; *gaps* are silences of 3 ms or more that are not in the stream; CPU is that of all the processes of the
-command, memory that of the largest.
+The server sends its first byte after 150 ms, then 20 to 24 ms of audio at a time (a frame of MP3, a page of Ogg) at
+twice real time. *added* is the time from process start to the first audible sample of speech at the sink's monitor (not
+of the encoder delay that some players play), less the server's 150 ms and the leading silence of the decoded stream.
+*lost* is speech not played at the head and the tail; *gaps* are silences of 3 ms or more that are not in the stream.
+CPU is the total of all processes of the command, memory that of the largest.
 """
 
 import argparse
@@ -44,14 +43,14 @@ child = os.posix_spawn("/bin/sh", ["sh", "-c", sys.argv[1]], os.environ, file_ac
 usage = os.wait4(child, 0)[2]
 print(json.dumps([began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
 """
-"""Runs a shell line from a small process: a child's peak memory counts what its parent had when it forked."""
+"""Runs a shell line from a small process, because a child's peak memory includes its parent's at the fork."""
 
 SENTENCE = "From text to sound, in one line and in no time at all."
 
 
 @dataclass
 class Stream:
-    """What the server sends, and what of it should be heard."""
+    """The server's response and the expected playback."""
 
     codec: str
     content_type: str
@@ -61,7 +60,7 @@ class Stream:
     rate: int
 
     parts: list[bytes]
-    """The body as an encoder that is flushed after every frame gives it."""
+    """The body, split as by an encoder flushed after every frame."""
     part_seconds: float
 
     @property
@@ -71,13 +70,13 @@ class Stream:
 
 
 def voice_command() -> str:
-    """Give the console script of the environment that runs this."""
+    """Return the command of this environment's console script."""
     script = Path(sys.executable).with_name("voice")
     return str(script) if script.exists() else f"{sys.executable} -m voice_cli"
 
 
 def commands(stream: Stream) -> dict[str, str]:
-    """Give the shell lines to compare; {url} is the speech address, {base} what `--base-url` takes."""
+    """Return the shell lines to compare; {url} is the speech URL, {base} the value of `--base-url`."""
     curl = "curl -sN -X POST {url} -H 'Content-Type: application/json' -d '{{\"input\": \"x\"}}'"
     raw = f"-f s16le -ar {stream.rate} -ch_layout mono"
     ffplay = "ffplay -nodisp -autoexit -loglevel quiet -probesize 32 -analyzeduration 0 -fflags nobuffer"
@@ -97,7 +96,7 @@ def commands(stream: Stream) -> dict[str, str]:
 
 
 def streams(seconds: float) -> dict[str, Stream]:
-    """Make the streams: PCM and MP3 at 24 kHz, Opus at 48 kHz, each for a sink at its own rate."""
+    """Create the streams: PCM and MP3 at 24 kHz, Opus at 48 kHz, each for a sink of the same rate."""
     pcm = speech(seconds)[:, 0]
     raw = pcm.tobytes()
     parts = [raw[at : at + 960] for at in range(0, len(raw), 960)]
@@ -113,14 +112,14 @@ def streams(seconds: float) -> dict[str, Stream]:
 
 
 def split(codec: str, body: bytes) -> tuple[list[bytes], float]:
-    """Cut at MP3 frames or Ogg pages, the headers together with the first of them; and the seconds of each."""
+    """Split at MP3 frames or Ogg pages, headers joined to the first; return the parts and the seconds of each."""
     starts = []
     at = 0
     if codec == "mp3":
         while (header := mpeg_header(body, at)) is not None:
             starts.append(at)
             at += header.length
-        headers, seconds = 1, 0.024  # the tag's own frame
+        headers, seconds = 1, 0.024  # the Xing or Info frame
     else:
         while (at := body.find(b"OggS", at)) >= 0:
             starts.append(at)
@@ -141,7 +140,7 @@ class Run:
 
 
 def listen(audio: AudioServer, sink: str, line: str, reference: np.ndarray | None, lead: float, wait: float) -> Run:
-    """Run a shell line once and tell what was heard of it."""
+    """Run a shell line once and measure its playback."""
     with audio.record(sink) as heard:
         launched = subprocess.run(
             [sys.executable, "-ISc", LAUNCHER, line],
@@ -166,20 +165,20 @@ def listen(audio: AudioServer, sink: str, line: str, reference: np.ndarray | Non
 
 
 def beginning(samples: np.ndarray, first: int, reference: np.ndarray, rate: int) -> int:
-    """Tell where the reference's first audible sample would be, by a piece of it that is heard a little later."""
+    """Return the position of the reference's first audible sample, located by a later piece of the recording."""
     at = first + int(0.2 * rate)
     piece = samples[at : at + int(0.1 * rate)]
     return at - locate(piece, reference) + int(np.flatnonzero(np.abs(reference.astype(int)) >= AUDIBLE)[0])
 
 
 def missing(sound: np.ndarray, reference: np.ndarray, heard: Recording) -> tuple[float, float]:
-    """Tell how many seconds of the reference were not heard, at its head and at its tail."""
+    """Return the seconds of the reference that were not played at its head and its tail."""
     size = int(0.05 * heard.rate)
     audible = np.flatnonzero(np.abs(reference.astype(int)) >= AUDIBLE)
     first, last = int(audible[0]), int(audible[-1]) + 1
     if len(sound) < 3 * size:
         return (last - first) / heard.rate, 0.0
-    # A little inside: a player may fade its first and last milliseconds.
+    # Skip the ends: a player may fade its first and last milliseconds.
     inset = int(0.01 * heard.rate)
     head = locate(sound[inset : inset + size], reference) - inset
     tail = locate(sound[-size - inset : -inset], reference) + size + inset
@@ -187,14 +186,14 @@ def missing(sound: np.ndarray, reference: np.ndarray, heard: Recording) -> tuple
 
 
 def locate(piece: np.ndarray, reference: np.ndarray) -> int:
-    """Give the place of the reference that is most like the piece, by correlation."""
+    """Return the position in the reference that correlates best with the piece."""
     size = 1 << (len(reference) + len(piece)).bit_length()
     product = np.fft.rfft(reference.astype(float), size) * np.conj(np.fft.rfft(piece.astype(float), size))
     return int(np.argmax(np.fft.irfft(product, size)[: len(reference)]))
 
 
 def compare(audio: AudioServer, rounds: int, seconds: float, chosen: list[str]) -> dict[str, dict[str, list[Run]]]:
-    """Run all the commands, one after the other, round after round."""
+    """Run all commands in turn, in each round."""
     results: dict[str, dict[str, list[Run]]] = {}
     made = streams(seconds)
     servers = {
@@ -235,7 +234,7 @@ def median(values: list[float | None]) -> float | None:
 
 
 def rows(results: dict[str, dict[str, list[Run]]]) -> list[dict[str, object]]:
-    """Work the runs out: medians, the worst of what was lost, ratios to voice."""
+    """Compute medians, worst losses, and ratios to `voice say`."""
     table: list[dict[str, object]] = []
     for codec, runs_of in results.items():
         ours = median([run.added for run in runs_of["voice say"]])

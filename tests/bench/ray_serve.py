@@ -1,9 +1,8 @@
-"""What Ray Serve costs: `python tests/bench/ray_serve.py`, from the root of the repository, where `voice-cli[ray]` is.
+"""The overhead of Ray Serve: `python tests/bench/ray_serve.py` from the repository root, with `voice-cli[ray]`.
 
-`voice serve` and `voice serve --ray --replicas 2` run side by side and are asked in turns: by HTTP, request sent → the
-first byte of the body; by WebSocket, text sent → the first sound. Then clients leave in the middle of a long speech:
-until the server tells that it makes it no more. Last, the memory of each, what its processes share counted once (PSS),
-and how long each took until it was ready.
+`voice serve` and `voice serve --ray --replicas 2` run side by side and get requests in turns. Measured: HTTP, request
+sent → first byte of the body; WebSocket, text sent → first audio; disconnect during a long speech → the server logs the
+end of the stream; memory, with shared pages counted once (PSS); and start-up time.
 """
 
 import argparse
@@ -33,7 +32,7 @@ WARM_UP = 10
 
 
 class Server:
-    """A server in a process of its own; `with` it."""
+    """A server in a separate process; a context manager."""
 
     def __init__(self, *arguments):
         began = time.perf_counter()
@@ -43,7 +42,7 @@ class Server:
         self.ready = time.perf_counter() - began
         self.port = int(re.search(r":(\d+) ", line)[1])
         self.left = queue.SimpleQueue()
-        """When it told that a client has left."""
+        """When it logged each client disconnect."""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -62,7 +61,7 @@ class Server:
 
     @property
     def memory(self):
-        """Megabytes of the process and of all that it started."""
+        """Megabytes of the process and its descendants."""
         total = 0
         for process in family_of(self.process.pid):
             with open(f"/proc/{process.pid}/smaps_rollup") as file:

@@ -1,9 +1,9 @@
-"""Run all benchmarks, one after the other, and write RESULTS.md beside this: what `make bench` does.
+"""Run all benchmarks in turn and write RESULTS.md in this folder (`make bench`).
 
     python tests/bench/results.py [--quick] [--only imports,callback]
 
-It takes about twenty minutes, and wants the machine for itself. `--quick` makes few rounds of everything, to see that
-it works; with it, or with `--only`, the results are printed and not written.
+It takes about twenty minutes on an otherwise idle machine. `--quick` runs a few rounds of each, as a smoke test; with
+it, or with `--only`, the results are printed and not written.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from voice_cli.playback.sinks.device import LATENCY
 HERE = Path(__file__).resolve().parent
 
 AT = ("--latencies", f"{1000 * LATENCY:g}")
-"""The latency that the player asks of a device."""
+"""The latency that the player requests from a device."""
 
 
 class Part(NamedTuple):
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     title: str
     arguments: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
-    """Arguments that make it short."""
+    """Arguments for a short run."""
     note: str = ""
 
 
@@ -65,7 +65,7 @@ PARTS = (
 
 
 def run(part: Part, *, quick: bool) -> str:
-    """Run it and give what it printed, as a section."""
+    """Run a benchmark and return its output as a section."""
     arguments = part.quick if quick else part.arguments
     environment = {**os.environ}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -80,21 +80,21 @@ def run(part: Part, *, quick: bool) -> str:
 
 
 def versions() -> str:
-    """Name what was compared, and what it stands on."""
+    """Return the versions of packages and programs."""
     packages = ("av", "numpy", "pycurl", "sounddevice", "typer")
-    told = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     for program in ("curl", "mpv", "ffplay", "aplay", "espeak-ng", "pulseaudio"):
         if shutil.which(program):
             flag = "-version" if program == "ffplay" else "--version"
             done = subprocess.run([program, flag], capture_output=True, text=True, check=False)
             words = (done.stdout or done.stderr).splitlines()[0].split()
             number = next((word for word in words if word.lstrip("v")[:1].isdigit()), "?")
-            told.append(f"{program} {number}")
-    return ", ".join(told)
+            found.append(f"{program} {number}")
+    return ", ".join(found)
 
 
 def commit() -> str:
-    """Name the commit, where there is one to name."""
+    """Return the commit, if any."""
     done = subprocess.run(
         ["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
@@ -104,7 +104,7 @@ def commit() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="names, with commas between")
+    parser.add_argument("--only", default="", help="names, separated by commas")
     options = parser.parse_args()
     chosen = [part for part in PARTS if not options.only or part.name in options.only.split(",")]
     busy = os.getloadavg()[0]

@@ -1,11 +1,11 @@
-"""What `voice serve` costs and holds: `python tests/bench/server.py [part …]`, from the root of the repository.
+"""Latency, capacity and memory of `voice serve`: `python tests/bench/server.py [part …]` from the repository root.
 
-first-byte  request sent → first byte of the body, against a bare Starlette route with the same engine, in turns
-streams     100 listeners at once, each taking its speech as it would play it: is any chunk late, and is `/health` quick
-leavers     1,000 clients that leave at random timestamps: how long anything is still made for them, and memory after it
-flat        memory over ten minutes of listeners that come and go
+first-byte  request sent → first byte of the body, in turns with a bare Starlette route with the same engine
+streams     100 concurrent real-time listeners: late chunks, and the latency of `/health`
+leavers     1,000 clients that disconnect at random times: how long their streams continue, and memory
+flat        memory during ten minutes of short-lived listeners
 
-Server and clients are processes of their own, on the same machine, which is told in RESULTS.md.
+Server and clients are separate processes on the same machine, which RESULTS.md describes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BODY = {"response_format": "pcm"}
 
 
 def bare(port):
-    """Serve espeak's chunks as Starlette does by itself."""
+    """Serve espeak's chunks with plain Starlette."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.responses import StreamingResponse
@@ -49,7 +49,7 @@ def bare(port):
 
 @contextmanager
 def serving(*command):
-    """Run a server on a port of its own; give the port and the process."""
+    """Run a server on a free port; yield the port and the process."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -79,7 +79,7 @@ def voice(*more):
 
 
 def post(connection, text, **more):
-    """Ask for speech; give the seconds to the first byte of the body, and the body's size."""
+    """Request speech; return the seconds to the first byte of the body, and the body's size."""
     body = json.dumps({"input": text, "model": "tts-1", **BODY, **more})
     began = time.perf_counter()
     connection.request("POST", "/v1/audio/speech", body, {"content-type": "application/json"})
@@ -112,7 +112,7 @@ def first_byte(rounds):
 
 
 async def listen(port, text, lead, step):
-    """Take a stream as it would be played, `lead` seconds after its first byte; give how late each piece was."""
+    """Read a stream in real time, `lead` seconds after its first byte; return TTFB, maximum lateness and duration."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
     body = json.dumps({"input": text, **BODY}).encode()
     head = "POST /v1/audio/speech HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n"

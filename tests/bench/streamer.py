@@ -1,9 +1,8 @@
-"""What the streamers cost: `python tests/bench/streamer.py`, from the root of the repository.
+"""The overhead of the streamers: `python tests/bench/streamer.py` from the repository root.
 
-Chunks are VibeVoice's: (1, 3200) float32, 133 ms of sound, copied by every `put`. The generator is a thread
-and the reader another, or the event loop. Latency is from the call of `put` to the chunk in the reader's
-hands, with a pause between two chunks in which the generator, as one that computes on a device does, holds no
-lock of the interpreter.
+Chunks are those of VibeVoice: (1, 3200) float32, 133 ms of audio, copied by every `put`. The generator runs in one
+thread, the reader in another or in the event loop. Latency is from the call of `put` to the reader's receipt of the
+chunk; between chunks the generator pauses without the GIL, like one that computes on a device.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from voice_cli.streamer import AsyncAudioStreamer, AudioStreamer
 CHUNK = np.zeros((1, 3200), np.float32)
 FIRST = np.array([0])
 CHUNKS = 30_000
-"""More than an hour of speech; a generator that is ahead by all of it holds 400 MB."""
+"""More than an hour of speech; 400 MB if all of it is buffered."""
 RUNS = 7
 LATENCY_CHUNKS = 1000
 PAUSE_S = 0.002
@@ -35,7 +34,7 @@ def in_thread(generate):
 
 
 def best_rate(measure, *args):
-    """The median and the best of several runs, as chunks a second."""
+    """Return the median and the best of several runs, in chunks per second."""
     rates = [measure(*args) for _ in range(RUNS)]
     return f"{statistics.median(rates):>11,.0f} chunks/s at the median of {RUNS} runs, {max(rates):,.0f} at best"
 
@@ -111,7 +110,7 @@ def async_latency(of_batch):
 
 
 def put_batches(streamer, streams, chunks, together):
-    """Every stream's chunks, numbered: all streams in one `put`, or one stream in each."""
+    """Put numbered chunks for every stream: all streams in one `put`, or one stream in each."""
     everyone = np.arange(streams)
     with streamer.generating():
         for number in range(chunks):

@@ -1,11 +1,11 @@
-"""Text that is still arriving: how soon it is heard, whether it ever falters, and what it costs that it never ends.
+"""Streamed text: time to first audio, gaps, speed, and memory with endless input.
 
     python tests/bench/streaming_text.py [--rounds 10] [--words 2000] [--heard 150] [--seconds 60]
 
-The embedded voice on a null sink at its own rate. *comma to sound* is the write of the token with the first comma, the
-ninth of a sentence of thirty at 40 tokens a second, to the first audible sample at the sink's monitor. The long text
-is made into a file (its speed), and its first `--heard` words are played beside a file of the same sound: what was
-heard and is not in the file is a gap. The endless text is that of `yes "and so on,"`; memory is the resident set.
+The embedded voice plays on a null sink of the same rate. *comma to sound* is the time from writing the token with the
+first comma, the ninth of thirty at 40 tokens per second, to the first audible sample at the sink's monitor. The long
+text is saved to a file to measure the speed. Its first `--heard` words are played and saved: silences that are not in
+the file are gaps. The endless text is that of `yes "and so on,"`; memory is the resident set.
 """
 
 import argparse
@@ -53,17 +53,17 @@ def start(audio: AudioServer, *arguments: str, cwd: str) -> subprocess.Popen:
 
 
 def text_of(words: int) -> str:
-    """Give so many words of prose."""
+    """Return prose of that many words."""
     pieces = re.findall(r"\s*\S+", PARAGRAPH) * (words // len(PARAGRAPH.split()) + 1)
     return "".join(pieces[:words]).strip() + "."
 
 
 def comma_to_sound(audio: AudioServer, folder: str) -> float:
-    """Give the seconds."""
+    """Return the seconds from the comma to the first audible sample."""
     comma_at = 0.0
     with audio.record(SINK) as heard:
         process = start(audio, cwd=folder)
-        time.sleep(0.5)  # a model takes its time to begin
+        time.sleep(0.5)  # a model also starts with a delay
         due = time.monotonic()
         for token in re.findall(r"\s*\S+", SENTENCE):
             process.stdin.write(token.encode())
@@ -78,7 +78,7 @@ def comma_to_sound(audio: AudioServer, folder: str) -> float:
 
 
 def made(audio: AudioServer, text: str, folder: str) -> dict[str, float]:
-    """Make a file of it, and tell how fast that went."""
+    """Save the text as a file and measure the speed."""
     began = time.monotonic()
     process = start(audio, "--no-play", "-o", "book.wav", cwd=folder)
     out, _ = process.communicate(text.encode(), timeout=600)
@@ -91,7 +91,7 @@ def made(audio: AudioServer, text: str, folder: str) -> dict[str, float]:
 
 
 def played(audio: AudioServer, text: str, folder: str) -> dict[str, object]:
-    """Play it, and hold what was heard against the file that was saved of it."""
+    """Play and save the text, and compare the recording to the file."""
     with audio.record(SINK) as heard:
         process = start(audio, "-o", "heard.wav", cwd=folder)
         for token in re.findall(r"\s*\S+", text):
@@ -122,7 +122,7 @@ def memory_of(process: subprocess.Popen) -> float:
 
 
 def endless(audio: AudioServer, seconds: float, folder: str) -> list[tuple[float, float, int]]:
-    """Give (seconds, megabytes resident, bytes that the writer got rid of) over time."""
+    """Return (seconds, megabytes resident, bytes written by the writer) over time."""
     process = start(audio, cwd=folder)
     taken = [0]
 
@@ -151,8 +151,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--words", type=int, default=2000)
-    parser.add_argument("--heard", type=int, default=150, help="words that are played")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the text that never ends")
+    parser.add_argument("--heard", type=int, default=150, help="words to play")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of endless text")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         audio = AudioServer(Path(folder))

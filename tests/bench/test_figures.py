@@ -20,14 +20,14 @@ def test_median_and_95th_percentile(values, median, p95):
     assert spread(values) == (median, p95)
 
 
-def test_not_measured_is_none_and_not_0():
+def test_missing_measurements_are_none():
     assert spread([]) is None
     assert spread([None]) is None
     assert figure(run(ttfa_ms=None), "added_ms") is None
     assert figure(run(ttfb_ms=None), "added_ms") is None
 
 
-def test_added_excludes_the_server_and_its_silence():
+def test_added_excludes_server_time_and_leading_silence():
     assert figure(run(), "added_ms") == 50.0
     assert figure(run(leading_silence_ms=None), "added_ms") == 60.0
 
@@ -54,7 +54,7 @@ def test_figures_as_text(value, unit, text):
     assert shown(value, unit) == text
 
 
-def test_the_plain_table_has_a_dash_where_nothing_was_measured():
+def test_plain_table_has_dashes_for_missing_measurements():
     lines = tsv([Measured(target("a\tb"), [run(ttfa_ms=None)]), Measured(target(), [failed(message="a\nb")])])
     rows = [line.split("\t") for line in lines]
     assert {len(row) for row in rows} == {17}

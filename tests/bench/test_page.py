@@ -20,7 +20,7 @@ def page_of(measured, text="Hello", about="cold · today · a machine", *, inter
 
 
 class Page(HTMLParser):
-    """Parses a page: its elements, and all attributes that load something."""
+    """Parses a page: its elements, and all attributes that load resources or run scripts."""
 
     def __init__(self, text):
         super().__init__()
@@ -43,7 +43,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_has_the_table_a_waterfall_and_a_curve_for_each_run():
+def test_page_has_a_waterfall_and_a_curve_for_each_complete_run():
     text = page_of([Measured(target(), [run(), run(), failed()]), Measured(target("other"), [run()])])
     tags = Page(text).tags
     assert tags.count(("svg", "waterfall")) == 3
@@ -56,7 +56,7 @@ def test_the_page_has_the_table_a_waterfall_and_a_curve_for_each_run():
     assert "nothing answers" in text
 
 
-def test_the_page_loads_nothing_and_runs_nothing():
+def test_page_has_no_external_resources_or_scripts():
     text = page_of([Measured(target(), [run()])])
     assert Page(text).loads == []
     assert not {tag for tag, _ in Page(text).tags} & {"script", "link", "img", "iframe", "object", "embed", "base"}
@@ -78,14 +78,14 @@ def test_credentials_are_not_on_the_page():
     assert "hunter2" not in page_of([Measured(target(), [run(), failed()])])
 
 
-def test_a_page_without_runs():
+def test_page_without_runs_is_marked_interrupted_and_shortens_text():
     text = page_of([Measured(target(), [])], "x" * 1000, interrupted=True)
     assert "interrupted" in text
     assert "0 of 0" in text
     assert "x" * 401 not in text
 
 
-def test_drawings_of_runs_without_some_timestamps():
+def test_missing_timestamps_are_left_out_of_drawings():
     silent = run(TRACE._replace(timestamps={}, curve=[]))
     assert 'class="curve"' not in page_of([Measured(target(), [run(Trace()), silent])])
     assert "<rect" not in waterfall(silent, "x")

@@ -1,4 +1,4 @@
-"""One audio server for all the tests that listen."""
+"""Fixtures for end-to-end tests: one audio server for all, and a runner for `voice`."""
 
 import json
 import os
@@ -25,8 +25,8 @@ def audio(tmp_path_factory):
 
 
 @dataclass
-class Said:
-    """What a `voice say` was like."""
+class Result:
+    """The result of a run of `voice`."""
 
     code: int
     out: bytes
@@ -39,7 +39,7 @@ class Said:
 
 @pytest.fixture
 def voice(audio, tmp_path):
-    """Run `voice` with arguments on a sink, in an empty folder."""
+    """Return a function that runs `voice` on a sink in an empty folder."""
 
     def run(*arguments, sink="ear", text=None, environment=None, timeout=60):
         done = subprocess.run(
@@ -52,18 +52,18 @@ def voice(audio, tmp_path):
             timeout=timeout,
             check=False,
         )
-        return Said(done.returncode, done.stdout, done.stderr.decode())
+        return Result(done.returncode, done.stdout, done.stderr.decode())
 
     return run
 
 
 MAX_STALL = 0.03
-"""Seconds. A recorder that received nothing for so long was not run in time, and neither was the program under test:
-its device buffers 30 ms. The longest stall of an idle machine is about 15 ms."""
+"""Seconds without data after which the recorder, and so the program under test, counts as stalled: its device buffers
+30 ms. The longest stall of an idle machine is about 15 ms."""
 
 
 class MachineStalledError(Exception):
-    """The test failed, and the machine did not run the recorder in time during it: the test is run again."""
+    """The test failed while the machine stalled the recorder; the test is rerun."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""`voice bench` with a real device: what it measures there is what happened."""
+"""`voice bench` on an audio device: measurements match playback."""
 
 import json
 
@@ -12,14 +12,14 @@ from voice_cli.audio import AudioFormat
 pytestmark = pytest.mark.e2e
 
 
-def test_cold_runs_are_heard_and_measured(audio, voice, serve):
+def test_cold_runs_are_played_and_measured(audio, voice, serve):
     sent = speech(0.6)
     server = serve(Answer(sent.tobytes(), first_byte=0.15, chunk=4800, byte_rate=96000))
     with audio.record() as heard:
-        said = voice("bench", "Hi", "-n", "2", "--base-url", server.url, "--json")
-    assert said.code == 0, said.err
+        result = voice("bench", "Hi", "-n", "2", "--base-url", server.url, "--json")
+    assert result.code == 0, result.err
     assert heard.samples.any(axis=1).sum() >= 2 * len(sent)
-    (target,) = said.json["targets"]
+    (target,) = result.json["targets"]
     assert target["summary"]["ttfa_ms"]["median"] >= 150
     for run in target["runs"]:
         assert run["added_ms"] == pytest.approx(run["ttfa_ms"] - run["ttfb_ms"] - run["leading_silence_ms"], abs=0.02)
@@ -32,40 +32,40 @@ def check_curve(run, seconds):
     assert list(times) == sorted(times)
     assert list(received) == sorted(received)
     assert list(heard) == sorted(heard)
-    assert all(came >= went for came, went in zip(received, heard, strict=True)), "heard before it came"
+    assert all(r >= h for r, h in zip(received, heard, strict=True)), "played before it was received"
     assert (received[-1], heard[-1]) == (pytest.approx(seconds, abs=1e-3), pytest.approx(seconds, abs=1e-3))
     assert times[-1] == pytest.approx(run["moments_ms"]["last_frame"], abs=0.1)
 
 
-def test_underruns_are_where_the_curve_is_level(voice, serve, audio):
+def test_underrun_time_equals_flat_parts_of_the_curve(voice, serve, audio):
     server = serve(Answer(speech(1.5).tobytes(), first_byte=0.1, chunk=2400, byte_rate=0.7 * 48000))
-    with audio.record():  # the sink keeps time only while somebody listens
-        said = voice("bench", "-n", "1", "--base-url", server.url, "--json")
-    assert said.code == 0, said.err
-    (run,) = said.json["targets"][0]["runs"]
+    with audio.record():  # an unrecorded sink does not keep time
+        result = voice("bench", "-n", "1", "--base-url", server.url, "--json")
+    assert result.code == 0, result.err
+    (run,) = result.json["targets"][0]["runs"]
     assert run["underruns"] >= 1
     check_curve(run, 1.5)
-    level = sum(
+    flat = sum(
         after[0] - before[0]
         for before, after in zip(run["curve"], run["curve"][1:], strict=False)
         if before[2] == after[2] and before[0] > run["moments_ms"]["started"]
     )
-    assert level == pytest.approx(run["underrun_ms"], abs=1)
+    assert flat == pytest.approx(run["underrun_ms"], abs=1)
 
 
-def test_warm_runs_share_the_device(audio, voice, serve):
+def test_warm_runs_share_device_and_connection(audio, voice, serve):
     server = serve(Answer(speech(0.4).tobytes(), first_byte=0.1, chunk=4800))
     with audio.record():
-        said = voice("bench", "-n", "2", "--warm", "--base-url", server.url, "--json")
-    assert said.code == 0, said.err
+        result = voice("bench", "-n", "2", "--warm", "--base-url", server.url, "--json")
+    assert result.code == 0, result.err
     assert server.connections == 1
-    (target,) = said.json["targets"]
+    (target,) = result.json["targets"]
     for run in target["runs"]:
         assert run["ttfa_ms"] > 100
         check_curve(run, 0.4)
 
 
-def test_profiles_and_formats_side_by_side(audio, voice, serve, tmp_path):
+def test_each_profile_is_run_with_each_format(audio, voice, serve, tmp_path):
     mp3 = material.encoded("mp3", AudioFormat(24000, 1), 0.5, seekable=False)
     pcm = speech(0.5).tobytes()
     server = serve(
@@ -76,12 +76,12 @@ def test_profiles_and_formats_side_by_side(audio, voice, serve, tmp_path):
     (tmp_path / "config.toml").write_text(
         f'[profiles.server]\nbase_url = "{server.url}"\n[profiles.embedded]\nbackend = "espeak"\n'
     )
-    said = voice(
+    result = voice(
         "bench", "Hi", "--all", "-n", "1", "--format", "pcm,mp3", "--html", "p.html",
         environment={"VOICE_CONFIG": str(tmp_path / "config.toml")},
     )  # fmt: skip
-    assert said.code == 0, said.err
-    names, *rows = [line.split("\t") for line in said.out.decode().splitlines()]
+    assert result.code == 0, result.err
+    names, *rows = [line.split("\t") for line in result.out.decode().splitlines()]
     rows = [dict(zip(names, row, strict=True)) for row in rows]
     assert [(row["target"], row["format"], row["complete"]) for row in rows] == [
         ("server", "pcm", "1"), ("server", "mp3", "1"), ("embedded", "pcm", "1"), ("embedded", "mp3", "1"),
@@ -90,9 +90,9 @@ def test_profiles_and_formats_side_by_side(audio, voice, serve, tmp_path):
     assert (tmp_path / "p.html").read_text("utf-8").count('class="curve"') == 4
 
 
-def test_no_device_is_an_error_of_the_run(voice, audio):
-    said = voice("bench", "--backend", "espeak", "--device", "no such device", "--json")
-    assert said.code == 9
-    (target,) = said.json["targets"]
-    assert len(target["runs"]) == 1, "it is not asked again"
-    assert json.loads(said.out)["exit_code"] == 9
+def test_unknown_device_fails_after_one_run(voice, audio):
+    result = voice("bench", "--backend", "espeak", "--device", "no such device", "--json")
+    assert result.code == 9
+    (target,) = result.json["targets"]
+    assert len(target["runs"]) == 1, "the run was repeated"
+    assert json.loads(result.out)["exit_code"] == 9

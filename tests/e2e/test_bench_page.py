@@ -1,4 +1,4 @@
-"""The benchmark's page in a real browser: drawn, legible, in light and in dark, wide and narrow."""
+"""The benchmark page in a browser: layout and contrast, light and dark, wide and narrow."""
 
 import subprocess
 
@@ -47,11 +47,11 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(browser, audio, tmp_path_factory):
-    """Make a page: a backend that keeps up, one that does not, and one that is not there; all runs unfolded."""
+    """Create a page with a fast, a slow and an unreachable backend, and expand all runs."""
     folder = tmp_path_factory.mktemp("page")
     quick = Answer(speech(1.0).tobytes(), first_byte=0.15, chunk=4800, byte_rate=96000)
     slow = Answer(speech(1.5).tobytes(), first_byte=0.1, chunk=2400, byte_rate=0.7 * 48000)
-    # The sink keeps time only while somebody listens.
+    # An unrecorded sink does not keep time.
     with audio.record(), SpeechServer(quick) as first, SpeechServer(slow) as second:
         (folder / "config.toml").write_text(
             f'[profiles.quick]\nbase_url = "{first.url}"\n[profiles.slow]\nbase_url = "{second.url}"\n'
@@ -85,7 +85,7 @@ def size(box):
     return box[2] - box[0], box[3] - box[1]
 
 
-def test_the_browser_tells_what_goes_wrong_on_a_page(browser, tmp_path):
+def test_browser_reports_script_errors(browser, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text("<script>nothing()</script>")
     assert browser.look(bad, "light", (300, 300)).console
@@ -97,7 +97,7 @@ def test_waterfalls_and_curves_are_drawn(probed, scheme):
     kinds = [drawing["kind"] for drawing in probed["drawings"]]
     assert kinds.count("comparison") == 1
     assert kinds.count("curve") == 4
-    assert kinds.count("waterfall") >= 4  # a run that failed has one if it came as far as the player
+    assert kinds.count("waterfall") >= 4  # failed runs have one only if they reached the player
     for drawing in probed["drawings"]:
         assert min(size(drawing["box"])) > 50, drawing["kind"]
         for bar in drawing["bars"]:
@@ -118,7 +118,7 @@ def test_waterfalls_and_curves_are_drawn(probed, scheme):
     assert sum(bar["kind"] == "underrun" for drawing in probed["drawings"] for bar in drawing["bars"]) >= 2
 
 
-def test_texts_can_be_read(probed):
+def test_texts_have_sufficient_contrast_and_size(probed):
     card = rgb(probed["card"])
     for text, colour in probed["inks"]:
         assert contrast(rgb(colour), card) >= 4.5, text
@@ -128,7 +128,7 @@ def test_texts_can_be_read(probed):
             assert text["size"] >= 10, text
 
 
-def test_no_text_runs_out_of_its_drawing_or_into_another(probed):
+def test_texts_do_not_overlap_or_leave_their_drawing(probed):
     for drawing in probed["drawings"]:
         left, _, right, _ = drawing["box"]
         texts = drawing["texts"]
@@ -143,7 +143,7 @@ def test_no_text_runs_out_of_its_drawing_or_into_another(probed):
                 assert across < 1 or down < 4, (drawing["kind"], one["text"], other["text"])
 
 
-def test_the_page_is_seen_as_it_is_and_nothing_complains(browser, page, scheme, probed):
+def test_screenshot_shows_the_drawings_without_console_messages(browser, page, scheme, probed):
     look = browser.look(page, scheme, WIDE)
     assert look.console == []
     assert look.pixels.shape == (WIDE[1], WIDE[0], 3)
@@ -154,6 +154,6 @@ def test_the_page_is_seen_as_it_is_and_nothing_complains(browser, page, scheme, 
         assert np.all(look.pixels == fills[kind], axis=2).sum() > 500, kind
 
 
-def test_on_a_narrow_window_nothing_but_the_table_scrolls(browser, page):
+def test_page_does_not_scroll_horizontally_in_a_narrow_window(browser, page):
     width, window = browser.ask(page, "light", PROBE, NARROW)["width"]
     assert width <= window

@@ -1,4 +1,4 @@
-"""Compressed streams: what is heard is what a whole-file decode gives, from the first frame to the last."""
+"""Compressed streams: playback equals a whole-file decode."""
 
 import numpy as np
 import pytest
@@ -25,15 +25,15 @@ CASES = {
 
 
 def trimmed(sound):
-    """Return the sound from its first to its last sample that is not 0."""
+    """Remove leading and trailing zero samples."""
     sounding = np.flatnonzero(sound.any(axis=1))
     return sound[sounding[0] : sounding[-1] + 1]
 
 
 def check_same(sound, wanted, tolerance):
-    """Check that all that is louder than `tolerance` was heard, and that no sample differs by more.
+    """Check that all samples above `tolerance` were played, and that none differs by more.
 
-    What was heard begins and ends with its first and last sample that is not 0, which rounding may move.
+    `sound` has no zero samples at its ends, which rounding may move.
     """
     loud = np.flatnonzero(np.abs(wanted.astype(int)).max(axis=1) > tolerance)
     assert len(sound) >= loud[-1] - loud[0] + 1, "frames are missing"
@@ -44,7 +44,7 @@ def check_same(sound, wanted, tolerance):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("chunk", [701, 8192])
-def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
+def test_playback_equals_the_whole_file_decode(audio, voice, serve, case, chunk):
     content_type, codec, audio_format, sink = CASES[case]
     assert SINKS[sink] == (audio_format.rate, audio_format.channels)
     body = material.encoded(codec, audio_format, 1.5, seekable=False)
@@ -52,42 +52,42 @@ def test_heard_is_the_whole_decode(audio, voice, serve, case, chunk):
     wanted = wanted.reshape(-1, audio_format.channels)
     server = serve(Answer(body, content_type, chunk=chunk, first_byte=0.3))
     with audio.record(sink) as heard:
-        said = voice("say", "x", "--base-url", server.url, "--format", codec, "--json", sink=sink)
-    assert said.code == 0, said.err
-    assert said.json["format"] == codec
-    assert said.json["rate"] == audio_format.rate
-    assert said.json["audio_ms"] == pytest.approx(1000 * len(wanted) / audio_format.rate, abs=0.1)
+        result = voice("say", "x", "--base-url", server.url, "--format", codec, "--json", sink=sink)
+    assert result.code == 0, result.err
+    assert result.json["format"] == codec
+    assert result.json["rate"] == audio_format.rate
+    assert result.json["audio_ms"] == pytest.approx(1000 * len(wanted) / audio_format.rate, abs=0.1)
     tolerance = 1 if codec in ("opus", "mp3") else 0  # two decoders may round differently
     check_same(heard.sound, wanted, tolerance)
-    if codec != "mp3":  # in MP3's near-silence, which samples are exactly 0 is a matter of rounding, too
+    if codec != "mp3":  # rounding decides which of MP3's near-silent samples are exactly 0
         assert holes(heard.sound, heard.rate, 0.003) == holes(trimmed(wanted), heard.rate, 0.003)
 
 
 @pytest.mark.parametrize("codec", ["mp3", "opus", "aac", "flac"])
-def test_playback_begins_long_before_the_download_ends(voice, serve, audio, codec):
+def test_playback_starts_during_the_download(voice, serve, audio, codec):
     content_type, _, audio_format, _ = CASES[codec]
     body = material.encoded(codec, audio_format, 3.0, seekable=False)
     server = serve(Answer(body, content_type, chunk=256, byte_rate=len(body) / 2.0, first_byte=0.2))
-    said = voice("say", "x", "--base-url", server.url, "--format", codec, "--json").json
-    assert said["outcome"] == "complete"
-    # From the first byte, what is waited for is a decodable frame, the prebuffer and the device: not the 2 s of
-    # download. The bound is loose because this machine may be busy; the benchmarks have the figures.
-    assert said["ttfa_ms"] - said["leading_silence_ms"] < 0.6 * (200 + 2000)
-    assert said["generation_ms"] > 1500
+    result = voice("say", "x", "--base-url", server.url, "--format", codec, "--json").json
+    assert result["outcome"] == "complete"
+    # Playback waits for a decodable frame, the prebuffer and the device, not for the 2 s of download. The bound is
+    # loose because the machine may be busy; the benchmarks measure the latency.
+    assert result["ttfa_ms"] - result["leading_silence_ms"] < 0.6 * (200 + 2000)
+    assert result["generation_ms"] > 1500
 
 
 @pytest.mark.parametrize("announced", ["audio/pcm", "application/octet-stream", None])
-def test_an_mp3_under_a_false_name_is_played_as_what_it_is(audio, voice, serve, announced):
+def test_mp3_with_a_wrong_content_type_is_detected_and_played(audio, voice, serve, announced):
     body = material.encoded("mp3", AudioFormat(24000, 1), 1.0, seekable=False)
     wanted = np.frombuffer(material.reference(body, "mp3")[1], "<i2")
     server = serve(Answer(body, announced, chunk=1000))
     with audio.record() as heard:
-        said = voice("say", "x", "--base-url", server.url, "--json")
-    assert said.json["format"] == "mp3"
+        result = voice("say", "x", "--base-url", server.url, "--json")
+    assert result.json["format"] == "mp3"
     check_same(heard.sound, wanted.reshape(-1, 1), 1)
 
 
-def test_a_rate_that_the_device_has_to_resample_is_heard_at_its_pitch(audio, voice, serve):
+def test_resampling_by_the_device_keeps_the_pitch(audio, voice, serve):
     rate = 44100
     tone = np.round(8000 * np.sin(2 * np.pi * 441 * np.arange(rate) / rate)).astype("<i2")
     body = wav_header(AudioFormat(rate, 1), tone.nbytes) + tone.tobytes()

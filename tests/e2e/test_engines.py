@@ -1,4 +1,4 @@
-"""An engine in the process, heard: `voice say --backend sherpa` with a voice that the test makes."""
+"""An in-process engine: `voice say --backend sherpa` with a generated voice."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ def model(tmp_path_factory):
 
 
 def spoken(model, text):
-    """What the engine gives, without its silence at the ends."""
+    """Return the engine's audio without leading and trailing silence."""
     backend = open_backend("sherpa", model=str(model))
     samples = np.frombuffer(b"".join(backend.synthesize(SpeechRequest(text))), "<i2")
     backend.close()
@@ -35,24 +35,24 @@ def spoken(model, text):
     return samples[loud[0] : loud[-1] + 1]
 
 
-def test_all_of_it_is_heard(audio, voice, model):
+def test_all_engine_audio_is_played(audio, voice, model):
     with audio.record() as heard:
-        said = voice("say", TEXT, "--backend", "sherpa", "-m", model, "--json")
-    assert said.code == 0, said.err
+        result = voice("say", TEXT, "--backend", "sherpa", "-m", model, "--json")
+    assert result.code == 0, result.err
     np.testing.assert_array_equal(heard.sound[:, 0], spoken(model, TEXT))
-    assert said.json["outcome"] == "complete"
-    assert said.json["backend"] == "sherpa"
-    assert said.json["rate"] == 24000
-    assert said.err == ""
+    assert result.json["outcome"] == "complete"
+    assert result.json["backend"] == "sherpa"
+    assert result.json["rate"] == 24000
+    assert result.err == ""
 
 
-def test_the_library_prints_nothing_to_the_person(audio, voice, model, tmp_path):
+def test_library_output_is_not_shown(audio, voice, model, tmp_path):
     folder = sherpa_voice(tmp_path / "lexicon", rate=24000, lexicon={"hello": "həlˈoʊ"})
-    said = voice("say", "hello zebra", "--backend", "sherpa", "-m", folder)
-    assert (said.code, said.err) == (0, "")
+    result = voice("say", "hello zebra", "--backend", "sherpa", "-m", folder)
+    assert (result.code, result.err) == (0, "")
 
 
-def test_ctrl_c_stops_it_within_a_chunk(audio, model, tmp_path):
+def test_ctrl_c_stops_playback_and_exits_quickly(audio, model, tmp_path):
     with audio.record() as heard:
         process = subprocess.Popen(
             [*VOICE, "say", "Hello there. " * 400, "--backend", "sherpa", "-m", str(model)],
@@ -70,5 +70,5 @@ def test_ctrl_c_stops_it_within_a_chunk(audio, model, tmp_path):
     assert process.returncode == 130
     assert (out, err) == (b"", b"")
     last = np.flatnonzero(heard.samples.any(axis=1))[-1]
-    assert heard.time_of(int(last)) - sent_at < 0.15  # the recorder itself lags some 5 to 20 ms
+    assert heard.time_of(int(last)) - sent_at < 0.15  # the recorder lags by 5 to 20 ms
     assert ended_at - sent_at < 1.0

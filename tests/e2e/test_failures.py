@@ -1,4 +1,4 @@
-"""What goes wrong: each with its own line, its exit code, and nothing lost of what came before."""
+"""Failures: exit code, one-line message, and playback of the audio received before."""
 
 import socket
 import ssl
@@ -14,9 +14,9 @@ from support.sound import VOICE, speech
 pytestmark = pytest.mark.e2e
 
 
-def one_line(said):
-    lines = said.err.splitlines()
-    assert len(lines) == 1, said.err
+def one_line(result):
+    lines = result.err.splitlines()
+    assert len(lines) == 1, result.err
     assert lines[0].startswith("voice: ")
     return lines[0]
 
@@ -34,10 +34,10 @@ REFUSALS = {
 
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("backend", ["http", "openai"])
-def test_a_refusal_has_its_code_and_the_servers_words(voice, serve, audio, status, backend):
+def test_http_error_has_exit_code_and_server_message(voice, serve, audio, status, backend):
     code, words, body = REFUSALS[status]
     server = serve(Answer(body.encode(), "application/json", status=status))
-    said = voice(
+    result = voice(
         "say",
         "x",
         "--backend",
@@ -46,38 +46,38 @@ def test_a_refusal_has_its_code_and_the_servers_words(voice, serve, audio, statu
         server.url,
         environment={"OPENAI_API_KEY": "sk-topsecret"},
     )
-    assert said.code == code
-    assert words in one_line(said)
-    assert "topsecret" not in said.err
-    assert said.out == b""
+    assert result.code == code
+    assert words in one_line(result)
+    assert "topsecret" not in result.err
+    assert result.out == b""
 
 
-def test_a_redirect_is_not_followed_with_the_key(voice, serve, audio):
+def test_redirect_is_reported_and_not_followed(voice, serve, audio):
     other = serve(Answer(speech(0.1).tobytes()))
     server = serve(Answer(b"", status=307, headers={"Location": other.url}))
-    said = voice("say", "x", "--base-url", server.url)
-    assert said.code == 7
-    assert other.url in one_line(said)
+    result = voice("say", "x", "--base-url", server.url)
+    assert result.code == 7
+    assert other.url in one_line(result)
     assert other.requests == []
 
 
-def test_a_refused_connection(voice, audio):
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    said = voice("say", "x", "--base-url", f"http://127.0.0.1:{port}/v1")
-    assert said.code == 6
-    assert "refused" in one_line(said)
+def test_refused_connection_exits_6(voice, audio):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    result = voice("say", "x", "--base-url", f"http://127.0.0.1:{port}/v1")
+    assert result.code == 6
+    assert "refused" in one_line(result)
 
 
-def test_a_name_that_is_not_known(voice, audio):
-    said = voice("say", "x", "--base-url", "http://nowhere.invalid/v1")
-    assert said.code == 6
-    assert "cannot resolve nowhere.invalid" in one_line(said)
+def test_unresolvable_host_exits_6(voice, audio):
+    result = voice("say", "x", "--base-url", "http://nowhere.invalid/v1")
+    assert result.code == 6
+    assert "cannot resolve nowhere.invalid" in one_line(result)
 
 
 @pytest.fixture
 def tls_port(tmp_path):
-    """A TLS server whose certificate nobody vouches for."""
+    """A TLS server with a self-signed certificate."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
          "-days", "2", "-subj", "/CN=localhost"],
@@ -106,24 +106,24 @@ def tls_port(tmp_path):
     listener.close()
 
 
-def test_a_certificate_that_nobody_vouches_for(voice, audio, tls_port):
-    said = voice("say", "x", "--base-url", f"https://localhost:{tls_port}/v1")
-    assert said.code == 6
-    assert "no secure connection to localhost" in one_line(said)
+def test_untrusted_certificate_exits_6(voice, audio, tls_port):
+    result = voice("say", "x", "--base-url", f"https://localhost:{tls_port}/v1")
+    assert result.code == 6
+    assert "no secure connection to localhost" in one_line(result)
 
 
-def test_silence_before_the_first_byte(voice, serve, audio):
+def test_timeout_before_the_first_byte_exits_6(voice, serve, audio):
     server = serve(Answer(b"xx", first_byte=30))
-    said = voice("say", "x", "--base-url", server.url, "--timeout", "0.5")
-    assert said.code == 6
-    assert "did not answer within 0.5 s" in one_line(said)
+    result = voice("say", "x", "--base-url", server.url, "--timeout", "0.5")
+    assert result.code == 6
+    assert "did not answer within 0.5 s" in one_line(result)
     assert server.client_left.wait(5)
 
 
-def test_an_empty_body(voice, serve, audio):
-    said = voice("say", "x", "--base-url", serve(Answer(b"")).url)
-    assert said.code == 7
-    assert "no audio" in one_line(said)
+def test_empty_body_exits_7(voice, serve, audio):
+    result = voice("say", "x", "--base-url", serve(Answer(b"")).url)
+    assert result.code == 7
+    assert "no audio" in one_line(result)
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_an_empty_body(voice, serve, audio):
         ("audio/pcm", b'{"error": {"message": "the model is still loading, be patient"}}', "loading"),
     ],
 )
-def test_an_answer_that_is_no_audio_is_shown_and_not_played(audio, voice, serve, content_type, body, words):
+def test_response_other_than_audio_is_shown_and_not_played(audio, voice, serve, content_type, body, words):
     with audio.record() as heard:
-        said = voice("say", "x", "--base-url", serve(Answer(body, content_type)).url)
-    assert said.code == 7
-    assert words in one_line(said)
+        result = voice("say", "x", "--base-url", serve(Answer(body, content_type)).url)
+    assert result.code == 7
+    assert words in one_line(result)
     assert len(heard.sound) == 0
 
 
-def test_garbage_under_the_name_of_mp3(audio, voice, serve):
+def test_random_bytes_as_mp3_exit_7(audio, voice, serve):
     body = np.random.default_rng(1).integers(0, 255, 20000, np.uint8).tobytes()
-    said = voice("say", "x", "--format", "mp3", "--base-url", serve(Answer(body, "audio/mpeg")).url)
-    assert said.code == 7
-    one_line(said)
+    result = voice("say", "x", "--format", "mp3", "--base-url", serve(Answer(body, "audio/mpeg")).url)
+    assert result.code == 7
+    one_line(result)
 
 
 CUTS = {
@@ -157,58 +157,58 @@ CUTS = {
 
 @pytest.mark.parametrize("how", CUTS)
 @pytest.mark.parametrize("backend", ["http", "openai"])
-def test_a_connection_cut_in_the_middle(audio, voice, serve, tmp_path, how, backend):
+def test_broken_connection_plays_and_saves_the_received_part(audio, voice, serve, tmp_path, how, backend):
     sent = speech(2.0)
     server = serve(Answer(sent.tobytes(), die_after=48000, chunk=4800, byte_rate=200_000, **CUTS[how]))
     with audio.record() as heard:
-        said = voice(
+        result = voice(
             "say", "x", "--backend", backend, "--base-url", server.url, "--json", "-o", "cut.wav",
             environment={"OPENAI_API_KEY": "sk-x"},
         )  # fmt: skip
-    assert said.code == 8
-    assert said.json["outcome"] == "truncated"
-    assert "broke after 48000 bytes" in said.err
+    assert result.code == 8
+    assert result.json["outcome"] == "truncated"
+    assert "broke after 48000 bytes" in result.err
     np.testing.assert_array_equal(heard.sound, sent[:24000])
     with wave.open(str(tmp_path / "cut.wav")) as saved:
         assert saved.readframes(10**6) == sent[:24000].tobytes()
 
 
-def test_a_stream_that_stalls_is_played_and_told(audio, voice, serve):
+def test_stalled_stream_is_played_and_reported(audio, voice, serve):
     sent = speech(1.0)
     server = serve(Answer(sent.tobytes(), stall_after=24000))
     with audio.record() as heard:
-        said = voice("say", "x", "--base-url", server.url, "--timeout", "0.7")
-    assert said.code == 8
-    assert "sent nothing more for 0.7 s" in one_line(said)
+        result = voice("say", "x", "--base-url", server.url, "--timeout", "0.7")
+    assert result.code == 8
+    assert "sent nothing more for 0.7 s" in one_line(result)
     np.testing.assert_array_equal(heard.sound[: 12000 - 1], sent[:11999])
 
 
-def test_an_odd_byte_at_the_end_is_half_a_sample(audio, voice, serve):
+def test_incomplete_last_sample_is_dropped_and_exits_8(audio, voice, serve):
     sent = speech(0.5)
     with audio.record() as heard:
-        said = voice("say", "x", "--base-url", serve(Answer(sent.tobytes()[:-1])).url)
-    assert said.code == 8
+        result = voice("say", "x", "--base-url", serve(Answer(sent.tobytes()[:-1])).url)
+    assert result.code == 8
     np.testing.assert_array_equal(heard.sound, sent[:-1])
 
 
-def test_no_device(voice, serve, audio, tmp_path):
+def test_without_a_device_only_saving_succeeds(voice, serve, audio, tmp_path):
     sent = speech(0.3)
     server = serve(Answer(sent.tobytes()))
     nowhere = {"PULSE_SERVER": "unix:/nonexistent"}
-    said = voice("say", "x", "--base-url", server.url, environment=nowhere)
-    assert said.code == 9
-    assert "no output device" in one_line(said)
-    said = voice("say", "x", "--base-url", server.url, "-o", "s.wav", "--json", environment=nowhere)
-    assert said.code == 0
-    assert "nothing was played" in one_line(said)
-    assert said.json["saved"] == "s.wav"
-    assert said.json["underruns"] is None
-    assert said.json["ttfa_ms"] is None
+    result = voice("say", "x", "--base-url", server.url, environment=nowhere)
+    assert result.code == 9
+    assert "no output device" in one_line(result)
+    result = voice("say", "x", "--base-url", server.url, "-o", "s.wav", "--json", environment=nowhere)
+    assert result.code == 0
+    assert "nothing was played" in one_line(result)
+    assert result.json["saved"] == "s.wav"
+    assert result.json["underruns"] is None
+    assert result.json["ttfa_ms"] is None
     assert (tmp_path / "s.wav").read_bytes()[44:] == sent.tobytes()
 
 
-def test_no_portaudio(audio, serve, tmp_path):
-    """What sounddevice does where the library is missing, in a process where it cannot be found."""
+def test_missing_portaudio_exits_9(audio, serve, tmp_path):
+    """Run in a process where ctypes cannot find the library."""
     program = "import ctypes.util, sys; ctypes.util.find_library = lambda name: None; import runpy; "
     program += f"sys.argv = ['voice', *{['say', 'x', '--base-url', serve(Answer(speech(0.1).tobytes())).url]}]; "
     program += "runpy.run_module('voice_cli', run_name='__main__', alter_sys=True)"
@@ -221,15 +221,15 @@ def test_no_portaudio(audio, serve, tmp_path):
 
 
 @pytest.mark.parametrize("device", ["no such device", "99"])
-def test_an_unknown_device(voice, serve, audio, device):
-    said = voice("say", "x", "--base-url", serve(Answer(speech(0.1).tobytes())).url, "--device", device)
-    assert said.code == 9
-    assert device in one_line(said)
+def test_unknown_device_exits_9(voice, serve, audio, device):
+    result = voice("say", "x", "--base-url", serve(Answer(speech(0.1).tobytes())).url, "--device", device)
+    assert result.code == 9
+    assert device in one_line(result)
 
 
-def test_a_failure_is_told_in_json_too(voice, serve, audio):
-    said = voice("say", "x", "--base-url", serve(Answer(b"{}", status=401)).url, "--json")
-    assert said.json["outcome"] == "failed"
-    assert said.json["error"]["kind"] == "authentication"
-    assert said.json["error"]["exit_code"] == said.code == 4
-    assert said.json["audio_ms"] is None
+def test_failure_is_reported_in_json(voice, serve, audio):
+    result = voice("say", "x", "--base-url", serve(Answer(b"{}", status=401)).url, "--json")
+    assert result.json["outcome"] == "failed"
+    assert result.json["error"]["kind"] == "authentication"
+    assert result.json["error"]["exit_code"] == result.code == 4
+    assert result.json["audio_ms"] is None

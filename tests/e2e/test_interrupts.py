@@ -1,4 +1,4 @@
-"""Ctrl-C, signals, and readers that leave."""
+"""Ctrl-C, other signals, and closed pipes."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def start(audio, *arguments, cwd, **options):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_sound_stops_and_the_part_is_a_file(audio, serve, tmp_path, number):
+def test_signal_stops_playback_and_keeps_the_partial_file(audio, serve, tmp_path, number):
     sent = speech(20.0)
     server = serve(Answer(sent.tobytes(), chunk=4800, byte_rate=96000))
     with audio.record() as heard:
@@ -41,7 +41,7 @@ def test_the_sound_stops_and_the_part_is_a_file(audio, serve, tmp_path, number):
     assert process.returncode == 130
     sound = heard.sound
     last = np.flatnonzero(heard.samples.any(axis=1))[-1]
-    # The recorder itself lags some 5 to 20 ms behind the ear.
+    # The recorder lags by 5 to 20 ms.
     assert heard.time_of(int(last)) - sent_at < 0.15
     np.testing.assert_array_equal(sound, sent[: len(sound)])
     report = json.loads(out)
@@ -55,7 +55,7 @@ def test_the_sound_stops_and_the_part_is_a_file(audio, serve, tmp_path, number):
     assert server.client_left.wait(5)
 
 
-def test_while_the_server_thinks(audio, serve, tmp_path):
+def test_ctrl_c_before_the_first_byte_leaves_no_file(audio, serve, tmp_path):
     server = serve(Answer(b"xx", first_byte=60))
     process = start(audio, "say", "x", "--base-url", server.url, "-o", "none.wav", cwd=tmp_path)
     server.wait_for(1)
@@ -67,15 +67,15 @@ def test_while_the_server_thinks(audio, serve, tmp_path):
     assert server.client_left.wait(5)
 
 
-def test_a_file_that_is_there_is_kept_until_a_whole_one_replaces_it(audio, serve, voice, tmp_path):
+def test_only_a_complete_file_replaces_an_existing_one(audio, serve, voice, tmp_path):
     target = tmp_path / "old.wav"
-    target.write_bytes(b"what was there")
+    target.write_bytes(b"old content")
     sent = speech(1.0)
     cut = serve(Answer(sent.tobytes(), die_after=24000))
-    said = voice("say", "x", "--base-url", cut.url, "-o", "old.wav", "--no-play")
-    assert said.code == 8
-    assert target.read_bytes() == b"what was there"
-    assert "old.partial.wav" in said.err
+    result = voice("say", "x", "--base-url", cut.url, "-o", "old.wav", "--no-play")
+    assert result.code == 8
+    assert target.read_bytes() == b"old content"
+    assert "old.partial.wav" in result.err
     with wave.open(str(tmp_path / "old.partial.wav")) as saved:
         assert saved.getnframes() == 12000
     whole = serve(Answer(sent.tobytes()))
@@ -84,14 +84,14 @@ def test_a_file_that_is_there_is_kept_until_a_whole_one_replaces_it(audio, serve
         assert saved.readframes(10**6) == sent.tobytes()
 
 
-def test_a_crash_leaves_a_valid_shorter_file(audio, serve, tmp_path):
+def test_killed_process_leaves_a_valid_partial_file(audio, serve, tmp_path):
     sent = speech(20.0)
     server = serve(Answer(sent.tobytes(), chunk=4800, byte_rate=480_000))
     process = start(audio, "say", "x", "--base-url", server.url, "-o", "part.wav", cwd=tmp_path)
     partial = tmp_path / "part.partial.wav"
     while not partial.exists() or partial.stat().st_size < 100_000:
         assert process.poll() is None
-        time.sleep(0.01)  # nobody is told that another process's file has grown
+        time.sleep(0.01)  # poll: another process writes the file
     process.kill()
     process.communicate()
     with wave.open(str(partial)) as saved:
@@ -100,7 +100,7 @@ def test_a_crash_leaves_a_valid_shorter_file(audio, serve, tmp_path):
     assert sent.tobytes().startswith(kept)
 
 
-def test_a_reader_that_leaves(audio, serve, tmp_path):
+def test_closed_output_pipe_exits_130_without_a_message(audio, serve, tmp_path):
     server = serve(Answer(speech(20.0).tobytes(), chunk=4800, byte_rate=960_000))
     process = start(audio, "say", "x", "--base-url", server.url, "-o", "-", "--no-play", cwd=tmp_path)
     assert process.stdout.read(4) == b"RIFF"

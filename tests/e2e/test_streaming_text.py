@@ -1,4 +1,4 @@
-"""Text that is still arriving, on a real device: early, in order, once, with the pauses asked for and nothing else."""
+"""Streamed text on an audio device: early start, order, pauses, and output files."""
 
 import json
 import os
@@ -48,14 +48,14 @@ def words_of(report):
 
 
 class Speaker:
-    """A server's voice: each text has speech of its own, with silence around it that no join may keep."""
+    """A server with different speech for each text, surrounded by silence that joins must trim."""
 
     def __init__(self, lead=0.2, tail=0.35, seconds=1.0, **answer):
         self._lead, self._tail, self._seconds, self._answer = lead, tail, seconds, answer
         self.asked = {}
-        """Text to when its request came. Those on connections of their own may come in another order."""
+        """Text to the time of its request. Requests on separate connections may arrive in another order."""
         self.done = {}
-        """Text to when its answer was sent to the end."""
+        """Text to the time at which its response was complete."""
 
     def __call__(self, request):
         text = request.json["input"]
@@ -64,12 +64,12 @@ class Speaker:
         body = np.concatenate([silence[0], self.speech(text), silence[1]]).tobytes()
         speaker = self
 
-        class Noted(Answer):
+        class Timed(Answer):
             def pieces(self):
                 yield from super().pieces()
                 speaker.done[text] = time.monotonic()
 
-        return Noted(body, **self._answer)
+        return Timed(body, **self._answer)
 
     def speech(self, text):
         made = speech(self._seconds, seed=zlib.crc32(text.encode()))
@@ -77,7 +77,7 @@ class Speaker:
         return made
 
     def all(self, texts, pause):
-        """Give what should be heard: speech and pauses, and nothing else."""
+        """Return the expected playback: speech and pauses."""
         parts = []
         for text in texts:
             parts.append(self.speech(text))
@@ -85,14 +85,14 @@ class Speaker:
         return np.concatenate(parts[:-1])
 
 
-def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
+def test_first_clause_is_played_while_text_arrives(audio, tmp_path):
     tokens = re.findall(r"\s*\S+", STORY)
     with audio.record("ear") as heard:
         process = start(audio, "say", "--json", cwd=tmp_path)
         for index, token in enumerate(tokens):
             process.stdin.write(token.encode())
             process.stdin.flush()
-            time.sleep(1 / TOKENS_A_SECOND)  # the pace is what is tested
+            time.sleep(1 / TOKENS_A_SECOND)  # simulates the token rate
             if index == 20:
                 heard.wait_for_sound()
         out, err = process.communicate(timeout=60)
@@ -110,40 +110,42 @@ def test_the_first_clause_is_heard_while_the_rest_is_written(audio, tmp_path):
     assert report["underruns"] == 0
 
 
-def test_what_is_heard_is_speech_and_the_pause_asked_for(audio, voice, serve, tmp_path):
+def test_playback_is_speech_with_the_requested_pauses(audio, voice, serve, tmp_path):
     speaker = Speaker(chunk=4800, byte_rate=2 * 48000)
     server = serve(speaker)
     with audio.record() as heard:
-        said = voice("say", "--base-url", server.url, "--pause", "0.25", "--json", "-o", "all.wav", text=BOOK.encode())
-    assert said.code == 0, said.err
-    texts = [entry["text"] for entry in said.json["utterances"]]
+        result = voice(
+            "say", "--base-url", server.url, "--pause", "0.25", "--json", "-o", "all.wav", text=BOOK.encode()
+        )
+    assert result.code == 0, result.err
+    texts = [entry["text"] for entry in result.json["utterances"]]
     assert len(texts) >= 4
     assert sorted(texts) == sorted(speaker.asked)
-    assert " ".join(texts) == BOOK == said.json["text_spoken"]
+    assert " ".join(texts) == BOOK == result.json["text_spoken"]
     wanted = speaker.all(texts, 0.25)
     np.testing.assert_array_equal(heard.sound, wanted)
-    assert said.json["underruns"] == 0
+    assert result.json["underruns"] == 0
     with wave.open(str(tmp_path / "all.wav")) as saved:
         kept = np.frombuffer(saved.readframes(10**8), "<i2")
-    # The file has the silence before the first utterance and after the last one as well.
+    # The file also has the leading and trailing silence.
     np.testing.assert_array_equal(kept, [*([0] * 4800), *wanted[:, 0], *([0] * 8400)])
-    ends = [entry["end_ms"] for entry in said.json["utterances"]]
+    ends = [entry["end_ms"] for entry in result.json["utterances"]]
     began = heard.exact_time_of(int(np.flatnonzero(heard.samples.any(axis=1))[0]))
     for index in range(1, len(texts)):
         assert speaker.asked[texts[index]] < began + (ends[index - 1] - 200) / 1000, (
-            "asked for while the last one plays"
+            "not requested during the previous utterance"
         )
     for index in range(2, len(texts)):
-        assert speaker.asked[texts[index]] > speaker.done[texts[index - 2]], "no more than one ahead of what arrives"
+        assert speaker.asked[texts[index]] > speaker.done[texts[index - 2]], "more than one request ahead"
 
 
-def test_a_pause_of_none_joins_without_a_click(audio, voice, serve):
+def test_zero_pause_joins_speech_without_silence(audio, voice, serve):
     speaker = Speaker(lead=0.0, tail=0.3, seconds=0.5)
     server = serve(speaker)
     with audio.record() as heard:
-        said = voice("say", "--base-url", server.url, "--pause", "0", "--json", text=BOOK.encode())
-    assert said.code == 0
-    texts = [entry["text"] for entry in said.json["utterances"]]
+        result = voice("say", "--base-url", server.url, "--pause", "0", "--json", text=BOOK.encode())
+    assert result.code == 0
+    texts = [entry["text"] for entry in result.json["utterances"]]
     np.testing.assert_array_equal(heard.sound, speaker.all(texts, 0.0))
 
 
@@ -153,7 +155,7 @@ def rss(process):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")
-def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
+def test_endless_input_is_limited_by_back_pressure(audio, tmp_path):
     piece = b"and so on,\n"
     taken = [0]
     with audio.record("ear") as heard:
@@ -187,10 +189,10 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
     assert blocked[-1] - blocked[5] < 70_000
     report = json.loads(out)
     assert report["outcome"] == "cancelled"
-    told = f"{report['text_spoken']} {report['text_remaining']}".split()
-    assert told[:-1] == (["and", "so", "on,"] * (len(told) // 3 + 1))[: len(told) - 1]
-    assert len(told) < taken[0] / 11 * 3
-    # Some six seconds were heard, at some three words a second.
+    words = f"{report['text_spoken']} {report['text_remaining']}".split()
+    assert words[:-1] == (["and", "so", "on,"] * (len(words) // 3 + 1))[: len(words) - 1]
+    assert len(words) < taken[0] / 11 * 3
+    # About six seconds were played, at about three words per second.
     assert 6 <= len(report["text_spoken"].split()) <= 60
     process.stdin.close()
     process.stdout.close()
@@ -198,7 +200,7 @@ def test_a_writer_that_never_stops_is_held_back(audio, tmp_path):
     writer.join(5)
 
 
-RUBBISH = {
+INVALID_INPUTS = {
     "binary": (np.random.default_rng(5).bytes(6000), (10,)),
     "invalid": (b"caf\xe9 \xff\xfe au lait \xc3", (0,)),
     "nul": (b"one\0two\0 three", (0,)),
@@ -210,17 +212,17 @@ RUBBISH = {
 }
 
 
-@pytest.mark.parametrize("kind", RUBBISH)
-def test_rubbish_ends_clearly(voice, kind):
-    data, codes = RUBBISH[kind]
-    said = voice("say", "--no-play", "--json", "-o", "a.wav", text=data)
-    assert said.code in codes, said.err
-    assert "fault" not in said.err
-    assert said.json["outcome"] == ("complete" if said.code == 0 else "failed")
-    assert {0: "", 2: "nothing to say", 10: "is not text"}[said.code] in said.err
+@pytest.mark.parametrize("kind", INVALID_INPUTS)
+def test_unusual_input_has_a_defined_result(voice, kind):
+    data, codes = INVALID_INPUTS[kind]
+    result = voice("say", "--no-play", "--json", "-o", "a.wav", text=data)
+    assert result.code in codes, result.err
+    assert "fault" not in result.err
+    assert result.json["outcome"] == ("complete" if result.code == 0 else "failed")
+    assert {0: "", 2: "nothing to say", 10: "is not text"}[result.code] in result.err
 
 
-def test_no_standard_input_at_all(voice, audio, tmp_path):
+def test_closed_standard_input_exits_2(voice, audio, tmp_path):
     done = subprocess.run(
         ["sh", "-c", f"exec {VOICE[0]} -m voice_cli say <&-"],
         env=audio.environment(),
@@ -232,9 +234,9 @@ def test_no_standard_input_at_all(voice, audio, tmp_path):
     assert b"nothing to say" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes the MP3")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="requires ffmpeg")
 @pytest.mark.parametrize("asked", ["pcm", "mp3"])
-def test_many_utterances_are_one_file_of_any_kind(voice, serve, tmp_path, asked):
+def test_utterances_are_joined_in_one_mp3_file(voice, serve, tmp_path, asked):
     from support import material
     from voice_cli.audio import AudioFormat
 
@@ -244,35 +246,35 @@ def test_many_utterances_are_one_file_of_any_kind(voice, serve, tmp_path, asked)
     else:
         body = material.encode("mp3", speech(0.5)[:, 0].tobytes(), mono, seekable=False)
         server = serve(Answer(body, "audio/mpeg"))
-    said = voice(
+    result = voice(
         *("say", "--base-url", server.url, "--format", asked, "--no-play", "--json", "-o", "all.mp3"),
         text=BOOK.encode(),
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     with av.open(str(tmp_path / "all.mp3")) as container:
         seconds = sum(frame.samples / frame.rate for frame in container.decode(audio=0))
-    assert seconds == pytest.approx(said.json["utterances"][-1]["end_ms"] / 1000, abs=0.6)
+    assert seconds == pytest.approx(result.json["utterances"][-1]["end_ms"] / 1000, abs=0.6)
     assert seconds > 0.5 * len(server.requests)
     assert os.listdir(tmp_path) == ["all.mp3"]
 
 
-def test_one_plain_line_that_is_several_requests_is_one_file(voice, serve, tmp_path):
-    """With pronunciations the shortest text is read with care, and may be more than one utterance."""
+def test_one_line_split_into_requests_is_joined_in_one_file(voice, serve, tmp_path):
+    """With pronunciations configured, even a short text may be split into utterances."""
     (tmp_path / "config.toml").write_text('[pronounce]\nsun = "star"\n')
     text = "When the evening had come, the old man went home. Nobody was there."
     server = serve(Speaker(seconds=0.3))
-    said = voice(
+    result = voice(
         *("say", text, "--base-url", server.url, "--format", "pcm", "--no-play", "-o", "all.pcm"),
         environment={"VOICE_CONFIG": str(tmp_path / "config.toml")},
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     assert len(server.requests) > 1
     silence = 4800 + 8400
     frames = len((tmp_path / "all.pcm").read_bytes()) // 2
-    assert frames < len(server.requests) * (7200 + silence) - 1000, "joined, not put one after the other"
+    assert frames < len(server.requests) * (7200 + silence) - 1000, "silence between utterances was not trimmed"
 
 
-def test_the_text_is_shown_on_a_terminal(audio, tmp_path):
+def test_show_prints_the_text_on_a_terminal(audio, tmp_path):
     text = "Hello there, all of you. This is the second sentence."
     code, drawn, _ = on_terminal(
         "say", "--show", text, folder=tmp_path, environment=audio.environment(), also=("stdout",)
@@ -281,22 +283,22 @@ def test_the_text_is_shown_on_a_terminal(audio, tmp_path):
     assert screen_of(drawn) == [text]
 
 
-def test_it_is_shown_word_by_word(audio, tmp_path):
+def test_show_prints_word_by_word(audio, tmp_path):
     process = start(audio, "say", "--show", cwd=tmp_path)
     process.stdin.write(STORY[:60].encode())
     process.stdin.close()
-    came = []
+    parts = []
     while data := os.read(process.stdout.fileno(), 65536):
-        came.append(data.decode())
+        parts.append(data.decode())
     assert process.wait(10) == 0
     process.stdout.close()
     process.stderr.close()
-    assert "".join(came).strip() == STORY[:60].strip()
-    assert came[-1].endswith("\n")
-    assert len(came) > 6
+    assert "".join(parts).strip() == STORY[:60].strip()
+    assert parts[-1].endswith("\n")
+    assert len(parts) > 6
 
 
-def test_a_reader_of_the_shown_text_that_leaves_ends_it(audio, tmp_path):
+def test_closed_pipe_of_shown_text_exits_130(audio, tmp_path):
     process = start(audio, "say", "--show", cwd=tmp_path)
     process.stdin.write(STORY.encode())
     process.stdin.close()
@@ -309,9 +311,9 @@ def test_a_reader_of_the_shown_text_that_leaves_ends_it(audio, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["srt", "vtt"])
-def test_subtitles_have_the_words_and_their_times(voice, tmp_path, suffix):
-    said = voice("say", "--no-play", "--subtitles", f"a.{suffix}", "--json", "-o", "a.wav", text=STORY.encode())
-    assert said.code == 0, said.err
+def test_subtitles_have_all_words_in_time_order(voice, tmp_path, suffix):
+    result = voice("say", "--no-play", "--subtitles", f"a.{suffix}", "--json", "-o", "a.wav", text=STORY.encode())
+    assert result.code == 0, result.err
     blocks = (tmp_path / f"a.{suffix}").read_text("utf-8").strip().split("\n\n")
     if suffix == "vtt":
         assert blocks.pop(0) == "WEBVTT"
@@ -351,54 +353,54 @@ Bob = "am_adam"
 """
 
 
-def test_a_dialogue_has_its_voices_and_pronunciations_are_not_reported(voice, serve, tmp_path):
+def test_dialogue_uses_speaker_voices_and_reports_the_original_text(voice, serve, tmp_path):
     server = serve(Speaker(seconds=0.2))
     config = tmp_path / "config.toml"
     config.write_text(CONFIG.format(url=server.url))
     text = "The curtain rises.\nANN: Do you run nginx at all?\nBob: I do. Every single day.\nAnn: Good for you, then.\n"
-    said = voice(
+    result = voice(
         *("say", "--dialogue", "--no-play", "--json", "-o", "a.wav"),
         text=text.encode(),
         environment={"VOICE_CONFIG": str(config)},
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     asked = [(request.json["voice"], request.json["input"]) for request in server.requests]
     by_voice = {}
-    for name, spoken in asked:  # in whatever order they came, on connections of their own
+    for name, spoken in asked:  # separate connections: in any order
         by_voice.setdefault(name, []).extend(spoken.split())
     assert {name: sorted(words) for name, words in by_voice.items()} == {
         "narrator": sorted(["The", "curtain", "rises."]),
         "af_bella": sorted(["Do", "you", "run", "engine", "x", "at", "all?", "Good", "for", "you,", "then."]),
         "am_adam": sorted(["I", "do.", "Every", "single", "day."]),
     }
-    heard = " ".join(said.json["text_spoken"].split())
+    heard = " ".join(result.json["text_spoken"].split())
     assert heard == "The curtain rises. Do you run nginx at all? I do. Every single day. Good for you, then."
 
 
 @pytest.mark.parametrize(
     ("speakers", "words"), [("", "speakers"), ('[profiles.p.speakers]\nAnn = "a"\nann = "b"', "speaker")]
 )
-def test_a_dialogue_without_proper_speakers_is_a_setting_that_is_wrong(voice, tmp_path, speakers, words):
+def test_dialogue_with_missing_or_duplicate_speakers_exits_3(voice, tmp_path, speakers, words):
     (tmp_path / "c.toml").write_text(f'profile = "p"\n[profiles.p]\nbackend = "espeak"\n{speakers}')
-    said = voice("say", "--dialogue", text=b"Ann: hi", environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
-    assert said.code == 3
-    assert words in said.err
-    assert "fault" not in said.err
+    result = voice("say", "--dialogue", text=b"Ann: hi", environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
+    assert result.code == 3
+    assert words in result.err
+    assert "fault" not in result.err
 
 
 @pytest.mark.parametrize("text", ["word " * 1200, "x" * 9000, "语" * 5000])
-def test_no_request_is_longer_than_servers_take(voice, serve, tmp_path, text):
+def test_long_text_is_split_into_requests_within_the_limit(voice, serve, tmp_path, text):
     server = serve(Speaker(seconds=0.05, lead=0.0, tail=0.0))
     (tmp_path / "book.txt").write_text(text, "utf-8")
-    said = voice("say", "-f", "book.txt", "--base-url", server.url, "--no-play", "-o", "a.wav", "--lookahead", "4")
-    assert said.code == 0, said.err
+    result = voice("say", "-f", "book.txt", "--base-url", server.url, "--no-play", "-o", "a.wav", "--lookahead", "4")
+    assert result.code == 0, result.err
     inputs = [request.json["input"] for request in server.requests]
     assert max(map(len, inputs)) <= 4096
-    # With several under way on connections of their own, the server may hear them in another order.
+    # Concurrent requests may arrive in another order.
     assert sum(len("".join(spoken.split())) for spoken in inputs) == len("".join(text.split()))
 
 
-def test_a_second_utterance_that_breaks_off_was_not_said(audio, voice, serve, tmp_path):
+def test_truncated_second_utterance_is_not_reported_as_spoken(audio, voice, serve, tmp_path):
     speaker = Speaker(seconds=1.0)
     first, second = "This is the sentence with the number a,", "and it is as long as any."
 
@@ -410,19 +412,19 @@ def test_a_second_utterance_that_breaks_off_was_not_said(audio, voice, serve, tm
 
     server = serve(respond)
     with audio.record() as heard:
-        said = voice("say", "--base-url", server.url, "--json", "-o", "a.wav", text=BOOK.encode())
-    assert said.code == 8
-    assert said.json["outcome"] == "truncated"
-    assert said.json["text_spoken"] == first
-    assert " ".join((said.json["text_spoken"] + " " + said.json["text_remaining"]).split()) == BOOK
+        result = voice("say", "--base-url", server.url, "--json", "-o", "a.wav", text=BOOK.encode())
+    assert result.code == 8
+    assert result.json["outcome"] == "truncated"
+    assert result.json["text_spoken"] == first
+    assert " ".join((result.json["text_spoken"] + " " + result.json["text_remaining"]).split()) == BOOK
     wanted = speaker.all([first, second], 0.3)
     np.testing.assert_array_equal(heard.sound, wanted[: len(heard.sound)])
-    assert len(heard.sound) > 24000 + 0.1 * 24000, "what came of the second is heard"
+    assert len(heard.sound) > 24000 + 0.1 * 24000, "the received part of the second utterance was not played"
     with wave.open(str(tmp_path / "a.wav")) as saved:
         assert saved.getnframes() > 24000 * 1.1
 
 
-def test_a_file_that_is_made_has_a_bar_that_leaves_nothing_behind(audio, serve, tmp_path):
+def test_progress_bar_is_shown_while_saving_and_then_erased(audio, serve, tmp_path):
     server = serve(Speaker(seconds=2.0, first_byte=0.25))
     (tmp_path / "book.txt").write_text(BOOK)
     code, drawn, _ = on_terminal(
@@ -435,8 +437,8 @@ def test_a_file_that_is_made_has_a_bar_that_leaves_nothing_behind(audio, serve, 
     assert sorted(os.listdir(tmp_path)) == ["book.txt", "book.wav"]
 
 
-def test_a_pause_of_the_writer_lets_be_heard_what_there_is(audio, tmp_path):
-    """The prebuffer is longer than the first words, and more comes only when somebody has heard them."""
+def test_buffered_text_is_played_when_the_writer_pauses(audio, tmp_path):
+    """The prebuffer exceeds the first words, and the writer waits until they are played."""
     with audio.record("ear") as heard:
         process = start(audio, "say", "--json", "--prebuffer", "5000", "--flush-after", "0.1", cwd=tmp_path)
         process.stdin.write(b"Say yes. ")

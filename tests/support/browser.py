@@ -1,4 +1,4 @@
-"""A real browser without a window: Chromium, as Debian and others package it."""
+"""Headless Chromium."""
 
 import json
 import os
@@ -31,20 +31,20 @@ FLAGS = (
 )
 
 SCHEMES = {"dark": 0, "light": 1}
-"""Blink's numbers for what a page is told that the person prefers."""
+"""Blink's values for the preferred colour scheme."""
 
 
 class Look(NamedTuple):
-    """What a browser made of a page."""
+    """A page's screenshot and console output."""
 
     pixels: np.ndarray
     """(height, width, 3) uint8."""
     console: list[str]
-    """What was written to its console, complaints about the page included."""
+    """Lines written to the console, including errors in the page."""
 
 
 class Browser:
-    """Chromium, with a fresh profile for each start."""
+    """Chromium, started with a new profile each time."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
@@ -52,7 +52,7 @@ class Browser:
         self._starts = 0
 
     def look(self, page: Path, scheme: str, size: tuple[int, int]) -> Look:
-        """Open the page in a window of that size and take a picture."""
+        """Open the page in a window of that size and take a screenshot."""
         picture = self._folder / f"{page.stem}-{scheme}.png"
         done = self._start(page, scheme, f"--window-size={size[0]},{size[1]}", f"--screenshot={picture}")
         with av.open(str(picture)) as container:
@@ -60,7 +60,7 @@ class Browser:
         return Look(pixels, [line for line in done.stderr.splitlines() if "CONSOLE" in line])
 
     def ask(self, page: Path, scheme: str, question: str, size: tuple[int, int]) -> object:
-        """Give what a JavaScript expression is on that page: it is asked of a copy, which may run scripts."""
+        """Evaluate a JavaScript expression in a copy of the page that may run scripts, and return its value."""
         copy = self._folder / f"{page.stem}-asked.html"
         text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
         script = (
@@ -75,7 +75,7 @@ class Browser:
         return json.loads(unescape(answer[1]))
 
     def open(self, *flags: str) -> Tab:
-        """Open an empty page that a test drives; what it plays no device gets."""
+        """Open an empty page for a test to control, with audio output disabled."""
         self._starts += 1
         return Tab([self._program, *FLAGS, "--disable-audio-output", *flags], self._folder / f"profile-{self._starts}")
 
@@ -88,10 +88,10 @@ class Browser:
 
 
 def find_browser(folder: Path) -> Browser:
-    """Find it; skip, on CI fail, the test where there is none."""
+    """Return the browser. If none is installed, skip the test, or fail it on CI."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        reason = "no Chromium here (apt install chromium)"
+        reason = "Chromium is not installed (apt install chromium)"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -99,7 +99,7 @@ def find_browser(folder: Path) -> Browser:
 
 
 def rgb(colour):
-    """Read `rgb(1, 2, 3)`."""
+    """Parse `rgb(1, 2, 3)`."""
     return tuple(int(float(part)) for part in colour.partition("(")[2].rstrip(")").split(",")[:3])
 
 

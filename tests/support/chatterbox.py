@@ -1,7 +1,7 @@
-"""Chatterbox as its two packages behave, without torch: the call pattern, and the faults.
+"""Fakes of the two Chatterbox packages without torch, including their bugs.
 
 Written against chatterbox-streaming 0.1.2 and chatterbox-tts 0.1.7; `tests/models/test_chatterbox_fork.py` runs the
-same expectations on the fork's own code.
+same expectations on the fork's code.
 """
 
 import itertools
@@ -17,7 +17,7 @@ HUM = 100.0
 
 
 class Hooked:
-    """As much of a torch module as a hook needs."""
+    """The part of a torch module that hooks use."""
 
     def __init__(self, forward):
         self._forward = forward
@@ -39,7 +39,7 @@ class Hooked:
 
 
 class Flow:
-    """The flow matching, whose number of steps is written where it is called."""
+    """Flow matching. The caller hard-codes the number of steps."""
 
     def __init__(self):
         self.steps = []
@@ -51,7 +51,7 @@ class Flow:
 
 
 class S3Gen:
-    """Tokens to sound: a hum whose phase is another in each run, and whose first 20 ms are silent."""
+    """Converts tokens to a hum whose phase differs in each run."""
 
     def __init__(self):
         self.flow = Flow()
@@ -79,7 +79,7 @@ class T3:
 
 
 class StockModel:
-    """chatterbox-tts: `generate` alone."""
+    """chatterbox-tts: only `generate`."""
 
     prepared = 0
 
@@ -96,7 +96,7 @@ class StockModel:
     def prepare_conditionals(self, wav_fpath, exaggeration=0.5):
         self.prepared += 1
         with open(wav_fpath, "rb") as file:
-            loudness = float(file.read())  # what is no recording is no number
+            loudness = float(file.read())  # the fake recording contains a number
         self.conds = Conds(types.SimpleNamespace(emotion=exaggeration), {"loudness": loudness})
 
     def _begin(self, text, exaggeration, **values):
@@ -122,7 +122,7 @@ class StockModel:
 
 
 class ForkModel(StockModel):
-    """chatterbox-streaming: `generate_stream`, with its faults."""
+    """chatterbox-streaming: `generate_stream`, with its bugs."""
 
     def inference_stream(self, *, t3_cond, text_tokens, max_new_tokens=1000, temperature, cfg_weight, chunk_size=25):
         held = []
@@ -134,7 +134,7 @@ class ForkModel(StockModel):
             if len(held) >= chunk_size:
                 yield np.concatenate(held, 1)
                 held = []
-        # At the most tokens: what is held is lost.
+        # At the token limit, held tokens are lost.
 
     def generate_stream(
         self,
@@ -163,7 +163,7 @@ class ForkModel(StockModel):
             context = before[-context_window:]
             clean = np.concatenate((context, tokens[0]))
             clean = clean[clean != STOP]
-            wave = self.s3gen.inference(clean, ref_dict=self.conds.gen)[0][0].copy()  # the shared conds, at this time
+            wave = self.s3gen.inference(clean, ref_dict=self.conds.gen)[0][0].copy()  # reads the shared conds now
             sound = wave[len(context) * TOKEN_FRAMES :]
             fade = int(fade_duration * self.sr)
             if len(sound):
@@ -173,7 +173,7 @@ class ForkModel(StockModel):
 
 
 def package(model):
-    """Modules to put in the place of `torch` and `chatterbox.tts`."""
+    """Return modules that replace `torch` and `chatterbox.tts`."""
     torch = types.ModuleType("torch")
     torch.cat = np.concatenate
     torch.cuda = types.SimpleNamespace(is_available=lambda: False)

@@ -1,4 +1,4 @@
-"""An ideal device on the real clock: a thread pulls a block every few milliseconds, as a sound card does."""
+"""A simulated device in real time: a thread pulls a block every 5 ms."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ BLOCK_SECONDS = 0.005
 
 
 class ClockedSink(NullSink):
-    """What it was given since it was opened is in `heard`."""
+    """A null sink that pulls in a thread. `heard` holds all audio since it was opened."""
 
     def __init__(self, **options):
         super().__init__(now=time.monotonic(), **options)

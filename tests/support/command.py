@@ -1,4 +1,4 @@
-"""`voice` as a person runs it: a process of its own, in an environment of its own, on a pipe or on a terminal."""
+"""Run `voice` in a subprocess with a clean environment, with pipes or a terminal."""
 
 import json
 import os
@@ -16,7 +16,7 @@ TIMEOUT = 60.0
 
 
 class Said(NamedTuple):
-    """How a run of `voice` went."""
+    """The result of a run of `voice`."""
 
     code: int
     out: bytes
@@ -28,14 +28,14 @@ class Said(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The one line that it said to the person."""
+        """The single message on standard error."""
         (line,) = self.err.splitlines()
         assert line.startswith("voice: "), line
         return line.removeprefix("voice: ")
 
 
 def environment_in(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give an environment whose home is that folder."""
+    """Return an environment with that folder as home."""
     home = {"HOME": str(folder), "USERPROFILE": str(folder), "APPDATA": str(folder)}
     return {**clean(), **home, **(more or {})}
 
@@ -43,7 +43,7 @@ def environment_in(folder: Path, more: Mapping[str, str] | None = None) -> dict[
 def run_voice(
     *arguments: object, folder: Path, text: bytes | None = None, environment: Mapping[str, str] | None = None
 ) -> Said:
-    """Run it with these arguments in that folder; `text` is its standard input, None an empty one."""
+    """Run `voice` in that folder; `text` is its standard input (None: empty)."""
     done = subprocess.run(
         [*VOICE, *map(str, arguments)],
         input=text,
@@ -60,7 +60,7 @@ def run_voice(
 def on_terminal(
     *arguments: object, folder: Path, environment: Mapping[str, str] | None = None, also: tuple[str, ...] = ()
 ) -> tuple[int, str, bytes]:
-    """Run it with its standard error on a terminal (and `also` "stdin" or "stdout"): code, what was drawn, stdout."""
+    """Run `voice` with stderr (and `also` "stdin" or "stdout") on a terminal; return code, terminal output, stdout."""
     import pty
 
     ours, theirs = pty.openpty()
@@ -90,7 +90,7 @@ def on_terminal(
 
 
 def screen_of(drawn: str) -> list[str]:
-    """Give the lines that stand on a terminal after that was drawn on it; empty ones at the end are left out."""
+    """Return the lines that a terminal shows after that output, without trailing empty ones."""
     lines, row, column = [""], 0, 0
     for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", drawn):
         if part == "\r":

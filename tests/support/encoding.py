@@ -1,4 +1,4 @@
-"""What the encoders' tests and benchmark share: a voice, encoders by codec, and what their streams decode to."""
+"""Helpers for the encoders' tests and benchmark: test audio, encoding and decoding."""
 
 import subprocess
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ MONO16 = AudioFormat(16_000, 1)
 MONO22 = AudioFormat(22_050, 1)
 
 LEAD = {"mp3": 1105, "aac": 1024}
-"""Frames of silence that a stream begins with, where its codec cannot say that they are none of the speech."""
+"""Leading frames of silence in codecs that cannot declare their encoder delay."""
 _FFMPEG = {
     "wav": ("-f", "wav"),
     "mp3": ("-f", "mp3"),
@@ -31,7 +31,7 @@ _FFMPEG = {
 
 @cache
 def voice(audio_format: AudioFormat, seconds: float) -> bytes:
-    """Give something like a voice, s16le: gliding harmonics in syllables, with pauses, each channel another."""
+    """Return voice-like s16le audio: gliding harmonics with pauses, different in each channel."""
     time = np.arange(audio_format.frames(seconds)) / audio_format.rate
     channels = []
     for channel in range(audio_format.channels):
@@ -43,18 +43,18 @@ def voice(audio_format: AudioFormat, seconds: float) -> bytes:
 
 
 def stream(encoder: Encoder, pieces: Iterable[bytes]) -> bytes:
-    """Encode pieces to the end."""
+    """Encode the pieces and finish the stream."""
     return b"".join([*(encoder.encode(piece) for piece in pieces), encoder.finish()])
 
 
 def encoded(codec: str, source: AudioFormat, pcm: bytes, *, rate: int | None = None) -> tuple[Encoding, bytes]:
-    """Encode all at once."""
+    """Encode in one call."""
     encoder = open_encoder(codec, source, rate=rate)
     return encoder.encoding, stream(encoder, [pcm])
 
 
 def decoded(encoding: Encoding, data: bytes, *, truncated: bool = False) -> bytes:
-    """Decode with our own decoders, and see that the format is what the encoder said."""
+    """Decode with our decoders and check the format that the encoder announced."""
     if encoding.codec == "mulaw":
         return g711.decode(data)
     found = open_decoder(None, encoding, data, final=True)
@@ -67,7 +67,7 @@ def decoded(encoding: Encoding, data: bytes, *, truncated: bool = False) -> byte
 
 
 def decoded_by_ffmpeg(encoding: Encoding, data: bytes) -> bytes:
-    """Decode with the ffmpeg command, which may not complain."""
+    """Decode with the ffmpeg command and check that it reports no errors."""
     command = ["ffmpeg", "-v", "error", *_FFMPEG[encoding.codec], "-i", "pipe:0", "-f", "s16le", "pipe:1"]
     done = subprocess.run(command, input=data, capture_output=True, check=True)
     assert not done.stderr
@@ -75,10 +75,10 @@ def decoded_by_ffmpeg(encoding: Encoding, data: bytes) -> bytes:
 
 
 def mono(audio_format: AudioFormat, pcm: bytes) -> "np.ndarray":
-    """Give the first channel's samples as floats."""
+    """Return the first channel's samples as floats."""
     return np.frombuffer(pcm, "<i2")[:: audio_format.channels].astype(float)
 
 
 def likeness(ours: "np.ndarray", theirs: "np.ndarray") -> float:
-    """Correlate two signals of one length: 1 is the same shape."""
+    """Return the correlation of two signals of equal length."""
     return float(np.corrcoef(ours, theirs)[0, 1])

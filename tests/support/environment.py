@@ -1,4 +1,4 @@
-"""An environment that has nothing of this machine's settings in it."""
+"""Environments without the settings of the machine that runs the tests."""
 
 import os
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ def is_setting(name: str) -> bool:
 
 
 def clean(**more: str) -> dict[str, str]:
-    """Give a copy of the environment without what changes how `voice` behaves, and with `more`.
+    """Return a copy of the environment without settings that affect `voice`, plus `more`.
 
-    Nor does one run learn from another: what `auto` would remember has no place to be.
+    Runs do not share state: learned values cannot be saved.
     """
     kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
     return {**kept, "XDG_STATE_HOME": os.devnull, **more}
 
 
 def cleaned(monkeypatch, **more: str) -> Mapping[str, str]:
-    """Make this process's environment so, for the length of a test."""
+    """Clean this process's environment for the duration of a test."""
     for name in [name for name in os.environ if is_setting(name)]:
         monkeypatch.delenv(name)
     for name, value in more.items():

@@ -1,4 +1,4 @@
-"""Clients of the WebSockets that do whatever comes into their heads: by lot, and by the same lot for the same seed."""
+"""WebSocket clients that act at random, reproducibly for a given seed."""
 
 import contextlib
 import json
@@ -54,142 +54,142 @@ PROTOCOLS: dict[str, tuple[dict[str, Any], ...]] = {
     "/twilio": TWILIO,
     "/stream": ({"type": "ping"},),
 }
-"""Path to messages that the protocol has."""
+"""Path to the messages of its protocol."""
 
 
 class Fuzzer:
-    """One session after another."""
+    """Runs random sessions against a server."""
 
     def __init__(self, app: SpeechApp, seed: object) -> None:
         self._app = app
-        self._lot = random.Random(repr(seed))
+        self._rng = random.Random(repr(seed))
 
     def session(self, path: str) -> None:
-        """Open a WebSocket, do things with it, and leave in one way or another."""
+        """Open a WebSocket, perform random actions, and leave in a random way."""
         target = self._target() if path == "/stream" else path
-        options = {"open_timeout": 20, "close_timeout": self._lot.choice([0, 0.05, 1]), "max_queue": 1}
+        options = {"open_timeout": 20, "close_timeout": self._rng.choice([0, 0.05, 1]), "max_queue": 1}
         with contextlib.suppress(InvalidStatus), self._app.connect(target, **options) as websocket:
             with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
                 acts = self._acts(path)
-                for _ in range(self._lot.randint(0, 12)):
-                    self._lot.choice(acts)(websocket)
+                for _ in range(self._rng.randint(0, 12)):
+                    self._rng.choice(acts)(websocket)
             self._leave(websocket)
 
     def _target(self) -> str:
-        lot = self._lot
+        rng = self._rng
         texts = ("text=Hello%20there.", "text=", "text=%00", "text=" + "x" * 3000, "text=a&text=b", "", "text=%ff%fe")
         cfgs = ("", "&cfg=1.5", "&cfg=nan", "&cfg=-1", "&cfg=x", "&steps=5", "&steps=1e9", "&steps=0")
         voices = ("", "&voice=alice", "&voice=../x", "&voice=a%0Ab", "&voice=")
-        return f"/stream?{lot.choice(texts)}{lot.choice(cfgs)}{lot.choice(voices)}"
+        return f"/stream?{rng.choice(texts)}{rng.choice(cfgs)}{rng.choice(voices)}"
 
     def _acts(self, path: str) -> list[Callable[[ClientConnection], None]]:
-        """Give what may be done; what is right is more likely, or nothing would ever be spoken."""
-        lot = self._lot
-        call = f"MZ{lot.randrange(10**9)}"  # a server has each call once
+        """Return the actions to choose from; valid ones are more likely, so that some speech is generated."""
+        rng = self._rng
+        call = f"MZ{rng.randrange(10**9)}"  # call ids are unique on a server
         messages = json.loads(json.dumps(PROTOCOLS[path]).replace("MZ1", call))
 
-        def rightly(websocket: ClientConnection) -> None:
-            for message in messages[: lot.randint(1, len(messages))]:
+        def valid_sequence(websocket: ClientConnection) -> None:
+            for message in messages[: rng.randint(1, len(messages))]:
                 websocket.send(json.dumps(message))
             with contextlib.suppress(TimeoutError):
-                websocket.recv(lot.choice([0, 0.5]))
+                websocket.recv(rng.choice([0, 0.5]))
 
         def in_any_order(websocket: ClientConnection) -> None:
-            for _ in range(lot.randint(1, 6)):
-                websocket.send(json.dumps(lot.choice(messages)))
+            for _ in range(rng.randint(1, 6)):
+                websocket.send(json.dumps(rng.choice(messages)))
 
-        def nearly_rightly(websocket: ClientConnection) -> None:
-            for _ in range(lot.randint(1, 4)):
-                websocket.send(json.dumps(self._spoilt(lot.choice(messages))))
+        def nearly_valid(websocket: ClientConnection) -> None:
+            for _ in range(rng.randint(1, 4)):
+                websocket.send(json.dumps(self._malformed(rng.choice(messages))))
 
         def anything(websocket: ClientConnection) -> None:
             websocket.send(json.dumps(self._value(3)))
 
-        def no_json(websocket: ClientConnection) -> None:
+        def invalid_json(websocket: ClientConnection) -> None:
             broken = ("", "{", "[" * 50_000, '{"type": ', "\x00", "nan", json.dumps(messages[0])[:-1], "1" * 5000)
-            websocket.send(lot.choice(broken))
+            websocket.send(rng.choice(broken))
 
         def binary(websocket: ClientConnection) -> None:
-            websocket.send(lot.randbytes(lot.choice([0, 1, 160, 70_000])))
+            websocket.send(rng.randbytes(rng.choice([0, 1, 160, 70_000])))
 
-        def no_text(websocket: ClientConnection) -> None:
-            websocket.send(lot.randbytes(20), text=True)
+        def invalid_text(websocket: ClientConnection) -> None:
+            websocket.send(rng.randbytes(20), text=True)
 
         def huge(websocket: ClientConnection) -> None:
-            websocket.send("x" * lot.choice([100_000, 1 << 20, (1 << 20) + 1, 3 << 20]))
+            websocket.send("x" * rng.choice([100_000, 1 << 20, (1 << 20) + 1, 3 << 20]))
 
         def long(websocket: ClientConnection) -> None:
-            message = dict(messages[lot.randrange(len(messages))])
+            message = dict(messages[rng.randrange(len(messages))])
             for key in ("text", "content"):
                 if key in message:
-                    message[key] = "A longer text. " * lot.choice([10, 200, 5000])
+                    message[key] = "A longer text. " * rng.choice([10, 200, 5000])
             websocket.send(json.dumps(message))
 
         def in_pieces(websocket: ClientConnection) -> None:
-            text = json.dumps(lot.choice(messages))
+            text = json.dumps(rng.choice(messages))
             websocket.send([text[at : at + 7] for at in range(0, len(text), 7)])
 
         def ping(websocket: ClientConnection) -> None:
-            for _ in range(lot.randint(1, 50)):
+            for _ in range(rng.randint(1, 50)):
                 websocket.ping()
 
         def hear(websocket: ClientConnection) -> None:
-            for _ in range(lot.randint(1, 30)):
+            for _ in range(rng.randint(1, 30)):
                 websocket.recv(0.05)
 
-        def rest(websocket: ClientConnection) -> None:
+        def pause(websocket: ClientConnection) -> None:
             with contextlib.suppress(TimeoutError):
-                websocket.recv(lot.random() * 0.02)
+                websocket.recv(rng.random() * 0.02)
 
-        right = [rightly, rightly, rightly, in_any_order, hear, hear, rest]
-        return [*right, nearly_rightly, anything, no_json, binary, no_text, huge, long, in_pieces, ping]
+        valid = [valid_sequence, valid_sequence, valid_sequence, in_any_order, hear, hear, pause]
+        return [*valid, nearly_valid, anything, invalid_json, binary, invalid_text, huge, long, in_pieces, ping]
 
     def _leave(self, websocket: ClientConnection) -> None:
-        lot = self._lot
+        rng = self._rng
 
-        def frames_that_are_none() -> None:
-            websocket.socket.sendall(lot.randbytes(lot.randint(1, 300)))
+        def invalid_frames() -> None:
+            websocket.socket.sendall(rng.randbytes(rng.randint(1, 300)))
 
         def half_a_frame() -> None:
-            websocket.socket.sendall(b"\x81\xfe\x10\x00" + lot.randbytes(20))
+            websocket.socket.sendall(b"\x81\xfe\x10\x00" + rng.randbytes(20))
 
         ways: list[Callable[[], None]] = [
             lambda: None,
             websocket.close,
-            lambda: websocket.close(lot.choice([1001, 1008, 1011, 3000, 4999]), "x" * lot.randint(0, 120)),
+            lambda: websocket.close(rng.choice([1001, 1008, 1011, 3000, 4999]), "x" * rng.randint(0, 120)),
             lambda: leave_rudely(websocket),
             lambda: half_close(websocket),
-            frames_that_are_none,
+            invalid_frames,
             half_a_frame,
         ]
         with contextlib.suppress(WebSocketException, OSError):
-            lot.choice(ways)()
+            rng.choice(ways)()
 
-    def _spoilt(self, message: dict[str, Any]) -> Any:
-        """Give a message of which something is missing, too much, or another thing."""
-        lot = self._lot
-        spoilt = dict(message)
-        key = lot.choice(list(spoilt))
-        how = lot.randrange(5)
+    def _malformed(self, message: dict[str, Any]) -> Any:
+        """Return a copy of a message with a field removed, added or changed."""
+        rng = self._rng
+        malformed = dict(message)
+        key = rng.choice(list(malformed))
+        how = rng.randrange(5)
         if how == 0:
-            del spoilt[key]
+            del malformed[key]
         elif how == 1:
-            spoilt[key] = self._value(2)
+            malformed[key] = self._value(2)
         elif how == 2:
-            spoilt[lot.choice(["extra", "type", "event", "start", "speed", "text"])] = self._value(2)
+            malformed[rng.choice(["extra", "type", "event", "start", "speed", "text"])] = self._value(2)
         elif how == 3:
-            return [spoilt]
-        elif isinstance(spoilt[key], dict):
-            spoilt[key] = self._spoilt(spoilt[key]) if spoilt[key] else None
-        return spoilt
+            return [malformed]
+        elif isinstance(malformed[key], dict):
+            malformed[key] = self._malformed(malformed[key]) if malformed[key] else None
+        return malformed
 
     def _value(self, depth: int) -> Any:
-        """Give any JSON value, and some that are none."""
-        lot = self._lot
+        """Return a random JSON value, sometimes an invalid one."""
+        rng = self._rng
         plain = (None, True, 0, -1, 1.5, 10**30, 1e308, float("nan"), float("inf"), "", "a", "\x00", "\ud800", SPOKEN)
-        if depth == 0 or lot.random() < 0.6:
-            return lot.choice([*plain, "../../etc/passwd", "http://127.0.0.1/x", "alice\n", "x" * 5000])
-        if lot.random() < 0.5:
-            return [self._value(depth - 1) for _ in range(lot.randint(0, 4))]
+        if depth == 0 or rng.random() < 0.6:
+            return rng.choice([*plain, "../../etc/passwd", "http://127.0.0.1/x", "alice\n", "x" * 5000])
+        if rng.random() < 0.5:
+            return [self._value(depth - 1) for _ in range(rng.randint(0, 4))]
         keys = ("type", "event", "text", "content", "voice_id", "start", "customParameters", "\u0000", "")
-        return {lot.choice(keys): self._value(depth - 1) for _ in range(lot.randint(0, 4))}
+        return {rng.choice(keys): self._value(depth - 1) for _ in range(rng.randint(0, 4))}

@@ -1,4 +1,4 @@
-"""Any JSON value, as hypothesis makes it: what a stranger may send."""
+"""Hypothesis strategies for JSON values and messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 
 def anything(*keys: str) -> st.SearchStrategy:
-    """Give values of every shape; objects have some of these keys, or others."""
+    """Return a strategy for any JSON value; objects use these keys and others."""
     scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20))
     return st.recursive(
         scalars,
@@ -20,13 +20,13 @@ def anything(*keys: str) -> st.SearchStrategy:
 
 
 def objects(types: tuple[str, ...], *keys: str) -> st.SearchStrategy:
-    """Give messages of these types, whose fields may be anything."""
+    """Return a strategy for messages of these types with arbitrary field values."""
     fields = st.dictionaries(st.sampled_from(keys), anything(*keys), max_size=len(keys))
     return st.builds(lambda kind, more: {**more, "type": kind}, st.sampled_from(types), fields)
 
 
 def refusal_of(parse: Callable[[Any], Any], value: Any) -> str | None:
-    """Give what a parser says against a value; None: it takes it. Anything but a ValueError is a failure."""
+    """Return the parser's error message for a value, or None if it is valid. Only a ValueError is expected."""
     try:
         parse(value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Event loops of a test's own."""
+"""Run coroutines in a new event loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,7 +8,7 @@ from support.threads import WAIT
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine function in a loop of its own, and give what it returns; what hangs fails the test."""
+    """Run a coroutine function in a new event loop and return its result; fail on timeout."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(WAIT):

@@ -1,4 +1,4 @@
-"""Encoders, whole-file reference decoders and ways to cut a stream, for the decoders' tests."""
+"""Encoders, whole-file reference decoders and stream splitters for the decoders' tests."""
 
 import io
 import os
@@ -38,7 +38,7 @@ _CONTAINERS = {
 
 @cache
 def speech(audio_format: AudioFormat, seconds: float, seed: int = 1) -> bytes:
-    """Give something like speech, s16le: sweeps, bursts of noise and pauses, each channel another."""
+    """Return speech-like s16le audio: sweeps, noise bursts and pauses, different in each channel."""
     rng = np.random.default_rng(seed)
     count = audio_format.frames(seconds)
     time = np.arange(count) / audio_format.rate
@@ -64,7 +64,7 @@ def encode(
     sample_format: str | None = None,
     seekable: bool = True,
 ) -> bytes:
-    """Encode whole with PyAV; `seekable=False` is what a server that streams writes: no totals in the header."""
+    """Encode with PyAV; `seekable=False` leaves totals out of the header, as a streaming server does."""
     muxer, encoder, wanted = _CONTAINERS[codec]
     sink = io.BytesIO() if seekable else _Pipe()
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[audio_format.channels]
@@ -103,12 +103,12 @@ class _Pipe(io.RawIOBase):
     def getvalue(self) -> bytes:
         return bytes(self._written)
 
-    seek = None  # so PyAV knows that there is no way back
+    seek = None  # so PyAV treats it as not seekable
 
 
 @cache
 def encoded(codec: str, audio_format: AudioFormat, seconds: float = 0.6, *, seekable: bool = True) -> bytes:
-    """Give some speech, encoded; the same bytes each time."""
+    """Return encoded test speech; the bytes are always the same."""
     return encode(codec, speech(audio_format, seconds), audio_format, seekable=seekable)
 
 
@@ -129,31 +129,31 @@ def reference(data: bytes, muxer: str, *, decoder: str | None = None) -> tuple[A
 
 
 def ffmpeg_reference(data: bytes, muxer: str, *, decoder: str | None = None) -> bytes:
-    """Decode the whole file with the ffmpeg command, another build than PyAV's."""
+    """Decode the whole file with the ffmpeg command (not PyAV's build)."""
     chosen = ["-c:a", decoder] if decoder else []
     command = ["ffmpeg", "-v", "error", "-f", muxer, *chosen, "-i", "pipe:0", "-f", "s16le", "pipe:1"]
     return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
 def mp3_decoder_by_pyav() -> Mp3Decoder:
-    """Give the decoder of a system without libmpg123."""
+    """Return the MP3 decoder used without libmpg123."""
     decoder = Mp3Decoder()
     decoder._codecs = {2: AvDecoder("mp2").decode, 3: AvDecoder("mp3float").decode}
     return decoder
 
 
 def need(tool: str) -> None:
-    """Skip, on CI fail, the test that needs a program which is not installed."""
+    """Skip the test, or fail it on CI, if the program is not installed."""
     if shutil.which(tool) is None:
-        _missing(f"no {tool} here")
+        _missing(f"{tool} is not installed")
 
 
 def need_libopus() -> None:
-    """Skip, on CI fail, the test that needs the system's libopus."""
+    """Skip the test, or fail it on CI, if libopus is not installed."""
     from voice_cli.codecs import opus
 
     if opus._opuslib() is None:
-        _missing("no libopus here")
+        _missing("libopus is not installed")
 
 
 def _missing(reason: str) -> None:
@@ -166,7 +166,7 @@ _BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def ogg_crc(page: bytes) -> int:
-    """Compute RFC 3533's checksum: zlib's polynomial, but most significant bit first, and nothing inverted."""
+    """Compute RFC 3533's checksum: zlib's polynomial, most significant bit first, without inversion."""
     mirrored = zlib.crc32(page.translate(_BIT_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
 
@@ -192,7 +192,7 @@ def ogg_page(
 
 
 def lacing_of(size: int) -> list[int]:
-    """Give the lacing values of a packet of `size` bytes."""
+    """Return the lacing values of a packet of `size` bytes."""
     return [255] * (size // 255) + [size % 255]
 
 
@@ -204,16 +204,16 @@ def ogg_stream(
     eos: bool = True,
     segments: int = 255,
 ) -> bytes:
-    """Build a logical stream of (packet, granule position at its end); the first two get pages of their own.
+    """Build a logical stream of (packet, granule position at its end); the first two get separate pages.
 
-    `segments` is the most that a page may have: with fewer, packets go on on the next page.
+    `segments` is the maximum per page; longer packets continue on the next page.
     """
     out = bytearray()
     sequence = 0
     groups = [[packet] for packet in packets[:2]]
     groups += [packets[at : at + per_page] for at in range(2, len(packets), per_page)]
     for index, group in enumerate(groups):
-        pieces: list[tuple[int, bytes, int]] = []  # lacing value, its bytes, granule where a packet ends with it
+        pieces: list[tuple[int, bytes, int]] = []  # lacing value, bytes, granule at a packet end
         for data, granule in group:
             at = 0
             for value in lacing_of(len(data)):
@@ -237,7 +237,7 @@ def ogg_stream(
 
 
 def cut(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
-    """Cut `data` into pieces of these sizes, and what is left."""
+    """Yield pieces of these sizes, then the rest."""
     at = 0
     for size in sizes:
         if at >= len(data):
@@ -253,7 +253,7 @@ def every(size: int, data: bytes) -> Iterator[bytes]:
 
 
 def run(decoder: Decoder, pieces: Iterable[bytes], *, truncated: bool = False) -> list[PcmChunk]:
-    """Give all chunks of a stream that must end well, or must not."""
+    """Decode the pieces; if `truncated`, check that the flush raises TruncatedAudio."""
     chunks = [chunk for piece in pieces for chunk in decoder.decode(piece)]
     if truncated:
         with pytest.raises(TruncatedAudio):
@@ -263,7 +263,7 @@ def run(decoder: Decoder, pieces: Iterable[bytes], *, truncated: bool = False) -
 
 
 def joined(chunks: Iterable[PcmChunk]) -> list[tuple[AudioFormat, bytes]]:
-    """Join what has one format: what is heard, whatever the chunks."""
+    """Join consecutive chunks of the same format."""
     runs: list[tuple[AudioFormat, bytearray]] = []
     for chunk in chunks:
         assert chunk.data
@@ -275,9 +275,9 @@ def joined(chunks: Iterable[PcmChunk]) -> list[tuple[AudioFormat, bytes]]:
 
 
 def bytes_to_first_pcm(make: Callable[[], Decoder], data: bytes) -> int:
-    """Count the bytes that a decoder wants before it gives sound."""
+    """Return the number of bytes before the first PCM."""
     decoder = make()
     for count in range(1, len(data) + 1):
         if decoder.decode(data[count - 1 : count]):
             return count
-    raise AssertionError("no sound")
+    raise AssertionError("no PCM")

@@ -8,7 +8,7 @@ from voice_cli.playback.sinks.base import Sink
 
 
 class NullSink(Sink):
-    """A sink that pulls only in `step`, with exact DAC times. Its clock starts at `now`, and frames advance it."""
+    """A sink that pulls only in `step`, with exact DAC times. Its clock starts at `now` and advances with frames."""
 
     def __init__(
         self,

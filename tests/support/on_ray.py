@@ -1,4 +1,4 @@
-"""`voice serve --ray` with the steady engine, and what its access log tells of each stream."""
+"""`voice serve --ray` with the steady engine, and its access log."""
 
 import http.client
 import json
@@ -15,13 +15,13 @@ from support.threads import WAIT, wait_until
 
 SUPPORT = Path(__file__).parent
 STEADY = {"PYTHONPATH": os.pathsep.join(map(str, (SUPPORT / "steady_site", SUPPORT.parent)))}
-"""The environment in which the engine called `chatterbox` is the steady one."""
+"""Environment that replaces the `chatterbox` engine with the steady engine."""
 KEY = "sk-of-the-tests"
 REPLICA = "ray::ServeReplica"
 
 
 class OnRay(Serving):
-    """The process, and Ray's, until it is closed."""
+    """A running `voice serve --ray`; a context manager."""
 
     patience = 90.0  # Ray starts a dozen processes
 
@@ -33,7 +33,7 @@ class OnRay(Serving):
         )
 
     def __exit__(self, *exc: object) -> None:
-        for _ in range(2):  # the second one waits for nobody
+        for _ in range(2):  # the second SIGINT stops it at once
             self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(self.patience)
@@ -46,17 +46,17 @@ class OnRay(Serving):
 
     @property
     def streams(self) -> list[dict[str, Any]]:
-        """What the access log has of streams that ended, in their order."""
+        """The access log's entries for finished streams, in order."""
         events = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
         return [event for event in events if event["event"] == "stream"]
 
     def wait_for_streams(self, count: int) -> list[dict[str, Any]]:
-        wait_until(lambda: len(self.streams) >= count, f"{count} streams have not ended")
+        wait_until(lambda: len(self.streams) >= count, f"fewer than {count} streams have ended")
         return self.streams
 
 
 def post(port: int, path: str, content: Any, *, key: str | None = KEY) -> http.client.HTTPResponse:
-    """Ask, and give the answer once its head is there; to read it to its end, or to close it, ends the connection."""
+    """Send a POST request and return the response before its body; reading or closing it closes the connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
     headers = {"content-type": "application/json", "connection": "close"} | (
         {"authorization": f"Bearer {key}"} if key else {}
@@ -66,12 +66,12 @@ def post(port: int, path: str, content: Any, *, key: str | None = KEY) -> http.c
 
 
 def speech(port: int, text: str, *, key: str | None = KEY, **more: Any) -> http.client.HTTPResponse:
-    """Ask for speech, as OpenAI's clients do."""
+    """Request speech with OpenAI's API."""
     return post(port, "/v1/audio/speech", {"input": text, "response_format": "pcm", **more}, key=key)
 
 
 def socket_to(server: Serving, path: str) -> ClientConnection:
-    """Open a WebSocket. It has a context."""
+    """Open a WebSocket; a context manager."""
     return connect(
         f"ws://127.0.0.1:{server.port}{path}",
         additional_headers={"Authorization": f"Bearer {KEY}"},

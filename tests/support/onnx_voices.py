@@ -1,7 +1,7 @@
-"""Tiny voices that real engines take: networks of a dozen nodes that hum, with the inputs and notes of VITS.
+"""Minimal ONNX voices for real engines: VITS-like networks that generate a sine wave.
 
-A token gives `FRAMES_PER_TOKEN` frames of a sine, its pitch by the speaker: so the length tells how many tokens and
-what pace the network was given, and the pitch which speaker.
+Each token produces `FRAMES_PER_TOKEN` frames. The length shows the number of tokens and the speed; the pitch shows the
+speaker.
 """
 
 import json
@@ -12,14 +12,14 @@ from support.packages import needs
 
 FRAMES_PER_TOKEN = 400
 HERTZ = 220
-"""Of speaker 0; speaker n hums n + 1 times as high."""
+"""Speaker 0's pitch; speaker n has n + 1 times that."""
 
 SYMBOLS = "_^$ !',-.:;?abcdefhijklmnopqrstuvwxyzæçðøħŋœɐɑɒɔəɚɛɜɡɪɹʃʊʌʒˈˌːθɾʔᵻ\u0329\u0303"
-"""Of espeak-ng's IPA, in NFD: what English needs."""
+"""espeak-ng's IPA symbols for English, in NFD."""
 
 
 def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, notes=None):
-    """Write a VITS network as Piper's are: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames)."""
+    """Write a VITS network like Piper's: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames)."""
     onnx = needs("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     values = {
@@ -41,8 +41,8 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
         helper.make_node("Gather", ["size", "one"], ["tokens"]),
         helper.make_node("Cast", ["tokens"], ["count"], to=kinds.FLOAT),
         helper.make_node("Gather", ["scales", "one"], ["length_scale"]),
-        helper.make_node("Mul", ["count", "per_token"], ["at_its_pace"]),
-        helper.make_node("Mul", ["at_its_pace", "length_scale"], ["exact"]),
+        helper.make_node("Mul", ["count", "per_token"], ["unscaled"]),
+        helper.make_node("Mul", ["unscaled", "length_scale"], ["exact"]),
         helper.make_node("Round", ["exact"], ["frames"]),
         helper.make_node("Range", ["zero", "frames", "unit"], ["time"]),
     ]
@@ -74,9 +74,9 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
 
 
 def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **options):
-    """Make a model folder as sherpa-onnx's Piper voices are; a lexicon maps words to their symbols."""
+    """Create a model folder like sherpa-onnx's Piper voices; a lexicon maps words to symbols."""
     folder.mkdir(parents=True, exist_ok=True)
-    said = {
+    metadata = {
         "sample_rate": rate,
         "n_speakers": speakers,
         "language": "English",
@@ -85,7 +85,7 @@ def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **
         "has_espeak": 1,
         "add_blank": 1,
     }
-    network(folder / "en_US-hum-low.onnx", rate=rate, speakers=speakers, notes=said | (notes or {}), **options)
+    network(folder / "en_US-hum-low.onnx", rate=rate, speakers=speakers, notes=metadata | (notes or {}), **options)
     tokens = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(SYMBOLS))
     (folder / "tokens.txt").write_text(tokens, encoding="utf-8")
     if lexicon:
@@ -95,7 +95,7 @@ def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **
 
 
 def piper_voice(folder, *, rate=22050, speakers=None, length_scale=1.0, **options):
-    """Make a voice of Piper's own; `speakers` are names."""
+    """Create a Piper voice; `speakers` are names."""
     ids = needs("piper.phoneme_ids").DEFAULT_PHONEME_ID_MAP
     folder.mkdir(parents=True, exist_ok=True)
     names = speakers or []
@@ -116,7 +116,7 @@ def piper_voice(folder, *, rate=22050, speakers=None, length_scale=1.0, **option
 
 
 def pitch(pcm, rate):
-    """Tell the hum's pitch in hertz, by its crossings of zero."""
+    """Return the pitch in hertz from the zero crossings."""
     samples = np.frombuffer(pcm, "<i2").astype(np.float32)
     crossings = np.count_nonzero(np.diff(np.signbit(samples)))
     return crossings / 2 / (len(samples) / rate)

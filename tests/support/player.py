@@ -1,7 +1,7 @@
-"""The player under a test's hands: streams that give what the test gives them, and a device that it steps.
+"""A player with streams and a device that the test controls.
 
-The test thread stands where the network and the sound card stand. `Rig.settle` waits until the pump has done all that
-it can do with what it has, so that what comes next is certain.
+The test thread replaces the network and the sound card. `Rig.settle` waits until the pump is idle, so that the next
+step is deterministic.
 """
 
 import struct
@@ -26,13 +26,13 @@ PCM = Encoding("pcm", MONO)
 
 
 def numbered(frames: int, channels: int = 1, first: int = 1) -> bytes:
-    """Give frames that say which they are: from `first` on, around at 32767, never 0."""
+    """Return frames with consecutive values from `first`, wrapping after 32767, never 0."""
     values = [(first - 1 + i) % 32767 + 1 for i in range(frames) for _ in range(channels)]
     return struct.pack(f"<{len(values)}h", *values)
 
 
 class FakeStream(SpeechStream):
-    """A stream whose other end is the test's: `give`, then `end` or `fail`."""
+    """A stream that the test controls: `give`, then `end`."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class FakeStream(SpeechStream):
         self.timestamps: dict[str, float] = {}
         self.cancelled = False
         self.closed = False
-        """Its iterator is done, or was abandoned."""
+        """Whether its iterator has finished or was closed."""
         self.changed = threading.Condition()
         self.is_waited_for = False
         self.on_wait: Callable[[], None] = lambda: None
@@ -71,7 +71,7 @@ class FakeStream(SpeechStream):
 
     @property
     def is_starved(self) -> bool:
-        """Somebody waits for its next chunk, and there is none."""
+        """Whether a reader waits for a chunk and none is queued."""
         return self.is_waited_for and not (self._chunks or self._ended or self.cancelled)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ class FakeStream(SpeechStream):
         with self.changed:
             self.is_waited_for = True
             self.on_wait()
-            assert self.changed.wait_for(lambda: not self.is_starved, WAIT), "the test has left its stream"
+            assert self.changed.wait_for(lambda: not self.is_starved, WAIT), "timed out waiting for a chunk"
             self.is_waited_for = False
             if self.cancelled:
                 raise Interrupted("interrupted")
@@ -97,7 +97,7 @@ class FakeStream(SpeechStream):
 
 
 class SteppedSink(NullSink):
-    """A null device that tells what was done with it."""
+    """A null device with an event for each state change."""
 
     def __init__(self, *, dies: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -123,7 +123,7 @@ class SteppedSink(NullSink):
         with self._turn:
             if self.started.is_set() and not self.closed.is_set():
                 return super().step(frames, underflow=underflow)
-            self.now += frames / (self.format or MONO).rate  # a device that is not started takes nothing
+            self.now += frames / (self.format or MONO).rate  # not started: pulls nothing
             return b""
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class SteppedSink(NullSink):
             self.closed.set()
 
     def die(self) -> None:
-        """Stop pulling, as a device does that was unplugged."""
+        """Stop pulling, like an unplugged device."""
         self._dead = True
 
     @property
@@ -141,7 +141,7 @@ class SteppedSink(NullSink):
 
 
 class Awaited(GivenStreams):
-    """Streams whose text has not arrived whenever the next one is asked for."""
+    """Streams that always report that they wait for text."""
 
     @property
     def waits_for_text(self) -> bool:
@@ -149,7 +149,7 @@ class Awaited(GivenStreams):
 
 
 class Rig:
-    """A player that plays streams in a thread of its own, on the sink's clock. Leave it, and it is cancelled."""
+    """A player in a thread, on the sink's clock; a context manager that cancels it on exit."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Rig:
         self._join()
 
     def _watch(self) -> None:
-        """Hear when the pump waits for the device, and when it is through."""
+        """Track when the pump waits for the device and when it ends."""
         wait, run = self._pump._changed.wait, self._pump.run
 
         def watched_wait(timeout: float | None = None) -> bool:
@@ -203,7 +203,7 @@ class Rig:
         self._pump.run = watched_run
 
     def _notify(self) -> None:
-        # Taken while a stream's lock is held; whoever holds this one takes no other.
+        # Called with a stream's lock held; no other lock may be taken while holding this one.
         with self._lock:
             self._lock.notify_all()
 
@@ -219,20 +219,20 @@ class Rig:
 
     @property
     def is_held_back(self) -> bool:
-        """The pump waits for room, and there is none."""
+        """Whether the pump waits because the ring is full."""
         source = self._pump.source
         return self._blocked and source is not None and source._ring.writable == 0
 
     def opened(self) -> None:
-        """Wait until there is a device."""
+        """Wait until the device is open."""
         happened(self.sink.is_open)
 
     def settle(self) -> None:
-        """Wait until the pump has nothing to do: the stream gave all it has, or the ring is full, or it is over."""
+        """Wait until the pump is idle: waiting for a stream, waiting for room in the ring, or finished."""
         with self._lock:
-            assert self._lock.wait_for(self._is_at_rest, WAIT), "the pump does not come to rest"
+            assert self._lock.wait_for(self._is_idle, WAIT), "the pump does not become idle"
 
-    def _is_at_rest(self) -> bool:
+    def _is_idle(self) -> bool:
         return self._over or self.is_held_back or any(stream.is_starved for stream in self.streams)
 
     def give(self, *chunks: bytes, stream: int = 0) -> None:
@@ -244,7 +244,7 @@ class Rig:
         self.settle()
 
     def step(self, seconds: float) -> None:
-        """Let the device take that much, in blocks of 10 ms."""
+        """Pull that much audio in blocks of 10 ms."""
         if self.source.is_open:
             happened(self.sink.started)
         audio_format = self.source.format
@@ -255,7 +255,7 @@ class Rig:
             frames -= block
 
     def play_out(self) -> PlaybackResult:
-        """Let the device take all there is, and give the result."""
+        """Pull all audio and return the result."""
         while not self._over:
             self.settle()
             if self.is_held_back:
@@ -276,12 +276,12 @@ class Rig:
         return result
 
     def heard(self) -> bytes:
-        """Give what was heard of the streams: by the source's own account of where it lies, and of its holes."""
+        """Return the streams' audio that the device pulled, located by the source's start time and underruns."""
         source, size = self.source, self.source.format.frame_bytes
         if source.started_at is None:
             return b""
         at = round((source.started_at - self.sink.latency - self.sink.started_at) * source.format.rate)
-        assert not any(self.sink.heard[: at * size]), "a sound before the first frame"
+        assert not any(self.sink.heard[: at * size]), "audio before the first frame"
         out, position = b"", 0
         for gap in source.underruns:
             out += self.sink.heard[at * size : (at + gap.frame - position) * size]

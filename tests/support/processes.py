@@ -1,4 +1,4 @@
-"""A process and those that it started, by what Linux tells of them in /proc."""
+"""A process and its descendants, read from /proc on Linux."""
 
 import contextlib
 import os
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """One that runs."""
+    """A running process."""
 
     pid: int
     title: str
-    """Its command line, or what it calls itself."""
+    """Its command line or the title it set."""
 
 
 def family_of(pid: int) -> list[Process]:
-    """Give a process and all that came of it."""
+    """Return a process and its descendants."""
     children: dict[int, list[int]] = {}
     titles = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # the process has exited
             with open(f"/proc/{entry}/stat") as file:
                 parent = int(file.read().rpartition(")")[2].split()[1])
             with open(f"/proc/{entry}/cmdline", "rb") as file:
@@ -36,7 +36,7 @@ def family_of(pid: int) -> list[Process]:
 
 
 def listening(process: Process) -> list[tuple[str, int]]:
-    """Give the addresses and ports at which a process listens for TCP."""
+    """Return the addresses and ports on which a process listens for TCP connections."""
     inodes = set()
     with contextlib.suppress(OSError):
         for descriptor in os.listdir(f"/proc/{process.pid}/fd"):

@@ -1,4 +1,4 @@
-"""Runs of `voice bench` as they are reported, for tests of its figures and of its page."""
+"""Reports of `voice bench` runs, for tests of its figures and page."""
 
 from voice_cli.bench.runs import Run, Target
 from voice_cli.bench.trace import Trace

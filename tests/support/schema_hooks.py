@@ -1,4 +1,4 @@
-"""What schemathesis cannot read from a description: loaded by it, as its SCHEMATHESIS_HOOKS."""
+"""Schemathesis hooks (set by SCHEMATHESIS_HOOKS) for rules that the schema cannot express."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import schemathesis
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Give a text a word, if it may have none: a blank one is refused, and no schema can say what is blank."""
+    """Add a word to texts: blank ones are refused, and a schema cannot define blank."""
     if isinstance(body, dict):
         for name in ("input", "text"):
             if isinstance(body.get(name), str) and body[name]:

@@ -1,4 +1,4 @@
-"""A speech server of the tests' own, on a real socket: paced, oddly cut, lying, stalling, dying as it is told."""
+"""An HTTP speech server with configurable pacing, chunking and failures."""
 
 import json
 import socket
@@ -14,31 +14,31 @@ from support.threads import WAIT
 
 @dataclass
 class Answer:
-    """One response, and how it comes."""
+    """A response and how it is sent."""
 
     body: bytes = b""
     content_type: str | None = "audio/pcm"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     first_byte: float = 0.0
-    """Seconds before anything is sent."""
+    """Seconds before the response is sent."""
     chunk: int | Callable[[int], int] = 4096
-    """Bytes a piece, or a function from the position to them."""
+    """Bytes per piece, or a function from the position to them."""
     byte_rate: float | None = None
-    """Bytes a second; None: as fast as they go."""
+    """Bytes per second; None: no limit."""
     parts: list[bytes] | None = None
-    """What is sent at a time, in the place of pieces of `body`."""
+    """Pieces to send instead of `body`."""
     part_seconds: float = 0.0
-    """Seconds between the beginnings of two parts."""
+    """Seconds between the starts of two parts."""
     chunked: bool = True
     """Transfer-Encoding: chunked; else Content-Length, or neither if `close_delimited`."""
     close_delimited: bool = False
     die_after: int | None = None
-    """Break the connection after so many bytes of the body."""
+    """Close the connection after this many bytes of the body."""
     stall_after: int | None = None
-    """Send nothing more after so many bytes, until the client has gone or the server is closed."""
+    """Stop sending after this many bytes, until the client disconnects or the server is closed."""
     pause_at: dict[int, float] = field(default_factory=dict)
-    """Bytes sent → seconds to wait before going on."""
+    """Bytes sent → seconds to pause."""
 
     def pieces(self) -> Iterator[bytes]:
         if self.parts is not None:
@@ -64,7 +64,7 @@ class Request:
 
 
 class SpeechServer:
-    """Answers each request with what `respond` gives for it. Close it, or use it as a context manager."""
+    """Answers each request with `respond`. Close it, or use it as a context manager."""
 
     def __init__(self, respond: Answer | Callable[[Request], Answer], *, tls: ssl.SSLContext | None = None) -> None:
         self._respond = respond if callable(respond) else lambda _request: respond
@@ -72,14 +72,14 @@ class SpeechServer:
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.requests: list[Request] = []
-        self._came = threading.Condition()
+        self._arrived = threading.Condition()
         self.visited = threading.Event()
-        """A client has come to see whether the server is there."""
+        """Set when a client has sent a HEAD request."""
         self.connections = 0
         self.client_left = threading.Event()
-        """A client has closed its connection in the middle of an answer."""
+        """Set when a client has disconnected during a response."""
         self.sent = 0
-        """Bytes of bodies that went out."""
+        """Body bytes sent."""
         self._tls = tls
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
@@ -101,9 +101,9 @@ class SpeechServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many requests have come."""
-        with self._came:
-            assert self._came.wait_for(lambda: len(self.requests) >= count, WAIT), "it was not asked"
+        """Wait until this many requests have arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.requests) >= count, WAIT), "too few requests have arrived"
 
     def _accept(self) -> None:
         while not self._closing.is_set():
@@ -130,9 +130,9 @@ class SpeechServer:
                         self.visited.set()
                         connection.sendall(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\n\r\n")
                         continue
-                    with self._came:
+                    with self._arrived:
                         self.requests.append(request)
-                        self._came.notify_all()
+                        self._arrived.notify_all()
                     if not self._send(connection, self._respond(request)):
                         return
             except OSError:
@@ -152,7 +152,7 @@ class SpeechServer:
         return Request(method, path, headers, reader.read(int(headers.get("content-length", 0))))
 
     def _send(self, connection: socket.socket, answer: Answer) -> bool:
-        """Send it; tell whether the connection can be used again."""
+        """Send the response and return whether the connection can be reused."""
         if answer.first_byte:
             self._wait(connection, answer.first_byte)
         head = [f"HTTP/1.1 {answer.status} X"]
@@ -193,14 +193,14 @@ class SpeechServer:
         return not answer.close_delimited
 
     def _wait(self, connection: socket.socket, seconds: float) -> None:
-        """Wait, but no longer than the client stays."""
+        """Wait, but raise if the client disconnects."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not self._closing.is_set():
             connection.settimeout(left)
             try:
                 if connection.recv(1, socket.MSG_PEEK) == b"":
                     raise ConnectionResetError
-                # A next request is waiting already: the pause is kept all the same.
+                # The next request has arrived already: wait anyway.
                 self._closing.wait(max(0.0, deadline - time.monotonic()))
             except TimeoutError:
                 return

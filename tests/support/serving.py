@@ -1,4 +1,4 @@
-"""`voice serve` as a person runs it: a process of its own."""
+"""Run `voice serve` in a subprocess."""
 
 import re
 import signal
@@ -14,17 +14,17 @@ READY = re.compile(r"voice: (\w+) speaks on (http://\S+):(\d+) \(Ctrl-C stops it
 
 
 class Serving:
-    """The process, from its start to its end; `with` it."""
+    """A running `voice serve`; a context manager."""
 
     patience = WAIT
-    """Seconds that its start and its end may take."""
+    """Maximum seconds for its start and for its exit."""
 
     def __init__(self, *arguments: object, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, on any port that is free if `arguments` do not say otherwise."""
+        """Start it, on a free port unless `arguments` has --port."""
         port = () if "--port" in arguments else ("--port", "0")
         self.lines: list[str] = []
-        """What it has said on standard error so far."""
-        self._said = threading.Condition()
+        """Lines of standard error so far."""
+        self._changed = threading.Condition()
         self._over = False
         self.process = subprocess.Popen(
             [*VOICE, "serve", *port, *map(str, arguments)],
@@ -50,26 +50,26 @@ class Serving:
 
     @property
     def port(self) -> int:
-        """The port that it says it serves on; waits for that."""
+        """The port it reports; waits for the report."""
         line = self.wait_for(READY)
         assert line is not None, self.lines
         return int(line[3])
 
     def wait_for(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Wait for such a line; None: it has ended without one."""
+        """Wait for a matching line; None if the process exits without one."""
 
         def found() -> re.Match[str] | None:
             return next((match for line in self.lines if (match := pattern.fullmatch(line))), None)
 
-        with self._said:
-            assert self._said.wait_for(lambda: found() or self._over, self.patience), self.lines
+        with self._changed:
+            assert self._changed.wait_for(lambda: found() or self._over, self.patience), self.lines
             return found()
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def end(self) -> tuple[int, bytes, list[str]]:
-        """Wait for its end; give its exit code, what was on standard output, and the lines on standard error."""
+        """Wait for the exit; return the exit code, standard output and the lines of standard error."""
         code = self.process.wait(self.patience)
         self._reader.join(WAIT)
         return code, self.process.stdout.read() if self.process.stdout is not None else b"", self.lines
@@ -77,9 +77,9 @@ class Serving:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._said:
+            with self._changed:
                 self.lines.append(line.decode().rstrip("\n"))
-                self._said.notify_all()
-        with self._said:
+                self._changed.notify_all()
+        with self._changed:
             self._over = True
-            self._said.notify_all()
+            self._changed.notify_all()

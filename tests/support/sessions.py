@@ -1,4 +1,4 @@
-"""WebSocket sessions as tests read them."""
+"""Helpers for WebSocket clients."""
 
 import contextlib
 import json
@@ -14,10 +14,10 @@ from support.threads import WAIT
 
 
 class Ending(NamedTuple):
-    """All that came, and how the server closed."""
+    """The messages received and the close frame."""
 
     messages: list[Any]
-    """Bytes, or JSON that was read."""
+    """Bytes or decoded JSON."""
     code: int | None
     reason: str
 
@@ -29,13 +29,13 @@ def tell(websocket: ClientConnection, *messages: dict) -> None:
 
 
 def hear(websocket: ClientConnection) -> Any:
-    """Give the next message: bytes, or JSON that was read."""
+    """Return the next message: bytes or decoded JSON."""
     message = websocket.recv(timeout=WAIT)
     return message if isinstance(message, bytes) else json.loads(message)
 
 
 def hear_until(websocket: ClientConnection, is_last: Callable[[Any], bool]) -> list[Any]:
-    """Give the messages up to the first that is meant."""
+    """Return the messages up to and including the first for which `is_last` is true."""
     messages = [hear(websocket)]
     while not is_last(messages[-1]):
         messages.append(hear(websocket))
@@ -43,7 +43,7 @@ def hear_until(websocket: ClientConnection, is_last: Callable[[Any], bool]) -> l
 
 
 def hear_all(websocket: ClientConnection) -> Ending:
-    """Give the messages until the server closes."""
+    """Return the messages until the server closes."""
     messages = []
     try:
         while True:
@@ -54,12 +54,12 @@ def hear_all(websocket: ClientConnection) -> Ending:
 
 
 def sound_in(messages: list[Any]) -> bytes:
-    """Put the binary messages together."""
+    """Join the binary messages."""
     return b"".join(message for message in messages if isinstance(message, bytes))
 
 
 def leave_rudely(websocket: ClientConnection) -> None:
-    """Reset the connection, as a client does that dies with sound unread."""
+    """Reset the connection, like a client that exits with unread audio."""
     connection = websocket.socket
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with contextlib.suppress(OSError):
@@ -68,5 +68,5 @@ def leave_rudely(websocket: ClientConnection) -> None:
 
 
 def half_close(websocket: ClientConnection) -> None:
-    """Send the connection's end, and go on reading."""
+    """Close the sending side only."""
     websocket.socket.shutdown(socket.SHUT_WR)

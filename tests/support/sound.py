@@ -1,7 +1,7 @@
-"""A real audio device without a sound card: PulseAudio's null sinks, and what their monitors heard.
+"""An audio device without a sound card: PulseAudio's null sinks, recorded from their monitors.
 
-A null sink at the stream's own rate and channels passes samples on bit for bit. Idle, it renders in blocks of two
-seconds: the recorder, which asks for 5 ms, has to run before anything is played.
+A null sink with the stream's rate and channels passes samples unchanged. An idle sink renders in blocks of two
+seconds, so the recorder, which requests 5 ms, must run before playback starts.
 """
 
 import bisect
@@ -40,21 +40,21 @@ ctl.!default { type pulse }
 
 
 def missing() -> str | None:
-    """Say what this machine lacks for a real audio device."""
-    gone = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if gone:
-        return f"not installed: {', '.join(gone)} (apt install pulseaudio pulseaudio-utils)"
+    """Return what is not installed for the audio tests, or None."""
+    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)} (apt install pulseaudio pulseaudio-utils)"
     if not any(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
         return "not installed: ALSA's pulse plugin (apt install libasound2-plugins)"
     return None
 
 
 class AudioServer:
-    """A PulseAudio of our own, with the null sinks; `environment()` points a program at one of them."""
+    """A separate PulseAudio server with the null sinks; `environment()` selects one for a program."""
 
     def __init__(self, folder: Path) -> None:
-        # What is under test is not how a machine copes that has too much to do: those who listen and play go first,
-        # where they may (as root, on CI). Programs that are started from here inherit it.
+        # The tests do not test playback under load, so raise the priority where permitted (as root, on CI).
+        # Child processes inherit it.
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, -10)
         self._folder = folder
@@ -65,7 +65,7 @@ class AudioServer:
             layout = "mono" if channels == 1 else "front-left,front-right"
             modules.append(
                 f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le"
-                " norewinds=1"  # else a stream that starts takes back what the monitor has heard already
+                " norewinds=1"  # else a new stream rewinds audio that the monitor has already recorded
             )
         command = [
             "pulseaudio",
@@ -88,10 +88,10 @@ class AudioServer:
                 raise RuntimeError((folder / "pulseaudio.log").read_text())
 
     def environment(self, sink: str = "ear", *, latency: float | None = None) -> dict[str, str]:
-        """Return the environment of a program that plays on that sink, without this machine's own settings.
+        """Return the environment of a program that plays on that sink, without this machine's settings.
 
-        With `latency` (seconds), the program finds that as the learned latency of the device: a busy machine then
-        makes no holes. Use it where neither the time to the first sound nor the device's buffer is tested.
+        `latency` (seconds) is stored as the device's learned latency, to prevent underruns on a busy machine. Use it
+        where neither the time to first audio nor the device's buffer is tested.
         """
         learned = {}
         if latency is not None:
@@ -109,7 +109,7 @@ class AudioServer:
         )
 
     def record(self, sink: str = "ear") -> "Recording":
-        """Listen to that sink for the length of a `with` block."""
+        """Record that sink during a `with` block."""
         if sink not in self._monitors:
             self._monitors[sink] = Monitor(self.environment(sink), sink)
         return Recording(self._monitors[sink])
@@ -127,7 +127,7 @@ class AudioServer:
 
 
 class Monitor:
-    """A recorder that runs on and on: a sink that somebody listens to never falls idle."""
+    """A recorder that runs continuously, so that the sink never becomes idle."""
 
     def __init__(self, environment: dict[str, str], sink: str) -> None:
         self.rate, self.channels = SINKS[sink]
@@ -135,7 +135,7 @@ class Monitor:
         command += [f"--rate={self.rate}", f"--channels={self.channels}"]
         self.data = bytearray()
         self.times: list[tuple[float, int]] = []
-        """When the recording had grown to how many bytes."""
+        """(Time, bytes recorded by then)."""
         self.grown = threading.Condition()
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -156,20 +156,20 @@ class Monitor:
         return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
     def wait_for(self, seconds: float) -> None:
-        """Wait until that much more was recorded."""
+        """Wait until that many more seconds are recorded."""
         wanted = len(self.data) + int(seconds * self.rate) * 2 * self.channels
         with self.grown:
             if not self.grown.wait_for(lambda: len(self.data) >= wanted, timeout=20):
-                raise RuntimeError("the recorder delivers nothing")
+                raise RuntimeError("the recorder receives no data")
 
     def wait_for_silence(self) -> None:
-        """Wait until whatever was played before has been heard: 100 ms of silence."""
+        """Wait for 100 ms of silence, so that earlier playback has ended."""
         for _ in range(50):
             begins = len(self.data)
             self.wait_for(0.1)
             if not any(self.data[begins:]):
                 return
-        raise RuntimeError("the sink does not fall silent")
+        raise RuntimeError("the sink does not become silent")
 
     def close(self) -> None:
         self._process.terminate()
@@ -179,7 +179,7 @@ class Monitor:
 
 
 class Recording:
-    """What was heard while this context was open, and a little after. `samples`: (frames, channels) int16."""
+    """Audio recorded during this context and 0.3 s after. `samples`: (frames, channels) int16."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
@@ -196,7 +196,7 @@ class Recording:
         self._last = len(self._monitor.data)
 
     def wait_for_sound(self, timeout: float = 20.0) -> float:
-        """Wait until something is heard and give the time (`time.monotonic`) at which it was."""
+        """Wait for sound and return the time (`time.monotonic`) of its first frame."""
         deadline = time.monotonic() + timeout
         with self._monitor.grown:
             while True:
@@ -204,10 +204,10 @@ class Recording:
                 if heard.size:
                     return self.time_of(int(heard[0]))
                 if not self._monitor.grown.wait(deadline - time.monotonic()):
-                    raise RuntimeError("nothing was heard")
+                    raise RuntimeError("no sound was recorded")
 
     def wait_for(self, seconds: float) -> None:
-        """Wait until that much more was recorded, be it silence."""
+        """Wait until that many more seconds are recorded, silent or not."""
         self._monitor.wait_for(seconds)
 
     @property
@@ -218,13 +218,13 @@ class Recording:
         )
 
     def time_of(self, frame: int) -> float:
-        """Tell when that frame arrived here: some 5 ms after it was heard."""
+        """Return when that frame was received, about 5 ms after it was played."""
         at = self._first + (frame + 1) * 2 * self.channels
         times = self._monitor.times
         return times[bisect.bisect_left(times, at, key=lambda entry: entry[1])][0]
 
     def exact_time_of(self, frame: int) -> float:
-        """Tell when that frame was heard: the recorder's packets come late, but never early."""
+        """Return when that frame was played: the recorder's packets may be late, but never early."""
         frame_bytes = 2 * self.channels
         seconds = 1 / (self.rate * frame_bytes)
         recent = [entry for entry in self._monitor.times if entry[1] > self._first]
@@ -232,14 +232,14 @@ class Recording:
 
     @property
     def sound(self) -> np.ndarray:
-        """What was heard, without the silence before and after."""
+        """The recorded audio without leading and trailing silence."""
         samples = self.samples
         heard = np.flatnonzero(samples.any(axis=1))
         return samples[heard[0] : heard[-1] + 1] if heard.size else samples[:0]
 
 
 def speech(seconds: float, rate: int = 24000, channels: int = 1, seed: int = 1) -> np.ndarray:
-    """Make a signal that no two places of are alike, with syllables, and no sample 0: (frames, channels) int16."""
+    """Return modulated noise without repetitions or zero samples: (frames, channels) int16."""
     frames = int(seconds * rate)
     noise = np.random.default_rng(seed).normal(0, 1, (frames, channels))
     syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * np.arange(frames) / rate)[:, None]
@@ -249,7 +249,7 @@ def speech(seconds: float, rate: int = 24000, channels: int = 1, seed: int = 1) 
 
 
 def holes(heard: np.ndarray, rate: int, shortest: float = 0.001) -> list[tuple[int, int]]:
-    """Find the runs of digital silence inside: (first frame, frames)."""
+    """Return the runs of digital silence as (first frame, frames)."""
     silent = np.concatenate(([0], (~heard.any(axis=1)).astype(np.int8), [0]))
     edges = np.flatnonzero(np.diff(silent))
     return [

@@ -1,4 +1,4 @@
-"""`voice serve`'s app on its own host, in a thread and on a free port; and an engine for it that a test steps."""
+"""`voice serve`'s app in a thread on a free port, and an engine that a test steps."""
 
 import http.client
 import json
@@ -25,18 +25,18 @@ MONO24 = AudioFormat(24_000, 1)
 VOICES = (Voice("alice", "Alice", "en"), Voice("bob", "Bob", "de"))
 
 STEP_SECONDS = 0.005
-"""How long the made engine works before it looks whether somebody still listens."""
+"""How often the waiting engine checks for cancellation."""
 
 
 def sound_of(text: str, seconds: float = 0.2, audio_format: AudioFormat = MONO24) -> bytes:
-    """Give what the made engine says a text with: loud in every sample, so that no join takes any of it for silence."""
+    """Return the engine's audio for a text: loud in every sample, so that none of it is trimmed as silence."""
     rng = np.random.default_rng(zlib.crc32(text.encode("utf-8", "surrogatepass")))
     shape = (audio_format.frames(seconds), audio_format.channels)
     return (rng.integers(1_000, 8_000, shape) * rng.choice((-1, 1), shape)).astype("<i2").tobytes()
 
 
 class MadeEngine(EngineBackend):
-    """An engine whose every piece a test may hold back. One generation at a time, as all of them."""
+    """An engine whose pieces a test can hold back. It runs one generation at a time."""
 
     name = "made"
     has_speed = True
@@ -53,15 +53,15 @@ class MadeEngine(EngineBackend):
         piece_frames: int = 1_000,
         voices: Sequence[Voice] = VOICES,
     ) -> None:
-        """Take what it gives for a request; an exception among it is raised. None: `sound_of` the text, in pieces."""
+        """`pieces` returns the audio for a request; exceptions in it are raised. None: `sound_of` the text."""
         super().__init__()
         self.requests: list[SpeechRequest] = []
-        """What it turned to, the warm-up's left out."""
+        """Requests it has started, without the warm-up."""
         self.notes: list[str] = []
-        """What it says of each generation."""
+        """Notes added to each generation."""
         self.audio_format = audio_format
         self.given = 0
-        """Pieces that were handed over."""
+        """Pieces written."""
         self._pieces = self._made_with = pieces
         self._piece_frames = piece_frames
         self._voices = list(voices)
@@ -80,14 +80,14 @@ class MadeEngine(EngineBackend):
         super().warm_up()
         self.begin_anew()
 
-    # What a test does.
+    # Called by tests.
 
     def give(self, pieces: Callable[[SpeechRequest], Iterable[bytes | Exception]] | None) -> None:
-        """Give this from now on for a request, as the constructor has it."""
+        """Set `pieces`, as in the constructor."""
         self._pieces = pieces
 
     def begin_anew(self) -> None:
-        """Wait until nothing is under way, held back no more; and forget what was asked for, and how."""
+        """Release all pieces, wait until idle, and reset to the initial state."""
         self.let_go()
         self.wait_until_idle()
         self._pieces = self._made_with
@@ -95,43 +95,43 @@ class MadeEngine(EngineBackend):
         self.given = 0
 
     def hold(self) -> None:
-        """Give nothing from now on but what is released."""
+        """Hold back pieces until they are released."""
         with self._changed:
             self._allowed = 0
 
     def release(self, pieces: float = 1) -> None:
-        """Let so many more pieces go."""
+        """Release this many more pieces."""
         with self._changed:
             self._allowed += pieces
             self._changed.notify_all()
 
     def let_go(self) -> None:
-        """Hold nothing back any more."""
+        """Release all pieces."""
         self.release(float("inf"))
 
     @property
     def live(self) -> int:
-        """Generations that are under way."""
+        """The number of running generations."""
         with self._changed:
             return self._live
 
     def wait_for_requests(self, count: int) -> None:
-        """Wait until it has turned to so many."""
-        self._wait_until(lambda: len(self.requests) >= count, f"{count} requests have not come")
+        """Wait until this many requests have started."""
+        self._wait_until(lambda: len(self.requests) >= count, f"fewer than {count} requests have started")
 
     def wait_until_idle(self) -> None:
-        """Wait until no generation is under way."""
-        self._wait_until(lambda: not self._live, "a generation is still under way")
+        """Wait until no generation is running."""
+        self._wait_until(lambda: not self._live, "a generation is still running")
 
     def wait_for_given(self, pieces: int) -> None:
-        """Wait until so many pieces were handed over."""
-        self._wait_until(lambda: self.given >= pieces, f"{pieces} pieces were not given")
+        """Wait until this many pieces have been written."""
+        self._wait_until(lambda: self.given >= pieces, f"fewer than {pieces} pieces were written")
 
     def _wait_until(self, is_so: Callable[[], bool], otherwise: str) -> None:
         with self._changed:
             assert self._changed.wait_for(is_so, WAIT), otherwise
 
-    # What an engine does.
+    # Called by the server.
 
     def load(self) -> None:
         pass
@@ -179,7 +179,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: dict[str, str]
-    """Their names in lower case."""
+    """Names are in lower case."""
     body: bytes
 
     @property
@@ -188,7 +188,7 @@ class Answer(NamedTuple):
 
 
 class SpeechApp:
-    """The server; `with` it, or `close` it. It fails at its end if a fault of the server was logged meanwhile."""
+    """A running server; use it as a context manager or close it. Closing fails if the server logged an error."""
 
     def __init__(
         self,
@@ -198,18 +198,18 @@ class SpeechApp:
         settings: ServerSettings | None = None,
         **server: Any,
     ) -> None:
-        """Start it, and wait until it serves: with an engine (None: espeak), and fields of `[server]`.
+        """Start it with an engine (None: espeak) and fields of `[server]`, and wait until it is ready.
 
-        `settings`: all else that is settled, with whatever is in its `server` under what is said here.
+        `settings`: the other settings; `server` overrides its fields.
         """
         self.backend: Any = backend
         settings = settings or ServerSettings(Server())
         named = {"port": 0, "drain_timeout": 0, **server}
         self.settings = settings._replace(server=settings.server._replace(**named), api_keys=tuple(keys))
         self.reports: list[Report] = []
-        """Of the streams that ended."""
+        """Reports of finished streams."""
         self.faults: list[str] = []
-        """What was logged as the server's own fault, as it is told to a person who debugs."""
+        """Internal errors logged by the server, with debug details."""
         self._ended = threading.Condition()
         self._started = threading.Event()
         self._listening = listen(self.settings.server)
@@ -226,7 +226,7 @@ class SpeechApp:
             logger.addHandler(self._watch)
         self._thread = threading.Thread(target=self._run, name="speech-app", daemon=True)
         self._thread.start()
-        assert self._started.wait(WAIT), "the server has not started"
+        assert self._started.wait(WAIT), "the server did not start"
         if self._failure is not None:
             raise self._failure
 
@@ -241,21 +241,21 @@ class SpeechApp:
         return self.app.state.service
 
     def wait_for_reports(self, count: int) -> list[Report]:
-        """Wait until so many streams have ended; give what became of them."""
+        """Wait until this many streams have ended and return their reports."""
         with self._ended:
             assert self._ended.wait_for(lambda: len(self.reports) >= count, WAIT), f"{len(self.reports)} have ended"
             return list(self.reports)
 
     def begin_anew(self) -> None:
-        """Wait until no stream is under way, and forget those that ended, and what a made engine was asked for."""
+        """Wait until no stream is running, then reset the reports and the engine."""
         if isinstance(self.backend, MadeEngine):
             self.backend.begin_anew()
         with self._ended:
-            assert self._ended.wait_for(lambda: not self.service.active, WAIT), "a stream is still under way"
+            assert self._ended.wait_for(lambda: not self.service.active, WAIT), "a stream is still running"
             self.reports.clear()
 
     def request(self, method: str, path: str, content: Any = None, *, key: str | None = None, **headers: str) -> Answer:
-        """Ask it, with something as JSON (bytes: as they are)."""
+        """Send a request; content other than bytes is encoded as JSON."""
         body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"content-type": "application/json"} if body is not None else {}
         if key is not None:
@@ -271,22 +271,22 @@ class SpeechApp:
     def connect(
         self, path: str, *, key: str | None = None, headers: Mapping[str, str] | None = None, **options: Any
     ) -> ClientConnection:
-        """Open a WebSocket. It has a context."""
+        """Open a WebSocket; a context manager."""
         headers = {**(headers or {}), **({} if key is None else {"Authorization": f"Bearer {key}"})}
         options = {"open_timeout": WAIT, "close_timeout": WAIT, "compression": None, "max_size": None, **options}
         return connect(self.ws_url + path, additional_headers=headers, proxy=None, **options)
 
     def stop(self) -> None:
-        """Begin to stop, as at a first signal."""
+        """Start to shut down, as after the first signal."""
         if not self._stopping and self._thread.is_alive():
             self._stopping = True
             self._host.handle_exit(0, None)
 
     def close(self) -> None:
-        """Stop it, the streams that are under way too, and wait for its end."""
+        """Stop the server and its streams, and wait until it has ended."""
         self.stop()
         self._thread.join(WAIT)
-        assert not self._thread.is_alive(), "the server does not stop"
+        assert not self._thread.is_alive(), "the server did not stop"
         assert self._failure is None, self._failure
         assert not self.faults, self.faults
 
@@ -302,10 +302,10 @@ class SpeechApp:
             self._started.set()
 
     def _began(self) -> None:
-        told = self.service.on_end
+        original = self.service.on_end
 
         def on_end(report: Report) -> None:
-            told(report)
+            original(report)
             with self._ended:
                 self.reports.append(report)
                 self._ended.notify_all()

@@ -1,4 +1,4 @@
-"""What `voice say` has loaded by the moment at which its request leaves."""
+"""The modules that `voice say` imports before it sends its request."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def probe(_attribute):
             os._exit(0)
     return Probe
 
-os.dup2 = lambda *_: None  # or what -X importtime prints is silenced with all that libraries print
+os.dup2 = lambda *_: None  # keep the output of -X importtime, which would be silenced
 stand_in = type(sys)("probe")
 stand_in.__getattr__ = probe
 sys.modules["probe"] = stand_in
@@ -33,21 +33,21 @@ backends.BACKENDS[name] = f"probe:{attribute}"
 from voice_cli.cli.start import start
 sys.exit(start(["say", "Hi", "--backend", *sys.argv[2:]]))
 """
-"""Puts a stand-in between `voice say` and its backend that ends the process when the real one has sent the request."""
+"""Wraps the backend of `voice say` to end the process once the request is sent."""
 
 
 class Import(NamedTuple):
-    """A module that was loaded, as `-X importtime` tells it."""
+    """An imported module, from `-X importtime`."""
 
     name: str
     own: float
-    """Microseconds, without what it imports itself."""
+    """Microseconds, without nested imports."""
     whole: float
     depth: int
 
 
 def run_to_request(*arguments: str, environment: Mapping[str, str], flags: tuple[str, ...] = ()) -> tuple[str, str]:
-    """Run `voice say --backend ARGUMENTS` until its request has left: (its modules, one a line; its standard error)."""
+    """Run `voice say --backend ARGUMENTS` until the request is sent; return the modules (one per line) and stderr."""
     command = [sys.executable, *flags, "-c", PROGRAM, "1", *arguments]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=dict(environment), check=False
@@ -57,12 +57,12 @@ def run_to_request(*arguments: str, environment: Mapping[str, str], flags: tuple
 
 
 def modules_before_request(*arguments: str, environment: Mapping[str, str]) -> set[str]:
-    """Give the names of the modules that a bare interpreter has not loaded, and `voice say` has."""
+    """Return the names of the modules that `voice say` has imported and a bare interpreter has not."""
     return set(run_to_request(*arguments, environment=environment)[0].split())
 
 
 def imports_before_request(*arguments: str, environment: Mapping[str, str]) -> list[Import]:
-    """Give the imports in their order, those of a bare interpreter left out."""
+    """Return the imports in order, without those of a bare interpreter."""
     modules, timed = run_to_request(*arguments, environment=environment, flags=("-X", "importtime"))
     wanted = set(modules.split())
     imports = []

@@ -1,4 +1,4 @@
-"""An engine in whatever process: a word takes it some time, and sounds the same wherever and whenever it is said."""
+"""A deterministic engine for any process: each word takes a fixed time and always has the same audio."""
 
 import time
 import zlib
@@ -12,17 +12,17 @@ from voice_cli.backends.local.worker import EngineBackend
 FORMAT = AudioFormat(24_000, 1)
 VOICES = tuple(f"voice-{letter}" for letter in "abcdefghijklmnop")
 WORD_SECONDS = 0.1
-"""Of sound."""
+"""Audio per word."""
 WORK_SECONDS = 0.005
-"""For a word."""
+"""Computing time per word."""
 LONG = " ".join(f"This is sentence number {number} of a long text." for number in range(60))
-"""Of some seconds of its work, and 50 of sound."""
+"""About 50 s of audio, which take some seconds to generate."""
 BREAKS = "Broken"
-"""The word at which it fails."""
+"""The word that makes it fail."""
 
 
 class SteadyEngine(EngineBackend):
-    """Takes whatever options an engine may be given."""
+    """Accepts any options."""
 
     name = "steady"
     has_speed = True
@@ -53,7 +53,7 @@ class SteadyEngine(EngineBackend):
 
 
 def sound_of(word, voice=None):
-    """Give what a word sounds like: loud in every sample, so that no join takes any of it for silence."""
+    """Return a word's audio: loud in every sample, so that none of it is trimmed as silence."""
     rng = np.random.default_rng(zlib.crc32(f"{word} {voice}".encode()))
     frames = FORMAT.frames(WORD_SECONDS)
     return (rng.integers(1_000, 8_000, frames) * rng.choice((-1, 1), frames)).astype("<i2").tobytes()

@@ -1,8 +1,8 @@
-"""Streams of speech, read to their end, whichever it is."""
+"""Read streams of speech."""
 
 
 def collect(stream):
-    """Read it all; give the bytes, and what it ended with: an exception, or None."""
+    """Read the whole stream; return its bytes and the exception that ended it, or None."""
     sound = bytearray()
     try:
         for data in stream:

@@ -1,4 +1,4 @@
-"""A page in a real browser that a test drives as a person does: by the Chrome DevTools Protocol."""
+"""A browser page controlled by the Chrome DevTools Protocol."""
 
 import base64
 import contextlib
@@ -22,7 +22,7 @@ _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Space": (32, 
 
 _UNTIL = """
 new Promise((resolve, reject) => {
-  const late = setTimeout(() => { watch.disconnect(); reject(new Error("it has not come")); }, %d);
+  const late = setTimeout(() => { watch.disconnect(); reject(new Error("timed out")); }, %d);
   const look = () => {
     if (!(%s)) return;
     clearTimeout(late);
@@ -37,14 +37,14 @@ new Promise((resolve, reject) => {
 
 
 class Tab:
-    """One page, in a browser of its own; `with` it, or `close` it. One thread's."""
+    """A page in its own browser process; use it as a context manager or close it. Not thread-safe."""
 
     def __init__(self, command: Sequence[str], profile: Path) -> None:
-        """Start the browser with that command, and with a profile in that folder."""
+        """Start the browser with that command and profile folder."""
         self._asked = 0
         self._session: str | None = None
         self.complaints: list[str] = []
-        """What the browser wrote to its console about the page, and what the page wrote there or failed with."""
+        """Console messages of the browser and the page, and uncaught exceptions."""
         address: queue.Queue[str] = queue.Queue()
         with contextlib.ExitStack() as opening:
             self._process = subprocess.Popen(
@@ -74,7 +74,7 @@ class Tab:
         self._open.close()
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """Send a command of the protocol, and give its result."""
+        """Send a protocol command and return its result."""
         self._asked += 1
         session = {} if self._session is None else {"sessionId": self._session}
         self._socket.send(json.dumps({"id": self._asked, "method": method, "params": params, **session}))
@@ -86,30 +86,30 @@ class Tab:
             self._note(message)
 
     def open(self, url: str) -> None:
-        """Go there, and wait until it is loaded."""
+        """Open the URL and wait until it is loaded."""
         self.send("Page.navigate", url=url)
         self.until("document.readyState === 'complete'")
 
     def before_each_page(self, script: str) -> None:
-        """Run a script in each page that is opened from now on, before its own."""
+        """Run a script in each page opened from now on, before the page's scripts."""
         self.send("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def get(self, expression: str) -> Any:
-        """Give what a JavaScript expression is on the page; of a promise, what it comes to."""
+        """Evaluate a JavaScript expression on the page, await it if it is a promise, and return its value."""
         answer = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]["exception"].get("description")
         return answer["result"].get("value")
 
     def until(self, condition: str) -> None:
-        """Wait until that is so: it is looked at whenever the page changes."""
+        """Wait until the condition is true; it is evaluated whenever the page changes."""
         self.get(_UNTIL % (1000 * WAIT, condition))
 
     def text(self, element: str) -> str:
-        """Give the text of the element with that id."""
+        """Return the text of the element with that id."""
         return self.get(f"document.getElementById({json.dumps(element)}).textContent")
 
     def click(self, element: str) -> None:
-        """Press the mouse on the element with that id."""
+        """Click the element with that id."""
         x, y = self.get(
             f"(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
             f"return [b.left + b.width / 2, b.top + b.height / 2]; }})(document.getElementById({json.dumps(element)}))"
@@ -126,13 +126,13 @@ class Tab:
         self.send("Input.dispatchKeyEvent", type="keyUp", **named, **held)
 
     def write(self, element: str, text: str) -> None:
-        """Put text in the place of what the field with that id has."""
+        """Replace the text of the field with that id."""
         self.click(element)
         self.get(f"document.getElementById({json.dumps(element)}).select()")
         self.send("Input.insertText", text=text)
 
     def seen_by(self, *, size: tuple[int, int], **preferences: str) -> None:
-        """Show it in a window of that size, to a person who prefers that, as in `color_scheme="dark"`."""
+        """Set the window size and the media preferences, such as `color_scheme="dark"`."""
         self.send(
             "Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False
         )
@@ -143,7 +143,7 @@ class Tab:
         self.get("new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
 
     def picture(self) -> np.ndarray:
-        """Give what is seen: (height, width, 3) uint8."""
+        """Return a screenshot: (height, width, 3) uint8."""
         png = base64.b64decode(self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"])
         decoder = av.CodecContext.create("png", "r")
         return decoder.decode(av.Packet(png))[0].to_ndarray(format="rgb24")

@@ -1,10 +1,10 @@
-"""A tensor without torch."""
+"""A fake tensor, without torch."""
 
 import numpy as np
 
 
 class FakeTensor:
-    """As much of a torch tensor as a streamer may touch; on a device or in bfloat16 it has no `.numpy()`."""
+    """The part of a torch tensor that streamers use; `.numpy()` raises on a device or in bfloat16."""
 
     def __init__(self, values, dtype="torch.float32", device="cpu"):
         self.values = np.asarray(values, dtype=np.float32)

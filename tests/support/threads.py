@@ -1,4 +1,4 @@
-"""Threads that a test steps: nothing sleeps, and what should have come and has not fails the test."""
+"""Run and wait for threads with a timeout that fails the test."""
 
 import threading
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 WAIT = 20.0
-"""Seconds after which a step that should have come has not."""
+"""Timeout in seconds."""
 
 
 def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
-    """Run it, and give a function that joins it and hands over its result, or the exception that it ended with."""
+    """Start `work` in a thread; return a function that joins it and returns its result or exception."""
     results: list[Any] = []
 
     def run() -> None:
@@ -24,19 +24,19 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
 
     def result() -> Any:
         thread.join(WAIT)
-        assert not thread.is_alive(), "it has not come back"
+        assert not thread.is_alive(), "the thread has not ended"
         return results[0]
 
     return result
 
 
 def happened(event: threading.Event) -> None:
-    """Wait for an event that must come."""
-    assert event.wait(WAIT), "it has not happened"
+    """Wait for an event; fail on timeout."""
+    assert event.wait(WAIT), "timed out"
 
 
 def wait_until(is_so: Callable[[], Any], otherwise: str, seconds: float = WAIT) -> None:
-    """Look again and again until something is so that nobody tells of."""
+    """Poll a condition until it is true; fail on timeout."""
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, otherwise

@@ -1,4 +1,4 @@
-"""A server's certificate that nobody trusts unless told to."""
+"""A self-signed server certificate."""
 
 import ssl
 import subprocess
@@ -8,7 +8,7 @@ from support.material import need
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
-    """Make one for localhost, in that folder: a server's context, and the file by which a client can trust it."""
+    """Create one for localhost in that folder; return a server context and the certificate file for clients."""
     need("openssl")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",

@@ -1,4 +1,4 @@
-"""Twilio's side of a Media Stream: it plays nothing, and sends marks back after a `clear` or when a test says so."""
+"""Twilio's side of a Media Stream. It returns marks only after a `clear` or when a test sends them."""
 
 import base64
 import contextlib
@@ -17,7 +17,7 @@ MEDIA = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 
 
 def start_message(stream_sid: str, parameters: dict[str, str], media: dict[str, Any] = MEDIA) -> dict[str, Any]:
-    """Give Twilio's `start`, as its documentation has it."""
+    """Return Twilio's documented `start` message."""
     start = {
         "accountSid": "AC00000000000000000000000000000000",
         "streamSid": stream_sid,
@@ -30,21 +30,21 @@ def start_message(stream_sid: str, parameters: dict[str, str], media: dict[str, 
 
 
 class Caller:
-    """One stream. What the server sends is kept, with when it came (seconds of `time.monotonic`)."""
+    """One stream. `messages` holds (time received, message), in seconds of `time.monotonic`."""
 
     def __init__(self, websocket: ClientConnection, stream_sid: str = "MZ1", **parameters: str) -> None:
-        """Begin the stream on an open connection."""
+        """Start the stream on an open connection."""
         self.stream_sid = stream_sid
         self.began = time.monotonic()
         self.messages: list[tuple[float, dict[str, Any]]] = []
         self.code: int | None = None
-        """How the server closed."""
+        """The server's close code."""
         self.reason = ""
         self._websocket = websocket
         self._changed = threading.Condition()
         self._over = False
         self._buffered: list[str] = []
-        """Marks that were not sent back."""
+        """Marks not yet returned."""
         self._sequence = 1
         self.send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         self.send(start_message(stream_sid, parameters))
@@ -54,17 +54,17 @@ class Caller:
         self._websocket.send(json.dumps(message))
 
     def heard(self, name: str) -> None:
-        """Send a mark back."""
+        """Return a mark."""
         with contextlib.suppress(ValueError):
             self._buffered.remove(name)
         self._sequenced({"event": "mark", "mark": {"name": name}})
 
     def press(self, digit: str) -> None:
-        """Press a key of the telephone."""
+        """Send a DTMF digit."""
         self._sequenced({"event": "dtmf", "dtmf": {"track": "inbound_track", "digit": digit}})
 
     def talk(self) -> None:
-        """Send a frame of the caller's own sound."""
+        """Send a frame of the caller's audio."""
         payload = base64.b64encode(b"\xff" * 160).decode()
         self._sequenced({"event": "media", "media": {"track": "inbound", "chunk": "1", "payload": payload}})
 
@@ -78,14 +78,14 @@ class Caller:
 
     @property
     def frames(self) -> list[bytes]:
-        """What came to be played, cleared or not."""
+        """All audio received, cleared or not."""
         with self._changed:
             media = [message for _, message in self.messages if message["event"] == "media"]
         return [base64.b64decode(message["media"]["payload"]) for message in media]
 
     @property
     def sound_after_clear(self) -> bytes:
-        """What came after the last clear."""
+        """Audio received after the last clear."""
         with self._changed:
             events = [message for _, message in self.messages]
         clears = [at for at, message in enumerate(events) if message["event"] == "clear"]
@@ -94,7 +94,7 @@ class Caller:
 
     @property
     def marks(self) -> list[tuple[str, int]]:
-        """The marks' names, each with how many frames came before it."""
+        """(Name, number of frames before it) for each mark."""
         found, frames = [], 0
         with self._changed:
             for _, message in self.messages:
@@ -109,20 +109,20 @@ class Caller:
             return sum(message["event"] == "clear" for _, message in self.messages)
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until what came is so."""
+        """Wait until the condition is true of the messages received."""
         with self._changed:
-            assert self._changed.wait_for(lambda: is_so() or self._over, WAIT), "it has not come"
+            assert self._changed.wait_for(lambda: is_so() or self._over, WAIT), "timed out"
             assert is_so(), (self.code, self.reason)
 
     def wait_for_marks(self, count: int) -> list[str]:
-        """Wait until so many have come; give their names."""
+        """Wait until this many marks have arrived and return their names."""
         self.wait_until(lambda: len(self.marks) >= count)
         return [name for name, _ in self.marks]
 
     def wait_until_closed(self) -> int | None:
-        """Wait until the server closes; give its code."""
+        """Wait until the server closes and return its close code."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._over, WAIT), "it has not closed"
+            assert self._changed.wait_for(lambda: self._over, WAIT), "the server has not closed"
             return self.code
 
     def _sequenced(self, message: dict[str, Any]) -> None:

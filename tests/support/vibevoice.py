@@ -1,7 +1,7 @@
-"""Microsoft's `vibevoice` package as its streaming model and processor behave, without torch.
+"""A fake of Microsoft's `vibevoice` package (streaming model and processor) without torch.
 
-Chunks of (1, 3200) in windows of six; `stop_check_fn` is asked between windows; at the end of speech `end(indices)`
-comes *within* a window, whose other chunks are put all the same; then `end()`. The prompt is written into.
+It puts chunks of (1, 3200) in windows of six and calls `stop_check_fn` between windows. At the end of speech it calls
+`end(indices)` *within* a window, still puts the window's other chunks, then calls `end()`. It modifies the prompt.
 """
 
 import types
@@ -26,14 +26,14 @@ class Processor:
 
 
 class Model:
-    """Chunk n is of the constant (n + 1) / 1024."""
+    """All samples of chunk n are (n + 1) / 1024."""
 
     def __init__(self, chunks=9, *, fails_at=None, reaches_most=False):
         self.chunks = chunks
         self.fails_at = fails_at
         self.reaches_most = reaches_most
         self.made = 0
-        """Chunks of the last generation."""
+        """Number of chunks in the last generation."""
         self.steps = None
         self.calls = []
         self.on_chunk = lambda: None
@@ -76,7 +76,7 @@ class Model:
 
 
 def package(model, *, cuda=False):
-    """Modules to put in the place of `torch` and `vibevoice`; what was asked of `from_pretrained` is in `.loaded`."""
+    """Return modules that replace `torch` and `vibevoice`; `.loaded` has the arguments of `from_pretrained`."""
     torch = types.ModuleType("torch")
     torch.cuda = types.SimpleNamespace(is_available=lambda: cuda, empty_cache=lambda: None)
     torch.backends = types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: False))

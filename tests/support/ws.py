@@ -1,4 +1,4 @@
-"""A WebSocket server of the tests' own, on a real socket: it says what a function says, and notes what it hears."""
+"""A WebSocket server that runs a handler function and records messages."""
 
 import json
 import logging
@@ -21,21 +21,21 @@ from voice_cli.backends.remote.ws_tls import TlsSocket
 
 
 class Client:
-    """A client that is connected, as a server's handler has it."""
+    """A connected client, as seen by a handler."""
 
     def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
         self.path = connection.request.path
         self.headers = connection.request.headers
         self.said: list[Any] = []
-        """What it sent."""
+        """Messages received from it."""
         self.code: int | None = None
-        """With which it closed."""
+        """The connection's close code."""
         self.left = threading.Event()
-        """It has gone."""
+        """Set when its handler has ended."""
 
     def hear(self) -> Any:
-        """Wait for its next message."""
+        """Return its next message, decoded."""
         message = self._connection.recv(timeout=WAIT)
         self.said.append(json.loads(message))
         return self.said[-1]
@@ -50,20 +50,20 @@ class Client:
         self._connection.close(code, reason)
 
     def cut(self) -> None:
-        """Break the connection without a word."""
+        """Reset the connection without a close frame."""
         self._connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close_socket()
 
     def wait_until_gone(self) -> None:
-        """Hear all that it still says, until it goes."""
+        """Receive messages until the client disconnects, then raise ConnectionClosed."""
         with suppress(ConnectionClosed):
             while True:
                 self.hear()
-        raise_gone(self._connection)
+        raise_connection_closed(self._connection)
 
 
-def raise_gone(connection: ServerConnection) -> None:
-    """Raise what a closed connection raises."""
+def raise_connection_closed(connection: ServerConnection) -> None:
+    """Raise a closed connection's ConnectionClosed."""
     connection.recv(timeout=0)
 
 
@@ -72,9 +72,9 @@ def _connection(sock: Any, *arguments: Any, **options: Any) -> ServerConnection:
 
 
 class WsServer:
-    """Handles each client with `talk`, on a thread of its own. A context manager.
+    """Handles each client with `talk` in a separate thread. A context manager.
 
-    `pages`: what GET gives for a path. `refusal`: the status of the answer to an upgrade, its headers and its body.
+    `pages`: responses to GET by path. `refusal`: status, headers and body to answer an upgrade with.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class WsServer:
         self._pages = pages or {}
         self._refusal = refusal
         self.requests: list[Any] = []
-        """Upgrades and GETs: with `path` and `headers`."""
+        """Upgrade and GET requests, with `path` and `headers`."""
         self.clients: list[Client] = []
         self.errors: list[BaseException] = []
-        self._came = threading.Condition()
+        self._arrived = threading.Condition()
         self._handlers: list[threading.Thread] = []
-        logger = logging.Logger("test.websockets")  # noqa: LOG001  heard by nobody
+        logger = logging.Logger("test.websockets")  # noqa: LOG001  unregistered
         logger.addHandler(logging.NullHandler())
         self._server = serve(
             self._handle,
@@ -132,9 +132,9 @@ class WsServer:
         self._thread.join(WAIT)
 
     def client(self, index: int = 0) -> Client:
-        """Wait for so many clients (from 0), and give the last."""
-        with self._came:
-            assert self._came.wait_for(lambda: len(self.clients) > index, WAIT), "nobody came"
+        """Wait for the client with this index and return it."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.clients) > index, WAIT), "the client has not connected"
             return self.clients[index]
 
     def _answer(self, connection: ServerConnection, request: Any) -> Response | None:
@@ -155,10 +155,10 @@ class WsServer:
 
     def _handle(self, connection: ServerConnection) -> None:
         client = Client(connection)
-        with self._came:
+        with self._arrived:
             self._handlers.append(threading.current_thread())
             self.clients.append(client)
-            self._came.notify_all()
+            self._arrived.notify_all()
         try:
             self._talk(client)
         except ConnectionClosed:

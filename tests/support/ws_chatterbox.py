@@ -1,7 +1,7 @@
-"""The Chatterbox document's server and one like ours, as far as a client can see them: real messages on real sockets.
+"""Fakes of two Chatterbox WebSocket servers: the one in the protocol document, and one like ours.
 
-The document's has its habits: µ-law in frames that each piece pads, a header before each piece of WAV, what is spoken
-decided at the end of a message, no word of what was spoken, errors in two shapes, no `cancel`.
+The document's server pads each piece of µ-law to whole frames, sends a header before each piece of WAV, splits text at
+the end of a message, does not report the text spoken, has two forms of errors, and no `cancel`.
 """
 
 import base64
@@ -17,23 +17,23 @@ from voice_cli.codecs.wav import wav_header
 RATE = 24_000
 FRAME = 160
 LETTER_FRAMES = 40
-"""Of sound for a byte of the text."""
+"""Frames of audio per byte of text."""
 
 
 def mulaw_of(text: str) -> bytes:
-    """Give what is said for a text, as the document gives it: its letters in µ-law, in padded frames."""
+    """Return the document's audio for a text: its bytes as µ-law, padded to whole frames."""
     sound = text.encode() * 7
     return sound + b"\x7f" * (-len(sound) % FRAME)
 
 
 def pcm_of(text: str) -> bytes:
-    """Give what is said for a text as s16le: loud enough to be heard, and different for each."""
+    """Return a text's audio as s16le: audible, and different for each text."""
     values = [1000 + 50 * code for code in text.encode() for _ in range(LETTER_FRAMES)]
     return struct.pack(f"<{len(values)}h", *values)
 
 
 def floats_of(text: str) -> bytes:
-    """Give the same as a WAV file of floats with a header of its own, as torchaudio writes it."""
+    """Return the same audio as a float WAV file, as torchaudio writes it."""
     values = [value / 32768 for (value,) in struct.iter_unpack("<h", pcm_of(text))]
     data = struct.pack(f"<{len(values)}f", *values)
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 50 + len(data), b"WAVE", b"fmt ", 16, 3, 1, RATE, 4 * RATE, 4, 32)
@@ -41,13 +41,13 @@ def floats_of(text: str) -> bytes:
 
 
 def halves(text: str) -> tuple[str, str]:
-    """Give a text in two pieces: what the model makes at a time."""
+    """Split a text into the two pieces that the model generates."""
     middle = (len(text) + 1) // 2
     return text[:middle], text[middle:]
 
 
 class DocumentServer:
-    """`before(text)`, if given, is called before a text is spoken: it may wait, or raise what is told as an error."""
+    """`before(text)` is called before a text is spoken; it may wait, or raise a RuntimeError to report."""
 
     def __init__(self, before: Callable[[str], None] = lambda _text: None) -> None:
         self._before = before
@@ -121,7 +121,7 @@ class DocumentServer:
 
 
 def raise_closed(client: Client) -> None:
-    """End the handler as the document's ends after an error."""
+    """End the handler after an error, as the document's server does."""
     client.close()
     client.hear()
 
@@ -133,7 +133,7 @@ def _speaks(held: str) -> bool:
 
 
 class FlushingServer:
-    """Like ours: each flushed piece is spoken as one, as PCM in odd cuts, and answered with where the text stands."""
+    """A server like ours: it speaks each flushed piece as PCM in odd-sized chunks and reports the text position."""
 
     def __init__(self, before: Callable[[str], None] = lambda _text: None, *, cut: int = 333) -> None:
         self._before = before

@@ -1,4 +1,4 @@
-"""vLLM-omni's streaming speech server, as far as a client can see it (read in its sources, 2026)."""
+"""A fake of vLLM-omni's streaming speech server (from its source code, 2026)."""
 
 import base64
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from voice_cli.codecs.wav import wav_header
 
 
 class OmniServer:
-    """Speaks each `input.done` as one sentence; with an aligner it can tell words' times.
+    """Speaks each `input.done` as one sentence; with an aligner it sends word timestamps.
 
-    `before(text)`, if given, is called before a text is spoken: it may wait, or raise RuntimeError.
+    `before(text)` is called before a text is spoken; it may wait, or raise RuntimeError.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class OmniServer:
         self._rate = rate
         self._chunk = chunk
         self._split_at = split_at
-        """Where a sentence ends within an utterance, for `split_granularity`."""
+        """The separator of sentences within an utterance, for `split_granularity`."""
 
     def __call__(self, client: Client) -> None:
         config: dict[str, Any] | None = None
@@ -117,7 +117,7 @@ class OmniServer:
 
 
 def _times(text: str) -> list[dict[str, Any]]:
-    """Tell the words' times as an aligner does, which writes them without the marks."""
+    """Return word timestamps as an aligner does, without punctuation."""
     times, at = [], 0
     for word in (word.strip(",.!?;:") for word in text.split()):
         at = text.index(word, at)
@@ -129,5 +129,5 @@ def _times(text: str) -> list[dict[str, Any]]:
 
 
 def milliseconds(text: str) -> float:
-    """Say how long it takes to say a text."""
+    """Return a text's duration."""
     return 1000 * LETTER_FRAMES * len(text.encode()) / RATE

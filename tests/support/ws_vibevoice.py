@@ -1,4 +1,4 @@
-"""The VibeVoice demo's server, as far as a client can see it: frames and log entries, and no word for the end."""
+"""A fake of the VibeVoice demo's server: frames and log entries, without a final message."""
 
 import math
 import threading
@@ -24,9 +24,8 @@ def log(event: str, **data: Any) -> dict[str, Any]:
 class DemoServer:
     """Speaks `sound` in frames, with log entries between them.
 
-    `before(index)`, if given, is called before each frame: it may wait, or raise RuntimeError, which is how its model
-    fails. `busy`: another one is being served. `refused_after`: it serves one stream at a time, and after it closed one
-    it refuses so many requests before it serves the next.
+    `before(index)` is called before each frame; it may wait, or raise RuntimeError like a failing model. `busy`: refuse
+    all requests. `refused_after`: serve one stream at a time, and refuse this many requests after each.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class DemoServer:
             if is_busy:
                 self._to_refuse -= 1
             elif self._refused_after is not None:
-                self._to_refuse = math.inf  # until it has closed this one
+                self._to_refuse = math.inf  # until this stream is closed
         if is_busy:
             client.say(log("backend_busy", message="Please wait for the other requests to complete."))
             client.close(1013, "Service busy")

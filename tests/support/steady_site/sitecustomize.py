@@ -1,7 +1,7 @@
-"""Read by every Python process that has this folder on its path: there, `chatterbox` is the steady engine.
+"""Replace `chatterbox` with the steady engine in every Python process that has this folder on its path.
 
-A replica of Ray's is a process of its own, which no test reaches otherwise. It has the name of an engine that computes
-its voices, and so that one's place in the server's tables.
+Tests cannot patch Ray's replicas, which are separate processes. The engine uses the name `chatterbox` for that engine's
+entries in the server's tables.
 """
 
 from voice_cli.backends import BACKENDS
