@@ -17,7 +17,7 @@ from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
 
 
-def test_the_command_line_of_a_run_is_accepted_by_the_quick_parser():
+def test_the_quick_parser_accepts_the_command_line_of_a_run():
     flags = {"profile": "-p", "format": "mp3", "speed": 1.5, "no_play": True, "voice": None, "prebuffer": "auto"}
     options = quick.parse(command_line(target(**flags), "--help"))
     assert options is not None
@@ -111,7 +111,7 @@ def three_profiles(tmp_path, serve):
 
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])
-def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, three_profiles, tmp_path, mode):
+def test_errors_are_in_the_row_and_set_the_exit_code(voice, three_profiles, tmp_path, mode):
     environment, good, bad = three_profiles
     done = voice("bench", "--all", "-n", "2", "--no-play", "--html", "p.html", *mode, environment=environment)
     assert done.code == 4

@@ -374,7 +374,7 @@ def test_after_a_failure_only_the_error_line_remains(tmp_path, serve):
 
 
 @pytest.mark.parametrize("how", ["quiet", "pipe", "short"])
-def test_no_status_line_if_quiet_in_a_pipe_or_for_a_short_wait(tmp_path, voice, serve, how):
+def test_no_status_line_if_quiet_piped_or_short(tmp_path, voice, serve, how):
     server = serve(Answer(SOUND, first_byte=0 if how == "short" else 0.6))
     arguments = ["say", "x", "--no-play", "--base-url", server.url]
     if how == "pipe":

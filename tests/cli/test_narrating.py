@@ -77,7 +77,7 @@ def test_progress_is_proportional_to_the_text(start_narration):
         assert characters == pytest.approx(len(text) * count / (len(done) - 1), abs=3 * PIECE)
 
 
-def test_the_first_line_is_requested_before_the_end_of_the_text_is_read(start_narration):
+def test_the_first_line_is_requested_before_all_text_is_read(start_narration):
     narration = start_narration("A sentence of the book, and not its last. " * 5000)
     assert 0 < narration.utterances[0].line.end <= 2 * PIECE
 

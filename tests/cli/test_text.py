@@ -94,7 +94,7 @@ def test_blank_text_is_a_usage_error(voice, tmp_path, arguments):
     assert done.out == b""
 
 
-def test_no_text_on_a_terminal_is_a_usage_error_with_an_example(tmp_path):
+def test_no_text_on_a_terminal_is_a_usage_error(tmp_path):
     code, drawn, _ = on_terminal("say", folder=tmp_path, also=("stdin",))
     assert code == 2
     assert "nothing to say" in drawn

@@ -47,7 +47,7 @@ def test_stages_that_were_not_reached_are_left_out(clock):
     assert one.real_time_factor is None
 
 
-def test_an_engine_that_is_ready_before_the_voice_has_no_queue_time(clock):
+def test_an_engine_ready_before_the_voice_has_no_queue_time(clock):
     one = Report("test", "pcm")
     clock.now = 100.5
     one.mark("voice")

@@ -197,7 +197,7 @@ def test_a_stream_over_the_drain_timeout_is_ended():
     run(main)
 
 
-def test_draining_an_idle_service_returns_at_once():
+def test_draining_an_idle_service_returns_immediately():
     async def main():
         async with service_of(MadeEngine()) as service:
             await service.drain(1000)

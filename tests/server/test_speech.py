@@ -354,7 +354,7 @@ def test_an_engine_without_audio_is_an_error():
     assert (events, report.outcome, report.reason) == ([], "failed", "engine")
 
 
-def test_a_silent_utterance_among_others_is_left_out():
+def test_an_utterance_without_audio_is_skipped():
     events, speech = speak_order(
         MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
         SpeechOrder(THREE, "test"),

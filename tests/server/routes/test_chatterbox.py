@@ -118,7 +118,7 @@ def test_wav_has_one_header_per_stream(say, app):
 
 
 CHUNK_FRAMES = [1, 119, 1, 1, 120, 121, 5, 2_000, 1, 7, 80, 240, 3]
-"""Chunk lengths: the document's server drops chunks below 120 and raises at 1."""
+"""Chunk lengths in frames: the document's server drops chunks below 120 and raises at 1."""
 
 
 def short_chunks(request):

@@ -322,7 +322,7 @@ def test_word_times_start_at_their_sentence(serve_app):
 
 
 def test_word_times_match_the_sent_audio_across_joins(serve_app):
-    """10 ms of the second one's leading silence remain in the pause; the first one's trailing silence is cut."""
+    """The pause keeps 10 ms of the second's leading silence; the first's trailing silence is cut."""
     app = serve_app(WordyEngine())
     messages = say(app, "One two.\n\nThree.", word_timestamps=True)
     ((_, sound, chunks),) = sentences_of(messages)
@@ -331,7 +331,7 @@ def test_word_times_match_the_sent_audio_across_joins(serve_app):
     assert times_of(chunks) == [("One", 20, 120), ("two.", 120, 300), ("Three.", 520, 800)]
 
 
-def test_words_end_before_the_next_word_and_the_end_of_the_audio(serve_app):
+def test_words_end_by_the_next_word_or_the_audios_end(serve_app):
     """Audio after the last word is cut at a join, so the word's end time is limited."""
     app = serve_app(WordyEngine(tail_ms=700))
     ((_, sound, chunks),) = sentences_of(say(app, "One two.\n\nThree.", word_timestamps=True))

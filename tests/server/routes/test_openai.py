@@ -180,7 +180,7 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
     assert "voice voices" not in caught.value.response.text
 
 
-def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_message(serve_app):
+def test_the_code_of_an_unknown_voice_ignores_the_engines_message(serve_app):
     error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
     app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
     answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})

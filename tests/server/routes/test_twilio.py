@@ -183,9 +183,9 @@ def test_frames_are_not_sent_before_they_are_due(call, engine):
     engine.give(lambda request: [sound_of(request.text, 1.2)])
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
-    came = [at - caller.began for at, message in caller.messages if message["event"] == "media"]
-    assert len(came) == 60
-    for number, at in enumerate(came, 1):
+    times = [at - caller.began for at, message in caller.messages if message["event"] == "media"]
+    assert len(times) == 60
+    for number, at in enumerate(times, 1):
         assert number * FRAME <= at + LEAD_SECONDS + 0.001
 
 
@@ -213,7 +213,7 @@ def test_the_lead_is_bounded_and_used(pauses):
 
 
 def test_a_clear_interrupts_the_wait_and_resets_the_lead(call, app, engine, monkeypatch):
-    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # the wait for the frame after the lead
+    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # makes the wait after the lead endless
     engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
     caller = call(text="It is long.")
     caller.wait_until(lambda: len(caller.frames) >= 19)
@@ -223,7 +223,7 @@ def test_a_clear_interrupts_the_wait_and_resets_the_lead(call, app, engine, monk
     assert caller.sound_after_clear == mulaw(sound_of("Short."))
 
 
-def test_an_utterance_has_begun_after_its_first_frame():
+def test_an_utterance_begins_with_its_first_frame():
     class Line:
         """A call that accepts frames."""
 
