@@ -41,7 +41,7 @@ def app():
 
 
 @pytest.mark.parametrize("message", ["", "{", "nul", '{"text": "a"', "[" * 100_000, '{"text": "a"}}'])
-def test_invalid_json_is_an_error_and_the_session_goes_on(app, message):
+def test_invalid_json_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["code"] == "invalid_json"
@@ -50,7 +50,7 @@ def test_invalid_json_is_an_error_and_the_session_goes_on(app, message):
 
 
 @pytest.mark.parametrize("message", ["1", "null", "[]", '"text"', "{}", '{"text": 1}', '{"text": "a", "speed": "x"}'])
-def test_an_invalid_message_is_an_error_and_the_session_goes_on(app, message):
+def test_an_invalid_message_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["error"]
@@ -58,7 +58,7 @@ def test_an_invalid_message_is_an_error_and_the_session_goes_on(app, message):
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
 
-def test_a_binary_message_is_an_error_and_the_session_goes_on(app):
+def test_a_binary_message_is_an_error_and_the_session_continues(app):
     with app.connect(PATH) as websocket:
         websocket.send(bytes(1000))
         assert hear(websocket) == {
@@ -125,7 +125,7 @@ def test_the_queue_of_texts_is_bounded():
             assert "error" not in hear_until(websocket, is_over)[-1]
 
 
-def test_cancel_drops_queued_texts_and_the_session_goes_on():
+def test_cancel_drops_queued_texts_and_the_session_continues():
     engine = MadeEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
@@ -236,7 +236,7 @@ def test_a_session_with_active_speech_is_not_idle():
         assert hear_until(websocket, is_over)[-1]["is_final"]
 
 
-def test_a_stream_over_the_time_limit_is_an_error_and_the_session_goes_on():
+def test_a_stream_over_the_time_limit_is_an_error_and_the_session_continues():
     engine = endless_engine()
     with SpeechApp(engine, max_seconds=0.5) as app, app.connect(PATH) as websocket:
         tell(websocket, text("Endless."))
