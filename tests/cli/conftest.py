@@ -1,4 +1,4 @@
-"""`voice` in a process of its own, and a server for it to talk to."""
+"""Fixtures: the `voice` command in a subprocess."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`voice bench` as a command: its targets, its table, its exit codes. Nothing is played here."""
+"""The `voice bench` command without playback: targets, table and exit codes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from voice_cli.config import Config, Profile
 from voice_cli.errors import ConfigError, UsageError
 
 
-def test_the_command_line_of_a_run_is_accepted_by_the_quick_parser():
+def test_the_quick_parser_accepts_the_command_line_of_a_run():
     flags = {"profile": "-p", "format": "mp3", "speed": 1.5, "no_play": True, "voice": None, "prebuffer": "auto"}
     options = quick.parse(command_line(target(**flags), "--help"))
     assert options is not None
@@ -31,7 +31,7 @@ def targets(formats=None, every_profile=False, profiles=(), **flags):
     return make_targets(config, flags, formats=formats, every_profile=every_profile)
 
 
-def test_each_profile_in_each_format(monkeypatch):
+def test_the_targets_are_each_profile_in_each_format(monkeypatch):
     monkeypatch.delenv("VOICE_PROFILE", raising=False)
     profiles = {"a": Profile(backend="espeak"), "b": Profile(backend="nothing"), "c": Profile(format="opus")}
     found = targets("mp3, pcm,mp3", True, profiles)
@@ -61,15 +61,15 @@ def test_invalid_options_are_errors_before_the_first_run(options, error):
 PCM = Answer(b"\1\2" * 4800, chunk=960)
 
 
-def test_formats_side_by_side(voice, serve):
+def test_formats_are_measured_in_turn(voice, serve):
     server = serve(PCM)
-    said = voice("bench", "Hi", "-n", "2", "--no-play", "--base-url", server.url, "--format", "pcm,wav", "--json")
-    assert said.code == 0, said.err
-    assert said.err == ""
-    assert (said.json["text"], said.json["mode"], said.json["played"]) == ("Hi", "cold", False)
-    assert [each["format"] for each in said.json["targets"]] == ["pcm", "wav"]
+    done = voice("bench", "Hi", "-n", "2", "--no-play", "--base-url", server.url, "--format", "pcm,wav", "--json")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert (done.json["text"], done.json["mode"], done.json["played"]) == ("Hi", "cold", False)
+    assert [each["format"] for each in done.json["targets"]] == ["pcm", "wav"]
     assert [request.json["response_format"] for request in server.requests] == ["pcm", "wav"] * 2
-    for each in said.json["targets"]:
+    for each in done.json["targets"]:
         assert each["summary"]["ttfa_ms"] is None
         assert each["summary"]["ttfb_ms"]["median"] > 0
         assert len(each["runs"]) == 2
@@ -81,11 +81,11 @@ def test_formats_side_by_side(voice, serve):
 
 def test_warm_keeps_the_connection_and_does_not_count_the_first_run(voice, serve):
     server = serve(PCM)
-    said = voice("bench", "-n", "2", "--warm", "--no-play", "--base-url", server.url, "--json")
-    assert said.code == 0, said.err
+    done = voice("bench", "-n", "2", "--warm", "--no-play", "--base-url", server.url, "--json")
+    assert done.code == 0, done.err
     assert len(server.requests) == 3
     assert server.connections == 1
-    (each,) = said.json["targets"]
+    (each,) = done.json["targets"]
     assert len(each["runs"]) == 2
     assert all(one["moments_ms"]["process_start"] == 0 for one in each["runs"])
 
@@ -111,11 +111,11 @@ def three_profiles(tmp_path, serve):
 
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])
-def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, three_profiles, tmp_path, mode):
+def test_errors_are_in_the_row_and_set_the_exit_code(voice, three_profiles, tmp_path, mode):
     environment, good, bad = three_profiles
-    said = voice("bench", "--all", "-n", "2", "--no-play", "--html", "p.html", *mode, environment=environment)
-    assert said.code == 4
-    rows = [line.split("\t") for line in said.out.decode().splitlines()]
+    done = voice("bench", "--all", "-n", "2", "--no-play", "--html", "p.html", *mode, environment=environment)
+    assert done.code == 4
+    rows = [line.split("\t") for line in done.out.decode().splitlines()]
     by_name = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
     assert by_name["good"]["complete"] == "2"
     # After a permanent error, a target is not run again.
@@ -125,16 +125,16 @@ def test_errors_are_in_the_row_and_the_highest_exit_code_is_returned(voice, thre
     assert len(bad.requests) == 1
     assert len(good.requests) == 2 + len(mode)
     text = (tmp_path / "p.html").read_text("utf-8")
-    assert "topsecret" not in text + said.out.decode() + said.err
+    assert "topsecret" not in text + done.out.decode() + done.err
     assert "&lt;i&gt;none" in text
 
 
 @pytest.mark.parametrize("path", [".", "none/p.html"])
 def test_the_page_must_be_writable_before_the_first_run(voice, serve, path):
     server = serve(PCM)
-    said = voice("bench", "--html", path, "--base-url", server.url)
-    assert said.code == 10
-    assert said.line.startswith(f"cannot write {path}: ")
+    done = voice("bench", "--html", path, "--base-url", server.url)
+    assert done.code == 10
+    assert done.line.startswith(f"cannot write {path}: ")
     assert server.requests == []
 
 
@@ -146,16 +146,16 @@ def test_the_page_is_neither_created_nor_opened_before_the_runs(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
 
 
-def test_wrong_usage(voice):
-    said = voice("bench", "--format", "mp3,ogg")
-    assert said.code == 2
-    assert said.line.startswith("invalid --format 'ogg': it must be one of pcm, ")
+def test_invalid_usage_has_its_exit_code(voice):
+    done = voice("bench", "--format", "mp3,ogg")
+    assert done.code == 2
+    assert done.line.startswith("invalid --format 'ogg': it must be one of pcm, ")
     assert voice("bench", "-n", "0").code == 2
     assert voice("bench", "--backend", "none").code == 3
     assert voice("bench", "-", text=b" ").code == 2
 
 
-def test_on_a_terminal(serve, tmp_path):
+def test_a_terminal_shows_progress_and_a_table(serve, tmp_path):
     server = serve(PCM)
     code, drawn, _ = on_terminal(
         "bench", "-n", "2", "--no-play", "--base-url", server.url, folder=tmp_path, also=("stdout",)

@@ -1,4 +1,4 @@
-"""The command line from outside: help, usage errors, the other commands, and which stream gets what."""
+"""The command line: help, usage errors, commands other than `say`, and output streams."""
 
 import os
 import re
@@ -78,7 +78,7 @@ def test_unknown_arguments_are_a_usage_error(voice, arguments, words):
         (["-o", "a.xyz"], ".xyz"),
     ],
 )
-def test_invalid_settings_are_one_line(voice, arguments, words):
+def test_invalid_settings_are_one_error_line(voice, arguments, words):
     done = voice("say", "x", *arguments)
     assert done.code == 2
     assert words in done.line
@@ -90,9 +90,9 @@ def test_no_command_prints_the_help(voice):
 
 
 @pytest.mark.parametrize("command", [[*VOICE], [str(Path(sys.executable).with_name("voice"))]])
-def test_both_ways_to_start_it_are_the_same(tmp_path, command):
+def test_the_module_and_the_script_run_the_same_command(tmp_path, command):
     if not os.path.exists(command[0]):
-        pytest.skip("the console script is not installed here")
+        pytest.skip("the console script is not installed")
     done = subprocess.run([*command, "--version"], env=environment_in(tmp_path), capture_output=True, check=True)
     assert done.stdout.decode() == f"voice {voice_cli.__version__}\n"
 
@@ -122,7 +122,7 @@ def completed(folder, *words):
     return done.stdout.split()
 
 
-def test_completion_knows_the_profiles(tmp_path, config):
+def test_completion_lists_the_profiles(tmp_path, config):
     config.write_text("[profiles.kokoro]\n[profiles.kitten]\n[profiles.home]\n")
     assert completed(tmp_path, "say", "--profile", "ki") == ["kitten"]
     assert set(completed(tmp_path, "voices", "-p", "")) == {"kokoro", "kitten", "home"}
@@ -134,7 +134,7 @@ def test_completion_ignores_an_invalid_config_file(tmp_path, config):
     assert completed(tmp_path, "say", "--profile", "k") == []
 
 
-def test_completion_knows_formats_backends_and_options(tmp_path):
+def test_completion_lists_formats_backends_and_options(tmp_path):
     assert completed(tmp_path, "say", "--format", "") == list(CODECS)
     assert completed(tmp_path, "say", "--format", "o") == ["opus"]
     assert completed(tmp_path, "say", "--backend", "") == list(BACKENDS)
@@ -145,7 +145,7 @@ def test_completion_knows_formats_backends_and_options(tmp_path):
 # The other commands.
 
 
-def test_voices_are_lines_in_a_pipe_and_json_when_asked(voice, serve):
+def test_voices_are_lines_in_a_pipe_and_json_with_the_flag(voice, serve):
     server = serve(Answer(b'{"voices": [{"id": "af_bella", "name": "Bella"}, "am_adam"]}', "application/json"))
     done = voice("voices", "--base-url", server.url)
     assert (done.code, done.err) == (0, "")
@@ -164,13 +164,13 @@ def test_voices_are_a_table_on_a_terminal(tmp_path, serve):
     assert [line.strip() for line in screen_of(drawn)] == ["id", "af_bella", "am_adam"]
 
 
-def test_voices_of_a_failing_server_are_one_line(voice, serve):
+def test_a_failing_voices_request_is_one_error_line(voice, serve):
     done = voice("voices", "--base-url", serve(Answer(b'{"detail": "no"}', status=404)).url)
     assert done.code == 7
     assert "404" in done.line
 
 
-def test_devices_are_listed_or_one_line_without_library_output(voice):
+def test_devices_prints_a_list_or_one_error_line(voice):
     done = voice("devices", "--json", environment={"PULSE_SERVER": "unix:/nonexistent"})
     assert done.code in (0, 9)
     if done.code == 0:
@@ -213,7 +213,7 @@ def test_config_show_names_each_origin(voice, tmp_path):
     assert rows["timeout"] == "60.0\tdefault"
 
 
-def test_a_config_that_is_wrong_is_one_line_for_each_command(voice, tmp_path):
+def test_an_invalid_config_is_one_error_line_for_each_command(voice, tmp_path):
     (tmp_path / "c.toml").write_text("volum = 1\n")
     for command in (["say", "x"], ["voices"], ["config", "show"]):
         done = voice(*command, environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
@@ -263,7 +263,7 @@ def test_the_message_of_a_failed_key_command_does_not_contain_it(voice, tmp_path
     assert SECRET not in done.err
 
 
-# What is on which stream.
+# Standard output and standard error.
 
 
 def test_saying_prints_nothing(voice, serve):
@@ -292,7 +292,7 @@ def test_a_full_special_file_is_a_file_error(voice, serve):
     assert "No space left" in done.line
 
 
-def test_json_is_one_object_and_quiet_is_quiet(voice, serve, tmp_path):
+def test_json_is_one_object_and_quiet_prints_no_messages(voice, serve, tmp_path):
     server = serve(Answer(SOUND))
     done = voice("say", "x", "--no-play", "--json", "-q", "-o", "a.wav", "--base-url", server.url)
     assert (done.code, done.err) == (0, "")
@@ -304,7 +304,7 @@ def test_json_is_one_object_and_quiet_is_quiet(voice, serve, tmp_path):
     assert (tmp_path / "a.wav").read_bytes()[44:] == SOUND
 
 
-def test_a_failure_before_the_request_is_an_object_too(voice):
+def test_a_failure_before_the_request_is_a_json_object(voice):
     done = voice("say", "x", "--json", "--backend", "htpp")
     assert done.code == 3
     assert done.json["outcome"] == "failed"
@@ -323,13 +323,13 @@ def test_debug_prints_the_waterfall_to_standard_error(voice, serve):
     assert "not measured" in done.err, "nothing was played"
 
 
-def test_a_traceback_only_with_debug(voice, serve):
+def test_a_traceback_is_printed_only_with_debug(voice, serve):
     url = serve(Answer(b"{}", status=500)).url
     assert "Traceback" not in voice("say", "x", "--no-play", "--base-url", url).err
     assert "Traceback" in voice("say", "x", "--no-play", "--debug", "--base-url", url).err
 
 
-def test_a_signal_before_the_sound_ends_it_quietly(tmp_path, serve):
+def test_a_signal_before_the_first_audio_prints_nothing(tmp_path, serve):
     server = serve(Answer(SOUND, first_byte=60))
     process = subprocess.Popen(
         [*VOICE, "say", "x", "--no-play", "--base-url", server.url, "-o", "a.wav"],
@@ -359,11 +359,11 @@ def test_the_status_line_shows_the_backend_and_is_removed(tmp_path, serve, color
     assert (code, out) == (0, b"")
     assert "http" in drawn
     assert screen_of(drawn) == []
-    assert drawn.count("\x1b[?25l") == drawn.count("\x1b[?25h"), "the cursor is back"
+    assert drawn.count("\x1b[?25l") == drawn.count("\x1b[?25h"), "the cursor stays hidden"
     assert bool(re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|38)[;m]", drawn)) == color
 
 
-def test_after_a_failure_only_its_line_is_left(tmp_path, serve):
+def test_after_a_failure_only_the_error_line_remains(tmp_path, serve):
     server = serve(Answer(b"{}", status=500, first_byte=1.5))
     code, drawn, _ = on_terminal("say", "x", "--no-play", "--base-url", server.url, folder=tmp_path)
     assert code == 7
@@ -374,7 +374,7 @@ def test_after_a_failure_only_its_line_is_left(tmp_path, serve):
 
 
 @pytest.mark.parametrize("how", ["quiet", "pipe", "short"])
-def test_no_status_line_if_quiet_in_a_pipe_or_for_a_short_wait(tmp_path, voice, serve, how):
+def test_no_status_line_if_quiet_piped_or_short(tmp_path, voice, serve, how):
     server = serve(Answer(SOUND, first_byte=0 if how == "short" else 0.6))
     arguments = ["say", "x", "--no-play", "--base-url", server.url]
     if how == "pipe":
@@ -404,21 +404,21 @@ def test_a_closed_standard_input_is_a_usage_error(tmp_path):
     assert done.returncode == 2, done.stderr
 
 
-def test_a_closed_standard_error_is_no_failure(tmp_path, serve):
+def test_a_closed_standard_error_is_ignored(tmp_path, serve):
     done = in_shell(f"$VOICE say x --no-play --base-url {serve(Answer(SOUND)).url} 2>&-", tmp_path)
     assert done.returncode == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("line", ["say x --no-play --json --base-url URL", "config show", "voices --base-url URL"])
-def test_a_full_disk_under_standard_output_is_one_line(tmp_path, serve, line):
+def test_a_full_standard_output_is_a_file_error(tmp_path, serve, line):
     line = line.replace("URL", serve(Answer(b'["a"]' if line.startswith("voices") else SOUND)).url)
     done = in_shell(f"$VOICE {line} >/dev/full", tmp_path)
     assert "Traceback" not in done.stderr
     assert done.returncode == 10
 
 
-def test_json_can_contain_a_file_name_that_is_no_utf8(tmp_path):
+def test_json_can_contain_a_file_name_that_is_not_utf8(tmp_path):
     done = in_shell("$VOICE say --json -f \"$(printf 'caf\\351.txt')\"", tmp_path)
     assert done.returncode == 10, done.stderr
 
@@ -430,7 +430,7 @@ def test_config_show_hides_a_secret_at_the_start_of_a_command(voice, tmp_path):
     assert SECRET not in done.out.decode()
 
 
-def test_config_show_takes_a_blank_command(voice, tmp_path):
+def test_config_show_accepts_a_blank_command(voice, tmp_path):
     (tmp_path / "c.toml").write_text("profile = 'p'\n[profiles.p]\napi_key_command = ' '\n")
     done = voice("config", "show", environment={"VOICE_CONFIG": str(tmp_path / "c.toml")})
     assert done.code == 0, done.err

@@ -82,11 +82,11 @@ def test_a_note_is_plain_in_a_pipe(capsys):
 
 
 def test_a_closed_standard_error_is_ignored(monkeypatch):
-    class Gone:
+    class ClosedStream:
         def write(self, _text):
             raise BrokenPipeError
 
-    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr(sys, "stderr", ClosedStream())
     print_message("hello")
 
 

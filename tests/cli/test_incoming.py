@@ -1,4 +1,4 @@
-"""Text through a pipe: read as it arrives, with any bytes, and with back-pressure."""
+"""Text from a pipe: pieces, decoding, pauses, back-pressure and stop."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ NEVER = 3600.0
 
 
 class Pipe:
-    """Return a pipe to which the test writes."""
+    """A pipe to which the test writes."""
 
     def __init__(self):
         self.out, self._into = os.pipe()
@@ -37,7 +37,7 @@ def pipe():
 
 
 def text_of(pipe, data):
-    """Send all of it and return what is read."""
+    """Write data, close the pipe, and return the text read."""
     incoming = Incoming(pipe.out, NEVER)
     pipe.write(data)
     pipe.end()
@@ -45,7 +45,7 @@ def text_of(pipe, data):
 
 
 def wait_for_text(incoming, characters):
-    """Wait until so many characters are buffered."""
+    """Wait until at least this many characters are buffered."""
     queue = incoming._pieces
     with queue._changed:
         assert queue._changed.wait_for(lambda: queue._held >= characters, WAIT)
@@ -65,11 +65,11 @@ def wait_for_text(incoming, characters):
         ("für".encode()[:2], "f\ufffd"),
     ],
 )
-def test_the_pieces_are_the_input(pipe, data, text):
+def test_the_pieces_are_the_decoded_input(pipe, data, text):
     assert text_of(pipe, data) == text
 
 
-def test_each_piece_is_yielded_immediately_and_a_character_may_be_cut(pipe):
+def test_pieces_are_yielded_immediately_even_if_a_character_is_cut(pipe):
     incoming = iter(Incoming(pipe.out, NEVER))
     pipe.write(b"one ")
     assert next(incoming) == "one "
@@ -88,7 +88,7 @@ def test_a_pause_is_yielded_once(pipe):
     assert next(incoming) is None
     following = in_thread(lambda: next(incoming))
     pipe.write(b"two")
-    assert following() == "two", "the writer was still at rest: that it is, was told"
+    assert following() == "two", "the pause was yielded twice"
     pipe.end()
     assert [piece for piece in incoming if piece is not None] == []
 
@@ -100,7 +100,7 @@ def test_no_pause_is_yielded_before_the_first_piece(pipe):
     assert following() == "at last"
 
 
-def test_a_text_without_pauses_has_none(pipe):
+def test_text_without_pauses_yields_none(pipe):
     pieces = Incoming(pipe.out, NEVER)
     pipe.write(b"x" * 3 * PIECE_BYTES)
     pipe.end()
@@ -120,13 +120,13 @@ def test_a_fast_writer_is_blocked(pipe):
 
     writing = in_thread(write)
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
-    assert not ended.wait(0.2), "800 KB are more than pipe and queue hold"  # of what does not happen there is no event
+    assert not ended.wait(0.2), "the writer of 800 KB is not blocked"
     assert sent[0] <= WAITING_CHARACTERS + 2 * PIECE_BYTES + 65536
     assert sum(len(piece) for piece in incoming) == 200 * PIECE_BYTES
     assert writing() is None
 
 
-def test_stop_ends_it_while_it_waits(pipe):
+def test_stop_ends_a_waiting_read(pipe):
     incoming = Incoming(pipe.out, NEVER)
     pipe.write(b"one")
     pieces = iter(incoming)
@@ -150,7 +150,7 @@ def test_stop_yields_the_buffered_text_and_ends(pipe):
     assert list(pieces) == []
 
 
-def test_stop_while_the_writer_is_blocked(pipe):
+def test_stop_ends_the_text_while_the_writer_is_blocked(pipe):
     incoming = Incoming(pipe.out, NEVER)
     writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_CHARACTERS))
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
@@ -161,7 +161,7 @@ def test_stop_while_the_writer_is_blocked(pipe):
     assert isinstance(writing(), BrokenPipeError)
 
 
-def test_a_read_error_is_the_end(tmp_path):
+def test_a_read_error_ends_the_text(tmp_path):
     folder = os.open(tmp_path, os.O_RDONLY)
     assert list(Incoming(folder, NEVER)) == []
     os.close(folder)

@@ -10,7 +10,7 @@ from voice_cli.cli import interrupts
 
 
 @pytest.fixture(autouse=True)
-def unasked(monkeypatch):
+def reset(monkeypatch):
     monkeypatch.setattr(interrupts, "_is_interrupted", False)
     monkeypatch.setattr(interrupts, "_stop", None)
 

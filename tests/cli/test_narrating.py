@@ -1,4 +1,4 @@
-"""The narration of a text: it is read as needed, and its progress counts every character."""
+"""Narration of a text: lazy reading, progress and language."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,16 +34,16 @@ def backend():
 
 
 @pytest.fixture
-def told(backend, tmp_path):
+def start_narration(backend, tmp_path):
     """Start the narration of a file."""
     narrations = []
 
-    def tell(text):
+    def start(text):
         (tmp_path / "book.md").write_text(text, newline="")
         narrations.append(narrate(backend, SayOptions(file=str(tmp_path / "book.md")), SETTINGS))
         return narrations[-1]
 
-    yield tell
+    yield start
     for narration in narrations:
         narration.cancel()
 
@@ -60,39 +60,39 @@ def progress(narration):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MARKDOWN), max_size=12).map("".join))
-def test_progress_goes_from_0_to_the_length_of_the_text(told, text):
+def test_progress_goes_from_0_to_the_length_of_the_text(start_narration, text):
     text = f"Said. {text}"
-    narration = told(text)
+    narration = start_narration(text)
     done = progress(narration)
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, len(text))
 
 
-def test_progress_is_proportional_to_the_text(told):
+def test_progress_is_proportional_to_the_text(start_narration):
     """The progress counts characters of the source, not of the spoken text."""
     text = "".join(f"Sentence {number}. ![](https://example.org/{'x' * 200})\n\n" for number in range(50))
-    narration = told(text)
+    narration = start_narration(text)
     done = progress(narration)
     for count, characters in enumerate(done):
         assert characters == pytest.approx(len(text) * count / (len(done) - 1), abs=3 * PIECE)
 
 
-def test_the_first_line_is_requested_before_the_end_of_the_text_is_read(told):
-    narration = told("A sentence of the book, and not its last. " * 5000)
+def test_the_first_line_is_requested_before_all_text_is_read(start_narration):
+    narration = start_narration("A sentence of the book, and not its last. " * 5000)
     assert 0 < narration.utterances[0].line.end <= 2 * PIECE
 
 
 @pytest.mark.parametrize("text", [" ", "```\ncode\n```\n"])
-def test_a_text_with_nothing_to_say(told, text):
+def test_blank_text_is_a_usage_error(start_narration, text):
     with pytest.raises(UsageError, match="nothing to say"):
-        told(text)
+        start_narration(text)
 
 
 def test_the_voices_language_reaches_the_splitter(tmp_path):
     """In English a year ends a sentence; in German "2019. August" is a date."""
     text = "We have moved to the town in the year 2019. August was warm, and we were glad of the garden. " * 4
 
-    def asked(voice):
+    def spoken_lines(voice):
         (tmp_path / "text.txt").write_text(text, "utf-8")
         backend = EspeakBackend()
         settings = SETTINGS._replace(profile=SETTINGS.profile._replace(voice=voice))
@@ -104,5 +104,5 @@ def test_the_voices_language_reaches_the_splitter(tmp_path):
         backend.close()
         return lines
 
-    assert any(line.endswith("2019.") for line in asked("en-us"))
-    assert not any(line.endswith("2019.") for line in asked("de"))
+    assert any(line.endswith("2019.") for line in spoken_lines("en-us"))
+    assert not any(line.endswith("2019.") for line in spoken_lines("de"))

@@ -1,4 +1,4 @@
-"""What is printed: in any encoding, to any standard output, and without characters that control a terminal."""
+"""Printed output: encodings, closed or full standard output, and escaped control characters."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def is_safe(output):
 
 
 def speak(folder, *arguments, stdout=subprocess.PIPE, **options):
-    """Run `voice say` with this standard output, and return code, output and errors."""
+    """Run `voice say` with this standard output; return its exit code, output and errors."""
     done = subprocess.run(
         [*VOICE, "say", "--no-play", *arguments],
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`--save` to standard output."""
+"""`--save` to a closed standard output or in a deleted folder."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`voice say` in this process, with an engine that the test makes."""
+"""`voice say` in this process, with a fake engine."""
 
 import json
 import sys
@@ -33,12 +33,12 @@ def test_notes_of_an_engine_are_printed_once_at_the_end(options, capsys):
     assert capsys.readouterr() == ("", f"voice: {NOTE}\n")
 
 
-def test_no_notes_if_quiet(options, capsys):
+def test_quiet_hides_notes(options, capsys):
     assert say(options._replace(quiet=True)) == 0
     assert capsys.readouterr() == ("", "")
 
 
-def test_in_json(options, capsys):
+def test_json_has_the_notes(options, capsys):
     assert say(options._replace(json=True)) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["notes"] == [NOTE]

@@ -1,4 +1,4 @@
-"""`voice serve` as a command: its start, its errors, and its end."""
+"""The `voice serve` command: startup, errors and shutdown."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from voice_cli.config import keys_of
 from voice_cli.server.settings import Server
 
 LONG = " ".join(f"This is sentence number {number} of a long text." for number in range(100))
-"""Its sound is larger than what a server keeps for a client that does not read."""
+"""Its audio is larger than the server's buffer for a client that does not read."""
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def is_listening(port):
 
 
 def wait_until_draining(port):
-    wait_until(lambda: status_of(port) == "draining", "it does not begin to stop")
+    wait_until(lambda: status_of(port) == "draining", "it does not start to drain")
 
 
-# Its start.
+# Startup.
 
 
 def test_help_has_a_flag_for_each_setting_with_a_variable(voice):
@@ -125,11 +125,11 @@ def test_settings_come_from_the_config_file_the_environment_and_flags(serve, tmp
     assert not any("sk-1" in line or "1234" in line for line in lines)
 
 
-def test_it_serves_on_the_other_loopback_too(serve):
+def test_it_serves_on_ipv6_loopback(serve):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        pytest.skip("no IPv6 here")
+        pytest.skip("IPv6 is not available")
     server = serve("--host", "::1")
     port = server.port
     assert "http://[::1]:" in server.lines[0]
@@ -137,7 +137,7 @@ def test_it_serves_on_the_other_loopback_too(serve):
         assert answer.status == 200
 
 
-# Errors at its start are one line.
+# Startup errors, one line each.
 
 
 def ended(server):
@@ -148,21 +148,21 @@ def ended(server):
     return code, line
 
 
-def test_a_port_that_is_in_use(serve):
+def test_a_port_in_use_is_an_error(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, line = ended(serve("--port", port))
     assert code == 6
     assert f"port {port}" in line
-    assert "--port" in line.partition("(")[2], "what to do about it"
+    assert "--port" in line.partition("(")[2], "the hint does not name --port"
 
 
-def test_an_address_of_another_machine(serve):
+def test_an_address_of_another_machine_is_an_error(serve):
     assert ended(serve("--host", "192.0.2.1", "--insecure"))[0] == 6
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "starlette", "prometheus_client", "websockets"])
-def test_a_package_that_is_missing(serve, tmp_path, package):
+def test_a_missing_package_is_an_error_that_names_the_extra(serve, tmp_path, package):
     (tmp_path / f"{package}.py").write_text(f'raise ModuleNotFoundError("No module", name="{package}")\n')
     code, line = ended(serve(environment={"PYTHONPATH": str(tmp_path)}))
     assert code == 11
@@ -180,7 +180,7 @@ def test_a_package_that_is_missing(serve, tmp_path, package):
         (["--profile", "nobody"], 3, "nobody"),
     ],
 )
-def test_what_cannot_be(serve, arguments, code, words):
+def test_invalid_settings_are_errors(serve, arguments, code, words):
     ended_with, line = ended(serve(*arguments))
     assert ended_with == code
     assert words in line
@@ -193,7 +193,7 @@ import pathlib, threading
 
 
 def with_piper(folder, then):
-    """Replace piper by a module that does something else, and return arguments and environment."""
+    """Replace piper with a module that runs some code; return arguments and environment."""
     (folder / "piper.py").write_text(LOADING.format(then=then))
     (folder / "voice.onnx").touch()
     described = {"audio": {"sample_rate": 22_050}, "num_speakers": 1, "espeak": {"voice": "en-us"}}
@@ -201,14 +201,14 @@ def with_piper(folder, then):
     return ("--engine", "piper", "--model", folder / "voice.onnx"), {"PYTHONPATH": str(folder)}
 
 
-def test_an_engine_that_does_not_load(serve, tmp_path):
+def test_an_engine_load_failure_is_an_error(serve, tmp_path):
     arguments, environment = with_piper(tmp_path, 'raise ImportError("libpiper.so is gone")')
     code, line = ended(serve(*arguments, environment=environment))
     assert code == 11
     assert "piper" in line
 
 
-def test_it_is_stopped_while_its_engine_loads(serve, tmp_path):
+def test_a_signal_stops_it_while_the_engine_loads(serve, tmp_path):
     loading = tmp_path / "loading"
     then = f"pathlib.Path({str(loading)!r}).touch(); threading.Event().wait()"
     arguments, environment = with_piper(tmp_path, then)
@@ -218,11 +218,11 @@ def test_it_is_stopped_while_its_engine_loads(serve, tmp_path):
     assert server.end() == (130, b"", [])
 
 
-# Its end.
+# Shutdown.
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stream_finishes_and_no_other_begins(serve, number):
+def test_a_signal_finishes_streams_and_refuses_new_ones(serve, number):
     server = serve()
     port = server.port
     with speech(port, LONG) as answer:
@@ -232,7 +232,7 @@ def test_a_stream_finishes_and_no_other_begins(serve, number):
         with speech(port) as refused:
             assert (refused.status, json.loads(refused.read())["error"]["code"]) == (503, "draining")
         assert server.process.poll() is None
-        rest = answer.read()  # raises where it is not whole
+        rest = answer.read()  # raises if it is truncated
     code, out, lines = server.end()
     assert (code, out) == (0, b"")
     assert len(begun + rest) > 2_000_000
@@ -255,7 +255,7 @@ def test_a_second_signal_stops_it_immediately(serve):
     assert all(line.startswith("{") for line in lines[1:]), lines
 
 
-def test_a_stream_that_does_not_finish_in_time_is_ended(serve, tmp_path):
+def test_a_stream_over_the_drain_timeout_is_ended(serve, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text("[server]\ndrain_timeout = 0.1\n")
     server = serve(environment={"VOICE_CONFIG": str(config)})

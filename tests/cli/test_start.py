@@ -1,4 +1,4 @@
-"""How the process ends."""
+"""The exit of the process while PortAudio loads."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from support.command import TIMEOUT, VOICE, environment_in
 
 SOUNDDEVICE = """
 import atexit, os, threading
-atexit.register(os._exit, 139)  # stands for the crash of exit handlers while PortAudio starts
+atexit.register(os._exit, 139)  # simulates exit handlers that crash while PortAudio starts
 with open(os.environ["PORTAUDIO_STARTS"], "w"):
     pass
 threading.Event().wait()
@@ -30,7 +30,7 @@ def test_a_failure_while_portaudio_loads_exits_with_its_code(tmp_path):
         stderr=subprocess.PIPE,
         env=environment_in(tmp_path, environment),
     )
-    with open(tmp_path / "starts"):  # opens with the other end
+    with open(tmp_path / "starts"):  # blocks until sounddevice is imported
         out, err = process.communicate(b" ", TIMEOUT)
     assert process.returncode == 2
     assert b"nothing to say" in out

@@ -1,4 +1,4 @@
-"""The order of work at start: before the request, only the modules that it needs are loaded."""
+"""Imports at startup: only the modules that the request needs are loaded before it."""
 
 import pytest
 
@@ -19,7 +19,7 @@ NEVER = {
     "subprocess",
     "pathlib",
 }
-"""Not to be loaded by any module: each takes too long."""
+"""Slow modules that must not be loaded."""
 
 OURS = {
     "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
@@ -59,7 +59,7 @@ LIBRARIES = {
     "http": {"pycurl", "json", "select", "threading"},
     "espeak": {"ctypes", "struct", "threading", "espeakng_loader"},
 }
-"""The libraries that each backend imports, without those that these import."""
+"""The libraries that each backend imports directly."""
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -79,13 +79,13 @@ def environment(tmp_path):
 
 def test_only_listed_modules_are_loaded_before_the_request(arguments, backend, environment):
     loaded = modules_before_request(*arguments, environment=environment)
-    assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe sees nothing"
+    assert BACKENDS[backend] & {name.removeprefix("voice_cli.") for name in loaded}, "the probe found no modules"
     never = NEVER | {"asyncio", "dataclasses", "inspect"} | ({"json"} if backend == "espeak" else set())
     if backend == "espeak":
-        never -= {"sounddevice"}  # it loads by itself meanwhile, and may be there first
+        never -= {"sounddevice"}  # loaded concurrently by a thread
     assert not {name for name in loaded if name.partition(".")[0] in never}
     ours = {name.removeprefix("voice_cli.") for name in loaded if name.startswith("voice_cli.")}
-    assert ours <= OURS | BACKENDS[backend], "list it if the request needs it"
+    assert ours <= OURS | BACKENDS[backend], "an unlisted module is loaded (list it if the request needs it)"
 
 
 def test_only_listed_libraries_are_imported_before_the_request(arguments, backend, environment):
@@ -107,7 +107,7 @@ def test_a_config_file_imports_only_its_parser(environment, tmp_path, serve):
 
 
 def test_saving_imports_only_our_modules_before_the_request(arguments, environment, tmp_path):
-    arguments += ["--no-play"]  # the thread that loads PortAudio may have imported more or less by then
+    arguments += ["--no-play"]  # else a thread loads PortAudio concurrently
     without = modules_before_request(*arguments, environment=environment)
     more = modules_before_request(*arguments, "-o", str(tmp_path / "x.wav"), environment=environment) - without
     assert {name for name in more if not name.startswith("voice_cli.")} <= {"struct", "_struct", "errno"}

@@ -25,7 +25,7 @@ def screen(monkeypatch):
     """Return a terminal on which the status appears at once."""
     screen = io.StringIO()
     screen.isatty = lambda: True
-    monkeypatch.setattr(status, "sys", SimpleNamespace(stderr=screen))  # pytest sets sys.stderr anew for each phase
+    monkeypatch.setattr(status, "sys", SimpleNamespace(stderr=screen))  # pytest replaces sys.stderr in each phase
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(status, "PATIENCE", 0.0)
     return screen
@@ -35,7 +35,7 @@ def screen(monkeypatch):
 def line(screen):
     with closing(StatusLine("kokoro", None, makes_file=False)) as line:
         yield line
-    assert screen_of(screen.getvalue()) == [], "it leaves something behind"
+    assert screen_of(screen.getvalue()) == [], "the status line is not removed"
 
 
 def shown(line, player):

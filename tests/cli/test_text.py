@@ -1,4 +1,4 @@
-"""The text: from arguments, a file or a pipe; and the errors without one."""
+"""Text from arguments, files or pipes, and errors for missing text."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ SOUND = bytes([1, 1]) * 240
 
 
 @pytest.fixture
-def said(voice, serve):
+def requested(voice, serve):
     """Run `voice say` and return the texts of all requests, joined to one line."""
     server = serve(Answer(SOUND))
 
@@ -25,17 +25,17 @@ def said(voice, serve):
     return run
 
 
-def test_arguments_are_joined_to_one_text(said):
-    assert said("Hello") == "Hello"
-    assert said("Hello", "there,", "world") == "Hello there, world"
-    assert said("--", "--json", "-x") == "--json -x"
-    assert said("Grüß Gott, 世界") == "Grüß Gott, 世界"
+def test_arguments_are_joined_to_one_text(requested):
+    assert requested("Hello") == "Hello"
+    assert requested("Hello", "there,", "world") == "Hello there, world"
+    assert requested("--", "--json", "-x") == "--json -x"
+    assert requested("Grüß Gott, 世界") == "Grüß Gott, 世界"
 
 
-def test_a_file(said, tmp_path):
+def test_a_file_is_read(requested, tmp_path):
     (tmp_path / "a.txt").write_text("one\ntwo\n", "utf-8")
-    assert said("-f", "a.txt") == "one two"
-    assert said("--file", str(tmp_path / "a.txt"), text=b"not this") == "one two"
+    assert requested("-f", "a.txt") == "one two"
+    assert requested("--file", str(tmp_path / "a.txt"), text=b"not this") == "one two"
 
 
 def test_the_connection_is_opened_while_waiting_for_text(serve, tmp_path):
@@ -54,24 +54,24 @@ def test_the_connection_is_opened_while_waiting_for_text(serve, tmp_path):
     assert [request.json["input"] for request in server.requests] == ["at last"]
 
 
-def test_standard_input(said):
-    assert said(text=b"piped") == "piped"
-    assert said("-", text=b"asked for") == "asked for"
-    assert said("-f", "-", text=b"by another name") == "by another name"
-    assert said("an argument", text=b"not this") == "an argument"
+def test_standard_input_is_read(requested):
+    assert requested(text=b"piped") == "piped"
+    assert requested("-", text=b"asked for") == "asked for"
+    assert requested("-f", "-", text=b"by another name") == "by another name"
+    assert requested("an argument", text=b"not this") == "an argument"
 
 
-def test_bytes_that_are_not_utf8_become_replacement_characters(said, tmp_path):
-    assert said(text=b"caf\xe9 noir") == "caf\ufffd noir"
+def test_bytes_that_are_not_utf8_become_replacement_characters(requested, tmp_path):
+    assert requested(text=b"caf\xe9 noir") == "caf\ufffd noir"
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9")
-    assert said("-f", "latin1.txt") == "caf\ufffd"
+    assert requested("-f", "latin1.txt") == "caf\ufffd"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_a_byte_order_mark_sets_the_encoding(said, tmp_path, encoding):
-    assert said(text="Grüß Gott".encode(encoding)) == "Grüß Gott"
+def test_a_byte_order_mark_sets_the_encoding(requested, tmp_path, encoding):
+    assert requested(text="Grüß Gott".encode(encoding)) == "Grüß Gott"
     (tmp_path / "bom.txt").write_bytes("Grüß Gott".encode(encoding))
-    assert said("-f", "bom.txt") == "Grüß Gott"
+    assert requested("-f", "bom.txt") == "Grüß Gott"
 
 
 def test_a_file_or_a_pipe_that_is_not_text_is_refused(voice, serve, tmp_path):
@@ -94,20 +94,20 @@ def test_blank_text_is_a_usage_error(voice, tmp_path, arguments):
     assert done.out == b""
 
 
-def test_no_text_on_a_terminal_is_a_usage_error_with_an_example(tmp_path):
+def test_no_text_on_a_terminal_is_a_usage_error(tmp_path):
     code, drawn, _ = on_terminal("say", folder=tmp_path, also=("stdin",))
     assert code == 2
     assert "nothing to say" in drawn
     assert "voice say" in drawn
 
 
-def test_a_file_that_is_not_there(voice):
+def test_a_missing_file_is_a_file_error(voice):
     done = voice("say", "-f", "nowhere.txt")
     assert done.code == 10
     assert "nowhere.txt" in done.line
 
 
-def test_a_text_and_a_file(voice):
+def test_text_with_a_file_is_a_usage_error(voice):
     done = voice("say", "hello", "-f", "a.txt")
     assert done.code == 2
     assert "--file" in done.line

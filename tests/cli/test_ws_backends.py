@@ -1,4 +1,4 @@
-"""`voice say` through the backends over WebSockets: the command line, a pipe, a profile, and each ending."""
+"""`voice say` with the WebSocket backends: arguments, pipes, profiles, failures and interrupts."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def read_exactly(pipe, size):
     data = b""
     while len(data) < size:
         piece = os.read(pipe.fileno(), size - len(data))
-        assert piece, "it ended"
+        assert piece, "the pipe ended early"
         data += piece
     return data
 
@@ -69,7 +69,7 @@ def test_a_text_is_spoken_and_saved(voice, tmp_path, name):
     assert words == (["Hello", "there"] if name == "omni-ws" else [])
 
 
-def test_the_documents_own_server(voice, tmp_path):
+def test_the_documents_server_is_supported(voice, tmp_path):
     with WsServer(DocumentServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", server.url, "--voice", "ann", "--no-play"]
         done = voice("say", "Hello there", *arguments, "-o", "x.wav")
@@ -94,7 +94,7 @@ def test_a_profile_names_backend_and_voice(voice, tmp_path):
 
 
 @pytest.mark.parametrize(("host", "key"), [("127.0.0.1", "Bearer sk-1"), ("0.0.0.0", None)])
-def test_the_environments_key_is_not_sent_without_tls(voice, host, key):
+def test_the_environments_key_is_sent_only_to_loopback_without_tls(voice, host, key):
     with WsServer(FlushingServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", f"ws://{host}:{server.port}", "--no-play"]
         done = voice("say", "Hi", *arguments, environment={"OPENAI_API_KEY": "sk-1"})
@@ -104,7 +104,7 @@ def test_the_environments_key_is_not_sent_without_tls(voice, host, key):
     assert "sk-1" not in done.err
 
 
-def test_a_preset_of_the_profile(voice, tmp_path):
+def test_the_profiles_preset_is_sent(voice, tmp_path):
     with WsServer(FlushingServer()) as server:
         (tmp_path / "config.toml").write_text(
             f'[profiles.c]\nbackend = "chatterbox-ws"\nbase_url = "{server.url}"\npreset = "expressive"\n'
@@ -116,7 +116,7 @@ def test_a_preset_of_the_profile(voice, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "handle", "options", "code", "told"),
+    ("name", "handle", "options", "code", "message"),
     [
         ("vibevoice-ws", DemoServer(b"", busy=True), {}, 5, "is busy"),
         ("vibevoice-ws", SERVERS["vibevoice-ws"], {"refusal": (401, {}, b"")}, 4, "refuses the key"),
@@ -125,11 +125,11 @@ def test_a_preset_of_the_profile(voice, tmp_path):
         ("omni-ws", lambda client: client.cut(), {}, 6, "without a response"),
     ],
 )
-def test_a_failure_is_one_line_and_its_code(voice, name, handle, options, code, told):
+def test_a_failure_is_one_line_with_its_exit_code(voice, name, handle, options, code, message):
     with WsServer(handle, **options) as server:
         done = voice("say", "Hi", "--backend", name, "--base-url", server.url, "--no-play")
     assert done.code == code
-    assert told in done.line
+    assert message in done.line
 
 
 def test_audio_before_a_failure_is_saved(voice, tmp_path):
@@ -146,7 +146,7 @@ def test_audio_before_a_failure_is_saved(voice, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
-def test_the_first_clause_is_heard_before_the_pipe_ends(tmp_path, name):
+def test_the_first_clause_is_output_before_the_pipe_ends(tmp_path, name):
     spoken = threading.Event()
 
     def before(text):
@@ -172,7 +172,7 @@ def test_the_first_clause_is_heard_before_the_pipe_ends(tmp_path, name):
     assert len(server.clients) == 1
 
 
-def test_what_the_documented_server_is_sent_from_a_pipe(voice, tmp_path):
+def test_a_pipe_is_sent_to_the_documents_server_by_sentence(voice, tmp_path):
     with WsServer(DocumentServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", server.url, "--voice", "ann", "--no-play", "--json"]
         done = voice("say", *arguments, "-o", "x.wav", text=f"# Ann\n\n{TEXT}".encode())
@@ -181,7 +181,7 @@ def test_what_the_documented_server_is_sent_from_a_pipe(voice, tmp_path):
     assert [content.strip() for content in said] == ["Ann.", "Well, hello there, my dear Ann.", PIECES[2]]
     assert done.json["text_spoken"].split() == f"Ann. {TEXT}".split()
     assert done.json["text_remaining"] == ""
-    assert len(done.json["utterances"]) == 2  # it keeps a short one for the next
+    assert len(done.json["utterances"]) == 2  # the server joins a short sentence to the next
     assert saved(tmp_path / "x.wav")[0] == 8000
 
 
@@ -212,7 +212,7 @@ def test_an_interrupt_reports_spoken_and_remaining_text(tmp_path):
     assert report["text_remaining"].split() == TEXT.removeprefix(CLAUSE).split()
 
 
-def test_a_server_that_fails_in_the_middle_of_a_pipe(voice, tmp_path):
+def test_a_server_failure_in_the_middle_of_a_pipe(voice, tmp_path):
     def before(text):
         if text == PIECES[2]:
             raise RuntimeError("out of memory")
@@ -227,7 +227,7 @@ def test_a_server_that_fails_in_the_middle_of_a_pipe(voice, tmp_path):
     assert [word["word"] for word in done.json["words"]][:2] == ["Well,", "hello"]
 
 
-def test_a_blank_pipe(voice):
+def test_a_blank_pipe_is_a_usage_error(voice):
     with WsServer(FlushingServer()) as server:
         done = voice("say", "--backend", "chatterbox-ws", "--base-url", server.url, "--no-play", text=b" \n ")
     assert done.code == 2
@@ -246,11 +246,11 @@ def test_a_dialogue_sends_one_request_per_line(voice, tmp_path):
             environment={"VOICE_CONFIG": str(tmp_path / "config.toml")},
         )
     assert (done.code, done.err) == (0, "")
-    asked = sorted((client.said[0]["voice_id"], client.said[0]["text"]) for client in server.clients)
-    assert asked == [("ann-1", "Hello there."), ("bob-1", "Hi.")]
+    requests = sorted((client.said[0]["voice_id"], client.said[0]["text"]) for client in server.clients)
+    assert requests == [("ann-1", "Hello there."), ("bob-1", "Hi.")]
 
 
-def test_show_and_subtitles_follow_the_pieces(voice, tmp_path):
+def test_show_and_subtitles_have_every_piece(voice, tmp_path):
     with WsServer(FlushingServer()) as server:
         arguments = ["--backend", "chatterbox-ws", "--base-url", server.url, "--no-play", "-o", "x.wav"]
         done = voice("say", *arguments, "--show", "--subtitles", "x.srt", text=TEXT.encode())

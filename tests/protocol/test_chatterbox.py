@@ -1,4 +1,4 @@
-"""The Chatterbox document's messages, both ways."""
+"""Messages of the Chatterbox document: written and parsed."""
 
 import base64
 import json
@@ -31,11 +31,11 @@ TYPES = ("init", "text", "end", "cancel", "ready", "audio", "sentence_complete",
 MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
 
 
-def there_and_back(message):
+def round_trip(message):
     return json.loads(write(message))
 
 
-# What a client says.
+# Client messages.
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def there_and_back(message):
         wire.Synthesize("Grüße 你好", "ann-1_b"),
     ],
 )
-def test_a_whole_text_is_read_as_it_was_written(request_):
-    assert wire.parse_request(there_and_back(request_.message())) == request_
+def test_synthesize_requests_round_trip(request_):
+    assert wire.parse_request(round_trip(request_.message())) == request_
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_whole_text_is_read_as_it_was_written(request_):
         wire.Text(""),
     ],
 )
-def test_a_text_in_pieces_is_read_as_it_was_written(message):
-    assert wire.parse_stream_request(there_and_back(message.message())) == message
+def test_stream_messages_round_trip(message):
+    assert wire.parse_stream_request(round_trip(message.message())) == message
 
 
 def test_messages_without_fields_are_constants():
@@ -69,7 +69,7 @@ def test_messages_without_fields_are_constants():
     assert wire.parse_stream_request({"type": "cancel"}) is wire.parse_request({"type": "cancel"}) is wire.CANCEL
 
 
-def test_the_documents_own_client_is_understood():
+def test_messages_of_the_documents_client_are_parsed():
     assert wire.parse_request({"text": "Hi", "voice_id": "ann", "preset": "balanced"}) == wire.Synthesize(
         "Hi", "ann", "balanced", "mulaw"
     )
@@ -79,7 +79,7 @@ def test_the_documents_own_client_is_understood():
     assert wire.parse_stream_request({"content": "no type"}) == wire.Text("no type")
 
 
-def test_the_documents_own_server_is_given_nothing_that_it_does_not_know():
+def test_unset_fields_are_not_sent():
     assert wire.Synthesize("Hi", "ann", "fast").message() == {
         "text": "Hi",
         "output_format": "mulaw",
@@ -91,7 +91,7 @@ def test_the_documents_own_server_is_given_nothing_that_it_does_not_know():
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reason"),
     [
         ([], "must be a JSON object"),
         ({}, "text is missing"),
@@ -102,13 +102,13 @@ def test_the_documents_own_server_is_given_nothing_that_it_does_not_know():
         ({"text": "Hi", "speed": 9}, "speed must be from 0.25 to 4"),
     ],
 )
-def test_a_whole_text_that_is_wrong(message, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_synthesize_requests_are_refused(message, reason):
+    with pytest.raises(ValueError, match=reason):
         wire.parse_request(message)
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reason"),
     [
         (None, "must be a JSON object"),
         ({"type": "text"}, "content is missing"),
@@ -119,12 +119,12 @@ def test_a_whole_text_that_is_wrong(message, said):
         ({"type": ["init"]}, "type must be one of"),
     ],
 )
-def test_a_piece_that_is_wrong(message, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_stream_messages_are_refused(message, reason):
+    with pytest.raises(ValueError, match=reason):
         wire.parse_stream_request(message)
 
 
-# What a server says.
+# Server messages.
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_a_piece_that_is_wrong(message, said):
         (wire.Failure("busy", BUSY).stream_message(), wire.Failure("busy", BUSY)),
     ],
 )
-def test_a_client_reads_what_it_needs_of_a_servers_message(message, read):
-    assert wire.parse_answer(there_and_back(message)) == read
+def test_server_messages_are_parsed(message, read):
+    assert wire.parse_answer(round_trip(message)) == read
 
 
-def test_the_shapes_are_the_documents():
+def test_server_messages_have_the_documents_fields():
     assert wire.Audio(b"a", 3, "mulaw", 8000).message() == {
         "audio": "YQ==",
         "chunk_index": 3,
@@ -210,7 +210,7 @@ def test_the_shapes_are_the_documents():
     assert wire.Failure("x").stream_message() == {"type": "error", "error": "x"}
 
 
-def test_audio_is_a_list_of_frames_or_one_string():
+def test_audio_may_be_a_list_of_frames_or_one_string():
     frame = base64.b64encode(b"a" * 160).decode()
     assert wire.parse_answer({"audio": [frame, frame], "format": "mulaw"}).data == b"a" * 320
     assert wire.parse_answer({"audio": "UklGRg==", "format": "wav"}).data == b"RIFF"
@@ -227,28 +227,28 @@ def test_audio_is_a_list_of_frames_or_one_string():
         ({"type": "error"}, ""),
     ],
 )
-def test_an_error_in_any_shape(message, error):
+def test_errors_of_every_shape_are_parsed(message, error):
     assert wire.parse_answer(message) == wire.Failure(error)
 
 
-def test_sound_that_says_nothing_of_itself_is_mulaw():
+def test_audio_without_a_format_is_mulaw():
     assert wire.parse_answer({"audio": "YQ=="}) == wire.Audio(b"a", 0, "mulaw", 8000)
     assert wire.parse_answer({"audio": "YQ==", "format": "wav"}) == wire.Audio(b"a", 0, "wav", 24_000)
 
 
 @pytest.mark.parametrize("message", [{}, {"type": "pong"}, {"audio": None}, {"audio": "", "is_final": False}])
-def test_what_says_nothing_is_passed_over(message):
+def test_messages_without_content_are_ignored(message):
     assert wire.parse_answer(message) is None
 
 
 @given(MESSAGES)
-def test_any_message_is_read_or_refused_with_a_line(message):
+def test_any_message_is_parsed_or_refused_in_one_line(message):
     for parse in (wire.parse_request, wire.parse_stream_request, wire.parse_answer):
-        said = refusal_of(parse, message)
-        assert said is None or (said and "\n" not in said)
+        reason = refusal_of(parse, message)
+        assert reason is None or (reason and "\n" not in reason)
 
 
-# When the document's server speaks.
+# The buffer of the document's server.
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,6 @@ def test_any_message_is_read_or_refused_with_a_line(message):
         (["Is it all over?\n\n"], [True]),
     ],
 )
-def test_when_the_documents_server_speaks(contents, spoken):
+def test_the_buffer_reports_when_text_is_spoken(contents, spoken):
     buffer = wire.DocumentBuffer()
     assert [buffer.add(content) for content in contents] == spoken

@@ -1,4 +1,4 @@
-"""Fields of JSON messages: of the right kind, or one line that says what is wrong."""
+"""Typed fields of JSON messages, and one-line errors for invalid ones."""
 
 import json
 
@@ -19,7 +19,7 @@ READERS = [
 ]
 
 
-def test_what_is_not_there_is_none():
+def test_missing_fields_have_defaults():
     assert fields.text_of({}, "x") is None
     assert fields.text_of({"x": None}, "x") is None
     assert fields.number_of({}, "x") is None
@@ -28,7 +28,7 @@ def test_what_is_not_there_is_none():
     assert fields.bytes_of({}, "x") == b""
 
 
-def test_what_is_there_is_given():
+def test_present_fields_are_returned():
     message = {"text": "a", "half": 0.5, "two": 2.0, "yes": True, "sound": "AAE=", "sounds": ["AA==", "AQ=="]}
     assert fields.text_of(message, "text") == "a"
     assert fields.choice_of(message, "text", ("a", "b")) == "a"
@@ -40,7 +40,7 @@ def test_what_is_there_is_given():
 
 
 @pytest.mark.parametrize(
-    ("read", "value", "said"),
+    ("read", "value", "reason"),
     [
         (lambda m: fields.text_of(m, "x"), 1, "x must be a string"),
         (lambda m: fields.choice_of(m, "x", ("a", "b")), "c", "x must be one of a, b"),
@@ -57,20 +57,20 @@ def test_what_is_there_is_given():
         (lambda m: fields.bytes_of(m, "x"), {"a": 1}, "x must be base64"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(read, value, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_invalid_fields_raise_one_line_errors(read, value, reason):
+    with pytest.raises(ValueError, match=reason) as caught:
         read({"x": value})
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [[], "a", 1, None, True])
-def test_a_message_is_an_object(value):
+def test_a_message_must_be_an_object(value):
     with pytest.raises(ValueError, match="must be a JSON object"):
         fields.as_object(value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "nope", "[" * 100_000, '{"a": ' + "9" * 5000 + "}", b"\xff", b"\x00\x01"])
-def test_what_is_no_json(text):
+def test_invalid_json_is_refused(text):
     with pytest.raises(ValueError, match=r"^the message is not JSON$"):
         fields.read(text)
 
@@ -78,23 +78,23 @@ def test_what_is_no_json(text):
 @given(anything("x"))
 def test_any_value_is_read_or_refused(value):
     for read in READERS:
-        said = refusal_of(lambda message, read=read: read(message, "x"), {"x": value})
-        assert said is None or said.startswith("x must be")
+        reason = refusal_of(lambda message, read=read: read(message, "x"), {"x": value})
+        assert reason is None or reason.startswith("x must be")
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_what_is_written_is_one_line_and_is_read_back(message):
+def test_a_message_is_written_in_one_line_and_round_trips(message):
     line = fields.write(message)
     assert "\n" not in line
     assert line.isascii()
     assert fields.read(line) == json.loads(json.dumps(message)) == message
 
 
-def test_nothing_is_written_that_is_no_json():
+def test_nan_is_not_written():
     with pytest.raises(ValueError):
         fields.write({"x": float("nan")})
 
 
 @given(st.binary())
-def test_bytes_survive_base64(data):
+def test_base64_round_trips(data):
     assert fields.bytes_of({"x": fields.base64_of(data)}, "x") == data

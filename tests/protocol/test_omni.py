@@ -1,4 +1,4 @@
-"""vLLM-omni's messages, both ways."""
+"""vLLM-omni's messages: written and parsed."""
 
 import json
 
@@ -42,7 +42,7 @@ MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
         wire.InputText(""),
     ],
 )
-def test_what_a_client_says_is_read_as_it_was_written(message):
+def test_client_messages_round_trip(message):
     assert wire.parse_request(json.loads(write(message.message()))) == message
 
 
@@ -51,8 +51,8 @@ def test_messages_without_fields_are_constants():
     assert wire.parse_request({"type": "session.close"}) is wire.SESSION_CLOSE
 
 
-HERE = {"utterance_index": 1, "sentence_index": 2}
-CHUNK = {"type": "audio.chunk", **HERE, "chunk_id": 3, "sample_rate": 24_000, "channels": 1}
+INDEXES = {"utterance_index": 1, "sentence_index": 2}
+CHUNK = {"type": "audio.chunk", **INDEXES, "chunk_id": 3, "sample_rate": 24_000, "channels": 1}
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ CHUNK = {"type": "audio.chunk", **HERE, "chunk_id": 3, "sample_rate": 24_000, "c
     [
         (
             wire.AudioStart(1, 2, "Hello."),
-            {"type": "audio.start", **HERE, "sentence_text": "Hello.", "format": "wav"},
+            {"type": "audio.start", **INDEXES, "sentence_text": "Hello.", "format": "wav"},
             wire.AudioStart(0, 0, ""),
         ),
         (
             wire.AudioStart(1, 2, "Hello.", "pcm", 22_050, 2, word_timestamps=True),
             {
                 "type": "audio.start",
-                **HERE,
+                **INDEXES,
                 "sentence_text": "Hello.",
                 "format": "pcm",
                 "sample_rate": 22_050,
@@ -94,12 +94,12 @@ CHUNK = {"type": "audio.chunk", **HERE, "chunk_id": 3, "sample_rate": 24_000, "c
         ),
         (
             wire.AudioDone(1, 2, 4800),
-            {"type": "audio.done", **HERE, "total_bytes": 4800, "error": False},
+            {"type": "audio.done", **INDEXES, "total_bytes": 4800, "error": False},
             wire.AudioDone(0, 0, 4800),
         ),
         (
             wire.AudioDone(1, 2, 0, error=True),
-            {"type": "audio.done", **HERE, "total_bytes": 0, "error": True},
+            {"type": "audio.done", **INDEXES, "total_bytes": 0, "error": True},
             wire.AudioDone(0, 0, 0, error=True),
         ),
         (
@@ -120,17 +120,17 @@ CHUNK = {"type": "audio.chunk", **HERE, "chunk_id": 3, "sample_rate": 24_000, "c
         ),
     ],
 )
-def test_messages_of_a_server_and_what_a_client_reads_of_them(message, expected, read):
+def test_server_messages_are_written_and_parsed(message, expected, read):
     assert message.message() == expected
     assert wire.parse_answer(json.loads(write(message.message()))) == read
 
 
-def test_a_speaker_is_a_voice():
+def test_speaker_is_an_alias_of_voice():
     assert wire.parse_request({"type": "session.config", "speaker": "vivian"}) == wire.SessionConfig(voice="vivian")
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reason"),
     [
         ("x", "must be a JSON object"),
         ({}, "type must be one of"),
@@ -141,12 +141,12 @@ def test_a_speaker_is_a_voice():
         ({"type": "input.text", "text": 5}, "text must be a string"),
     ],
 )
-def test_a_message_that_is_wrong(message, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_messages_are_refused(message, reason):
+    with pytest.raises(ValueError, match=reason):
         wire.parse_request(message)
 
 
-def test_words_without_a_time_are_left_out():
+def test_words_without_valid_times_are_skipped():
     times = [
         {"word": "a", "start_ms": 1},
         {"word": "b"},
@@ -165,12 +165,12 @@ def test_words_without_a_time_are_left_out():
     "message",
     [{"type": "error", "message": "x"}, {"type": "error", "error": {"message": "x"}}, {"type": "error", "error": "x"}],
 )
-def test_an_error_in_any_shape(message):
+def test_errors_of_every_shape_are_parsed(message):
     assert wire.parse_answer(message) == wire.Failure("x")
 
 
 @given(MESSAGES)
-def test_any_message_is_read_or_refused_with_a_line(message):
+def test_any_message_is_parsed_or_refused_in_one_line(message):
     for parse in (wire.parse_request, wire.parse_answer):
-        said = refusal_of(parse, message)
-        assert said is None or (said and "\n" not in said)
+        reason = refusal_of(parse, message)
+        assert reason is None or (reason and "\n" not in reason)

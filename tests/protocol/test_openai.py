@@ -1,4 +1,4 @@
-"""OpenAI's speech API on the wire, in all the dialects that are about."""
+"""OpenAI's speech API: request bodies, error messages and lists of voices."""
 
 import json
 
@@ -21,15 +21,15 @@ JSON = st.recursive(
 )
 
 
-def test_the_body_has_what_is_said_and_nothing_else():
-    said = {"text": "hi", "model": "m", "voice": "v", "codec": "mp3", "speed": None, "instructions": None}
-    assert speech_body(**said) == {"model": "m", "input": "hi", "voice": "v", "response_format": "mp3"}
-    assert speech_body(**{**said, "speed": 1.0, "instructions": ""})["speed"] == 1.0
-    assert speech_body(**{**said, "instructions": "slowly"})["instructions"] == "slowly"
+def test_the_body_has_only_the_set_fields():
+    fields = {"text": "hi", "model": "m", "voice": "v", "codec": "mp3", "speed": None, "instructions": None}
+    assert speech_body(**fields) == {"model": "m", "input": "hi", "voice": "v", "response_format": "mp3"}
+    assert speech_body(**{**fields, "speed": 1.0, "instructions": ""})["speed"] == 1.0
+    assert speech_body(**{**fields, "instructions": "slowly"})["instructions"] == "slowly"
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_a_codec_should_bring(codec):
+def test_each_codec_has_an_expected_encoding(codec):
     formats = {"pcm": AudioFormat(24_000, 1), "opus": AudioFormat(48_000, 1)}
     assert expected_encoding(codec) == Encoding(codec, formats.get(codec))
 
@@ -55,17 +55,17 @@ def test_what_a_codec_should_bring(codec):
         ('{"status": "ok"}', None),
     ],
 )
-def test_the_servers_own_words_are_found(body, message):
+def test_error_messages_of_every_shape_are_found(body, message):
     assert error_message(body.encode()) == message
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000, b'{"error": ' * 10_000])
-def test_what_is_no_text_or_no_end_has_no_words_that_would_break_anything(body):
+def test_malformed_bodies_have_a_short_message_or_none(body):
     message = error_message(body)
     assert message is None or len(message) <= 300
 
 
-def test_a_message_is_one_line_that_does_nothing_to_a_terminal():
+def test_an_error_message_is_one_printable_line():
     message = error_message(json.dumps({"error": "a\x1b[31mb\n\tc\x07" + "d" * 999}).encode())
     assert message.isprintable()
     assert message.startswith("a [31mb c d")
@@ -73,7 +73,7 @@ def test_a_message_is_one_line_that_does_nothing_to_a_terminal():
 
 
 @given(st.one_of(st.binary(), JSON.map(lambda value: json.dumps(value).encode())))
-def test_no_body_makes_it_stumble(body):
+def test_any_body_is_parsed_without_an_exception(body):
     message = error_message(body)
     assert message is None or message.isprintable()
     voices = voices_in(body)
@@ -96,5 +96,5 @@ def test_no_body_makes_it_stumble(body):
         ("", None),
     ],
 )
-def test_voices_are_read_in_each_shape(body, voices):
+def test_lists_of_voices_of_every_shape_are_parsed(body, voices):
     assert voices_in(body.encode()) == voices

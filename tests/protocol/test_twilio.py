@@ -1,4 +1,4 @@
-"""Twilio's messages, as its documentation has them, and whatever else may come."""
+"""Twilio's messages: documented and invalid ones."""
 
 import base64
 
@@ -14,7 +14,7 @@ KEYS = ("event", "start", "streamSid", "callSid", "customParameters", "mediaForm
 EVENTS = ("connected", "start", "media", "mark", "dtmf", "stop", "new")
 
 
-def test_a_start():
+def test_a_start_message_is_parsed():
     message = start_message("MZ1", {"FirstName": "Jane", "RemoteParty": "Bob"})
     assert wire.parse(message) == wire.Start(
         "MZ1", "CA00000000000000000000000000000000", {"FirstName": "Jane", "RemoteParty": "Bob"}
@@ -35,7 +35,7 @@ def test_a_start():
         ({"event": "start", "start": {"streamSid": "MZ1", "customParameters": {"n": 3}}}, wire.Start("MZ1")),
     ],
 )
-def test_what_twilio_sends(message, expected):
+def test_documented_messages_are_parsed(message, expected):
     assert wire.parse(message) == expected
 
 
@@ -54,7 +54,7 @@ def test_what_twilio_sends(message, expected):
         ({"event": "mark", "mark": {"name": 3}}, "name must be a string"),
     ],
 )
-def test_what_cannot_be_read(message, reason):
+def test_invalid_messages_are_refused(message, reason):
     assert refusal_of(wire.parse, message) == reason
 
 
@@ -68,13 +68,13 @@ def test_what_cannot_be_read(message, reason):
         ),
     )
 )
-def test_anything_is_read_or_refused_in_a_line(value):
+def test_any_message_is_parsed_or_refused_in_one_line(value):
     reason = refusal_of(wire.parse, value)
     assert reason is None or (reason and "\n" not in reason)
 
 
 @given(st.binary(max_size=400))
-def test_what_is_sent(data):
+def test_sent_messages_have_the_documented_shape(data):
     assert wire.Media(data).message("MZ1") == {
         "event": "media",
         "streamSid": "MZ1",

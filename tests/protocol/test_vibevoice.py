@@ -1,4 +1,4 @@
-"""The VibeVoice demo's messages, both ways."""
+"""The VibeVoice demo's messages: written and parsed."""
 
 import json
 import re
@@ -28,25 +28,25 @@ def parameters_of(path):
         st.none() | st.text(st.characters(codec="utf-8"), min_size=1),
     )
 )
-def test_what_is_asked_for_is_read_as_it_was_written(query):
+def test_queries_round_trip(query):
     path = query.path()
     assert path.isascii()
     assert path.startswith("/stream?text=")
     assert wire.parse_query(parameters_of(path)) == query
 
 
-def test_what_is_not_said_is_not_sent():
+def test_unset_parameters_are_omitted_and_lone_surrogates_replaced():
     assert wire.Query("a b").path() == "/stream?text=a+b"
     assert wire.Query("half a \ud83d").path() == "/stream?text=half+a+%3F"
 
 
 @pytest.mark.parametrize("cfg", ["", "x", "-1", "0", "nan", "inf"])
 @pytest.mark.parametrize("steps", ["", "x", "-1", "0", "1.5", "٣", "9" * 20])
-def test_a_number_that_cannot_be_is_as_if_it_were_not_there(cfg, steps):
+def test_invalid_numbers_are_ignored(cfg, steps):
     assert wire.parse_query({"text": "Hi", "cfg": cfg, "steps": steps, "voice": ""}) == wire.Query("Hi")
 
 
-def test_a_log_entry():
+def test_log_entries_round_trip():
     message = wire.Log(wire.MODEL_PROGRESS, {"generated_sec": 0.1}).message()
     assert wire.parse_log(json.loads(write(message))) == wire.Log("model_progress", {"generated_sec": 0.1})
     timestamp = message.pop("timestamp")
@@ -56,29 +56,29 @@ def test_a_log_entry():
 
 
 @pytest.mark.parametrize("message", [{}, {"type": "log"}, {"event": 5}, {"type": "done", "reason": "cancel"}])
-def test_what_is_no_log_entry_is_passed_over(message):
+def test_messages_other_than_log_entries_are_ignored(message):
     assert wire.parse_log(message) is None
 
 
-def test_the_voices():
+def test_voices_are_read_from_the_config():
     assert wire.voices_in({"voices": ["a", "b"], "default_voice": "b"}) == ["a", "b"]
 
 
 @pytest.mark.parametrize("message", [{}, [], {"voices": "a"}, {"voices": [{"id": "a"}]}, {"voices": None}])
-def test_a_config_without_voices(message):
+def test_a_config_without_voices_is_refused(message):
     with pytest.raises(ValueError):
         wire.voices_in(message)
 
 
 @given(anything("type", "event", "data", "message", "voices", "default_voice"))
-def test_any_message_is_read_or_refused_with_a_line(message):
+def test_any_message_is_parsed_or_refused_in_one_line(message):
     for parse in (wire.parse_log, wire.voices_in):
-        said = refusal_of(parse, message)
-        assert said is None or (said and "\n" not in said)
+        reason = refusal_of(parse, message)
+        assert reason is None or (reason and "\n" not in reason)
 
 
 @given(st.dictionaries(st.sampled_from(["text", "cfg", "steps", "voice"]), st.text()))
-def test_any_parameters_are_read(parameters):
+def test_any_parameters_are_parsed(parameters):
     query = wire.parse_query(parameters)
     assert query.cfg is None or query.cfg > 0
     assert query.steps is None or query.steps > 0

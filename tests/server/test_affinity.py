@@ -12,7 +12,7 @@ from voice_cli.server.affinity import HEADER, Affinity, voice_in
 
 
 def passed(scope, *messages, forever=False):
-    """Send a request through; return the scope and the messages that the app received."""
+    """Send a request through, check that its messages are unchanged, and return its routing headers."""
 
     async def run():
         waiting = list(messages)
@@ -59,7 +59,7 @@ def body(content, *, pieces=1):
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_a_body_names_its_voice(path, content, home, pieces):
+def test_the_voice_is_read_from_the_body(path, content, home, pieces):
     assert passed(http(path), *body(content, pieces=pieces)) == [home]
 
 
@@ -70,7 +70,7 @@ def test_a_body_names_its_voice(path, content, home, pieces):
         http("/warmup", query=b"preset=fast&voice_id=alice"),
     ],
 )
-def test_an_address_names_its_voice(scope):
+def test_the_voice_is_read_from_the_url(scope):
     assert passed(scope) == ["alice"]
 
 
@@ -92,8 +92,8 @@ def test_other_requests_pass_unchanged(scope):
 
 
 def test_a_routing_header_of_the_client_is_kept():
-    said = http("/v1/audio/speech", headers=[(HEADER.encode(), b"bob")])
-    assert passed(said, *body({"voice": "alice"})) == ["bob"]
+    scope = http("/v1/audio/speech", headers=[(HEADER.encode(), b"bob")])
+    assert passed(scope, *body({"voice": "alice"})) == ["bob"]
 
 
 @pytest.mark.parametrize(
@@ -147,5 +147,5 @@ def test_a_slow_body_is_read_ahead_only_until_the_timeout(monkeypatch):
 
 
 def test_a_disconnect_while_reading_ahead_reaches_the_app():
-    came = [{"type": "http.request", "body": b'{"voice', "more_body": True}, {"type": "http.disconnect"}]
-    assert passed(http("/v1/audio/speech"), *came) == []
+    messages = [{"type": "http.request", "body": b'{"voice', "more_body": True}, {"type": "http.disconnect"}]
+    assert passed(http("/v1/audio/speech"), *messages) == []

@@ -14,15 +14,15 @@ from voice_cli.server.app import create_app
 from voice_cli.server.settings import Server, ServerSettings
 
 
-async def asked(app, method, path, content=None):
+async def call(app, method, path, content=None):
     """Call an app directly; return status, headers and body."""
     body = b"" if content is None else json.dumps(content).encode()
-    came = [{"type": "http.request", "body": body, "more_body": False}]
+    incoming = [{"type": "http.request", "body": body, "more_body": False}]
     sent = []
 
     async def receive():
-        if came:
-            return came.pop()
+        if incoming:
+            return incoming.pop()
         return await asyncio.Event().wait()
 
     async def send(message):
@@ -52,7 +52,7 @@ def test_it_runs_on_any_host():
 
     async def main():
         async with app.router.lifespan_context(app):
-            status, headers, body = await asked(
+            status, headers, body = await call(
                 app, "POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "pcm"}
             )
             assert (status, body) == (200, sound_of("Hello."))
@@ -71,8 +71,8 @@ def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
 
     async def main():
         async with app.router.lifespan_context(app):
-            assert (await asked(app, "POST", "/v1/audio/speech", {"input": "123456"}))[0] == 400
-            assert (await asked(app, "POST", "/v1/audio/speech", {"input": "12345"}))[0] == 200
+            assert (await call(app, "POST", "/v1/audio/speech", {"input": "123456"}))[0] == 400
+            assert (await call(app, "POST", "/v1/audio/speech", {"input": "12345"}))[0] == 200
 
     run(main)
     config.write_text("[server]\nmax_text = 0\n")
@@ -80,7 +80,7 @@ def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
         create_app()
 
 
-def test_an_engine_that_does_not_load_fails_the_startup():
+def test_an_engine_load_failure_fails_the_startup():
     app = create_app(ServerSettings(Server()), MadeEngine(lambda _: [EngineError("no model")]))
 
     async def main():
@@ -99,7 +99,7 @@ def test_cancelling_startup_does_not_wait_for_the_engine():
     async def main():
         async def opened():
             async with app.router.lifespan_context(app):
-                raise AssertionError("it opened")
+                raise AssertionError("the app started")
 
         opening = asyncio.create_task(opened())
         await asyncio.to_thread(engine.wait_for_requests, 1)
@@ -111,7 +111,7 @@ def test_cancelling_startup_does_not_wait_for_the_engine():
     engine.wait_until_idle()
 
 
-def test_its_description_names_every_route():
+def test_the_openapi_description_has_every_route():
     with SpeechApp(MadeEngine()) as app:
         described = app.request("GET", "/openapi.json").json
         assert described["info"]["version"] == __version__
@@ -126,7 +126,9 @@ def test_its_description_names_every_route():
             ("/warmup", "post"),
             ("/synthesize", "post"),
         }
-        assert app.request("GET", "/docs").status == app.request("GET", "/redoc").status == 404, "they load scripts"
+        assert app.request("GET", "/docs").status == app.request("GET", "/redoc").status == 404, (
+            "they load remote scripts"
+        )
 
 
 @pytest.mark.parametrize(

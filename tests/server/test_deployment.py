@@ -1,6 +1,6 @@
 """Two replicas on this machine: same output as one server, disconnects, and killed replicas.
 
-The engine is a steady one (`support.steady_engine`); Ray, the processes and the sockets are real.
+The engine is `support.steady_engine`; Ray, the processes and the sockets are real.
 """
 
 import base64
@@ -39,7 +39,7 @@ from voice_cli.errors import ConfigError, TruncatedAudio
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.timeout(180),
-    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),  # of its own import
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),  # raised by importing Ray
 ]
 
 needs("ray", target="test-ray")
@@ -79,7 +79,7 @@ def one(home):
 def test_a_body_equals_that_of_a_single_server(one, two, codec, text):
     bodies = [speech(server.port, text, response_format=codec, voice=VOICES[0]).read() for server in (one, two)]
     assert len(bodies[0]) > 1000
-    if codec == "opus":  # a stream of Ogg has a serial number of its own
+    if codec == "opus":  # each Ogg stream has a random serial number
         bodies = [without_serials(body) for body in bodies]
     assert bodies[1] == bodies[0]
 
@@ -90,7 +90,7 @@ def without_serials(ogg):
     return [(page[:14], page[18:22], page[26:]) for page in pages]
 
 
-def test_server_sent_events_come_through(two):
+def test_server_sent_events_carry_the_whole_audio(two):
     answer = speech(two.port, SENTENCE, stream_format="sse")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [json.loads(line[6:]) for line in answer.read().decode().splitlines() if line.startswith("data: ")]
@@ -114,7 +114,7 @@ def whole_text(server):
     return b"".join(base64.b64decode(message["audio"]) for message in messages[:-1])
 
 
-def coming_text(server):
+def streamed_text(server):
     with socket_to(server, "/ws/synthesize-stream") as websocket:
         tell(websocket, {"type": "init", "voice_id": VOICES[0], "output_format": "pcm"})
         assert hear(websocket)["type"] == "ready"
@@ -141,13 +141,13 @@ def omni(server):
 
 def call(server):
     with socket_to(server, "/twilio") as websocket:
-        given = {"text": "Two words.", "voice": VOICES[0], "api_key": KEY}
-        start(websocket, "MZ1", given)
+        parameters = {"text": "Two words.", "voice": VOICES[0], "api_key": KEY}
+        start(websocket, "MZ1", parameters)
         messages = hear_until(websocket, lambda message: message["event"] == "mark")
     return b"".join(base64.b64decode(one["media"]["payload"]) for one in messages if one["event"] == "media")
 
 
-def start(websocket, stream_sid, given):
+def start(websocket, stream_sid, parameters):
     tell(
         websocket,
         {"event": "connected", "protocol": "Call", "version": "1.0.0"},
@@ -160,14 +160,14 @@ def start(websocket, stream_sid, given):
                 "accountSid": "AC1",
                 "callSid": "CA1",
                 "tracks": ["inbound"],
-                "customParameters": given,
+                "customParameters": parameters,
                 "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             },
         },
     )
 
 
-@pytest.mark.parametrize("protocol", [whole_text, coming_text, demo, omni, call])
+@pytest.mark.parametrize("protocol", [whole_text, streamed_text, demo, omni, call])
 def test_websocket_audio_equals_that_of_a_single_server(one, two, protocol):
     sound = protocol(two)
     assert sound == protocol(one)
@@ -239,23 +239,23 @@ def test_a_disconnect_stops_the_generation(two, leave):
 # Routing.
 
 
-def where(server, voice):
-    """Synthesize with a voice; return the replica that did it."""
+def replica_of(server, voice):
+    """Synthesize with a voice; return the replica used."""
     count = len(server.streams)
     speech(server.port, "Here.", voice=voice).read()
     return server.wait_for_streams(count + 1)[-1]["replica"]
 
 
-def make_known(server):
+def cache_voices(server):
     """Synthesize with each voice until the proxy routes by it."""
     for voice in VOICES:
-        where(server, voice)
+        replica_of(server, voice)
     time.sleep(1)
 
 
 def test_a_voice_is_routed_to_the_replica_that_has_it_cached(two):
-    make_known(two)
-    went = [where(two, voice) for _ in range(6) for voice in VOICES]
+    cache_voices(two)
+    went = [replica_of(two, voice) for _ in range(6) for voice in VOICES]
     homes = [collections.Counter(went[at :: len(VOICES)]) for at in range(len(VOICES))]
     at_home = sum(counts.most_common(1)[0][1] for counts in homes)
     assert at_home >= 0.9 * len(went), homes
@@ -270,7 +270,7 @@ def test_a_voice_in_demand_is_cached_by_another_replica(two):
     assert len({stream["replica"] for stream in two.wait_for_streams(count + 12)[count:]}) == 2
 
 
-def test_requests_of_a_call_reach_it(two):
+def test_requests_of_a_call_reach_its_replica(two):
     with socket_to(two, "/twilio") as websocket:
         start(websocket, "MZ2", {"text": "Hello.", "api_key": KEY})
         hear_until(websocket, lambda message: message["event"] == "mark")
@@ -296,7 +296,7 @@ def test_metrics_are_labelled_with_the_replica(two):
         seen.add(name)
         return len(seen) == 2
 
-    wait_until(figures, "one replica gives no figures")
+    wait_until(figures, "one replica has no metrics")
     assert seen == {stream["replica"] for stream in two.streams}
 
 
@@ -365,8 +365,8 @@ def demos(port, voice, begin):
 
 
 def test_a_killed_replica_truncates_only_its_own_streams(two):
-    make_known(two)
-    homes = {where(two, voice): voice for voice in VOICES}
+    cache_voices(two)
+    homes = {replica_of(two, voice): voice for voice in VOICES}
     assert len(homes) == 2
     ends = {}
     for voice in homes.values():
@@ -381,7 +381,7 @@ def test_a_killed_replica_truncates_only_its_own_streams(two):
     for _ in range(10):
         answer = speech(two.port, SENTENCE)
         assert (answer.status, len(answer.read()) > 10_000) == (200, True)
-    wait_until(lambda: len(two.replicas) == 2, "there is no other replica")
+    wait_until(lambda: len(two.replicas) == 2, "the replica is not replaced")
 
 
 # On a cluster.

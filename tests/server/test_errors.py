@@ -1,4 +1,4 @@
-"""What a client gets for an error: a status, OpenAI's shape, and no internal details."""
+"""Error responses: a status, OpenAI's shape, and no internal details."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_an_error_has_a_status_and_a_code(error, status, kind, code, retry):
 
 
 @pytest.mark.parametrize("error", [KeyError("/etc/secret"), RuntimeError("sk-topsecret"), OSError(2, "no", "/home/me")])
-def test_the_message_of_another_packages_error_is_left_out(error):
+def test_messages_of_other_exceptions_are_not_sent(error):
     problem = problem_of(error)
     assert (problem.status, problem.message, problem.code) == (500, "the server failed", "internal_error")
 

@@ -1,6 +1,6 @@
-"""Clients that keep no protocol: the server serves on, nothing of ours fails, and nothing of theirs is left.
+"""Clients that violate the protocols: the server continues without errors and leaks nothing.
 
-`make fuzz` goes on for longer, and each time in another way.
+`make fuzz` runs longer, with a random seed.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from support.threads import wait_until
 
 LONG = int(os.environ.get("VOICE_FUZZ", "0"))
 SESSIONS = 5 * LONG or 60
-"""On each of the sockets."""
+"""Per protocol."""
 CLIENTS = 8
-"""At once."""
+"""Concurrent."""
 SEED = random.SystemRandom().getrandbits(64) if LONG else 6
 
 
@@ -52,10 +52,12 @@ def test_the_server_survives_random_clients(path):
         with quiet_clients(), ThreadPoolExecutor(CLIENTS) as clients:
             for done in [clients.submit(client, fuzzer) for fuzzer in fuzzers]:
                 done.result()
-        assert len(app.reports) > SESSIONS / 20, "hardly anything was ever said"
-        wait_until(lambda: app.service.active == 0, "a stream is left")
+        assert len(app.reports) > SESSIONS / 20, "too few streams were started"
+        wait_until(lambda: app.service.active == 0, "a stream is still active")
         engine.wait_until_idle()
         answer = app.request("POST", "/v1/audio/speech", {"input": "Hello.", "response_format": "pcm"})
         assert (answer.status, answer.body) == (200, sound_of("Hello."))
         assert app.request("GET", "/health").json["streams"] == 0
-    wait_until(lambda: not [one for one in threading.enumerate() if one.name == "voice-stream"], "a thread is left")
+    wait_until(
+        lambda: not [one for one in threading.enumerate() if one.name == "voice-stream"], "a thread is still running"
+    )

@@ -38,7 +38,7 @@ def locked_app():
 
 @pytest.fixture(scope="module")
 def app_with():
-    """Return a server that allows some origins."""
+    """Return a function that starts a server with allowed origins."""
     with ExitStack() as apps:
         yield cache(lambda cors: apps.enter_context(SpeechApp(MadeEngine(), cors=cors)))
 
@@ -111,7 +111,7 @@ def test_a_websocket_may_have_its_key_in_the_query(locked_app):
     assert handshake(locked_app, "/ws/synthesize?x=1&api_key=sk-no") == 401
     assert handshake(locked_app, "/ws/synthesize") == 401
     assert locked_app.request("GET", "/v1/models?api_key=sk-one").status == 401, (
-        "where it ends up in logs and histories"
+        "the key would appear in logs and histories"
     )
 
 
@@ -161,7 +161,7 @@ def test_health_needs_no_key(locked_app):
         ("[", ""),
     ],
 )
-def test_the_name_in_a_host_header(host, name):
+def test_the_host_name_is_read_from_the_header(host, name):
     assert host_name(host) == name
 
 
@@ -230,8 +230,8 @@ def test_a_simple_cross_origin_request_is_refused(kind):
 
 
 def preflight(app, origin):
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    return app.request("OPTIONS", "/v1/audio/speech", **asked, **{"Access-Control-Request-Headers": "authorization"})
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    return app.request("OPTIONS", "/v1/audio/speech", **headers, **{"Access-Control-Request-Headers": "authorization"})
 
 
 def test_foreign_origins_are_refused_by_default(open_app):
@@ -337,7 +337,7 @@ def events_in(lines):
     return [json.loads(line) for line in lines]
 
 
-def test_a_request_and_its_stream_are_a_line_each(open_app):
+def test_a_request_and_its_stream_are_one_line_each(open_app):
     with access_log() as lines:
         open_app.request("POST", "/v1/audio/speech", SPEECH)
         open_app.request("GET", "/nowhere%0Aforged")
@@ -372,7 +372,7 @@ def test_refused_requests_are_logged(locked_app):
 
 
 SECRET = st.text(st.sampled_from("ABCDFHJKLMQRUVWXYZ"), min_size=5, max_size=40)
-"""Letters that a line has in small at the most."""
+"""Capital letters that do not occur in log lines otherwise."""
 
 
 @settings(max_examples=40, deadline=None)

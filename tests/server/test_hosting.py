@@ -26,12 +26,12 @@ def test_an_ipv6_address_is_written_in_brackets():
     try:
         listening = listen(Server(host="::1", port=0))
     except NetworkError:
-        pytest.skip("no IPv6 here")
+        pytest.skip("IPv6 is not available")
     with listening:
         assert address_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
 
 
-def test_a_port_can_be_reused_at_once():
+def test_a_port_can_be_reused_immediately():
     with SpeechApp(MadeEngine()) as app:
         port = app.port
         with socket.create_connection(("127.0.0.1", port)) as lingering:
@@ -50,7 +50,7 @@ def test_an_address_in_use_or_not_local_is_an_error(host):
     assert caught.value.hint
 
 
-class Loads(MadeEngine):
+class RecordingEngine(MadeEngine):
     """An engine that records its opening and closing, and may fail to open."""
 
     def __init__(self, error=None):
@@ -68,7 +68,7 @@ class Loads(MadeEngine):
 
 
 def test_an_engines_load_error_is_raised_unchanged():
-    engine = Loads(EngineError("no model"))
+    engine = RecordingEngine(EngineError("no model"))
     settings = ServerSettings(Server(port=0))
     with listen(settings.server) as listening:
         error = in_thread(lambda: Host(create_app(settings, engine), settings.server).run([listening]))()
@@ -78,7 +78,7 @@ def test_an_engines_load_error_is_raised_unchanged():
 
 
 def test_the_engine_is_closed_with_the_server():
-    engine = Loads()
+    engine = RecordingEngine()
     with SpeechApp(engine):
         assert engine.closed == 0
     assert engine.closed == 1
@@ -92,7 +92,7 @@ def record(message, level=logging.ERROR, error=None):
     return logging.LogRecord("uvicorn.error", level, "here", 1, message, (), info)
 
 
-def test_only_errors_are_logged_each_in_one_line():
+def test_only_errors_are_logged_in_one_line_each():
     faults = _ErrorFilter(debug=False)
     assert not faults.filter(record("Started server process", logging.INFO))
     assert not faults.filter(record("ASGI callable returned without completing response."))

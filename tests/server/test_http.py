@@ -1,4 +1,4 @@
-"""HTTP as clients speak it: upgrades, HTTP/1.0, HEAD, slow heads, ids, and fields that are null."""
+"""HTTP details: upgrades, HTTP/1.0, HEAD, slow heads, request ids and null fields."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ def app():
 
 
 def exchange(app, data):
-    """Send bytes and return the whole answer, until the server closes."""
+    """Send bytes; read until the server closes; return the head and the body."""
     with socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) as connection:
         connection.sendall(data)
         answer = b""
@@ -51,16 +51,16 @@ def test_an_offered_upgrade_is_ignored(app):
     assert sound_of("Hello.")[:100] in body
 
 
-def test_http_1_0_gets_no_chunks(app):
+def test_http_1_0_responses_are_not_chunked(app):
     head, body = exchange(app, post(version="1.0"))
     assert head.startswith("http/1.1 200")
     assert "transfer-encoding" not in head
     assert body == sound_of("Hello.")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("version", ["--http2", "--http1.1", "--http1.0"])
-def test_curl(app, version):
+def test_curl_works_with_each_http_version(app, version):
     url = f"{app.url}/v1/audio/speech"
     command = ["curl", "-sS", "--fail", version, url, "-H", "Content-Type: application/json", "-d", json.dumps(SPEECH)]
     done = subprocess.run(command, capture_output=True, timeout=WAIT, check=False)
@@ -68,13 +68,13 @@ def test_curl(app, version):
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/metrics"])
-def test_head_is_answered_where_get_is(app, path):
+def test_head_is_supported_where_get_is(app, path):
     get, head = app.request("GET", path), app.request("HEAD", path)
     assert (get.status, head.status, head.body) == (200, 200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
-def test_a_slow_head_ends_and_keeps_nobody_waiting(app, monkeypatch):
+def test_slow_heads_time_out_and_do_not_delay_others(app, monkeypatch):
     monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.3)
     slow = [socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) for _ in range(50)]
     for connection in slow:
@@ -85,7 +85,7 @@ def test_a_slow_head_ends_and_keeps_nobody_waiting(app, monkeypatch):
             assert connection.recv(1) == b""
 
 
-def test_a_slow_head_on_a_kept_connection_ends(app, monkeypatch):
+def test_a_slow_head_on_a_keep_alive_connection_times_out(app, monkeypatch):
     monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.3)
     connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=WAIT)
     connection.request("GET", "/health")
@@ -96,7 +96,7 @@ def test_a_slow_head_on_a_kept_connection_ends(app, monkeypatch):
     connection.close()
 
 
-def test_a_slow_answer_is_not_a_slow_head(monkeypatch):
+def test_the_head_timeout_does_not_limit_the_response(monkeypatch):
     monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.2)
     engine = MadeEngine()
     with SpeechApp(engine) as app:
@@ -112,7 +112,7 @@ def test_a_head_that_is_too_long_is_refused(app):
     assert head.startswith("http/1.1 400")
 
 
-def test_each_answer_has_a_request_id(app):
+def test_each_response_has_a_request_id(app):
     ids = {
         app.request("GET", path).headers["x-request-id"] for path in ("/health", "/v1/models", "/nowhere", "/health")
     }
@@ -125,21 +125,21 @@ def test_each_answer_has_a_request_id(app):
         assert websocket.response.headers["x-request-id"].startswith("req_")
 
 
-def test_null_and_empty_fields_are_absent(app):
+def test_null_and_empty_fields_are_treated_as_absent(app):
     fields = ("model", "voice", "speed", "response_format", "stream_format", "instructions", "sample_rate")
     answer = app.request("POST", "/v1/audio/speech", {"input": "Hello.", **dict.fromkeys(fields)})
     assert (answer.status, answer.headers["content-type"]) == (200, "audio/mpeg")
     assert app.request("POST", "/v1/audio/speech", {**SPEECH, "voice": ""}).body == sound_of("Hello.")
 
 
-def test_openais_client_with_every_optional_field_null(app):
+def test_openais_client_may_send_null_for_optional_fields(app):
     with openai.OpenAI(base_url=f"{app.url}/v1", api_key="none") as client:
         nothing: dict = {"response_format": None, "speed": None, "stream_format": None, "instructions": None}
         speech = client.audio.speech.create(input="Hello.", model=None, voice=None, extra_body=nothing)
         assert speech.content
 
 
-def test_models_by_name(app):
+def test_models_are_found_by_name(app):
     assert app.request("GET", "/v1/models/tts-1").json["id"] == "tts-1"
     unknown = app.request("GET", "/v1/models/none")
     assert (unknown.status, unknown.json["error"]["param"]) == (404, "model")
@@ -161,7 +161,7 @@ def test_models_by_name(app):
         ({"instructions": "x" * 10_001}, "instructions", "instructions has more than 10000 characters"),
     ],
 )
-def test_an_error_names_the_field_for_people(app, fields, param, message):
+def test_an_error_names_the_invalid_field(app, fields, param, message):
     answer = app.request("POST", "/v1/audio/speech", SPEECH | fields)
     error = answer.json["error"]
     assert (answer.status, error["param"]) == (400, param)
@@ -169,6 +169,6 @@ def test_an_error_names_the_field_for_people(app, fields, param, message):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"text"'])
-def test_a_body_that_is_no_object(app, body):
+def test_a_body_that_is_not_an_object_is_refused(app, body):
     error = app.request("POST", "/v1/audio/speech", body).json["error"]
     assert (error["message"], error["param"]) == ("the request is not a JSON object", None)

@@ -18,7 +18,7 @@ from voice_cli.server import service as module
 from voice_cli.server.speech import Speech
 
 CLIENTS = 500
-"""Of each protocol."""
+"""Per protocol."""
 TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
 
 
@@ -38,10 +38,10 @@ def over_a_websocket(codec):
     return head.encode(), struct.pack(">BBHI", 0x81, 0xFE, len(message), 0) + message
 
 
-async def client(app, lot, protocol):
+async def client(app, rng, protocol):
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     try:
-        codec = lot.choice(["pcm", "wav", "flac", "mp3", "opus"])
+        codec = rng.choice(["pcm", "wav", "flac", "mp3", "opus"])
         if protocol == "http":
             writer.write(over_http(codec))
         else:
@@ -49,13 +49,13 @@ async def client(app, lot, protocol):
             writer.write(upgrade)
             await reader.readuntil(b"\r\n\r\n")
             writer.write(message)
-        wanted = lot.choice([0, 0, 1, 500, 5000, 50_000 if protocol == "http" else 10_000])
+        wanted = rng.choice([0, 0, 1, 500, 5000, 50_000 if protocol == "http" else 10_000])
         while wanted > 0 and (data := await reader.read(min(wanted, 4096))):
             wanted -= len(data)
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     finally:
-        if lot.random() < 0.5:
+        if rng.random() < 0.5:
             writer.transport.abort()
         writer.close()
 
@@ -72,15 +72,15 @@ def streams_by_outcome(app):
 
 @pytest.mark.parametrize("protocol", ["http", "websocket"])
 def test_a_disconnect_frees_everything(protocol, monkeypatch):
-    lot = random.Random(f"6 {protocol}")
+    rng = random.Random(f"6 {protocol}")
     born = []
 
-    def noted(*arguments):
+    def tracked(*arguments):
         speech = Speech(*arguments)
         born.append(weakref.ref(speech))
         return speech
 
-    monkeypatch.setattr(module, "Speech", noted)
+    monkeypatch.setattr(module, "Speech", tracked)
     engine = MadeEngine(piece_frames=400)
     with SpeechApp(engine, max_streams=60) as app:
 
@@ -89,22 +89,22 @@ def test_a_disconnect_frees_everything(protocol, monkeypatch):
 
             async def one():
                 async with room:
-                    await client(app, lot, protocol)
+                    await client(app, rng, protocol)
 
             await asyncio.gather(*(one() for _ in range(CLIENTS)))
 
         run(main)
         answer = app.request("POST", "/v1/audio/speech", {"input": "Hi.", "response_format": "pcm"})
         assert answer.body == sound_of("Hi.")
-        wait_until(lambda: app.service.active == 0 and len(app.reports) == len(born), "a stream is left")
+        wait_until(lambda: app.service.active == 0 and len(app.reports) == len(born), "a stream is still active")
         engine.wait_until_idle()
         outcomes = streams_by_outcome(app)
         assert sum(outcomes.values()) == len(born)
         assert set(outcomes) == {"complete", "cancelled"}
         assert outcomes["cancelled"] > CLIENTS / 20
-        wait_until(lambda: nothing_of(born), "something is kept")
+        wait_until(lambda: all_freed(born), "a stream is not freed")
 
 
-def nothing_of(born):
+def all_freed(born):
     gc.collect()
     return not [ref for ref in born if ref() is not None]

@@ -50,7 +50,7 @@ def test_streams_are_counted_by_outcome():
     assert seen["voice_characters_total",] == 20
 
 
-def test_times_are_recorded_in_histograms():
+def test_durations_are_recorded_in_histograms():
     metrics = Metrics(lambda: 0, lambda: 0)
     metrics.ended(complete())
     metrics.ended(Report("openai", "pcm"))

@@ -52,15 +52,15 @@ def test_a_second_signal_skips_the_drain(tmp_path):
         with socket_to(server, "/ws/synthesize"):
             family = family_of(server.process.pid)
             server.send(signal.SIGTERM)
-            wait_until(lambda: post(server.port, "/v1/audio/speech", {}).status == 404, "it does not begin to stop")
+            wait_until(lambda: post(server.port, "/v1/audio/speech", {}).status == 404, "it does not start to drain")
             server.send(signal.SIGTERM)
             assert server.end()[:2] == (0, b"")
         assert len(family) > 5
-        wait_until(lambda: not any(os.path.exists(f"/proc/{one.pid}") for one in family), "something of it goes on")
+        wait_until(lambda: not any(os.path.exists(f"/proc/{one.pid}") for one in family), "a process is still running")
 
 
 @on_ray
-def test_an_engine_that_does_not_load_is_an_error_with_its_reason(tmp_path):
+def test_an_engine_load_failure_is_an_error_with_its_reason(tmp_path):
     (tmp_path / "torch.py").write_text('raise ImportError("libtorch.so is gone")\n')
     for name in ("chatterbox", "transformers"):
         (tmp_path / name).mkdir()
@@ -73,7 +73,7 @@ def test_an_engine_that_does_not_load_is_an_error_with_its_reason(tmp_path):
     assert "libtorch.so is gone" in lines[0]
 
 
-def test_without_ray_the_error_names_the_extra(tmp_path):
+def test_the_error_without_ray_names_the_extra(tmp_path):
     (tmp_path / "ray.py").write_text('raise ModuleNotFoundError("No module", name="ray")\n')
     with OnRay(folder=tmp_path, environment={"PYTHONPATH": str(tmp_path)}) as server:
         code, _, lines = server.end()

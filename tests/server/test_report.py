@@ -47,7 +47,7 @@ def test_stages_that_were_not_reached_are_left_out(clock):
     assert one.real_time_factor is None
 
 
-def test_an_engine_that_is_ready_before_the_voice_takes_no_time(clock):
+def test_an_engine_ready_before_the_voice_has_no_queue_time(clock):
     one = Report("test", "pcm")
     clock.now = 100.5
     one.mark("voice")
@@ -80,7 +80,7 @@ def test_the_reason_of_a_failure_is_the_errors_kind(error, sent, outcome, reason
     assert (one.outcome, one.reason) == (outcome, reason)
 
 
-def test_the_first_outcome_counts():
+def test_the_first_outcome_is_kept():
     one = Report("test", "pcm")
     one.stop("asked")
     one.stop("left")

@@ -1,6 +1,6 @@
-"""The OpenAPI description holds, and nothing that can be said by it, or beside it, breaks the server.
+"""The server conforms to its OpenAPI description, for valid and invalid requests.
 
-`make fuzz` looks longer, and each time elsewhere.
+`make fuzz` runs longer, with a random seed.
 """
 
 import os
@@ -18,7 +18,7 @@ SEED = () if os.environ.get("VOICE_FUZZ") else ("--seed", "1", "--generation-det
 KEY = "sk-1"
 
 
-def found(app, *options):
+def faults_of(app, *options):
     """Run schemathesis; return its report of faults, or an empty string."""
     command = [*("-m", "schemathesis.cli", "run", f"{app.url}/openapi.json"), *("-n", EXAMPLES), *SEED, *options]
     tests = str(Path(__file__).parent.parent)
@@ -41,7 +41,7 @@ def test_schemathesis_finds_no_faults(key):
     keys = [] if key is None else [key]
     header = [] if key is None else ["-H", f"Authorization: Bearer {key}"]
     with SpeechApp(MadeEngine(), keys=keys, max_streams=1000) as app:
-        assert not found(app, "--checks", "all", *header)
+        assert not faults_of(app, "--checks", "all", *header)
         assert app.service.active == 0
 
 
@@ -49,5 +49,5 @@ def test_schemathesis_finds_no_faults(key):
 def test_schemathesis_finds_no_faults_with_a_real_engine():
     """It may refuse voices and speeds that the description allows."""
     with SpeechApp(max_streams=1000) as app:
-        assert not found(app, "--checks", "all", "--exclude-checks", "positive_data_acceptance")
+        assert not faults_of(app, "--checks", "all", "--exclude-checks", "positive_data_acceptance")
         assert app.service.active == 0

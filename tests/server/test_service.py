@@ -82,7 +82,7 @@ def test_streams_over_the_admission_limit_are_refused():
             engine.let_go()
             assert await sound_of_order(service, HELLO) == sound_of("Hello.")
             assert counted(service, "voice_rejected_total", reason="busy") == 1
-            assert len(service.reports) == 3, "one that was not taken is no stream"
+            assert len(service.reports) == 3, "the refused stream has a report"
 
     run(main)
 
@@ -102,7 +102,7 @@ def test_a_stream_over_the_queue_timeout_is_an_error():
     run(main)
 
 
-def test_the_queue_timeout_ends_with_the_first_sound():
+def test_the_queue_timeout_ends_with_the_first_audio():
     async def main():
         engine = MadeEngine()
         async with service_of(engine, queue_timeout=0.1) as service:
@@ -121,7 +121,7 @@ def test_the_queue_timeout_ends_with_the_first_sound():
     run(main)
 
 
-def test_a_stream_that_lasts_too_long_is_ended():
+def test_a_stream_over_the_time_limit_is_ended():
     async def main():
         engine = MadeEngine()
         async with service_of(engine, max_seconds=0.1) as service:
@@ -136,7 +136,7 @@ def test_a_stream_that_lasts_too_long_is_ended():
     run(main)
 
 
-def test_waiting_and_active_streams_are_counted_apart():
+def test_waiting_streams_are_counted_separately():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -178,7 +178,7 @@ def test_drain_finishes_streams_and_refuses_new_ones():
     run(main)
 
 
-def test_a_stream_that_does_not_finish_in_time_is_ended():
+def test_a_stream_over_the_drain_timeout_is_ended():
     async def main():
         engine = MadeEngine()
         async with service_of(engine) as service:
@@ -197,7 +197,7 @@ def test_a_stream_that_does_not_finish_in_time_is_ended():
     run(main)
 
 
-def test_draining_an_idle_service_returns_at_once():
+def test_draining_an_idle_service_returns_immediately():
     async def main():
         async with service_of(MadeEngine()) as service:
             await service.drain(1000)
@@ -235,7 +235,7 @@ def test_the_engine_of_the_settings_is_opened():
     run(main)
 
 
-def test_an_engine_that_does_not_load_fails_the_warm_up():
+def test_an_engine_load_failure_fails_the_warm_up():
     async def main():
         async with service_of(MadeEngine(lambda _: [EngineError("no model")])) as service:
             with pytest.raises(EngineError, match="no model"):
@@ -244,14 +244,14 @@ def test_an_engine_that_does_not_load_fails_the_warm_up():
     run(main)
 
 
-class Listless(MadeEngine):
+class EngineWithoutVoiceList(MadeEngine):
     def voices(self):
         raise BackendError("it keeps no list")
 
 
 def test_an_engine_without_a_list_of_voices_accepts_any():
     async def main():
-        async with service_of(Listless()) as service:
+        async with service_of(EngineWithoutVoiceList()) as service:
             await asyncio.to_thread(service.warm_up)
             assert service.voice_list == []
             assert await service.has_voice("anyone")

@@ -30,7 +30,7 @@ def settled(config=NO_FILE, flags=None, environment=None, **options):
 # Layers.
 
 VALUES = {
-    # key: (in the file, in the environment, as it then is, as a flag)
+    # key: (file, environment, parsed environment, flag)
     "engine": ("sherpa", "piper", "piper", "vibevoice"),
     "host": ("::1", "localhost", "localhost", "127.0.0.1"),
     "port": (1, "2", 2, 3),
@@ -51,7 +51,7 @@ def test_every_environment_variable_is_tested():
 
 
 @pytest.mark.parametrize("key", VALUES)
-def test_defaults_then_file_then_environment_then_flags(file, key):
+def test_flags_override_the_environment_the_file_and_the_defaults(file, key):
     in_file, variable, in_environment, flag = VALUES[key]
     config = file(f"[server]\n{key} = {in_file!r}\n")
     environment = {**KEYS, f"VOICE_SERVER_{key.upper()}": variable}
@@ -62,10 +62,10 @@ def test_defaults_then_file_then_environment_then_flags(file, key):
 
 
 @pytest.mark.parametrize("key", [name for name, key in keys_of(Server).items() if not key.env])
-def test_keys_that_only_the_file_may_set(file, key):
+def test_some_keys_are_set_only_in_the_file(file, key):
     value = {"voices_cache": '"~/here"'}.get(key, "7")
-    said = getattr(settled(file(f"[server]\n{key} = {value}\n")).server, key)
-    assert said == ("~/here" if key == "voices_cache" else 7)
+    setting = getattr(settled(file(f"[server]\n{key} = {value}\n")).server, key)
+    assert setting == ("~/here" if key == "voices_cache" else 7)
 
 
 def test_settings_for_all_speech_apply(file):
@@ -91,7 +91,7 @@ profile = "amy"
 """
 
 
-def test_a_profile_has_the_engine_its_options_and_its_voice(file):
+def test_a_profile_sets_the_engine_its_options_and_the_voice(file):
     settings = settled(file(PROFILES))
     assert (settings.server.engine, settings.engine_options, settings.voice) == ("sherpa", {"model": "~/amy"}, "3")
 
@@ -149,7 +149,7 @@ def test_an_error_in_the_file_names_the_key(file, line, words):
     assert "topsecret" not in caught.value.message
 
 
-def test_a_server_key_that_is_no_table_is_an_error(file):
+def test_a_server_key_that_is_not_a_table_is_an_error(file):
     with pytest.raises(ConfigError, match="server must be a table"):
         file("server = 1\n")
 
@@ -158,7 +158,7 @@ def test_a_server_key_that_is_no_table_is_an_error(file):
     ("flag", "value"),
     [("port", 70_000), ("port", -1), ("max_streams", 0), ("max_text", 0), ("cors", "evil"), ("api_key_env", "sk-top")],
 )
-def test_a_flag_that_cannot_be_is_a_usage_error(flag, value):
+def test_an_invalid_flag_is_a_usage_error(flag, value):
     with pytest.raises(UsageError) as caught:
         check_values({flag: value}, Server)
     assert caught.value.message.startswith(f"invalid --{flag.replace('_', '-')}")
@@ -175,7 +175,7 @@ def test_an_invalid_variable_is_named(variable, value):
 # API keys and origins.
 
 
-def test_keys_come_from_a_variable():
+def test_keys_are_read_from_a_variable():
     settings = settled(NO_FILE, {"api_key_env": "KEYS"}, {"KEYS": " sk-1\tsk-2\nsk-3 "})
     assert settings.api_keys == ("sk-1", "sk-2", "sk-3")
     assert "sk-1" not in repr(settings)
@@ -183,7 +183,7 @@ def test_keys_come_from_a_variable():
 
 
 @pytest.mark.parametrize("value", [None, "", "  \n", "schlüssel", "sk\x00", "sk\udcff"])
-def test_a_key_that_is_no_valid_header_value_is_refused(value):
+def test_a_missing_or_invalid_key_is_refused(value):
     environment = {} if value is None else {"KEYS": value}
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"api_key_env": "KEYS"}, environment)
@@ -205,7 +205,7 @@ def test_a_loopback_address_needs_no_key(host):
     assert settled(NO_FILE, {"host": host}).server.host == host
 
 
-def test_origins_are_as_browsers_write_them():
+def test_origins_are_normalized():
     assert list(allowed_origins(Server())) == []
     assert list(allowed_origins(Server(cors=" https://A.example/ ,,http://b:1"))) == ["https://a.example", "http://b:1"]
 

@@ -41,7 +41,7 @@ def app():
 
 
 @pytest.mark.parametrize("message", ["", "{", "nul", '{"text": "a"', "[" * 100_000, '{"text": "a"}}'])
-def test_invalid_json_is_an_error_and_the_session_goes_on(app, message):
+def test_invalid_json_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["code"] == "invalid_json"
@@ -50,7 +50,7 @@ def test_invalid_json_is_an_error_and_the_session_goes_on(app, message):
 
 
 @pytest.mark.parametrize("message", ["1", "null", "[]", '"text"', "{}", '{"text": 1}', '{"text": "a", "speed": "x"}'])
-def test_an_invalid_message_is_an_error_and_the_session_goes_on(app, message):
+def test_an_invalid_message_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
         assert hear(websocket)["error"]
@@ -58,7 +58,7 @@ def test_an_invalid_message_is_an_error_and_the_session_goes_on(app, message):
         assert not any("error" in message for message in hear_until(websocket, is_over))
 
 
-def test_a_binary_message_is_an_error_and_the_session_goes_on(app):
+def test_a_binary_message_is_an_error_and_the_session_continues(app):
     with app.connect(PATH) as websocket:
         websocket.send(bytes(1000))
         assert hear(websocket) == {
@@ -81,7 +81,7 @@ def test_a_message_that_is_too_large_ends_the_session(app):
         websocket.send("x" * (MOST_MESSAGE + 1))
         assert hear_all(websocket).code == 1009
     with app.connect(PATH) as websocket:
-        with suppress(ConnectionClosed):  # it is not read to its end
+        with suppress(ConnectionClosed):  # the server stops reading
             websocket.send("x" * (5 * MOST_MESSAGE))
         assert hear_all(websocket).messages == []
     with app.connect(PATH) as websocket:
@@ -125,7 +125,7 @@ def test_the_queue_of_texts_is_bounded():
             assert "error" not in hear_until(websocket, is_over)[-1]
 
 
-def test_cancel_drops_queued_texts_and_the_session_goes_on():
+def test_cancel_drops_queued_texts_and_the_session_continues():
     engine = MadeEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
@@ -150,7 +150,7 @@ def test_cancel_without_speech_sends_nothing():
 # Disconnects.
 
 
-@pytest.mark.parametrize("how", ["closes", "resets", "is half gone"])
+@pytest.mark.parametrize("how", ["closes", "resets", "half closes"])
 @pytest.mark.parametrize("path", [PATH, LIVE])
 def test_a_disconnect_stops_the_generation(path, how):
     engine = MadeEngine()
@@ -162,23 +162,23 @@ def test_a_disconnect_stops_the_generation(path, how):
             else:
                 tell(websocket, {"type": "init", "voice_id": "alice"}, {"type": "text", "content": "First. Second. T"})
             engine.wait_for_requests(1)
-            {"closes": websocket.close, "resets": rudely(websocket), "is half gone": halfway(websocket)}[how]()
+            {"closes": websocket.close, "resets": resets(websocket), "half closes": half_closes(websocket)}[how]()
             engine.wait_until_idle()
         (report,) = app.wait_for_reports(1)
         assert (report.outcome, report.reason) == ("cancelled", "left")
         assert len(engine.requests) == 1
 
 
-def rudely(websocket):
+def resets(websocket):
     return lambda: leave_rudely(websocket)
 
 
-def halfway(websocket):
+def half_closes(websocket):
     return lambda: half_close(websocket)
 
 
 def test_a_disconnect_behind_unread_messages_is_noticed_on_send():
-    """The session waits for room and reads no disconnect, so the next send has to fail."""
+    """The session does not read while its queue is full, so the next send has to fail."""
     engine = MadeEngine()
     with SpeechApp(engine, max_text=100) as app:
         engine.hold()
@@ -194,7 +194,7 @@ def test_a_disconnect_behind_unread_messages_is_noticed_on_send():
         assert len(engine.requests) < 40
 
 
-def test_a_stalled_client_is_dropped_and_its_buffer_was_small(no_lead):
+def test_a_stalled_client_is_dropped_and_its_buffer_is_bounded(no_lead):
     engine = endless_engine()
     with SpeechApp(engine, stall_timeout=0.3) as app:
         sock = socket.socket()
@@ -205,10 +205,10 @@ def test_a_stalled_client_is_dropped_and_its_buffer_was_small(no_lead):
             (report,) = app.wait_for_reports(1)
             engine.wait_until_idle()
             assert (report.outcome, report.reason) == ("cancelled", "stalled")
-            assert report.bytes < 12_000_000, "what waits for it is bounded"
+            assert report.bytes < 12_000_000, "the buffer is not bounded"
             assert app.request("POST", "/v1/audio/speech", {"input": "Next.", "response_format": "pcm"}).body == PIECE
             assert hear_all(websocket).code is None
-        wait_until(lambda: not app._host.server_state.connections, "the connection is still there")
+        wait_until(lambda: not app._host.server_state.connections, "the connection is still open")
 
 
 # Time limits and shutdown.
@@ -230,13 +230,13 @@ def test_a_session_with_active_speech_is_not_idle():
         tell(websocket, text("Hello."))
         engine.wait_for_requests(1)
         app.service.settings = settings
-        with app.connect(PATH) as idle:  # its time begins later, and is over when it is closed
+        with app.connect(PATH) as idle:  # opened later, so the first session is past its limit too
             assert hear_all(idle).code == 1001
         engine.let_go()
         assert hear_until(websocket, is_over)[-1]["is_final"]
 
 
-def test_a_stream_over_the_time_limit_is_an_error_and_the_session_goes_on():
+def test_a_stream_over_the_time_limit_is_an_error_and_the_session_continues():
     engine = endless_engine()
     with SpeechApp(engine, max_seconds=0.5) as app, app.connect(PATH) as websocket:
         tell(websocket, text("Endless."))
@@ -268,7 +268,7 @@ def test_a_stream_finishes_during_the_drain():
         tell(websocket, text("Hello."))
         hear(websocket)
         closing = in_thread(app.close)
-        wait_until(lambda: app.service.draining, "it does not stop")
+        wait_until(lambda: app.service.draining, "it does not start to drain")
         tell(websocket, text("One more."))
         engine.let_go()
         assert hear_until(websocket, is_over)[-1]["is_final"]

@@ -1,4 +1,4 @@
-"""One stream of speech: its audio is the engine's, joined; and every way in which it ends."""
+"""A stream of speech: joined audio, word times, live text, errors and cancellation."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def events_of(service, order):
     return events, speech
 
 
-def said(backend, order, settings=SETTINGS):
+def speak_order(backend, order, settings=SETTINGS):
     """Speak an order; return its events and the speech."""
 
     async def main():
@@ -95,7 +95,7 @@ def cut(pcm, sizes):
 
 def test_a_single_utterance_is_sent_unchanged():
     pcm = between((500, 900), "Hello there.")
-    events, speech = said(MadeEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
+    events, speech = speak_order(MadeEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
     began = events[0]
     assert isinstance(began, Began)
     (ended,) = (event for event in events if isinstance(event, Ended))
@@ -107,7 +107,7 @@ def test_a_single_utterance_is_sent_unchanged():
 
 def test_utterances_are_joined_as_one_stream():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
-    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), SpeechOrder(THREE, "test"))
+    events, _ = speak_order(MadeEngine(lambda request: cut(pcm[request.text], [251])), SpeechOrder(THREE, "test"))
     sound = sound_in(events)
     assert sound == joined([pcm[text] for text in SPOKEN])
     loud = np.flatnonzero(np.frombuffer(sound, "<i2"))
@@ -130,15 +130,15 @@ def test_the_engines_chunk_sizes_make_no_difference(sizes, silences, codec):
     def engine(sizes):
         return MadeEngine(lambda request: cut(between(silences, request.text), sizes))
 
-    pieces, _ = said(engine(sizes), SpeechOrder(THREE, "test", codec=codec))
-    whole, _ = said(engine([10**6]), SpeechOrder(THREE, "test", codec=codec))
+    pieces, _ = speak_order(engine(sizes), SpeechOrder(THREE, "test", codec=codec))
+    whole, _ = speak_order(engine([10**6]), SpeechOrder(THREE, "test", codec=codec))
     assert sound_in(pieces) == sound_in(whole)
     if codec == "pcm":
         assert sound_in(whole) == joined([between(silences, text) for text in SPOKEN])
 
 
 def test_a_requested_rate_is_converted_as_one_stream():
-    events, _ = said(MadeEngine(), SpeechOrder(THREE, "test", rate=16_000))
+    events, _ = speak_order(MadeEngine(), SpeechOrder(THREE, "test", rate=16_000))
     converter = Converter(MONO, AudioFormat(16_000, 1))
     whole = joined([sound_of(text) for text in SPOKEN])
     assert sound_in(events) == converter.convert(whole) + converter.flush()
@@ -155,7 +155,7 @@ class Changing(MadeEngine):
 
 
 def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
-    events, speech = said(Changing(), SpeechOrder(THREE, "test"))
+    events, speech = speak_order(Changing(), SpeechOrder(THREE, "test"))
     encodings = {event.encoding for event in events if isinstance(event, Began)}
     assert encodings == {Encoding("pcm", MONO)}
     converted = []
@@ -171,7 +171,7 @@ def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
 def test_separate_utterances_are_whole_streams():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
     order = SpeechOrder(THREE, "test", codec="wav", separate=True)
-    events, _ = said(MadeEngine(lambda request: cut(pcm[request.text], [251])), order)
+    events, _ = speak_order(MadeEngine(lambda request: cut(pcm[request.text], [251])), order)
     streams = []
     for event in events:
         if isinstance(event, Began):
@@ -192,7 +192,7 @@ def test_all_parameters_reach_the_engine():
         instructions="calmly",
         options={"preset": "fast", "steps": 7, "cfg_scale": 2.5},
     )
-    said(engine, order)
+    speak_order(engine, order)
     (request,) = engine.requests
     wanted = SpeechRequest(
         "Hi.", "bob", speed=1.5, instructions="calmly", options={"preset": "fast", "steps": 7, "cfg_scale": 2.5}
@@ -200,10 +200,10 @@ def test_all_parameters_reach_the_engine():
     assert request._replace(due=None) == wanted
 
 
-def test_utterances_are_due_when_they_are_to_be_played():
-    """`due` is the order's beginning, then the time at which the text before has been played."""
+def test_utterances_are_due_at_their_estimated_playback_time():
+    """`due` is the start of the order, then the estimated end of playback of the text before."""
     engine = MadeEngine()
-    _, speech = said(engine, SpeechOrder(THREE, "test"))
+    _, speech = speak_order(engine, SpeechOrder(THREE, "test"))
     report, (first, *others) = speech.report, engine.requests
     assert first.due == report.began
     lengths = list(itertools.accumulate(len(text) for text in (SPOKEN[0], SPOKEN[1])))
@@ -214,14 +214,14 @@ def test_utterances_are_due_when_they_are_to_be_played():
 
 def test_the_default_voice_is_that_of_the_settings():
     engine = MadeEngine()
-    said(engine, SpeechOrder("Hi.", "test"), SETTINGS._replace(voice="alice"))
+    speak_order(engine, SpeechOrder("Hi.", "test"), SETTINGS._replace(voice="alice"))
     assert engine.requests[0].voice == "alice"
 
 
 def test_pronunciations_and_markdown_are_applied():
     def spoken(order, settings):
         engine = MadeEngine()
-        said(engine, order, settings)
+        speak_order(engine, order, settings)
         return [request.text for request in engine.requests]
 
     pronounced = SETTINGS._replace(pronounce={"nginx": "engine x"})
@@ -233,7 +233,7 @@ def test_pronunciations_and_markdown_are_applied():
 def test_a_note_of_the_engine_is_reported_once():
     engine = MadeEngine()
     engine.notes = ["it does not stream"]
-    _, speech = said(engine, SpeechOrder(THREE, "test"))
+    _, speech = speak_order(engine, SpeechOrder(THREE, "test"))
     assert speech.notes == ["it does not stream"]
 
 
@@ -241,8 +241,8 @@ def test_a_note_of_the_engine_is_reported_once():
 
 
 def test_word_times_match_the_audio():
-    """espeak tells them; where its silence was left out at a join, they are heard that much sooner."""
-    events, _ = said(EspeakBackend(), SpeechOrder("Hello my dear friend.\n\nAnd hello again.", "test"))
+    """espeak reports the times; silence that is cut at a join moves them earlier."""
+    events, _ = speak_order(EspeakBackend(), SpeechOrder("Hello my dear friend.\n\nAnd hello again.", "test"))
     rate = 22_050
     utterances = []
     for event in events:
@@ -258,18 +258,18 @@ def test_word_times_match_the_audio():
         samples = np.abs(np.frombuffer(sound, "<i2").astype(int))
         onset = np.flatnonzero(samples > 300)[0] / rate
         assert ended.words[0].start <= onset + 0.02
-        assert onset - ended.words[0].start < 0.35, "the silence before it is not counted with it"
+        assert onset - ended.words[0].start < 0.35, "the word includes the silence before it"
         for word, following in itertools.pairwise(ended.words):
             assert word.start < word.end == following.start
         assert ended.words[-1].end > ended.words[-1].start
         for word in ended.words:
             part = samples[round(word.start * rate) : round(word.end * rate)]
-            assert part.size == 0 or part.max() > 300, f"nothing is heard of {word}"
-    assert utterances[1][1].words[0].start >= PAUSE - ONSET_SECONDS - 0.01, "a pause stands before it"
+            assert part.size == 0 or part.max() > 300, f"{word} is silent"
+    assert utterances[1][1].words[0].start >= PAUSE - ONSET_SECONDS - 0.01, "the pause before it is missing"
 
 
 def test_an_engine_without_word_times_yields_none():
-    events, _ = said(MadeEngine(), SpeechOrder("Hi.", "test"))
+    events, _ = speak_order(MadeEngine(), SpeechOrder("Hi.", "test"))
     assert [event.words for event in events if isinstance(event, Ended)] == [()]
 
 
@@ -302,12 +302,12 @@ def test_text_is_spoken_as_it_arrives():
     events = run(main)
     texts = [event.line.text for event in events if isinstance(event, Began)]
     assert texts == ["This is said at once.", " And this is said,", " but later."]
-    half = PAUSE / 2  # a clause has half a sentence's pause after it
+    half = PAUSE / 2  # the pause after a clause is half that after a sentence
     spoken = [sound_of(request.text) for request in engine.requests]
     assert sound_in(events) == joined(spoken, [PAUSE, half])
 
 
-def test_an_empty_live_text_is_no_error():
+def test_an_empty_live_text_is_not_an_error():
     async def main():
         with service_of(MadeEngine()) as service:
             text = LiveText(1000, 60)
@@ -354,8 +354,8 @@ def test_an_engine_without_audio_is_an_error():
     assert (events, report.outcome, report.reason) == ([], "failed", "engine")
 
 
-def test_a_silent_utterance_among_others_is_left_out():
-    events, speech = said(
+def test_an_utterance_without_audio_is_skipped():
+    events, speech = speak_order(
         MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
         SpeechOrder(THREE, "test"),
     )
@@ -364,7 +364,7 @@ def test_a_silent_utterance_among_others_is_left_out():
     assert speech.report.utterances == 2
 
 
-def test_an_engine_error_before_any_audio():
+def test_an_engine_error_before_any_audio_is_a_failure():
     events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
     assert (events, error.message) == ([], "out of breath")
     assert (report.outcome, report.reason, report.bytes) == ("failed", "engine", 0)
@@ -383,7 +383,7 @@ def test_an_engine_error_in_the_second_utterance_keeps_the_first():
         return [EngineError("out of breath")] if request.text == SPOKEN[1] else [between((0, 900), request.text)]
 
     events, error, report = failing(SpeechOrder(THREE, "test"), MadeEngine(speak))
-    assert sound_in(events) == sound_of(SPOKEN[0]), "its last silence belongs to a join that never came"
+    assert sound_in(events) == sound_of(SPOKEN[0]), "silence held back for the join was sent"
     assert isinstance(error, BackendError)
     assert report.outcome == "truncated"
 
@@ -432,7 +432,7 @@ def test_an_invalid_voice_is_an_error():
     assert isinstance(error, UsageError)
 
 
-def test_cancel_stops_the_engine_and_a_waiting_take():
+def test_cancel_stops_the_engine_and_ends_a_waiting_take():
     engine = MadeEngine()
 
     async def main():
@@ -456,7 +456,7 @@ def test_cancel_stops_the_engine_and_a_waiting_take():
     assert (report.outcome, report.reason) == ("cancelled", "asked")
 
 
-def test_cancel_before_the_start_starts_nothing():
+def test_streams_cancelled_in_the_queue_do_not_block_the_next():
     engine = MadeEngine()
 
     async def main():
@@ -513,7 +513,7 @@ def test_a_stalled_client_delays_only_its_own_stream():
 
 def test_the_report_is_complete():
     pcm = {text: between((0, 4800), text) for text in SPOKEN}
-    events, speech = said(MadeEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
+    events, speech = speak_order(MadeEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
     report = speech.report
     speech.report.mark("sent")
     assert (report.protocol, report.codec, report.outcome, report.reason) == ("test", "pcm", None, "")

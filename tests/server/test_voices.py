@@ -1,4 +1,4 @@
-"""Voices by id, never by path or URL; and fetched voices."""
+"""Voice ids, never paths or URLs; and fetched voices."""
 
 import os
 import stat
@@ -48,7 +48,7 @@ def settings_of(**fields):
 
 # Ids.
 
-NASTY = [
+UNSAFE = [
     "/",
     "\\",
     ":",
@@ -72,7 +72,7 @@ NASTY = [
 ]
 
 
-@given(st.text(max_size=120) | st.lists(st.sampled_from([*NASTY, "a", "alice", "."]), max_size=6).map("".join))
+@given(st.text(max_size=120) | st.lists(st.sampled_from([*UNSAFE, "a", "alice", "."]), max_size=6).map("".join))
 @example("alice\n")
 @example("../alice")
 @example("/etc/passwd")
@@ -82,7 +82,7 @@ NASTY = [
 @example("-option")
 @example("a" * 101)
 @example("")
-def test_paths_and_urls_are_no_ids(voice):
+def test_paths_and_urls_are_not_ids(voice):
     try:
         Voices(settings_of()).check(voice)
     except UsageError:
@@ -101,18 +101,18 @@ def test_the_engines_voice_names_are_ids(voice):
 # The engine's voice.
 
 
-def test_openais_voice_names_mean_the_default_voice():
+def test_openais_voice_names_select_the_default_voice():
     voices = Voices(ServerSettings(Server(), voice="en-gb"))
     voices.know([Voice("echo"), Voice("en-gb", language="en-GB")])
     assert voices.ready("alloy") == "en-gb"
     assert voices.ready("default") == "en-gb"
-    assert voices.ready("echo") == "echo", "the engine has one of that name"
-    assert voices.ready("nobody") == "nobody", "the engine says what is wrong with it"
+    assert voices.ready("echo") == "echo", "the engine's own voice is not preferred"
+    assert voices.ready("nobody") == "nobody", "the engine does not report the error"
 
 
-def test_has_knows_the_engines_voices_and_variants():
+def test_has_accepts_the_engines_voices_and_variants():
     voices = Voices(settings_of())
-    assert voices.has("anyone"), "nothing is known of it yet"
+    assert voices.has("anyone"), "any voice is accepted before the list is known"
     voices.know([Voice("en-us", language="en-US"), Voice("+f3")])
     assert all(voices.has(voice) for voice in ("en-us", "en-US", "+f3", "en-us+f3", "+f9", "alloy"))
     assert not any(voices.has(voice) for voice in ("en", "nobody", "nobody+f3", "en-us+"))
@@ -128,7 +128,7 @@ def test_an_engine_with_voice_files_gets_folders_and_refuses_paths(tmp_path):
 
 
 def test_a_path_is_refused_by_the_engine_too(tmp_path, monkeypatch):
-    """Even if a protocol does not check ids."""
+    """The engine refuses paths even if a protocol does not check ids."""
     for name, package in chatterbox.package(chatterbox.ForkModel()).items():
         monkeypatch.setitem(sys.modules, name, package)
     monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: True)
@@ -194,10 +194,10 @@ def test_concurrent_requests_share_one_fetch(made):
         return Answer(SAMPLE)
 
     voices, server, _ = made(respond)
-    asking = [in_thread(lambda: voices.ready("alice")) for _ in range(8)]
+    fetches = [in_thread(lambda: voices.ready("alice")) for _ in range(8)]
     server.wait_for(1)
     go.set()
-    assert [asked() for asked in asking] == ["alice"] * 8
+    assert [fetch() for fetch in fetches] == ["alice"] * 8
     assert len(server.requests) == 1
 
 
@@ -215,7 +215,7 @@ def test_after_a_failed_fetch_the_next_request_retries(made):
         return answer
 
     voices, server, _ = made(respond)
-    outcomes = [asked() for asked in [in_thread(lambda: voices.ready("alice")) for _ in range(8)]]
+    outcomes = [fetch() for fetch in [in_thread(lambda: voices.ready("alice")) for _ in range(8)]]
     assert most == [1]
     assert sum(isinstance(outcome, ServerError) for outcome in outcomes) == 4
     assert outcomes.count("alice") == 4
@@ -266,7 +266,7 @@ def test_a_voice_that_is_too_large_is_refused(made, monkeypatch, chunked):
     voices, server, cache = made(lambda _: Answer(bytes(30_000_000), chunked=chunked))
     with pytest.raises(ServerError, match="larger"):
         voices.ready("alice")
-    assert server.sent < 30_000_000, "the rest of it is not read"
+    assert server.sent < 30_000_000, "the rest was read"
     assert list(cache.iterdir()) == []
 
 
@@ -307,7 +307,7 @@ def test_a_voice_is_written_atomically(made, monkeypatch):
         voices.ready("alice")
     ((partial, was_there),) = seen
     assert partial.startswith(".")
-    assert "alice" not in partial, "its name is by lot"
+    assert "alice" not in partial, "the name is not random"
     assert not was_there
     assert list(cache.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""The Chatterbox document's endpoints: their messages, and regression tests for known faults of its server."""
+"""The Chatterbox document's endpoints, with regression tests for known faults of its server."""
 
 import base64
 import contextlib
@@ -21,7 +21,7 @@ from voice_cli.server.settings import Server, ServerSettings
 WHOLE, STREAM = "/ws/synthesize", "/ws/synthesize-stream"
 SENTENCES = ["This is the first sentence of two.", "And here is the second of them.", "A third stands alone."]
 THREE = f"{SENTENCES[0]}\n{SENTENCES[1]}\n\n{SENTENCES[2]}"
-NO_IDS = [
+INVALID_IDS = [
     "alice\n",
     "../alice",
     "/etc/passwd",
@@ -80,25 +80,25 @@ def whole_pcm(app, text):
     return app.request("POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}).body
 
 
-# Audio of each of the three endpoints.
+# Audio of each endpoint.
 
-SAYINGS = {
+ENDPOINTS = {
     WHOLE: lambda app, text, **fields: say_whole(app, text, **fields)[0],
     STREAM: lambda app, text, **fields: say_pieces(app, [text], **fields)[0],
     "/synthesize": say_batch,
 }
 
 
-@pytest.fixture(params=SAYINGS)
+@pytest.fixture(params=ENDPOINTS)
 def say(request, app):
-    return lambda text, **fields: SAYINGS[request.param](app, text, **fields)
+    return lambda text, **fields: ENDPOINTS[request.param](app, text, **fields)
 
 
 def test_pcm_equals_the_engines_samples(say, app):
     assert b"".join(say(THREE, output_format="pcm")) == whole_pcm(app, THREE)
 
 
-def test_mulaw_chunks_equal_the_whole_converted_at_once(say, app, engine):
+def test_mulaw_chunks_equal_the_whole_audio_converted_at_once(say, app, engine):
     engine.give(lambda request: [sound_of(request.text, 0.2113)])
     frames = say(THREE)
     _, whole = encoded("mulaw", MONO24, whole_pcm(app, THREE))
@@ -118,7 +118,7 @@ def test_wav_has_one_header_per_stream(say, app):
 
 
 CHUNK_FRAMES = [1, 119, 1, 1, 120, 121, 5, 2_000, 1, 7, 80, 240, 3]
-"""Chunk lengths: the document's server drops chunks below 120 and raises at 1."""
+"""Chunk lengths in frames: the document's server drops chunks below 120 and raises at 1."""
 
 
 def short_chunks(request):
@@ -131,13 +131,13 @@ def short_chunks(request):
         at = min(len(pcm), at + 2 * frames)
 
 
-@pytest.mark.parametrize("endpoint", SAYINGS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_short_chunks_are_kept_and_joined_without_padding(endpoint, serve_app):
     app = serve_app(MadeEngine(short_chunks))
     text = "Cut as nobody would cut it."
-    assert b"".join(SAYINGS[endpoint](app, text, output_format="pcm")) == sound_of(text)
+    assert b"".join(ENDPOINTS[endpoint](app, text, output_format="pcm")) == sound_of(text)
     _, whole = encoded("mulaw", MONO24, sound_of(text))
-    assert b"".join(SAYINGS[endpoint](app, text)) == whole + b"\xff" * (-len(whole) % 160)
+    assert b"".join(ENDPOINTS[endpoint](app, text)) == whole + b"\xff" * (-len(whole) % 160)
 
 
 def test_a_long_chunk_is_sent_whole(serve_app):
@@ -311,7 +311,7 @@ def test_a_flush_speaks_buffered_text(serve_app):
 # Voices.
 
 
-@pytest.mark.parametrize("voice", NO_IDS)
+@pytest.mark.parametrize("voice", INVALID_IDS)
 def test_an_invalid_voice_id_is_refused_everywhere(voice, app, engine):
     with app.connect(WHOLE) as websocket:
         assert "error" in exchange(websocket, {"text": "Hello.", "voice_id": voice})[1]
@@ -369,7 +369,7 @@ def test_preload_fetches_missing_voices(serve_app, tmp_path):
     ("path", "body"), [("/synthesize", {"text": "Hello.", "voice_id": "alice"}), ("/warmup?voice_id=alice", None)]
 )
 @pytest.mark.parametrize(("limits", "code"), [({"max_seconds": 0.2}, "late"), ({"drain_timeout": 0}, "draining")])
-def test_a_stream_that_the_server_ends_is_answered_with_503(path, body, limits, code):
+def test_a_stream_that_the_server_ends_gets_503(path, body, limits, code):
     engine = MadeEngine()
     app = SpeechApp(engine, **limits)
     engine.hold()
@@ -468,7 +468,7 @@ def test_errors_have_the_endpoints_shape(app):
         assert hear(websocket)["type"] == "error"
 
 
-def test_limits(serve_app):
+def test_texts_over_the_limit_are_refused(serve_app):
     engine = MadeEngine()
     app = serve_app(engine, max_text=50)
     with app.connect(WHOLE) as websocket:
@@ -505,7 +505,7 @@ def test_streams_over_the_admission_limit_are_refused(serve_app):
         assert app.request("POST", "/synthesize", {"text": "a", "voice_id": "alice"}).status == 429
         engine.let_go()
         assert hear_until(first, is_last)[-1]["is_final"]
-        assert exchange(second, {"text": "Hello."})[1]["is_final"], "there is room again"
+        assert exchange(second, {"text": "Hello."})[1]["is_final"], "the limit is still reached"
 
 
 # Active streams, disconnects and shutdown.
@@ -605,7 +605,7 @@ def test_a_shutdown_closes_the_session_as_going_away(endless):
         assert hear_all(websocket).code in (1001, 1012)
 
 
-def test_many_sessions_end_with_the_app():
+def test_all_sessions_end_at_shutdown():
     engine = MadeEngine()
     with contextlib.ExitStack() as sockets, SpeechApp(engine) as app:
         engine.hold()

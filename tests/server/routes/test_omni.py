@@ -82,7 +82,7 @@ def texts_of(messages):
 
 @pytest.mark.parametrize("stream_audio", [True, False])
 @pytest.mark.parametrize("codec", CODECS)
-def test_each_sentence_is_a_stream_of_its_own_in_every_format(codec, stream_audio, app):
+def test_each_sentence_is_a_separate_stream_in_every_format(codec, stream_audio, app):
     messages = say(app, TEXT, response_format=codec, stream_audio=stream_audio, split_granularity="sentence")
     sentences = sentences_of(messages)
     assert [start["format"] for start, _, _ in sentences] == [codec] * 3
@@ -92,9 +92,7 @@ def test_each_sentence_is_a_stream_of_its_own_in_every_format(codec, stream_audi
         if codec in ("pcm", "wav", "flac"):
             assert pcm == sound_of(sentence)
         else:
-            assert len(pcm) / audio_format.rate / 2 == pytest.approx(0.2, abs=0.11), (
-                "LAME's frames of silence are in it"
-            )
+            assert len(pcm) / audio_format.rate / 2 == pytest.approx(0.2, abs=0.11), "LAME adds frames of silence"
     assert messages[-1] == {"type": "session.done", "utterance_index": 0, "total_sentences": 3}
 
 
@@ -166,7 +164,9 @@ def test_split_granularity_sets_the_sentences(granularity, said, expected, serve
     app = serve_app(engine, settings=SPOKEN_LATER)
     assert texts_of(say(app, *said, split_granularity=granularity)) == expected
     engine.begin_anew()
-    assert texts_of(say(app, said, split_granularity=granularity)) == expected, "any cut of the text gives the same"
+    assert texts_of(say(app, said, split_granularity=granularity)) == expected, (
+        "the sentences depend on how the text is cut"
+    )
     if granularity != "none":
         assert [request.text for request in engine.requests] == expected
 
@@ -194,7 +194,7 @@ def test_a_part_is_spoken_before_the_text_ends(granularity, said, app):
 def test_an_utterance_that_is_not_split_waits_for_its_end(app, engine):
     with app.connect(PATH) as websocket:
         tell(websocket, config(), *text("This is a sentence. And this is more. "), {"type": "?"})
-        assert kind(hear(websocket)) == "error", "all before it was taken"
+        assert kind(hear(websocket)) == "error", "the text before it was not accepted"
         assert engine.requests == []
         tell(websocket, DONE)
         hear_until(websocket, is_done)
@@ -238,7 +238,7 @@ def test_the_configuration_reaches_the_engine_and_can_be_changed(app, engine):
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
-def test_the_configuration_is_not_changed_within_an_utterance(granularity, app, engine):
+def test_the_configuration_cannot_be_changed_within_an_utterance(granularity, app, engine):
     with app.connect(PATH) as websocket:
         tell(websocket, config(split_granularity=granularity), *text("One"), config(voice="bob"))
         assert "input.done" in hear(websocket)["message"]
@@ -278,7 +278,7 @@ def test_a_close_ends_the_unfinished_text(app):
 
 
 @pytest.mark.parametrize("before", [[], [config()]])
-def test_an_idle_session_closes_at_once(before, app):
+def test_an_idle_session_closes_immediately(before, app):
     with app.connect(PATH) as websocket:
         tell(websocket, *before, CLOSE)
         assert hear_all(websocket) == ([], 1000, "")
@@ -322,7 +322,7 @@ def test_word_times_start_at_their_sentence(serve_app):
 
 
 def test_word_times_match_the_sent_audio_across_joins(serve_app):
-    """10 ms of the second one's leading silence remain in the pause; the first one's trailing silence is cut."""
+    """The pause keeps 10 ms of the second's leading silence; the first's trailing silence is cut."""
     app = serve_app(WordyEngine())
     messages = say(app, "One two.\n\nThree.", word_timestamps=True)
     ((_, sound, chunks),) = sentences_of(messages)
@@ -331,7 +331,7 @@ def test_word_times_match_the_sent_audio_across_joins(serve_app):
     assert times_of(chunks) == [("One", 20, 120), ("two.", 120, 300), ("Three.", 520, 800)]
 
 
-def test_words_end_before_the_next_word_and_the_end_of_the_audio(serve_app):
+def test_words_end_by_the_next_word_or_the_audios_end(serve_app):
     """Audio after the last word is cut at a join, so the word's end time is limited."""
     app = serve_app(WordyEngine(tail_ms=700))
     ((_, sound, chunks),) = sentences_of(say(app, "One two.\n\nThree.", word_timestamps=True))
@@ -436,7 +436,7 @@ def test_a_text_over_the_limit_is_refused(granularity, serve_app):
 
 
 def failing(request):
-    """Fail where the text requests it, after some audio or before any."""
+    """Fail before any audio if the text has "once", and after some if it has "later"."""
     if "once" in request.text:
         yield RuntimeError("it failed")
     yield sound_of(request.text)
@@ -464,7 +464,7 @@ def test_a_truncated_sentence_ends_and_the_session_continues(granularity, stream
         assert sentences_of(messages)[0][1] == sound_of("This is fine.")
 
 
-def test_an_engine_that_fails_before_its_first_audio(app, engine):
+def test_an_engine_error_before_any_audio_is_an_error_message(app, engine):
     engine.give(failing)
     messages = say(app, "This fails at once.")
     assert [kind(message) for message in messages] == ["error", "session.done"]
@@ -478,7 +478,7 @@ def test_further_text_of_a_failed_utterance_is_dropped(app, engine):
         tell(websocket, config(split_granularity="sentence"), *text("This fails at once. And "))
         assert kind(hear(websocket)) == "error"
         tell(websocket, *text("this is not said. "), {"type": "?"})
-        assert kind(hear(websocket)) == "error", "its end answers the text's end"
+        assert kind(hear(websocket)) == "error", "the dropped text got an answer"
         tell(websocket, *text("Nor this."), DONE, *text("But this."), DONE)
         assert hear(websocket) == {"type": "session.done", "utterance_index": 0, "total_sentences": 0}
         messages = hear_until(websocket, is_done)
@@ -563,7 +563,7 @@ def test_a_stalled_client_is_dropped(serve_app, no_lead):
         engine.wait_until_idle()
 
 
-def test_several_sessions_at_once(app):
+def test_concurrent_sessions_are_independent(app):
     with contextlib.ExitStack() as sockets:
         sessions = [sockets.enter_context(app.connect(PATH)) for _ in range(8)]
         for number, websocket in enumerate(sessions):

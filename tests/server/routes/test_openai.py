@@ -28,7 +28,7 @@ MONO = AudioFormat(24_000, 1)
 TEXT = "First one.\n\nSecond one, with a clause.\n\nThird."
 SPOKEN = ("First one.", "Second one, with a clause.", "Third.")
 WHOLE = bytes(2 * 7200).join(sound_of(text) for text in SPOKEN)
-"""The made engine's audio of TEXT, with the pauses."""
+"""The fake engine's audio of TEXT, with the pauses."""
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": TEXT}
 TYPES = {
     "pcm": "audio/pcm",
@@ -64,7 +64,7 @@ def espeak():
 
 
 def client_of(app, key="sk-1"):
-    """Return the SDK's client. It has a context."""
+    """Return the SDK's client, a context manager."""
     return openai.OpenAI(base_url=f"{app.url}/v1", api_key=key, max_retries=0, timeout=WAIT)
 
 
@@ -129,7 +129,7 @@ def test_openais_voice_names_select_the_default_voice(app, espeak):
                 assert len(answer.read()) > 1000
 
 
-def test_it_lists_models_and_voices(app):
+def test_models_and_voices_are_listed(app):
     with client_of(app) as client:
         models = [model.id for model in client.models.list()]
     assert models == ["espeak", "gpt-4o-mini-tts", "tts-1", "tts-1-hd"]
@@ -160,7 +160,7 @@ def test_it_lists_models_and_voices(app):
     ],
     ids=str,
 )
-def test_invalid_parameters_are_the_sdks_bad_request(app, changes, param, code):
+def test_invalid_parameters_are_a_bad_request(app, changes, param, code):
     with client_of(app) as client:
         with pytest.raises(openai.BadRequestError) as caught:
             client.audio.speech.create(**{**SPEECH, **changes})
@@ -180,7 +180,7 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
     assert "voice voices" not in caught.value.response.text
 
 
-def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_message(serve_app):
+def test_the_code_of_an_unknown_voice_ignores_the_engines_message(serve_app):
     error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
     app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
     answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})
@@ -191,7 +191,7 @@ def test_the_code_of_an_unknown_voice_does_not_depend_on_the_engines_message(ser
     assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_value")
 
 
-def test_a_wrong_key_is_the_sdks_authentication_error():
+def test_a_wrong_key_is_an_authentication_error():
     with SpeechApp(MadeEngine(), keys=["sk-right"]) as app:
         with client_of(app, "sk-right") as client:
             assert client.models.list().data
@@ -200,7 +200,7 @@ def test_a_wrong_key_is_the_sdks_authentication_error():
         assert caught.value.code == "invalid_api_key"
 
 
-def test_too_many_streams_are_the_sdks_rate_limit():
+def test_streams_over_the_admission_limit_are_a_rate_limit_error():
     engine = MadeEngine()
     with SpeechApp(engine, max_streams=1) as app, client_of(app) as client:
         engine.hold()
@@ -258,7 +258,7 @@ def test_a_truncated_body_is_left_incomplete(codec):
         with client_of(app) as client:
             ask = client.audio.speech.with_streaming_response.create
             with (
-                pytest.raises(Exception, match="incomplete chunked read"),  # its HTTP library's own
+                pytest.raises(Exception, match="incomplete chunked read"),  # from its HTTP library
                 ask(**SPEECH, response_format=codec) as answer,
             ):
                 list(answer.iter_bytes())

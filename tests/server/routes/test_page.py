@@ -20,7 +20,7 @@ from voice_cli.server.routes.page import page_content, policy_of
 
 RATE = 24_000
 SPEECH = sound_of("a speech", 0.6)
-"""Has no silent sample, so silence in the output was not sent."""
+"""Has no silent sample, so silence in the output is an underrun."""
 KEY = "the-key-of-the-tests"
 
 VOICES = (
@@ -64,7 +64,7 @@ RECORDER = """
     return connect.call(this, to, ...more);
   };
   window.recorded = async () => {
-    for (const recorder of recorders) {  // its answer comes after all that it has recorded
+    for (const recorder of recorders) {  // it replies after its last block
       await new Promise(resolve => { recorder.answered = resolve; recorder.port.postMessage("?"); });
     }
     if (!blocks.length) return "";
@@ -81,7 +81,7 @@ RECORDER = """
 
 
 def made_of(pcm, piece_frames=1_201):
-    """Return the pieces of a speech."""
+    """Cut PCM into pieces."""
     return [pcm[at : at + 2 * piece_frames] for at in range(0, len(pcm), 2 * piece_frames)]
 
 
@@ -158,7 +158,7 @@ def number_in(text):
     return float(re.search(r"[\d.]+", text)[0])
 
 
-def test_the_policy_allows_only_the_inline_script_and_style(app):
+def test_the_content_security_policy_allows_only_inline_script_and_style(app):
     answer = app.request("GET", "/")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -226,7 +226,7 @@ def test_audio_plays_during_generation_and_an_underrun_is_counted(page, app, eng
     assert engine.live == 1
     assert number_in(page.text("ttfa")) > 0
     assert page.text("state") == "Speaking …"
-    assert page.text("underruns") == "0"  # until more audio arrives, it may have been the end
+    assert page.text("underruns") == "0"  # counted only when more audio arrives
     engine.let_go()
     page.until(state_is("Finished"))
     got = output_of(page)
@@ -240,7 +240,7 @@ def test_audio_plays_during_generation_and_an_underrun_is_counted(page, app, eng
         assert not got[first : last + 1].any()
 
 
-def test_the_end_of_the_audio_is_no_underrun(tab):
+def test_the_end_of_the_audio_is_not_an_underrun(tab):
     pieces = made_of(SPEECH)
     engine = MadeEngine(lambda _: [*pieces, b""])
     with SpeechApp(engine) as app:
@@ -440,7 +440,7 @@ def test_audio_plays_without_worklets(tab, engine):
         tab.write("key", KEY)
         tab.press("Enter")
         tab.until(LOADED)
-        tab.get(TAKE_DOWN)
+        tab.get(FILL_RECORDER)
         speak(tab)
         assert tab.text("heard") == "0.6 s"
         assert tab.text("underruns") == "0"
@@ -450,7 +450,7 @@ def test_audio_plays_without_worklets(tab, engine):
         assert np.array_equal(taken[taken != 0], samples_of(SPEECH))
 
 
-TAKE_DOWN = """
+FILL_RECORDER = """
 (() => {
   const {fill} = Feed.prototype;
   const taken = [];
@@ -583,7 +583,7 @@ def test_text_is_readable_and_the_layout_is_stable(page, app, engine, scheme, wi
     assert brightness < 60 if scheme == "dark" else brightness > 200
     for line in ("received", "heard"):
         colour = page.get(f"getComputedStyle(document.querySelector('.legend .{line}')).backgroundColor")
-        assert np.all(pixels == rgb(colour), axis=2).sum() > 144 + 100, f"{line}: no more than the legend's square"
+        assert np.all(pixels == rgb(colour), axis=2).sum() > 144 + 100, f"the curve of {line} is not drawn"
     assert page.complaints == []
 
 

@@ -56,7 +56,7 @@ def wait_for_the_start_of(caller, app):
 
 
 def mulaw(pcm):
-    """Convert the whole at once, and pad the last frame."""
+    """Convert to mu-law and pad the last frame."""
     _, data = encoded("mulaw", MONO24, pcm)
     return data + b"\xff" * (-len(data) % 160)
 
@@ -85,7 +85,7 @@ def test_an_added_text_is_spoken(call, app, engine):
     assert caller.sound == mulaw(sound_of("Hello there."))
 
 
-def test_frames_run_on_across_chunks_and_utterances_and_only_the_last_is_padded(call, engine):
+def test_frames_span_utterances_and_only_the_last_is_padded(call, engine):
     engine.give(lambda request: [sound_of(request.text, 0.2113)])
     texts = ("This is the first one.", "And the second.", "A third.")
     caller = call(text="\n\n".join(texts))
@@ -99,7 +99,7 @@ def test_a_mark_follows_the_frame_in_which_its_utterance_ends(call, engine):
     engine.give(lambda request: [sound_of(request.text, 0.2113)])
     caller = call(text="This is the first one.\n\nAnd the second.")
     caller.wait_for_marks(2)
-    assert [frames for _, frames in caller.marks] == [11, len(caller.frames)], "11 frames of 20 ms have 211 ms"
+    assert [frames for _, frames in caller.marks] == [11, len(caller.frames)], "211 ms are 11 frames of 20 ms"
 
 
 def test_texts_are_spoken_in_order(call, app):
@@ -128,7 +128,7 @@ def test_a_text_may_be_sent_in_pieces(serve_app, call):
     ]
 
 
-def test_an_unflushed_text_is_sent_to_its_last_frame(serve_app, call, monkeypatch):
+def test_an_unflushed_text_is_sent_to_its_end(serve_app, call, monkeypatch):
     monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
     engine = MadeEngine()
     app = serve_app(engine, settings=ServerSettings(Server(), defaults=Defaults(flush_after=0.05)))
@@ -166,7 +166,7 @@ def test_the_twimls_parameters_reach_the_engine(call, engine):
     assert (request.voice, request.options["preset"], request.speed) == ("bob", "fast", 1.5)
 
 
-def test_an_empty_text_is_no_error(call, app):
+def test_an_empty_text_is_not_an_error(call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     for nothing in ("", " \n", "***"):
@@ -183,9 +183,9 @@ def test_frames_are_not_sent_before_they_are_due(call, engine):
     engine.give(lambda request: [sound_of(request.text, 1.2)])
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
-    came = [at - caller.began for at, message in caller.messages if message["event"] == "media"]
-    assert len(came) == 60
-    for number, at in enumerate(came, 1):
+    times = [at - caller.began for at, message in caller.messages if message["event"] == "media"]
+    assert len(times) == 60
+    for number, at in enumerate(times, 1):
         assert number * FRAME <= at + LEAD_SECONDS + 0.001
 
 
@@ -208,12 +208,12 @@ def test_the_lead_is_bounded_and_used(pauses):
             sent += 1
             assert heard_until - now <= LEAD_SECONDS + 1e-9
         assert wait <= LEAD_SECONDS - (LEAD_SECONDS - STEP_SECONDS) + 1e-9
-        assert pacer.wait(now + wait + 1e-9) <= 0, "it is worth waiting for"
-        assert heard_until - (now + wait) >= LEAD_SECONDS - STEP_SECONDS - 1e-9, "it does not run dry"
+        assert pacer.wait(now + wait + 1e-9) <= 0, "no frame is due after the wait"
+        assert heard_until - (now + wait) >= LEAD_SECONDS - STEP_SECONDS - 1e-9, "the buffer is too short"
 
 
 def test_a_clear_interrupts_the_wait_and_resets_the_lead(call, app, engine, monkeypatch):
-    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # the wait for the frame after the lead
+    monkeypatch.setattr(twilio, "STEP_SECONDS", 1000.0)  # makes the wait after the lead endless
     engine.give(lambda request: [sound_of(request.text, 5.0 if "long" in request.text else 0.2)])
     caller = call(text="It is long.")
     caller.wait_until(lambda: len(caller.frames) >= 19)
@@ -223,7 +223,7 @@ def test_a_clear_interrupts_the_wait_and_resets_the_lead(call, app, engine, monk
     assert caller.sound_after_clear == mulaw(sound_of("Short."))
 
 
-def test_an_utterance_has_begun_after_its_first_frame():
+def test_an_utterance_begins_with_its_first_frame():
     class Line:
         """A call that accepts frames."""
 
@@ -272,7 +272,7 @@ def interrupted(call, app, engine):
 def test_a_clear_stops_the_speech_and_returns_the_heard_text(interrupted, app, engine):
     caller, first = interrupted
     caller.heard(first)
-    synchronise(caller, app)
+    wait_until_read(caller, app)
     answer = clear(app, caller)
     assert answer.status == 200
     assert answer.json == {
@@ -283,7 +283,7 @@ def test_a_clear_stops_the_speech_and_returns_the_heard_text(interrupted, app, e
     }
     engine.wait_until_idle()
     caller.wait_until(lambda: caller.clears == 1)
-    assert caller.messages[-1][1]["event"] == "clear", "nothing comes after it"
+    assert caller.messages[-1][1]["event"] == "clear", "a message follows the clear"
     assert app.wait_for_reports(1)[-1].reason == "asked"
 
 
@@ -299,8 +299,8 @@ def test_marks_of_cleared_utterances_are_ignored(interrupted, app):
     clear(app, caller)
     caller.wait_until(lambda: caller.clears == 1)
     caller.heard(first)
-    caller.heard("nobody's")
-    synchronise(caller, app)
+    caller.heard("unknown")
+    wait_until_read(caller, app)
     assert say(app, caller, "The first again.").status == 200
     caller.wait_for_marks(2)
     assert clear(app, caller).json["heard"] == ""
@@ -313,7 +313,7 @@ def test_a_call_continues_after_a_clear(interrupted, app):
     name = caller.wait_for_marks(2)[-1]
     assert caller.sound_after_clear == mulaw(sound_of("The first of a new turn."))
     caller.heard(name)
-    synchronise(caller, app)
+    wait_until_read(caller, app)
     answer = clear(app, caller)
     assert (answer.json["heard"], answer.json["cut"]) == ("The first of a new turn.", "")
 
@@ -324,14 +324,14 @@ def test_a_clear_drops_queued_texts(call, app, engine):
     engine.wait_for_requests(1)
     for text in ("Two.", "Three."):
         assert say(app, caller, text).status == 200
-    assert clear(app, caller).json["cut"] == "", "nothing was begun"
+    assert clear(app, caller).json["cut"] == "", "no utterance was begun"
     engine.let_go()
     assert say(app, caller, "Four.").status == 200
     caller.wait_for_marks(1)
     assert [request.text for request in engine.requests] == ["One.", "Four."]
 
 
-def test_a_clear_is_sent_without_active_speech_too(call, app):
+def test_a_clear_is_sent_even_without_active_speech(call, app):
     caller = call(text="Hello.")
     caller.wait_for_marks(1)
     assert clear(app, caller).json["cut"] == "Hello."
@@ -343,7 +343,7 @@ def test_the_heard_text_is_that_of_the_interrupted_turn(call, app, engine):
     caller = call(text="Hello.")
     (name,) = caller.wait_for_marks(1)
     caller.heard(name)
-    synchronise(caller, app)
+    wait_until_read(caller, app)
     engine.give(lambda request: itertools.repeat(sound_of(request.text)))
     assert say(app, caller, "A new turn.").status == 200
     frames = len(caller.frames)
@@ -352,14 +352,14 @@ def test_the_heard_text_is_that_of_the_interrupted_turn(call, app, engine):
     assert (answer.json["heard"], answer.json["cut"]) == ("", "A new turn.")
 
 
-def synchronise(caller, app):
+def wait_until_read(caller, app):
     """Wait until the server has read all messages of the caller."""
     call = app.app.state.calls[caller.stream_sid]
     taken = threading.Event()
-    came_back = call._on_mark
+    on_mark = call._on_mark
 
     def noted(name):
-        came_back(name)
+        on_mark(name)
         taken.set()
 
     call._on_mark = noted
@@ -380,7 +380,7 @@ def test_a_telephone_key_is_ignored_by_default(call, app):
     caller = call(text="Press no key.")
     caller.press("5")
     caller.wait_for_marks(1)
-    synchronise(caller, app)
+    wait_until_read(caller, app)
     assert caller.clears == 0
     assert caller.sound == mulaw(sound_of("Press no key."))
 
@@ -441,7 +441,7 @@ def test_an_engine_failure_ends_the_stream(call, engine):
     assert "it broke" in caller.reason
 
 
-def test_two_calls_at_once(call, app):
+def test_concurrent_calls_are_independent(call, app):
     callers = [call(text="One."), call(text="Two.")]
     for caller, text in zip(callers, ("One.", "Two."), strict=True):
         caller.wait_for_marks(1)
@@ -479,7 +479,7 @@ def test_a_call_with_a_key_is_accepted(key, locked, call):
     caller.wait_for_marks(1)
 
 
-def test_an_application_needs_the_key(locked, call):
+def test_requests_of_the_application_need_a_key(locked, call):
     caller = call(locked, text="Hello.", api_key="first")
     caller.wait_for_marks(1)
     for ask in (lambda **key: say(locked, caller, "More.", **key), lambda **key: clear(locked, caller, **key)):
@@ -554,7 +554,7 @@ def test_an_invalid_voice_is_refused(voice, call, app):
 
 
 @pytest.mark.parametrize("path", ["/twilio/MZ9/say", "/twilio/MZ9/clear", "/twilio/..%2f/say"])
-def test_an_unknown_call_is_an_error(path, app):
+def test_a_request_for_an_unknown_call_is_an_error(path, app):
     assert app.request("POST", path, {"text": "Hello."}).status in (400, 404)
 
 

@@ -19,7 +19,7 @@ from voice_cli.backends.base import Voice
 from voice_cli.server.settings import Server, ServerSettings
 
 FRAME = 6400
-NO_IDS = ["alice\n", "../alice", "/etc/passwd", "http://evil.example/x", "a b", ".."]
+INVALID_IDS = ["alice\n", "../alice", "/etc/passwd", "http://evil.example/x", "a b", ".."]
 
 
 def path_of(text, **fields):
@@ -27,7 +27,7 @@ def path_of(text, **fields):
 
 
 def say(app, text, **fields):
-    """Return all messages for a text, and the close."""
+    """Return all messages for a text, and the close code and reason."""
     with app.connect(path_of(text, **fields)) as websocket:
         return hear_all(websocket)
 
@@ -199,7 +199,7 @@ def failure_of(ending):
     return data["message"]
 
 
-@pytest.mark.parametrize("voice", NO_IDS)
+@pytest.mark.parametrize("voice", INVALID_IDS)
 def test_an_invalid_voice_id_is_refused(voice, app, engine):
     assert "not a voice id" in failure_of(say(app, "Hello.", voice=voice))
     assert engine.requests == []
@@ -219,7 +219,7 @@ def test_a_text_over_the_limit_is_refused(serve_app):
     assert say(app, "a" * 50).code == 1000
 
 
-def test_an_engine_that_fails_before_its_first_audio(app, engine):
+def test_an_engine_error_before_any_audio_is_reported(app, engine):
     engine.give(lambda _request: [RuntimeError("no memory left")])
     ending = say(app, "Hello.")
     assert "no memory left" in failure_of(ending)
@@ -233,7 +233,7 @@ def test_a_truncated_stream_is_an_error(app, engine):
     assert "it broke" in failure_of(ending)
     sound = sound_in(ending.messages)
     assert pcm.startswith(sound)
-    assert len(sound) == len(pcm) - len(pcm) % FRAME, "all whole frames came before it failed"
+    assert len(sound) == len(pcm) - len(pcm) % FRAME, "a whole frame was lost"
 
 
 def test_streams_run_concurrently_up_to_the_admission_limit(serve_app):
