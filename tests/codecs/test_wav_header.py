@@ -28,9 +28,7 @@ def test_the_declared_sizes_are_right():
     header = wav_header(AudioFormat(8000, 2), 1000)
     assert struct.unpack_from("<I", header, 4) == (1000 + HEADER_BYTES - 8,)
     assert struct.unpack_from("<I", header, 40) == (1000,)
-    assert struct.unpack_from("<IHH", header, 28) == (32_000, 4, 16), (
-        "bytes per second, bytes per frame, bits per sample"
-    )
+    assert struct.unpack_from("<IHH", header, 28) == (32_000, 4, 16), "byte rate, block size, bits per sample"
 
 
 def test_unknown_length_is_declared_unknown():

@@ -27,7 +27,7 @@ def frames_of(values, audio_format=MONO):
 
 
 def join(utterances, gaps, audio_format=MONO, sizes=(10**9,)):
-    """Return the output for utterances that follow each other after `gaps` seconds, cut into chunks of `sizes` frames."""
+    """Return the output for utterances with `gaps` seconds between them, cut into chunks of `sizes` frames."""
     joins, out, turn = Joins(), [], 0
     for data, gap in zip(utterances, [None, *gaps], strict=True):
         joins.begin(gap)
