@@ -110,7 +110,7 @@ voice = "3"
 """
 
 
-def test_the_profile_comes_from_the_file_then_the_environment_then_the_flag(file):
+def test_profile_is_chosen_by_file_then_environment_then_flag(file):
     config = file(PROFILES)
     assert settled(config).profile.voice == "1"
     assert settled(config, {}, {"VOICE_PROFILE": "two"}).profile.voice == "2"
@@ -275,7 +275,7 @@ def test_every_file_is_read_or_a_config_error(tmp_path_factory, values, in_profi
 
 
 @pytest.mark.parametrize("flags", [{"profile": "kokro"}, {"profile": "zzz"}])
-def test_an_unknown_profile_is_an_error_with_the_closest_match_and_all_names(file, flags):
+def test_unknown_profile_error_lists_names_and_the_closest_match(file, flags):
     with pytest.raises(ConfigError) as caught:
         settled(file("[profiles.kokoro]\n[profiles.home]"), flags)
     assert flags["profile"] in caught.value.message
@@ -291,7 +291,7 @@ def test_unknown_profile_without_any_in_the_file():
 
 
 @pytest.mark.parametrize("origin", ["flag", "environment", "profile"])
-def test_an_unknown_backend_is_an_error_with_its_origin_and_the_closest_match(file, origin):
+def test_unknown_backend_error_names_its_origin_and_the_closest_match(file, origin):
     config = file("profile = 'p'\n[profiles.p]" + ("\nbackend = 'htpp'" if origin == "profile" else ""))
     flags = {"backend": "htpp"} if origin == "flag" else {}
     environment = {"VOICE_BACKEND": "htpp"} if origin == "environment" else {}

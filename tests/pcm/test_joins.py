@@ -41,7 +41,7 @@ def join(utterances, gaps, audio_format=MONO, sizes=(10**9,)):
     return b"".join(chunk.data for chunk in out)
 
 
-def test_the_start_of_the_first_and_the_end_of_the_last_utterance_are_kept():
+def test_start_and_end_of_the_speech_are_kept():
     data = frames_of([0] * 500 + [QUIET] * 20 + [9000] * 30 + [0] * 700 + [-9000] + [QUIET] * 300)
     assert join([data], []) == data
 

@@ -88,7 +88,7 @@ def test_a_second_underrun_gives_a_head_start(run):
     assert run(CLEAN, backend="near").head_start == 0
 
 
-def test_a_head_start_that_is_too_short_is_doubled_up_to_the_maximum(run):
+def test_insufficient_head_start_is_doubled_up_to_the_maximum(run):
     starts = [run(UNDERRUN).head_start for _ in range(3 * RUNS)]
     assert starts == sorted(starts)
     assert starts[-1] == MAX_HEAD_START

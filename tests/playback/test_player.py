@@ -447,7 +447,7 @@ def test_an_error_between_streams_is_a_failure():
         assert rig.heard() == numbered(100)
 
 
-def test_a_device_that_does_not_open_is_a_failure_and_cancels_the_request():
+def test_unavailable_device_fails_and_cancels_the_request():
     stream = FakeStream(numbered(100))
     with Rig([stream], sink=SteppedSink(rates=())) as rig:
         result = rig.result()
@@ -457,7 +457,7 @@ def test_a_device_that_does_not_open_is_a_failure_and_cancels_the_request():
     assert stream.closed
 
 
-def test_an_optional_device_that_does_not_open_is_no_failure():
+def test_unavailable_optional_device_is_not_a_failure():
     recorder = FakeRecorder()
     stream = FakeStream(numbered(100), end=True)
     with Rig([stream], sink=SteppedSink(rates=()), recorder=recorder, sink_optional=True) as rig:

@@ -51,7 +51,7 @@ def numbers(frames, first=1):
     return samples(numbered(frames, first=first))
 
 
-def test_all_audio_is_heard_at_the_end_even_if_the_device_clock_is_fast():
+def test_all_audio_is_heard_with_a_fast_device_clock():
     source = SinkSource(MONO, 10.0)
     source.write(numbered(8000))
     source.open_gate()
@@ -108,7 +108,7 @@ def test_ended_at_is_when_the_last_frame_has_played(frames):
     assert bench.source.underrun_count == 0
 
 
-def test_finish_after_the_last_pull_is_no_underrun():
+def test_finish_after_the_last_pull_is_not_an_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -139,7 +139,7 @@ def test_finish_during_a_pull_is_not_missed(monkeypatch):
     assert bench.source.ended_at is not None
 
 
-def test_an_empty_ring_before_finish_is_no_underrun():
+def test_empty_ring_before_finish_is_not_an_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -307,7 +307,7 @@ def test_pulls_are_counted():
     assert bench.source.pulls == 3
 
 
-def test_a_gate_opened_during_a_pull_is_open_for_the_next_one():
+def test_gate_opened_during_a_pull_opens_for_the_next():
     """Otherwise the rising ramp would be inside the speech."""
     bench = Bench()
     source, play_ramp = bench.source, bench.source._play_ramp

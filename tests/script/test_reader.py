@@ -237,7 +237,7 @@ def test_end_counts_the_text_read_and_ignores_pauses():
     ]
 
 
-def test_end_is_exact_at_a_flush_and_at_the_end_of_the_text():
+def test_end_is_exact_at_flushes_and_at_the_end():
     assert ends_of(Flush("*One* is **here**."), "[Two](http://a.b/c) is *there*.") == [
         ("One is here.", 18),
         ("Two is there.", 49),

@@ -66,7 +66,7 @@ def test_every_frame_is_heard_once_in_order(sink):
 
 
 @pytest.mark.parametrize("of_caller", [False, True])
-def test_ttfa_is_the_time_from_the_call_to_the_first_audible_frame(sink, of_caller):
+def test_ttfa_is_from_the_call_to_the_first_audible_frame(sink, of_caller):
     before = time.monotonic()
     source = generator([chunks(1)[0] * 0, *chunks(3)])
     if of_caller:

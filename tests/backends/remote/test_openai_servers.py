@@ -100,7 +100,7 @@ def test_engine_options_are_not_sent(talk):
 
 
 @pytest.mark.parametrize("key", ["sk-1\n", "sk\r\nX-Evil: 1", "sk-1\0", "schlüssel", "sk-\u2026"])
-def test_key_that_is_no_header_value_is_refused_and_not_shown(kind, key):
+def test_key_invalid_in_a_header_is_refused_and_not_shown(kind, key):
     with pytest.raises(ConfigError) as caught:
         kind("http://localhost/v1", api_key=key)
     assert key.strip() not in f"{caught.value.message} {caught.value.hint} {caught.value!r}"

@@ -165,7 +165,7 @@ def test_without_a_key_no_authorization_header_is_sent(talk):
     assert "Authorization" not in server.client().headers
 
 
-def test_key_that_is_no_header_value_is_refused(name):
+def test_key_invalid_in_a_header_is_refused(name):
     with pytest.raises(ConfigError) as caught:
         open_backend(name, base_url="ws://host", api_key="sk-1\n")
     assert "sk-1" not in str(caught.value)
@@ -477,7 +477,7 @@ def test_unknown_host_name_is_a_network_error(name):
         (b"", NetworkError, "closed the connection without a response"),
     ],
 )
-def test_server_that_is_no_websocket_is_an_error(name, answer, kind, message):
+def test_server_without_websocket_support_is_an_error(name, answer, kind, message):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():

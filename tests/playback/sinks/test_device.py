@@ -110,7 +110,7 @@ def test_the_device_is_opened_at_the_streams_format(portaudio):
     assert sink.latency == pytest.approx(0.031)
 
 
-def test_a_refused_format_is_tried_at_the_default_rate_and_in_stereo(portaudio):
+def test_refused_format_falls_back_to_the_default_rate_and_stereo(portaudio):
     portaudio.refused = lambda rate, channels: (rate, channels) != (48000, 2)
     assert DeviceSink().open(MONO) == AudioFormat(48000, 2)
     assert portaudio.tried[0] == (24000, 1)
