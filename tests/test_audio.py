@@ -1,4 +1,4 @@
-"""Frames, bytes and seconds."""
+"""Conversions between frames, bytes and seconds."""
 
 import pytest
 from hypothesis import given
@@ -10,12 +10,12 @@ FORMATS = st.builds(AudioFormat, st.integers(1, 384_000), st.integers(1, 8))
 
 
 @given(FORMATS, st.integers(0, 10**9))
-def test_frames_are_seconds_and_seconds_are_frames(audio_format, frames):
+def test_frames_to_seconds_and_back(audio_format, frames):
     assert audio_format.frames(audio_format.seconds(frames)) == frames
 
 
 @given(FORMATS, st.integers(0, 1000))
-def test_the_length_of_a_chunk(audio_format, frames):
+def test_length_of_a_chunk(audio_format, frames):
     chunk = PcmChunk(audio_format, bytes(frames * audio_format.frame_bytes))
     assert chunk.frames == frames
     assert chunk.seconds == pytest.approx(frames / audio_format.rate)
@@ -33,7 +33,7 @@ def test_seconds_are_rounded_to_the_nearest_frame():
 
 
 @pytest.mark.parametrize(("channels", "words"), [(1, "mono"), (2, "stereo"), (6, "6 channels")])
-def test_a_format_as_text(channels, words):
+def test_format_as_text(channels, words):
     assert str(AudioFormat(24_000, channels)) == f"24000 Hz {words}"
 
 

@@ -1,4 +1,4 @@
-"""scripts/bootstrap with fakes of the programs that it runs: nothing is installed, and no network is used."""
+"""scripts/bootstrap with fake programs: nothing is installed, and the network is not used."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ STUBS = {
 
 
 class Defaults:
-    """A machine with only the programs that a test adds."""
+    """A system with only the programs that a test adds."""
 
     def __init__(self, folder):
         self.repo = folder / "repo"
@@ -91,7 +91,7 @@ class Defaults:
                 self.stub(name, STUBS.get(name, ""))
 
     def bootstrap(self, *args, status=0, **env):
-        """Run it; give the package managers', uv's, venv's and pip's calls, and what was said besides."""
+        """Run it; return the calls of package managers, uv, venv and pip, and its other messages."""
         self.log.write_text("")
         done = subprocess.run(
             [self.repo / "scripts/bootstrap", *args],
@@ -103,7 +103,7 @@ class Defaults:
                 **env,
             },
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # with no terminal that sudo could ask on
+            start_new_session=True,  # no terminal on which sudo could prompt
             capture_output=True,
             text=True,
             timeout=30,
@@ -129,7 +129,7 @@ APT = "apt-get install -y -q --no-install-recommends --no-remove"
 PIP = "python -m pip install -q --disable-pip-version-check --use-pep517 -e ."
 
 
-def test_a_bare_debian_as_root(machine):
+def test_bare_debian_as_root(machine):
     machine.has("apt-get")
     calls, said = machine.bootstrap()
     assert calls == [
@@ -160,7 +160,7 @@ def test_a_python_without_venv_gets_it(machine):
     assert calls[1] == f"{APT} python3 python3-venv"
 
 
-def test_what_the_tests_need(machine):
+def test_option_installs_test_dependencies(machine):
     machine.has("apt-get")
     calls, _ = machine.bootstrap("--test")
     packages = calls[1].removeprefix(APT).split()
@@ -170,7 +170,7 @@ def test_what_the_tests_need(machine):
     assert (machine.repo / ".venv/dev-requirements.txt").read_text() == "pytest>=8\n"
 
 
-def test_an_environment_for_say_is_completed_for_test(machine):
+def test_environment_without_test_dependencies_is_completed(machine):
     machine.has("apt-get", "python3", "portaudio", "opus", "mpg123", "pulseaudio", "pactl", "parec", "ffmpeg")
     machine.bootstrap()
     calls, _ = machine.bootstrap("--test")
@@ -179,14 +179,14 @@ def test_an_environment_for_say_is_completed_for_test(machine):
     assert machine.bootstrap() == ([], [])
 
 
-def test_a_changed_project_is_installed_again(machine):
+def test_changed_project_is_installed_again(machine):
     machine.has("python3", "portaudio", "opus", "mpg123")
     machine.bootstrap()
     (machine.repo / "pyproject.toml").write_text("[project]\nname = 'other'\n")
     assert machine.bootstrap()[0] == [PIP]
 
 
-def test_a_failed_install_is_tried_again(machine):
+def test_failed_install_is_retried(machine):
     machine.has("python3", "portaudio", "opus", "mpg123")
     python = (machine.state / "python").read_text()
     machine.stub("python3", LOG + 'case "$*" in *"-m venv"*) exit 1 ;; esac\n')
@@ -196,7 +196,7 @@ def test_a_failed_install_is_tried_again(machine):
     assert machine.bootstrap()[0][-1] == PIP
 
 
-def test_a_user_with_sudo(machine):
+def test_user_with_sudo(machine):
     machine.has("apt-get", "sudo")
     calls, said = machine.bootstrap(USER_ID="1000")
     installs = f"env DEBIAN_FRONTEND=noninteractive {APT} libportaudio2 libopus0 libmpg123-0 python3 python3-venv"
@@ -224,7 +224,7 @@ def test_sudo_with_a_password_and_no_terminal(machine):
     assert said[1] == "to install, run:  sudo apt-get update && sudo apt-get install -y libportaudio2"
 
 
-def test_without_a_python_it_fails(machine):
+def test_missing_python_is_an_error(machine):
     machine.has("apt-get", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(USER_ID="1000", status=1)
     assert calls == []
@@ -235,7 +235,7 @@ def test_without_a_python_it_fails(machine):
     ]
 
 
-def test_an_old_systems_newer_python_is_looked_for(machine):
+def test_newer_python_is_looked_for_on_an_old_system(machine):
     machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     calls, _ = machine.bootstrap(OLD_PYTHON="1", status=1)
     assert [call.removeprefix(f"{APT} ") for call in calls if call.startswith(APT)] == [
@@ -254,7 +254,7 @@ def test_one_unavailable_package_does_not_block_the_others(machine):
     assert calls[-1] == PIP
 
 
-def test_fedora(machine):
+def test_fedora_uses_dnf(machine):
     machine.has("dnf")
     calls, _ = machine.bootstrap("--test")
     packages = calls[0].removeprefix("dnf install -y -q ").split()
@@ -263,14 +263,14 @@ def test_fedora(machine):
     )
 
 
-def test_macos(machine):
+def test_macos_uses_brew(machine):
     machine.has("brew", "sudo")
     calls, said = machine.bootstrap(USER_ID="501", SYSTEM="Darwin")
     assert calls[0] == "brew install -q portaudio opus mpg123 python@3.13"
     assert said == []
 
 
-def test_a_system_without_a_package_manager(machine):
+def test_system_without_a_package_manager(machine):
     machine.has("python3")
     calls, said = machine.bootstrap()
     assert calls == ["python3 -m venv --clear .venv", PIP]
@@ -293,7 +293,7 @@ def test_uv_is_used_if_it_is_installed(machine, args, env, call):
     assert machine.bootstrap(VENV="elsewhere", **env)[0] == []
 
 
-def test_another_interpreter_makes_another_environment(machine):
+def test_other_interpreter_makes_a_new_environment(machine):
     machine.has("python3", "portaudio", "opus", "mpg123")
     machine.bootstrap()
     shutil.copy(machine.bin / "python3", machine.bin / "python3.12")
@@ -301,14 +301,14 @@ def test_another_interpreter_makes_another_environment(machine):
     assert calls == ["python3.12 -m venv --clear .venv", PIP]
 
 
-def test_a_named_interpreter_that_is_missing(machine):
+def test_named_interpreter_that_is_missing_is_an_error(machine):
     machine.has("apt-get", "python3", "portaudio", "opus", "mpg123")
     calls, said = machine.bootstrap(PYTHON="python3.12", USER_ID="1000", status=1)
     assert calls == []
     assert said[-1] == "no python3.12 found that is 3.11 or newer and has venv"
 
 
-def test_an_unknown_option(machine):
+def test_unknown_option_is_an_error(machine):
     machine.has("python3")
     calls, said = machine.bootstrap("--tests", status=2)
     assert (calls, said) == ([], ["usage: scripts/bootstrap [--test]"])
@@ -317,7 +317,7 @@ def test_an_unknown_option(machine):
 def test_make_has_the_two_commands():
     make = shutil.which("make")
     if make is None:
-        pytest.skip("no make")
+        pytest.skip("make is not installed")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "VENV"))}
 
     def dry(*args):
@@ -333,7 +333,7 @@ def test_make_has_the_two_commands():
 def test_shellcheck_reports_nothing(script):
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
-        pytest.skip("no shellcheck")
+        pytest.skip("shellcheck is not installed")
     done = subprocess.run([shellcheck, ROOT / script], capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert os.access(ROOT / script, os.X_OK)

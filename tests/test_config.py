@@ -1,4 +1,4 @@
-"""Settings: the order of the layers, the errors of a file, and the secrets."""
+"""Settings: precedence, errors in the file, and secrets."""
 
 import contextlib
 import math
@@ -49,7 +49,7 @@ NO_FILE = Config("/nowhere/config.toml")
 # Layers.
 
 VALUES = {
-    # setting: (in the file, in the environment, as it then is, as a flag)
+    # setting: (in the file, environment variable, its parsed value, flag)
     "backend": ("espeak", "openai", "openai", "http"),
     "base_url": ("http://file", "http://env", "http://env", "http://flag"),
     "model": ("file", "env", "env", "flag"),
@@ -96,7 +96,7 @@ def test_defaults_then_file_then_environment_then_flags(file, setting):
     assert value(config, {}, environment) == (in_environment, f"$VOICE_{setting.upper()}")
     assert value(config, {setting: flag}, environment) == (flag, "command line")
     assert value(NO_FILE, {}, environment)[0] == in_environment
-    assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "empty is not said"
+    assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "an empty variable is ignored"
 
 
 PROFILES = """
@@ -110,14 +110,14 @@ voice = "3"
 """
 
 
-def test_the_profile_comes_from_the_file_then_the_environment_then_the_flag(file):
+def test_profile_is_chosen_by_file_then_environment_then_flag(file):
     config = file(PROFILES)
     assert settled(config).profile.voice == "1"
     assert settled(config, {}, {"VOICE_PROFILE": "two"}).profile.voice == "2"
     assert settled(config, {"profile": "three"}, {"VOICE_PROFILE": "two"}).profile.voice == "3"
 
 
-def test_without_a_profile_in_use_none_counts(file):
+def test_without_a_selected_profile_none_applies(file):
     config = file('[profiles.one]\nvoice = "1"\nbackend = "http"\n')
     settings = settled(config)
     assert settings.profile_name is None
@@ -137,7 +137,7 @@ def test_without_a_profile_in_use_none_counts(file):
         ({"OPENAI_API_KEY": ""}, {}, "espeak"),
     ],
 )
-def test_the_default_backend(environment, flags, backend):
+def test_default_backend(environment, flags, backend):
     assert settled(NO_FILE, flags, environment).profile.backend == backend
 
 
@@ -152,7 +152,7 @@ def test_openais_base_url_is_used_only_without_a_profile(file):
 # The file.
 
 
-def test_a_whole_file(file):
+def test_complete_file(file):
     config = file("""
 profile = "k"
 device = 3
@@ -196,7 +196,7 @@ def test_a_named_file_must_exist(tmp_path):
     assert "VOICE_CONFIG" in caught.value.hint
 
 
-def test_a_file_that_cannot_be_read(tmp_path):
+def test_unreadable_file_is_an_error(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load(str(tmp_path), {})
     assert str(tmp_path) in caught.value.message
@@ -275,7 +275,7 @@ def test_every_file_is_read_or_a_config_error(tmp_path_factory, values, in_profi
 
 
 @pytest.mark.parametrize("flags", [{"profile": "kokro"}, {"profile": "zzz"}])
-def test_an_unknown_profile_is_an_error_with_the_closest_match_and_all_names(file, flags):
+def test_unknown_profile_error_lists_names_and_the_closest_match(file, flags):
     with pytest.raises(ConfigError) as caught:
         settled(file("[profiles.kokoro]\n[profiles.home]"), flags)
     assert flags["profile"] in caught.value.message
@@ -283,7 +283,7 @@ def test_an_unknown_profile_is_an_error_with_the_closest_match_and_all_names(fil
     assert "kokoro, home" in caught.value.hint
 
 
-def test_a_profile_where_there_are_none():
+def test_unknown_profile_without_any_in_the_file():
     with pytest.raises(ConfigError) as caught:
         settled(NO_FILE, {"profile": "x"})
     assert NO_FILE.path in caught.value.message
@@ -291,7 +291,7 @@ def test_a_profile_where_there_are_none():
 
 
 @pytest.mark.parametrize("origin", ["flag", "environment", "profile"])
-def test_an_unknown_backend_is_an_error_with_its_origin_and_the_closest_match(file, origin):
+def test_unknown_backend_error_names_its_origin_and_the_closest_match(file, origin):
     config = file("profile = 'p'\n[profiles.p]" + ("\nbackend = 'htpp'" if origin == "profile" else ""))
     flags = {"backend": "htpp"} if origin == "flag" else {}
     environment = {"VOICE_BACKEND": "htpp"} if origin == "environment" else {}
@@ -322,10 +322,10 @@ def test_a_wrong_value_in_the_environment_names_the_variable(variable, value, wo
     assert value in caught.value.message
 
 
-# Its path.
+# The file's path.
 
 
-def test_the_path_of_voice_config(monkeypatch):
+def test_path_from_voice_config(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     assert config_path({"VOICE_CONFIG": "/etc/v.toml", "XDG_CONFIG_HOME": "/x"}) == "/etc/v.toml"
@@ -345,7 +345,7 @@ def test_the_path_of_voice_config(monkeypatch):
         ("win32", {}, ("/home/me", "AppData", "Roaming")),
     ],
 )
-def test_the_path_of_each_system(monkeypatch, platform, environment, parts):
+def test_path_on_each_system(monkeypatch, platform, environment, parts):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     monkeypatch.setattr(sys, "platform", platform)
@@ -358,13 +358,13 @@ SECRET = "sk-topsecret"
 
 
 def shown(error):
-    """Return all text of an error that may be shown."""
+    """Return all text of an error that may be displayed."""
     return "".join(traceback.format_exception(error)) + repr(error) + str(error) + str(getattr(error, "hint", ""))
 
 
 @pytest.mark.parametrize("name", ["api_key", "key", "token"])
 @pytest.mark.parametrize("where", ["", "[profiles.p]\n"])
-def test_a_key_in_the_file_is_refused_with_the_reason_and_not_shown(file, name, where):
+def test_key_in_the_file_is_refused_and_not_shown(file, name, where):
     with pytest.raises(ConfigError) as caught:
         file(f"{where}{name} = {SECRET!r}")
     assert "is an API key in the config file" in caught.value.message
@@ -382,7 +382,7 @@ def test_a_key_in_the_file_is_refused_with_the_reason_and_not_shown(file, name, 
         f"api_key_commnd = 'echo {SECRET}'",
     ],
 )
-def test_a_key_in_the_wrong_place_is_not_shown_either(file, text):
+def test_misplaced_key_is_not_shown(file, text):
     with pytest.raises(ConfigError) as caught:
         file(f"[profiles.p]\n{text}")
     assert SECRET not in shown(caught.value)
@@ -393,7 +393,7 @@ def keyed(file, line, base_url="base_url = 'http://own/v1'"):
     return settled(file(f"profile = 'p'\n[profiles.p]\n{base_url}\n{line}\n"))
 
 
-def test_the_key_that_a_profile_names(file):
+def test_profile_names_the_key_variable(file):
     settings = keyed(file, "api_key_env = 'MY_KEY'")
     assert api_key(settings, {"MY_KEY": SECRET, "OPENAI_API_KEY": "another"}) == SECRET
     with pytest.raises(ConfigError, match=r"\$MY_KEY.*profile p"):
@@ -402,7 +402,7 @@ def test_the_key_that_a_profile_names(file):
         api_key(settings, {"MY_KEY": ""})
 
 
-def test_a_profiles_server_does_not_get_the_environments_key(file):
+def test_profiles_server_does_not_get_the_environments_key(file):
     environment = {"OPENAI_API_KEY": SECRET}
     assert api_key(keyed(file, ""), environment) is None
     assert api_key(keyed(file, "", base_url=""), environment) == SECRET
@@ -461,18 +461,18 @@ def test_the_environments_key_is_withheld_with_a_note(url, environment):
     note = withheld_key(settings, environment)
     assert note.startswith("OPENAI_API_KEY is not sent to ")
     assert SECRET not in note
-    assert withheld_key(settings, {}) is None, "there is none to send"
+    assert withheld_key(settings, {}) is None, "no key to send"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_address_of_a_variable_is_not_one_of_the_command_line(scheme):
+def test_address_from_a_variable_does_not_get_the_key(scheme):
     environment = {**OPENAI, "VOICE_BASE_URL": f"{scheme}://other.example/v1"}
     settings = settled(NO_FILE, {}, environment)
     assert api_key(settings, environment) is None
     assert "api_key_env" in withheld_key(settings, environment)
 
 
-def test_a_key_that_the_profile_names_is_never_withheld(file):
+def test_key_named_by_the_profile_is_never_withheld(file):
     settings = settled(file("profile = 'p'\n[profiles.p]\napi_key_env = 'K'\n"), {"base_url": "http://other.example"})
     environment = {**OPENAI, "K": "another"}
     assert (api_key(settings, environment), withheld_key(settings, environment)) == ("another", None)
@@ -482,9 +482,9 @@ COMMAND_LINE = "printf '%s' sk-top; echo secret; echo more"
 """Prints SECRET, and does not contain it in one piece."""
 
 
-def test_the_key_that_a_command_prints(file):
+def test_key_is_the_output_of_a_command(file):
     assert api_key(keyed(file, f'api_key_command = "{COMMAND_LINE}"'), {"OPENAI_API_KEY": "another"}) == SECRET
-    assert api_key(keyed(file, "api_key_command = 'echo \" k \"'")) == "k", "spaces around it are none of it"
+    assert api_key(keyed(file, "api_key_command = 'echo \" k \"'")) == "k", "surrounding spaces are removed"
 
 
 @pytest.mark.parametrize(
@@ -499,7 +499,7 @@ def test_the_key_that_a_command_prints(file):
         f": {SECRET}; kill $$",
     ],
 )
-def test_a_command_without_a_key_is_an_error_that_does_not_show_it(file, capfd, command):
+def test_key_command_error_does_not_show_the_key(file, capfd, command):
     settings = keyed(file, f'api_key_command = "{command}"')
     with pytest.raises(ConfigError, match="api_key_command") as caught:
         api_key(settings)
@@ -511,7 +511,7 @@ def test_a_key_command_has_a_timeout(file, monkeypatch):
     import subprocess
 
     def hangs(command, **options):
-        assert options["stdin"] == subprocess.DEVNULL, "it cannot ask for anything"
+        assert options["stdin"] == subprocess.DEVNULL, "the command cannot prompt"
         raise subprocess.TimeoutExpired(command, options["timeout"], output=SECRET)
 
     monkeypatch.setattr(subprocess, "run", hangs)
@@ -520,7 +520,7 @@ def test_a_key_command_has_a_timeout(file, monkeypatch):
     assert SECRET not in shown(caught.value)
 
 
-def test_settings_do_not_show_the_command_when_they_are_printed(file):
+def test_repr_of_settings_hides_the_key_command(file):
     config = file(f"profile = 'p'\n[profiles.p]\nvoice = 'v'\napi_key_command = 'echo {SECRET}'")
     for value in (config, config.profiles["p"], settled(config), settled(config).profile):
         assert SECRET not in repr(value) + str(value)

@@ -1,4 +1,4 @@
-"""docs/DESIGN.md names the folders and top-level modules of voice_cli: all of them, and no others."""
+"""docs/DESIGN.md lists exactly the folders and top-level modules of voice_cli."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The error tree: its drawing, one exit code for each class, and the list in the README."""
+"""The error tree: its docstring, the exit codes, and the table in the README."""
 
 import inspect
 import re
@@ -24,7 +24,7 @@ def drawn():
     return tree
 
 
-def test_the_drawing_matches_the_classes():
+def test_docstring_tree_matches_the_classes():
     tree = drawn()
     assert set(tree) == {item.__name__ for item in CLASSES}
     for item in CLASSES:
@@ -34,7 +34,7 @@ def test_the_drawing_matches_the_classes():
 
 
 @pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
-def test_a_class_has_one_sentence_and_its_own_kind(item):
+def test_class_has_a_docstring_and_its_own_kind(item):
     assert item.__doc__
     assert item.kind
     if item not in (VoiceError, BackendError):
@@ -59,7 +59,7 @@ def test_the_readme_lists_the_exit_code(item):
         assert re.search(rf"^\|? *`?{item.exit_code}`? *\|", readme, re.MULTILINE)
 
 
-def test_an_error_has_a_message_and_an_optional_hint():
+def test_error_has_a_message_and_an_optional_hint():
     error = VoiceError("it broke", hint="mend it")
     assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
     assert VoiceError("it broke").hint is None

@@ -1,4 +1,4 @@
-"""config.example.toml: it has every key, commented out, and without the comment marks it is a config file."""
+"""config.example.toml: every key is there, commented out, and uncommented it is a valid config file."""
 
 import re
 import tomllib
@@ -26,11 +26,11 @@ def test_the_example_sets_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("key", [*keys_of(Profile), *keys_of(Defaults), *keys_of(Server), "profile"])
-def test_every_key_is_in_it_commented_out(key):
+def test_every_key_is_in_the_example_commented_out(key):
     assert re.search(rf"^# {key} = ", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
 
-def test_it_has_no_unknown_key():
+def test_example_has_no_unknown_key():
     tree = tomllib.loads(uncommented())
     assert set(tree) >= {"profile", "profiles"}
     for profile in tree["profiles"].values():
@@ -40,7 +40,7 @@ def test_it_has_no_unknown_key():
 
 
 @pytest.mark.parametrize("alternative", ["api_key_env", "api_key_command"])
-def test_it_is_valid_when_uncommented(tmp_path, alternative):
+def test_example_is_valid_when_uncommented(tmp_path, alternative):
     path = tmp_path / "config.toml"
     path.write_text(uncommented(without=alternative))
     config = load(str(path), {})
@@ -54,7 +54,7 @@ def test_it_is_valid_when_uncommented(tmp_path, alternative):
     assert settle_server(config, {"engine": "chatterbox"}, environment).engine_options["preset"] == "adaptive"
 
 
-def test_it_shows_the_defaults():
+def test_example_shows_the_defaults():
     shown = tomllib.loads(uncommented())
     for name, value in Defaults()._asdict().items():
         if value is not None:

@@ -1,6 +1,6 @@
-"""Imports run one way (DESIGN.md), and a heavy library is imported where it is needed and nowhere else.
+"""Imports follow the order in DESIGN.md, and slow libraries are imported only in the modules listed here.
 
-The rules are kept by reading the sources, so that an import inside a function counts as well.
+The sources are parsed, so imports inside functions count as well.
 """
 
 import ast
@@ -25,7 +25,7 @@ MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 @cache
 def imports_of(name, *, late=True):
-    """Give the modules that a module imports, those for type checkers left out. `late`: inside functions, too."""
+    """Return the modules that a module imports, except under TYPE_CHECKING; `late` includes those inside functions."""
     found = set()
     todo = list(ast.parse(MODULES[name].read_text("utf-8")).body)
     while todo:
@@ -37,7 +37,7 @@ def imports_of(name, *, late=True):
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}: a relative import"
+            assert node.level == 0, f"{name}: relative import"
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in MODULES}
         else:
@@ -45,7 +45,7 @@ def imports_of(name, *, late=True):
     return found
 
 
-def test_the_reader_reads():
+def test_imports_are_found():
     assert "voice_cli.playback.sink_source" in imports_of("voice_cli.playback.player")
     assert "av" in imports_of("voice_cli.pcm.convert")
     assert "av" not in imports_of("voice_cli.pcm.convert", late=False)
@@ -90,7 +90,7 @@ PARTS = {
     "__main__": {"cli"},
     "": set(),
 }
-"""DESIGN.md's order; None: whatever it likes. The package itself has only its version, which anybody may have."""
+"""The order in DESIGN.md; None: anything. All may import the package itself, which has only its version."""
 
 
 def part_of(name):
@@ -98,18 +98,18 @@ def part_of(name):
     return next(part for part in PARTS if inside == part or inside.startswith(f"{part}.") or not part)
 
 
-def test_every_module_has_its_part():
+def test_every_module_belongs_to_a_part():
     strays = {name for name in MODULES if part_of(name) == "" and name != PACKAGE}
-    assert not strays, "say in PARTS, and in DESIGN.md, what they may import"
+    assert not strays, "add them to PARTS and DESIGN.md"
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_imports_run_one_way(name):
+def test_imports_follow_the_order(name):
     part = part_of(name)
     if PARTS[part] is None:
         return
     allowed = PARTS[part] | {part}
-    # The pump writes its frames to a SinkSource, which is a part of playback; not the other way.
+    # The pump writes frames to a SinkSource, which is part of playback, not the reverse.
     if part == "playback":
         allowed |= {"playback.sinks", "playback.ring_buffer"}
     for imported in imports_of(name):
@@ -120,16 +120,16 @@ def test_imports_run_one_way(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part_of(name) not in ("cli", "__main__")])
-def test_nothing_below_it_knows_that_there_is_a_command_line(name):
+def test_only_the_cli_imports_the_cli(name):
     assert not [imported for imported in imports_of(name) if imported.startswith(f"{PACKAGE}.cli")]
 
 
-def test_the_server_never_plays():
+def test_server_does_not_import_playback():
     for name in [name for name in MODULES if part_of(name) == "server"]:
         assert not [one for one in imports_of(name) if one.startswith((f"{PACKAGE}.cli", f"{PACKAGE}.playback"))]
 
 
-def test_the_player_knows_no_concrete_backend_codec_or_device():
+def test_player_imports_no_concrete_backend_codec_or_device():
     for name in ("voice_cli.playback.player", "voice_cli.playback.pump", "voice_cli.playback.sink_source"):
         for imported in imports_of(name):
             assert not imported.startswith("voice_cli.backends.") or imported.startswith("voice_cli.backends.base")
@@ -138,14 +138,14 @@ def test_the_player_knows_no_concrete_backend_codec_or_device():
 
 
 @pytest.mark.parametrize("folder", ["backends", "codecs"])
-def test_a_table_names_its_modules_and_imports_them_when_they_are_asked_for(folder):
+def test_tables_import_their_modules_late(folder):
     eager = imports_of(f"{PACKAGE}.{folder}", late=False)
     ours = {name for name in eager if name.startswith(f"{PACKAGE}.{folder}.")}
     assert ours <= {f"{PACKAGE}.{folder}.{name}" for name in ("base", "media_types", "sniff", "table")}
 
 
 HEAVY = {
-    # library: the modules, or the whole parts, that may import it
+    # library: the modules or parts that may import it
     "av": {"codecs", "pcm.convert"},
     "numpy": {"backends.local", "codecs", "pcm"},
     "sounddevice": {"playback.sinks.portaudio"},
@@ -171,7 +171,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("library", HEAVY)
-def test_a_heavy_library_is_imported_only_where_it_is_meant_to_be(library):
+def test_slow_library_is_imported_only_by_its_modules(library):
     users = {
         name.removeprefix(f"{PACKAGE}.")
         for name in MODULES
@@ -183,13 +183,13 @@ def test_a_heavy_library_is_imported_only_where_it_is_meant_to_be(library):
     }
 
 
-def test_of_the_codecs_one_module_knows_av_and_one_numpy():
+def test_only_one_codec_module_imports_av_and_one_numpy():
     codecs = [name for name in MODULES if name.startswith("voice_cli.codecs")]
     assert [name for name in codecs if "av" in imports_of(name)] == ["voice_cli.codecs.av_codec"]
     assert [name for name in codecs if "numpy" in imports_of(name)] == ["voice_cli.codecs.sample_types"]
 
 
-def test_ray_is_known_only_to_what_runs_on_it_and_that_is_imported_only_where_it_is_wanted():
+def test_ray_is_imported_only_by_its_two_modules_and_late():
     with_ray = {"voice_cli.server.deployment", "voice_cli.server.ray_hosting"}
     users = {name for name in MODULES if {one.partition(".")[0] for one in imports_of(name)} & {"ray"}}
     assert users == with_ray
@@ -198,7 +198,7 @@ def test_ray_is_known_only_to_what_runs_on_it_and_that_is_imported_only_where_it
 
 
 WEB = {
-    # library: the modules of the server, or its folders, that may import it; nothing else may
+    # library: the only modules or folders of the server that may import it
     "fastapi": {"app", "hosting", "deployment", "routes"},
     "starlette": {"app", "affinity", "deployment", "errors", "guard", "responses", "sockets", "routes"},
     "uvicorn": {"hosting"},
@@ -208,7 +208,7 @@ WEB = {
 
 
 @pytest.mark.parametrize("library", WEB)
-def test_what_is_said_knows_nothing_of_the_web_that_carries_it(library):
+def test_web_library_is_imported_only_by_its_server_modules(library):
     prefix = f"{PACKAGE}.server."
     users = {
         name.removeprefix(prefix).partition(".")[0]
@@ -222,21 +222,21 @@ LATE = {
     *("av", "numpy", "sounddevice", "openai", "opuslib", "pydub", "rich", "espeakng_loader", "torch", "audioop"),
     *("fastapi", "starlette", "uvicorn", "prometheus_client"),
 }
-"""Those that no module of ours loads by being imported."""
+"""Libraries that no module imports at its top level."""
 
 BEHIND = {f"voice_cli.codecs.{name}" for name in ("av_codec", "aac", "flac")}
-"""All but these, which stand on PyAV and are imported late themselves, by the codecs' table."""
+"""The exceptions, which need PyAV and are imported late by the table of codecs."""
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part_of(name) != "server"])
-def test_a_module_is_light_to_import(name):
+def test_module_imports_no_slow_library(name):
     eager = {one.partition(".")[0] for one in imports_of(name, late=False)}
     if name not in BEHIND:
         assert not eager & LATE
         assert not imports_of(name, late=False) & BEHIND
 
 
-def test_to_import_the_player_loads_no_library():
+def test_player_and_cli_import_no_slow_library():
     program = (
         "import sys, voice_cli.playback.player, voice_cli.recording.recorder, voice_cli.playback.sinks.device\n"
         "import voice_cli.cli.start, voice_cli.cli.quick, voice_cli.cli.say\n"

@@ -1,4 +1,4 @@
-"""Text from outside is printed without characters that control a terminal."""
+"""Outside text is printed without terminal control characters."""
 
 import unicodedata
 
@@ -28,13 +28,13 @@ def test_control_characters_are_escaped(text, shown):
 
 
 @given(text=ANY_TEXT)
-def test_what_is_escaped(text):
+def test_any_text_is_escaped(text):
     for character in escaped(text):
         assert unicodedata.category(character) not in ("Cc", "Zl", "Zp")
         assert unicodedata.bidirectional(character) not in DIRECTIONS
 
 
 @given(text=ANY_TEXT)
-def test_a_text_keeps_its_lines(text):
+def test_escaped_text_keeps_its_lines(text):
     assert escaped_text(text).count("\n") == text.count("\n")
     assert escaped(escaped_text(text)) == escaped(text)

@@ -1,4 +1,4 @@
-"""The bounded queue between two threads. Events step the threads; nothing sleeps."""
+"""The bounded queue between two threads. Events step the threads; no test sleeps."""
 
 import gc
 import threading
@@ -13,7 +13,7 @@ from voice_cli.queues import BoundedQueue
 
 
 class Waits:
-    """A queue that tells when one of its sides has begun to wait."""
+    """A queue that reports when one of its sides has begun to wait."""
 
     def __init__(self, capacity):
         self.queue = BoundedQueue(capacity)
@@ -22,7 +22,7 @@ class Waits:
         wait = condition.wait
 
         def announced(timeout=None):
-            # The lock is held: the other side cannot act before this one sleeps.
+            # The lock is held, so the other side cannot act before this one sleeps.
             self.begun.release()
             return wait(timeout)
 
@@ -30,7 +30,7 @@ class Waits:
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 200))
-def test_everything_comes_in_order(chunks, capacity):
+def test_items_are_read_in_order(chunks, capacity):
     queue = BoundedQueue(capacity)
 
     def produce():
@@ -43,7 +43,7 @@ def test_everything_comes_in_order(chunks, capacity):
     assert all(taken())
 
 
-def test_put_waits_while_it_is_full():
+def test_put_waits_while_the_queue_is_full():
     waits = Waits(200)
     queue = waits.queue
     assert queue.put(b"a" * 100)
@@ -54,7 +54,7 @@ def test_put_waits_while_it_is_full():
     assert next(queue) == b"b" * 100
 
 
-def test_tiny_chunks_are_bounded_too():
+def test_tiny_chunks_are_bounded():
     waits = Waits(6500)
     count = 0
 
@@ -70,14 +70,14 @@ def test_tiny_chunks_are_bounded_too():
     done()
 
 
-def test_a_chunk_larger_than_the_capacity_goes_in_alone():
+def test_chunk_larger_than_the_capacity_is_put_alone():
     queue = BoundedQueue(10)
     assert queue.put(b"x" * 1000)
     queue.close()
     assert list(queue) == [b"x" * 1000]
 
 
-def test_the_reader_waits_for_a_chunk_and_for_the_end():
+def test_reader_waits_for_a_chunk_and_for_the_end():
     waits = Waits(100)
     read = in_thread(lambda: list(waits.queue))
     assert waits.begun.acquire(timeout=WAIT)
@@ -87,7 +87,7 @@ def test_the_reader_waits_for_a_chunk_and_for_the_end():
     assert read() == [b"one"]
 
 
-def test_an_error_comes_after_what_was_put_before_it():
+def test_error_follows_the_items_before_it():
     queue = BoundedQueue(1000)
     queue.put(b"one")
     queue.put(b"two")
@@ -100,7 +100,7 @@ def test_an_error_comes_after_what_was_put_before_it():
         assert caught.value is failure
 
 
-def test_the_first_end_counts():
+def test_second_close_has_no_effect():
     queue = BoundedQueue(1000)
     queue.close()
     queue.close(EngineError("late"))
@@ -116,7 +116,7 @@ def test_put_after_the_end_is_refused():
     assert list(queue) == []
 
 
-def test_an_item_that_waits_for_room_is_added_when_the_queue_is_closed():
+def test_waiting_item_is_added_when_the_queue_is_closed():
     waits = Waits(100)
     waits.queue.put(b"a" * 90)
     blocked = in_thread(lambda: waits.queue.put(b"b" * 90))
@@ -145,7 +145,7 @@ def test_cancel_wakes_a_waiting_reader():
     assert isinstance(reading(), Interrupted)
 
 
-def test_cancel_drops_what_waits():
+def test_cancel_drops_queued_items():
     queue = BoundedQueue(1000)
     queue.put(b"unheard")
     queue.close()
@@ -156,7 +156,7 @@ def test_cancel_drops_what_waits():
             next(queue)
 
 
-def test_cancel_after_the_end_changes_nothing():
+def test_cancel_after_the_end_has_no_effect():
     queue = BoundedQueue(1000)
     queue.put(b"heard")
     queue.close()
@@ -166,7 +166,7 @@ def test_cancel_after_the_end_changes_nothing():
     assert list(queue) == []
 
 
-def test_cancel_may_come_from_the_garbage_collector_while_the_lock_is_held():
+def test_cancel_by_the_garbage_collector_while_the_lock_is_held():
     queue = BoundedQueue(1000)
 
     class Dying:
@@ -181,6 +181,6 @@ def test_cancel_may_come_from_the_garbage_collector_while_the_lock_is_held():
     assert queue.put(b"x") is False
 
 
-def test_a_capacity_of_nothing_is_a_mistake():
+def test_capacity_of_zero_is_a_value_error():
     with pytest.raises(ValueError):
         BoundedQueue(0)

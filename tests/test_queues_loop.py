@@ -1,4 +1,4 @@
-"""The bounded queue: between threads, and between a thread and an event loop. Events step the threads."""
+"""The bounded queue between a thread and an event loop. Events step the threads."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from voice_cli.queues import BoundedQueue
 
 
 class Channel(BoundedQueue):
-    """A queue of items that each bring their size."""
+    """A queue of items with explicit sizes."""
 
     def __init__(self, capacity):
         super().__init__(capacity, lambda item: item[1])
@@ -30,7 +30,7 @@ class Channel(BoundedQueue):
 
 
 class Waits:
-    """A channel that tells when its writer has begun to wait. Made inside a loop."""
+    """A channel that reports when its writer has begun to wait. Create it inside a loop."""
 
     def __init__(self, capacity):
         self.channel = Channel(capacity)
@@ -39,7 +39,7 @@ class Waits:
         wait = condition.wait
 
         def announced(timeout=None):
-            self.begun.release()  # the lock is held: the other side cannot act before this one sleeps
+            self.begun.release()  # the lock is held, so the other side cannot act before this one sleeps
             return wait(timeout)
 
         condition.wait = announced
@@ -49,7 +49,7 @@ class Waits:
 
 
 async def taken(channel):
-    """Take it all."""
+    """Return all items up to the end."""
     items = []
     while more := await channel.take():
         items += more
@@ -57,7 +57,7 @@ async def taken(channel):
 
 
 @given(st.lists(st.tuples(st.integers(), st.integers(0, 50))), st.integers(1, 100))
-def test_everything_comes_in_order(items, capacity):
+def test_items_are_taken_in_order(items, capacity):
     async def main():
         channel = Channel(capacity)
 
@@ -74,7 +74,7 @@ def test_everything_comes_in_order(items, capacity):
     run(main)
 
 
-def test_put_waits_while_it_is_full():
+def test_put_waits_while_the_queue_is_full():
     async def main():
         waits = Waits(200)
         assert waits.channel.put("a", 100)
@@ -88,7 +88,7 @@ def test_put_waits_while_it_is_full():
     run(main)
 
 
-def test_what_is_larger_than_it_goes_in_alone():
+def test_item_larger_than_the_capacity_is_put_alone():
     async def main():
         waits = Waits(10)
         assert waits.channel.put("large", 1000)
@@ -100,7 +100,7 @@ def test_what_is_larger_than_it_goes_in_alone():
     run(main)
 
 
-def test_what_has_no_size_needs_no_room():
+def test_item_without_size_needs_no_room():
     async def main():
         channel = Channel(10)
         assert channel.put("full", 10)
@@ -111,7 +111,7 @@ def test_what_has_no_size_needs_no_room():
 
 
 @pytest.mark.parametrize("end", ["close", "fail", "put", "cancel"])
-def test_take_waits_for_what_comes_next(end):
+def test_take_waits_for_the_next_event(end):
     async def main():
         channel = Channel(10)
         taking = asyncio.create_task(channel.take())
@@ -136,7 +136,7 @@ def test_take_waits_for_what_comes_next(end):
     run(main)
 
 
-def test_an_error_comes_after_what_was_put_before_it():
+def test_error_follows_the_items_before_it():
     async def main():
         channel = Channel(10)
         channel.put("one")
@@ -151,7 +151,7 @@ def test_an_error_comes_after_what_was_put_before_it():
     run(main)
 
 
-def test_the_first_end_counts():
+def test_second_close_has_no_effect():
     async def main():
         channel = Channel(10)
         channel.close()
@@ -161,7 +161,7 @@ def test_the_first_end_counts():
     run(main)
 
 
-def test_cancel_drops_what_waits():
+def test_cancel_drops_queued_items():
     async def main():
         channel = Channel(10)
         channel.put("unheard")
@@ -189,7 +189,7 @@ def test_cancel_wakes_a_waiting_writer():
 
 
 @pytest.mark.parametrize("error", [None, EngineError("broken")])
-def test_cancel_after_the_end_changes_nothing(error):
+def test_cancel_after_the_end_has_no_effect(error):
     async def main():
         channel = Channel(10)
         channel.put("heard")
@@ -205,7 +205,7 @@ def test_cancel_after_the_end_changes_nothing(error):
     run(main)
 
 
-def test_a_take_that_is_given_up_while_it_waits_loses_nothing():
+def test_cancelled_take_loses_nothing():
     async def main():
         channel = Channel(10)
         taking = asyncio.create_task(channel.take())
@@ -219,14 +219,14 @@ def test_a_take_that_is_given_up_while_it_waits_loses_nothing():
     run(main)
 
 
-def test_a_take_that_is_given_up_as_something_comes_loses_nothing():
+def test_take_cancelled_while_an_item_arrives_loses_nothing():
     async def main():
         channel = Channel(10)
         taking = asyncio.create_task(channel.take())
         await asyncio.sleep(0)
-        channel.put("one")  # its waiter is told in the next turn of the loop,
+        channel.put("one")  # the waiter is notified in the loop's next iteration
         await asyncio.sleep(0)
-        taking.cancel()  # and given up in the same
+        taking.cancel()  # and cancelled in the same one
         with contextlib.suppress(asyncio.CancelledError):
             assert await taking == ["one"]
             return
@@ -235,7 +235,7 @@ def test_a_take_that_is_given_up_as_something_comes_loses_nothing():
     run(main)
 
 
-def test_whoever_makes_it_outlives_the_loop():
+def test_queue_may_outlive_the_loop():
     async def main():
         channel = Channel(10)
         taking = asyncio.ensure_future(channel.take())
@@ -243,7 +243,7 @@ def test_whoever_makes_it_outlives_the_loop():
         return channel, taking
 
     channel, _ = run(main)
-    assert channel.put("nobody takes it")
+    assert channel.put("unread")
     channel.close()
     channel.cancel()
     assert channel.put("more") is False
@@ -257,8 +257,8 @@ def test_whoever_makes_it_outlives_the_loop():
     cancel_after=st.none() | st.integers(0, 60),
     seed=st.integers(0, 2**16),
 )
-def test_however_the_threads_fall_in_a_row(sizes, capacity, end, cancel_after, seed):
-    """Items are taken in order and none twice; all of them, unless it was cancelled; and nobody hangs."""
+def test_any_thread_schedule_keeps_the_order(sizes, capacity, end, cancel_after, seed):
+    """Items are taken once and in order, all of them unless cancelled, and no thread hangs."""
     given_up = random.Random(seed)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

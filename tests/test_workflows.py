@@ -1,4 +1,4 @@
-"""The workflows: they parse, ask for few permissions, pin their actions, and test the Pythons of pyproject.toml."""
+"""Workflows: valid YAML, minimal permissions, pinned actions, and the Pythons of pyproject.toml."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ def steps_of(workflow):
     return [step for job in workflow["jobs"].values() for step in job.get("steps", ())]
 
 
-def test_there_are_workflows():
+def test_workflows_exist():
     assert {path.stem for path in WORKFLOWS} == {"test", "package", "release"}
 
 
@@ -37,7 +37,7 @@ def test_the_permissions_are_minimal(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_newer_run_cancels_an_older_one_except_a_release(path):
+def test_newer_run_cancels_an_older_one_except_a_release(path):
     concurrency = load(path)["concurrency"]
     # A called workflow has its caller's name: a group named after `github.workflow` would wait for itself.
     assert concurrency["group"] == f"{path.stem}-${{{{ github.ref }}}}"
@@ -57,7 +57,7 @@ def test_actions_are_pinned_to_a_major_version(path):
             assert job["timeout-minutes"] <= 60
 
 
-def test_the_tested_pythons_are_those_of_the_classifiers():
+def test_tested_pythons_are_those_in_the_classifiers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     pythons = [line.rpartition(" ")[2] for line in project["classifiers"] if re.search(r":: 3\.\d+$", line)]
     jobs = load(ROOT / ".github" / "workflows" / "test.yml")["jobs"]

@@ -1,4 +1,4 @@
-"""The table of backends: by name, and none is loaded that is not asked for."""
+"""The table of backends, which loads only the requested one."""
 
 import inspect
 import subprocess
@@ -16,14 +16,14 @@ from voice_cli.errors import UsageError
 ROOT = Path(__file__).parents[2]
 
 
-def test_an_unknown_name_lists_the_known_ones():
+def test_unknown_name_error_lists_the_known_names():
     with pytest.raises(UsageError, match="'htpp'") as caught:
         open_backend("htpp")
     assert all(name in caught.value.hint for name in BACKENDS)
 
 
 @pytest.mark.parametrize("name", sorted(REMOTE))
-def test_a_remote_one_takes_an_address_a_key_and_a_timeout(name):
+def test_remote_backends_take_an_address_a_key_and_a_timeout(name):
     backend = open_backend(name, base_url="http://127.0.0.1:1/v1", api_key="sk-1", timeout=2.0)
     assert isinstance(backend, Backend)
     assert backend.name == name
@@ -31,7 +31,7 @@ def test_a_remote_one_takes_an_address_a_key_and_a_timeout(name):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_the_facts_on_the_class(name):
+def test_class_attributes_match_the_constructor(name):
     backend = backend_class(name)
     assert backend.name == name
     assert backend.is_remote == is_remote(name) == (name in REMOTE) == (name not in LOCAL)
@@ -43,13 +43,13 @@ def test_the_facts_on_the_class(name):
     assert bool(backend.model_is) == ("model" in taken)
 
 
-def test_an_extra_is_one_of_the_projects():
+def test_extras_exist_in_pyproject():
     with open(ROOT / "pyproject.toml", "rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
     assert {backend_class(name).extra for name in BACKENDS} - {None} <= set(extras)
 
 
-def test_the_table_loads_nothing():
+def test_table_loads_no_backend():
     program = "import sys, voice_cli.backends; print(*(n for n in sys.modules if n.startswith('voice_cli.backends.')))"
     program += "\nprint(*{'importlib.metadata'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

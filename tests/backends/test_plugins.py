@@ -1,4 +1,4 @@
-"""Backends and codecs of other packages: the example of docs/plugins.md, installed without a network."""
+"""Backends and codecs of other packages, tested with the example in docs/plugins.md."""
 
 import json
 import os
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 
 def install(folder, groups):
-    """Make what an installer leaves: the folder of a distribution's metadata."""
+    """Create the metadata folder that an installer would create."""
     metadata = folder / "voice_beep-0.1.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: voice-beep\nVersion: 0.1\n")
@@ -36,7 +36,7 @@ def install(folder, groups):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Install the example, or entry points of its module."""
+    """Return a function that installs the example, or other entry points of its module."""
     monkeypatch.syspath_prepend(EXAMPLE)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -52,7 +52,7 @@ def installed(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_the_backend_speaks(installed):
+def test_plugin_backend_synthesizes(installed):
     installed()
     backend = open_backend("beep", **options_of("beep", Profile(compute="cpu", model="not for it")))
     assert backend.voices() == [Voice("low"), Voice("high")]
@@ -67,7 +67,7 @@ def test_the_backend_speaks(installed):
     backend.close()
 
 
-def test_the_backend_is_listed(installed):
+def test_plugin_backend_is_listed(installed):
     assert "beep" not in BACKENDS
     installed()
     assert "beep" in BACKENDS
@@ -81,14 +81,14 @@ def test_the_backend_is_listed(installed):
     assert "beep" in caught.value.hint
 
 
-def test_a_built_in_backend_cannot_be_replaced(installed):
+def test_built_in_backend_cannot_be_replaced(installed):
     installed({"espeak": "voice_beep:BeepBackend"})
     assert backend_class("espeak").name == "espeak"
     assert BACKENDS.names() == list(BACKENDS)
 
 
 @pytest.mark.parametrize("place", ["no_such_module:X", "voice_beep:X", "voice_beep:FORMAT"])
-def test_a_backend_that_does_not_load(installed, place):
+def test_backend_that_fails_to_load_is_an_engine_error(installed, place):
     installed({"beep": place})
     with pytest.raises(EngineError, match="the backend 'beep' does not load"):
         open_backend("beep")
@@ -106,14 +106,14 @@ def voice(tmp_path):
     return run
 
 
-def test_the_command_line_speaks_with_it(installed, voice, tmp_path):
+def test_command_line_uses_the_plugin_backend(installed, voice, tmp_path):
     installed()
     done = voice("say", "Hi", "--backend", "beep", "--no-play", "-o", "x.wav")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.wav").stat().st_size > 16_000 * 2 // 5
 
 
-def test_engines_lists_a_plugin_that_does_not_load_with_its_error(installed, voice, tmp_path):
+def test_engines_lists_a_broken_plugin_with_its_error(installed, voice, tmp_path):
     (tmp_path / "voice_broken.py").write_text("raise RuntimeError('no licence')")
     (tmp_path / "voice_wrong.py").write_text(
         "from voice_cli.backends.base import Backend\n"
@@ -142,14 +142,14 @@ def test_engines_lists_a_plugin_that_does_not_load_with_its_error(installed, voi
     assert rows["wrong"]["missing"] == "the backend 'wrong' cannot be created: no model"
 
 
-def test_the_codec_saves_a_file(installed, voice, tmp_path):
+def test_plugin_codec_saves_a_file(installed, voice, tmp_path):
     installed()
     done = voice("say", "Hi", "--no-play", "--backend", "beep", "-o", "x.u8")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.u8").stat().st_size == 16_000 // 5
 
 
-def test_the_codec_is_requested_and_decoded(installed, voice, serve, tmp_path):
+def test_plugin_codec_is_requested_and_decoded(installed, voice, serve, tmp_path):
     installed()
     server = serve(Answer(b"\x80\x81\x7f\xc0", content_type="audio/x-u8"))
     done = voice(
@@ -163,7 +163,7 @@ def test_the_codec_is_requested_and_decoded(installed, voice, serve, tmp_path):
     assert "pcm, wav, opus, mp3, aac, flac, u8" in refused.stderr
 
 
-def test_a_codec_that_does_not_load(installed, voice, serve, tmp_path):
+def test_codec_that_fails_to_load_is_reported(installed, voice, serve, tmp_path):
     (installed() / "voice_u8.py").write_text("raise RuntimeError('its license has expired')\n")
     server = serve(Answer(b"\x80\x81\x7f\xc0", content_type="audio/x-u8"))
     done = voice("say", "Hi", "--no-play", "--backend", "http", "--base-url", server.url, "-o", "x.wav")
@@ -173,7 +173,7 @@ def test_a_codec_that_does_not_load(installed, voice, serve, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_page_shows_the_example():
+def test_docs_contain_the_example():
     page = DOCS.read_text("utf-8")
     for name in ("pyproject.toml", "voice_beep.py", "voice_u8.py"):
-        assert (EXAMPLE / name).read_text("utf-8").strip() in page, f"{name} is another one there"
+        assert (EXAMPLE / name).read_text("utf-8").strip() in page, f"{name} differs from docs/plugins.md"

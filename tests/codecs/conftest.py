@@ -1,4 +1,4 @@
-"""What holds for every test of the encoders."""
+"""Fixtures for all codec tests."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from voice_cli.codecs import opus
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_serial():
-    # An Ogg stream's number is drawn by lot; here streams are compared.
+    # Ogg serial numbers are random; these tests compare streams.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opus, "getrandbits", lambda bits: 7)
         yield

@@ -14,12 +14,12 @@ def heard(data: bytes):
     return material.joined(material.run(AacDecoder(), material.every(53, data)))
 
 
-def test_sound_begins_at_the_last_byte_of_the_first_frame():
+def test_audio_starts_at_the_last_byte_of_the_first_frame():
     assert material.bytes_to_first_pcm(AacDecoder, DATA) == adts_header(DATA).length
 
 
-def test_nearly_equals_the_ffmpeg_command():
-    # Another build of the same decoder: its floats may round the other way.
+def test_ffmpeg_command_decodes_almost_the_same():
+    # Another build of the same decoder may round floats differently.
     material.need("ffmpeg")
     import numpy as np
 

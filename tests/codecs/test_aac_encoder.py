@@ -1,4 +1,4 @@
-"""AAC: each packet behind a header that says how long it is."""
+"""AAC encoder: each packet follows an ADTS header with its length."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""PyAV's encoders: what they have, and how they refuse."""
+"""PyAV's encoders: sample rates and errors."""
 
 import pytest
 
@@ -18,13 +18,13 @@ def test_an_unsupported_format_is_an_error():
         AvEncoder("libopus", material.MONO44, "s16", {})
 
 
-def test_the_nearest_rate():
+def test_nearest_rate_is_chosen():
     assert rate_of("libmp3lame", material.MONO24, None) == 24_000
-    assert rate_of("libmp3lame", AudioFormat(28_000, 1), None) == 32_000, "of two as near, the one that loses nothing"
+    assert rate_of("libmp3lame", AudioFormat(28_000, 1), None) == 32_000, "of two equally near rates, the higher"
     assert rate_of("aac", AudioFormat(1_000_000, 1), None) == 96_000
 
 
-def test_a_codec_that_takes_any_rate_has_no_list():
+def test_codec_without_rate_limits_has_no_list():
     assert rates("flac") == []
     assert rates("libopus") == [8000, 12_000, 16_000, 24_000, 48_000]
 

@@ -1,4 +1,4 @@
-"""What every compressed codec owes: the whole file's samples, however it is cut, and an honest end."""
+"""All compressed codecs: streams decode like whole files however they are cut, and truncation is reported."""
 
 from functools import cache
 
@@ -34,8 +34,8 @@ few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthChec
 
 @pytest.fixture(autouse=True)
 def _one_libopus(monkeypatch):
-    # The system's libopus and the one in PyAV's wheel may be of two versions, which differ by a bit now and then.
-    # Comparisons with PyAV are made with PyAV's; test_opus.py compares the two.
+    # The system's libopus and the one in PyAV's wheel may be different versions, whose output differs slightly.
+    # These tests compare with PyAV's output; test_opus.py compares the two.
     monkeypatch.setattr(opus, "_opuslib", lambda: None)
 
 
@@ -47,7 +47,7 @@ def encoded(codec: str, *args: object, **options: object) -> bytes:
 def whole(codec: str, audio_format: AudioFormat, seekable: bool) -> tuple[AudioFormat, bytes]:
     data = encoded(codec, audio_format, seekable=seekable)
     if codec == "mp3 by mpg123":
-        # Its rounding differs from libavcodec's in the last bit; of one stream it is always the same.
+        # Rounding differs from libavcodec's in the last bit.
         wanted_format, wanted = whole("mp3", audio_format, seekable)
         [(heard_format, heard)] = material.joined(material.run(DECODERS[codec](), [data]))
         assert heard_format == wanted_format
@@ -65,7 +65,7 @@ def test_equals_a_whole_file_decode(codec, audio_format, seekable):
 
 
 @streams
-def test_byte_by_byte(codec, audio_format, seekable):
+def test_byte_by_byte_equals_the_whole_file(codec, audio_format, seekable):
     data = encoded(codec, audio_format, seekable=seekable)
     chunks = material.run(DECODERS[codec](), material.every(1, data))
     assert material.joined(chunks) == [whole(codec, audio_format, seekable)]
@@ -73,7 +73,7 @@ def test_byte_by_byte(codec, audio_format, seekable):
 
 @pytest.mark.parametrize("size", [3, 127, 1021, 4096])
 @pytest.mark.parametrize("codec", DECODERS)
-def test_even_cuts(codec, size):
+def test_even_cuts_equal_the_whole_file(codec, size):
     data = encoded(codec, material.STEREO48)
     chunks = material.run(DECODERS[codec](), material.every(size, data))
     assert material.joined(chunks) == [whole(codec, material.STEREO48, True)]
@@ -82,7 +82,7 @@ def test_even_cuts(codec, size):
 @pytest.mark.parametrize("codec", DECODERS)
 @few
 @given(sizes=st.lists(st.integers(1, 700), max_size=100))
-def test_any_cut(codec, sizes):
+def test_any_cut_equals_the_whole_file(codec, sizes):
     data = encoded(codec, material.MONO24)
     chunks = material.run(DECODERS[codec](), material.cut(data, sizes))
     assert material.joined(chunks) == [whole(codec, material.MONO24, True)]
@@ -90,10 +90,10 @@ def test_any_cut(codec, sizes):
 
 @pytest.mark.parametrize("codec", [codec for codec in DECODERS if codec != "aac"])
 def test_start_and_end_are_complete(codec):
-    # AAC in ADTS cannot say how much its encoder put around the sound, and ends in silence.
+    # ADTS cannot declare encoder delay and padding.
     _, pcm = whole(codec, material.STEREO48, True)
     over = len(pcm) // material.STEREO48.frame_bytes - material.STEREO48.frames(0.6)
-    # libavformat's Ogg muxer does not write a shorter end where the last packet is full: its 312 samples of pre-skip.
+    # libavformat's Ogg muxer does not trim a full last packet: 312 samples of pre-skip remain.
     assert over == (312 if codec == "opus" else 0)
 
 
@@ -119,7 +119,7 @@ def test_a_cut_end_returns_all_whole_frames_and_raises_truncated(codec, audio_fo
             continue
         complete += 1
     if codec in ("opus", "flac") or (codec.startswith("mp3") and seekable):
-        # A FLAC stream without a total, like one of bare MP3 or AAC frames, may end after any frame.
+        # A FLAC stream without a total may end after any frame, like bare MP3 or AAC frames.
         assert complete == 0 or (codec == "flac" and not seekable)
 
 
@@ -151,7 +151,7 @@ def test_garbage_is_a_decode_error(codec, data):
         decoder.flush()
     except (DecodeError, TruncatedAudio):
         return
-    assert not data or not data.strip(b"\0"), "garbage was taken for sound"
+    assert not data or not data.strip(b"\0"), "garbage was decoded as audio"
 
 
 @pytest.mark.parametrize("codec", DECODERS)
@@ -173,7 +173,7 @@ def test_damage_raises_only_decode_errors(codec, data):
         except (DecodeError, TruncatedAudio):
             pass
         outcomes.append(material.joined(chunks))
-    # Lengths: libavcodec's arithmetic on what is corrupt may differ by a bit from one call to the next.
+    # Compare lengths: libavcodec may decode corrupt frames differently by a bit from one call to the next.
     assert [(f, len(pcm)) for f, pcm in outcomes[0]] == [(f, len(pcm)) for f, pcm in outcomes[1]]
 
 

@@ -1,4 +1,4 @@
-"""What every encoder owes: all of the speech, the same bytes however it comes, and a stream that may stop anywhere."""
+"""All encoders: the whole speech is encoded, independently of the cut, and a stream may stop anywhere."""
 
 from functools import cache
 
@@ -19,16 +19,16 @@ every_codec = pytest.mark.parametrize("codec", encoding.ALL)
 few = settings(max_examples=8, deadline=None)
 
 FILTER_SECONDS = 0.01
-"""What resampling may hold back."""
+"""The longest time by which resampling delays samples."""
 
 
 def codec_frame(codec: str, rate: int) -> int:
-    """Return the PCM frames of a frame of MP3 or AAC."""
+    """Return the number of samples in an MP3 or AAC frame."""
     return 1024 if codec == "aac" else 576 if rate <= 24_000 else 1152
 
 
 def late(codec: str, source: AudioFormat) -> float:
-    """Return the seconds by which what has been given may be behind what has come."""
+    """Return how far the output may lag behind the input, in seconds."""
     rate = open_encoder(codec, source).encoding.format.rate
     held = {"flac": 0.04, "opus": 0.12}.get(codec, 0.0)
     if codec in encoding.LEAD:
@@ -42,14 +42,14 @@ def whole(codec: str, source: AudioFormat, seconds: float = 0.6):
 
 
 def wanted(codec: str, source: AudioFormat, pcm: bytes) -> bytes:
-    """Return the source in the format that the stream decodes to."""
+    """Return the PCM that the stream should decode to."""
     target = open_encoder(codec, source).encoding.format
     converter = Converter(source, target)
     return converter.convert(pcm) + converter.flush()
 
 
 def frames_of(codec: str, source: AudioFormat, frames: int) -> range:
-    """Return how many frames a stream may decode to, where that many go in."""
+    """Return the frame counts that a stream of `frames` source frames may decode to."""
     rate = open_encoder(codec, source).encoding.format.rate
     due = round(frames * rate / source.rate)
     if codec == "opus":
@@ -64,19 +64,19 @@ def frames_of(codec: str, source: AudioFormat, frames: int) -> range:
 @streams
 @few
 @given(cuts=st.lists(st.integers(0, 3000), max_size=30))
-def test_the_bytes_do_not_depend_on_the_cut(codec, source, cuts):
+def test_bytes_do_not_depend_on_the_cut(codec, source, cuts):
     pieces = material.cut(encoding.voice(source, 0.6), [count * source.frame_bytes for count in cuts])
     assert encoding.stream(open_encoder(codec, source), pieces) == whole(codec, source)[1]
 
 
 @streams
-def test_frame_by_frame(codec, source):
+def test_frame_by_frame_equals_the_whole(codec, source):
     pieces = material.every(source.frame_bytes, encoding.voice(source, 0.1))
     assert encoding.stream(open_encoder(codec, source), pieces) == whole(codec, source, 0.1)[1]
 
 
 @streams
-def test_in_the_chunks_of_an_engine(codec, source):
+def test_engine_chunks_equal_the_whole(codec, source):
     pieces = material.every(source.frames(0.06) * source.frame_bytes, encoding.voice(source, 3.0))
     assert encoding.stream(open_encoder(codec, source), pieces) == whole(codec, source, 3.0)[1]
 
@@ -95,7 +95,7 @@ def test_decodes_to_the_whole_speech_at_its_position(codec, source):
     assert len(ours) == pytest.approx(len(theirs), abs=3)
     theirs = theirs[: len(ours)]
     assert encoding.likeness(ours, theirs) > 0.99
-    # No hole, nowhere: 5 ms are loud where the voice is.
+    # No dropouts: each 5 ms of loud speech are loud in the output.
     size = announced.format.frames(0.005)
     loud = [at for at in range(0, len(ours) - size, size) if np.std(theirs[at : at + size]) > 500]
     assert len(loud) > 200
@@ -129,7 +129,7 @@ def test_the_stream_is_valid_after_every_call(codec, source):
         came += len(piece) // source.frame_bytes
         assert data.startswith(sent)
         if codec in ("mp3", "aac", "flac") and source.seconds(came) <= held:
-            continue  # nothing but frames, and perhaps none of them yet
+            continue  # only frames, and perhaps none yet
         got = encoding.decoded(announced, sent, truncated=codec == "opus")
         assert pcm.startswith(got)
         lead = announced.format.seconds(encoding.LEAD.get(codec, 0))
@@ -146,7 +146,7 @@ def test_a_short_stream_is_valid(codec, source, seconds):
     pcm = encoding.voice(source, 0.1)[: frames * source.frame_bytes]
     announced, data = encoding.encoded(codec, source, pcm)
     got = encoding.decoded(announced, data)
-    # What is nothing but frames has one, of silence, where nothing came: else it would be no stream.
+    # Formats of bare frames encode empty input as one silent frame.
     counted = frames or (1 if codec in ("mp3", "aac", "flac") else 0)
     assert len(got) // announced.format.frame_bytes in frames_of(codec, source, counted)
     if not frames:

@@ -1,4 +1,4 @@
-"""FLAC: frames found by header and checksum."""
+"""FLAC decoder: frames are found by header and checksum."""
 
 import io
 
@@ -20,7 +20,7 @@ def heard(data: bytes, size: int = 211):
 
 
 def frames(data: bytes) -> list[bytes]:
-    """Cut a stream into frames as libavformat does."""
+    """Split a stream into frames as libavformat does."""
     with av.open(io.BytesIO(data), format="flac") as container:
         return [bytes(packet) for packet in container.demux() if packet.size]
 
@@ -57,7 +57,7 @@ def test_every_frame_is_decoded_at_its_last_byte():
     assert ends == expected
 
 
-def test_without_a_total():
+def test_stream_without_a_total_is_decoded():
     streaming = bytearray(FILE)
     streaming[21] &= 0xF0
     streaming[22:26] = bytes(4)

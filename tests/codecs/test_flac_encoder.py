@@ -1,4 +1,4 @@
-"""FLAC: a head that promises nothing, and short blocks."""
+"""FLAC encoder: STREAMINFO without totals, and short blocks."""
 
 import pytest
 
@@ -14,11 +14,11 @@ HEAD_BYTES = 42
 def test_streaminfo_declares_no_total(source):
     head = open_encoder("flac", source).encode(b"")
     assert len(head) == HEAD_BYTES
-    assert head[:8] == b"fLaC\x80\x00\x00\x22", "STREAMINFO, and it is the last block of metadata"
+    assert head[:8] == b"fLaC\x80\x00\x00\x22", "STREAMINFO is the last metadata block"
     info = StreamInfo.parse(head[8:])
     assert (info.rate, info.channels, info.bits) == (source.rate, source.channels, 16)
-    assert info.frames == 0, "not known"
-    assert not any(head[26:]), "nor is the checksum of the samples"
+    assert info.frames == 0, "unknown"
+    assert not any(head[26:]), "no checksum"
 
 
 @pytest.mark.parametrize(

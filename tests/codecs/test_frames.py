@@ -1,4 +1,4 @@
-"""Frames of one size out of bytes in any cut."""
+"""Frames of a fixed size, from bytes cut anywhere."""
 
 import pytest
 from hypothesis import given
@@ -13,14 +13,14 @@ def test_any_cut_gives_the_same_frames_and_only_the_last_is_padded(data, cuts, s
     for count in cuts:
         given += frames.cut(data[at : at + count])
         at += count
-        assert len(given) == min(at, len(data)) // size, "a whole frame waits for nothing"
+        assert len(given) == min(at, len(data)) // size, "complete frames are returned at once"
     given += frames.cut(data[at:])
     given += frames.finish()
     assert all(len(frame) == size for frame in given)
     assert b"".join(given) == data + b"\xff" * (-len(data) % size)
 
 
-def test_a_whole_number_of_frames_is_followed_by_nothing():
+def test_whole_number_of_frames_needs_no_padding():
     frames = Frames()
     assert frames.cut(bytes(320)) == [bytes(160), bytes(160)]
     assert frames.finish() == []

@@ -1,4 +1,4 @@
-"""Content types, as they are written and as servers write them."""
+"""Content types, as this package writes them and as servers send them."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ from voice_cli.codecs.table import BUILT_IN
         (";", None),
     ],
 )
-def test_codec(content_type, codec):
+def test_codec_of_a_content_type(content_type, codec):
     assert encoding_of(content_type).codec == codec
 
 
@@ -59,7 +59,7 @@ def test_codec(content_type, codec):
         ("audio/mpeg;rate=24000", None),
     ],
 )
-def test_format(content_type, audio_format):
+def test_format_of_a_content_type(content_type, audio_format):
     assert encoding_of(content_type).format == audio_format
 
 
@@ -84,7 +84,7 @@ def test_format(content_type, audio_format):
         ("audio/x-mulaw;rate=16000", "mulaw"),
     ],
 )
-def test_samples(content_type, samples):
+def test_sample_type_of_a_content_type(content_type, samples):
     assert encoding_of(content_type)[0::2] == ("pcm", samples)
 
 
@@ -113,40 +113,40 @@ def test_samples(content_type, samples):
         ),
     ],
 )
-def test_what_cannot_be_decoded(content_type):
+def test_undecodable_types_are_named(content_type):
     assert encoding_of(content_type) == Encoding(None, unsupported=content_type)
 
 
 @pytest.mark.parametrize("content_type", [None, "", "application/octet-stream", "audio/*", "application/x-stream"])
-def test_types_that_say_nothing(content_type):
+def test_generic_types_name_no_codec(content_type):
     assert encoding_of(content_type) == Encoding(None)
 
 
 @pytest.mark.parametrize("codec", [*CODECS, None])
-def test_what_is_written_is_read(codec):
+def test_content_types_round_trip(codec):
     audio_format = AudioFormat(22_050, 2) if codec == "pcm" else None
     encoding = Encoding(codec, audio_format)
     assert encoding_of(content_type_of(encoding)) == encoding
 
 
-def test_the_default_is_openais():
+def test_default_pcm_format_is_openais():
     assert AudioFormat(24_000, 1) == DEFAULT_PCM
 
 
 @given(st.text())
-def test_any_text_is_read(text):
+def test_any_text_is_accepted(text):
     assert encoding_of(text).codec is None or encoding_of(text).codec in BUILT_IN
     encoding_of(f"audio/pcm;{text}")
     encoding_of(f'audio/ogg;codecs="{text}')
 
 
 @pytest.mark.parametrize("piece", ["x", ";", '"', '\\"', '";', ';a="b'])
-def test_a_long_header_takes_linear_time(piece):
-    """In quadratic time, a header of 4 MB exceeds the timeout of a test."""
+def test_long_header_takes_linear_time(piece):
+    """In quadratic time, a header of 4 MB would exceed the test's timeout."""
     encoding_of("audio/pcm;" + piece * (4_000_000 // len(piece)))
 
 
-def test_light_to_import():
+def test_no_slow_modules_are_imported():
     code = "import sys, voice_cli.codecs.media_types as m; print([m for m in ('email', 'av') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

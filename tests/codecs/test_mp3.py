@@ -1,4 +1,4 @@
-"""MP3: gapless tags, streams joined, tags around, frames missing."""
+"""MP3 decoder: gapless playback tags, joined streams, other tags and missing frames."""
 
 import struct
 
@@ -16,7 +16,7 @@ PIPE = material.encoded("mp3", material.MONO44, seekable=False)
 ID3V2 = b"ID3\x04\0\0\0\0\x02\x01" + bytes(257)
 ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
 ENHANCED = b"TAG+" + b"a longer title".ljust(223, b"\0")
-LYRICS_1 = b"LYRICSBEGIN[00:01]What was said\r\nLYRICSEND"
+LYRICS_1 = b"LYRICSBEGIN[00:01]Some words\r\nLYRICSEND"
 LYRICS_2 = b"LYRICSBEGININD00002" + b"10LYR00005words" + b"000034LYRICS200"
 APE_ITEMS = b"items\xff\xfb\x90\0" + b"APETAGEX" + struct.pack("<IIII8x", 2000, 32 + 9, 1, 0)
 """APEv2 without a header."""
@@ -28,11 +28,11 @@ APE = (
 
 @pytest.fixture(params=["PyAV", "mpg123"], autouse=True)
 def lsb(request, monkeypatch):
-    """Decode with this library; give by how much its samples may differ from libavcodec's."""
+    """Select the decoding library; return the largest allowed difference from libavcodec's samples."""
     if request.param == "PyAV":
         monkeypatch.setattr(mpg123, "library", lambda: None)
     elif mpg123.library() is None:
-        pytest.skip("no libmpg123 here")
+        pytest.skip("libmpg123 is not installed")
     return 0 if request.param == "PyAV" else 1
 
 
@@ -85,7 +85,7 @@ def test_the_info_frame_is_not_decoded():
     tag = info_tag(mpeg_header(first), first)
     assert tag is not None
     assert tag.frames == len(frames(FILE)) - 1
-    assert tag.delay == 576  # LAME's, which libavformat writes down
+    assert tag.delay == 576  # LAME's delay, written by libavformat
     second = frames(FILE)[1]
     assert info_tag(mpeg_header(second), second) is None
 
@@ -96,7 +96,7 @@ def test_the_first_frame_is_decoded_at_its_last_byte():
 
 
 def test_joined_files_leave_no_gap():
-    # A server that encodes sentence by sentence. voice-mode: "a silent run at the join".
+    # As from a server that encodes each sentence. voice-mode: "a silent run at the join".
     one = heard(FILE)[0][1]
     assert heard(FILE * 3) == [(material.MONO44, one * 3)]
 
@@ -180,7 +180,7 @@ def test_a_cut_frame_reports_the_missing_bytes():
         decoder.flush()
 
 
-def test_layer_two_is_decoded_too(lsb):
+def test_layer_two_is_decoded(lsb):
     data = material.encode("mp2", material.speech(material.MONO48, 0.3), material.MONO48)
     assert_close(heard(data), material.reference(data, "mp3"), lsb)
 
@@ -193,7 +193,7 @@ def test_a_vbri_frame_is_not_decoded():
 
 
 @pytest.mark.parametrize("data", [b"no mp3 at all", ID3V2, bytes(1000)])
-def test_a_stream_without_frames(data):
+def test_stream_without_frames_is_a_decode_error(data):
     decoder = Mp3Decoder()
     decoder.decode(data)
     with pytest.raises(DecodeError, match="no MP3 frame"):

@@ -1,4 +1,4 @@
-"""MP3: nothing but frames, each of which stands for itself."""
+"""MP3 encoder: only frames, which are independent of each other."""
 
 import io
 
@@ -15,7 +15,7 @@ RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 def frames(data):
-    """Cut at the headers' lengths; nothing may be between."""
+    """Yield header and frame of each frame; fail if there is anything between them."""
     at = 0
     while at < len(data):
         header = mpeg_header(data, at)
@@ -27,7 +27,7 @@ def frames(data):
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", RATES)
-def test_it_is_frames_of_one_bit_rate_without_a_tag(rate, channels):
+def test_frames_have_one_bit_rate_and_no_tag(rate, channels):
     source = AudioFormat(rate, channels)
     _, data = encoding.encoded("mp3", source, encoding.voice(source, 0.6))
     cut = list(frames(data))
@@ -38,7 +38,7 @@ def test_it_is_frames_of_one_bit_rate_without_a_tag(rate, channels):
 
 
 @pytest.mark.parametrize("source", [material.MONO24, material.STEREO44], ids=str)
-def test_no_frame_takes_bits_from_another(source):
+def test_bit_reservoir_is_not_used(source):
     _, data = encoding.encoded("mp3", source, encoding.voice(source, 0.6))
     for header, frame in frames(data):
         mpeg1 = header.key[0] == 3

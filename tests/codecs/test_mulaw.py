@@ -1,4 +1,4 @@
-"""µ-law: to the bit what everybody else's is, and the same in pieces as at once."""
+"""µ-law encoder: equals audioop's, independently of the cut."""
 
 import warnings
 
@@ -15,7 +15,7 @@ from voice_cli.pcm import g711
 from voice_cli.pcm.convert import Converter
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # audioop-lts has taken its place from Python 3.13 on
+    warnings.simplefilter("ignore", DeprecationWarning)  # audioop-lts replaces it from Python 3.13 on
     import audioop
 
 PHONE = AudioFormat(8000, 1)
@@ -32,7 +32,9 @@ def test_every_code_equals_audioops():
 
 def test_every_code_round_trips():
     samples = g711.decode(bytes(range(256)))
-    assert mulaw(PHONE, [samples]) == bytes(range(0x7F)) + b"\xff" + bytes(range(0x80, 0x100))  # zero is one code
+    assert mulaw(PHONE, [samples]) == bytes(range(0x7F)) + b"\xff" + bytes(
+        range(0x80, 0x100)
+    )  # both zeros are one code
 
 
 def test_silence_is_ff():
@@ -42,13 +44,13 @@ def test_silence_is_ff():
 @pytest.mark.parametrize("source", [encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO48], ids=str)
 @settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(1, 2000), max_size=40))
-def test_a_stream_is_the_whole_utterance_converted_at_once(source, cuts):
+def test_any_cut_equals_the_whole_utterance(source, cuts):
     pcm = encoding.voice(source, 0.7)
     converter = Converter(source, PHONE)
     at_once = audioop.lin2ulaw(converter.convert(pcm) + converter.flush(), 2)
     pieces = list(material.cut(pcm, [count * source.frame_bytes for count in cuts]))
     assert mulaw(source, pieces) == at_once
-    # And so it is in frames for a telephone: nothing is filled up but the last one.
+    # Fixed-size frames are the same data, and only the last is padded.
     encoder, frames = open_encoder("mulaw", source), Frames()
     sent = [frame for piece in pieces for frame in frames.cut(encoder.encode(piece))]
     sent += frames.cut(encoder.finish()) + frames.finish()
@@ -60,4 +62,4 @@ def test_tones_above_4_khz_do_not_alias():
     time = np.arange(24_000) / 24_000
     high = (8000 * np.sin(2 * np.pi * 7000 * time)).astype("<i2").tobytes()
     heard = np.frombuffer(g711.decode(mulaw(material.MONO24, [high])), "<i2")
-    assert np.std(heard[200:-200].astype(float)) < 10, "7 kHz, folded, would be 1 kHz"
+    assert np.std(heard[200:-200].astype(float)) < 10, "7 kHz would alias to 1 kHz"

@@ -1,4 +1,4 @@
-"""Compressed and random bytes are no PCM; speech and music at any level are. tests/bench/noise.py measures more."""
+"""Compressed and random bytes are refused as PCM; speech and music are not. tests/bench/noise.py measures more."""
 
 import gzip
 import random
@@ -24,7 +24,7 @@ NOISE = {
 
 
 def passed(pcm, pieces=(10**9,), channels=1):
-    """Return what the guard lets pass."""
+    """Return the PCM that passes the guard."""
     guard = NoiseGuard(channels)
     out = b""
     for piece in material.cut(pcm, pieces):
@@ -39,7 +39,7 @@ def test_noise_is_refused_before_any_of_it_passes(data):
     for at in places:
         guard = NoiseGuard(1)
         out = b""
-        with pytest.raises(DecodeError, match="instead of PCM"):  # noqa: PT012  which piece does it does not matter
+        with pytest.raises(DecodeError, match="instead of PCM"):  # noqa: PT012  any piece may raise
             for piece in material.every(1600, data[at : at + WINDOW]):
                 out += guard.check(piece)
         assert len(out) <= WINDOW

@@ -1,4 +1,4 @@
-"""The Ogg demuxer: packets at their last lacing segment, whatever the pages are like."""
+"""Ogg demuxer: packets are returned at their last lacing segment, however pages are divided."""
 
 import pytest
 from hypothesis import given, settings
@@ -120,7 +120,7 @@ def test_missing_bytes_of_a_page(end, missing):
 
 
 @given(st.lists(st.binary(max_size=60) | st.just(b"OggS\0") | st.just(ogg_page([3], b"abc", bos=True)), max_size=12))
-def test_any_bytes_and_any_cut(pieces):
+def test_result_does_not_depend_on_the_cut(pieces):
     def outcome(cuts):
         try:
             return packets(cuts)

@@ -1,4 +1,4 @@
-"""Ogg pages: read back by our demuxer, and to the byte what another writer makes."""
+"""Ogg writer: pages are read back by the demuxer and equal another writer's."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Which decoder a stream gets: by what was announced, what was asked for, and what the bytes are."""
+"""Selection of a decoder by the announced type, the requested type and the first bytes."""
 
 import contextlib
 import re
@@ -29,7 +29,7 @@ ID3 = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
 
 
 def found(data: bytes, announced: Encoding | None = None, expected: Encoding = PCM, step: int = 1):
-    """Return the codec found, and the bytes that it took, feeding `step` more bytes at a time."""
+    """Return the codec found and the number of bytes needed, adding `step` bytes at a time."""
     for end in [*range(step, len(data), step), len(data)]:
         opened = open_decoder(announced, expected, data[:end], final=end == len(data))
         if opened is not None:
@@ -54,11 +54,11 @@ def test_bare_mp3_frames(announced):
     assert BARE_MP3.startswith(b"\xff\xf3")
     codec, took = found(BARE_MP3, announced)
     assert codec == "mp3"
-    # What is said to be PCM must show two frames; what is said to be MP3, one header.
+    # Announced PCM is overridden by two MP3 frames; announced MP3 or AAC is confirmed by one header.
     assert took == HEAD_BYTES if announced in (Encoding("mp3"), Encoding("aac")) else took < 500
 
 
-def test_bare_aac_frames_under_another_name():
+def test_bare_aac_frames_override_another_announced_codec():
     assert found(FILES["aac"], PCM)[0] == found(FILES["aac"], Encoding("mp3"))[0] == "aac"
 
 
@@ -67,20 +67,20 @@ def test_bare_aac_frames_under_another_name():
     "data",
     [
         SPEECH[SPEECH.index(b"\x01") :],
-        b"\xff\xff\x00\x00" * 10,  # -1: a sync word of a layer that is not used
+        b"\xff\xff\x00\x00" * 10,  # -1: a sync word of an unused layer
         b"\xff\x7f\x00\x00" * 10,
         bytes(100),
-        b"\x56\xe0\x00" + bytes(100),  # as LATM, but nothing follows
+        b"\x56\xe0\x00" + bytes(100),  # like LATM, but no second frame
     ],
 )
-def test_a_short_head_of_pcm_is_enough(data, announced):
+def test_short_head_is_enough_for_pcm(data, announced):
     assert found(data, announced) == ("pcm", HEAD_BYTES)
     assert found(data[:4], announced) == ("pcm", 4)
 
 
 @settings(max_examples=400)
 @given(st.binary(min_size=1, max_size=80), st.integers(1, 9))
-def test_any_pcm_is_pcm_whatever_the_cut(data, step):
+def test_any_pcm_is_pcm_for_any_cut(data, step):
     try:
         codec, _ = found(data, PCM, PCM, step)
     except ServerError:
@@ -114,7 +114,7 @@ def test_other_data_than_requested_and_announced_is_a_decode_error(codec):
     opened = open_decoder(Encoding(codec), Encoding(codec), SPEECH[10_000:], final=False)
     assert opened is not None
     assert opened[0] == codec
-    with pytest.raises(DecodeError):  # noqa: PT012  which of the two says it is the codec's business
+    with pytest.raises(DecodeError):  # noqa: PT012  either call may raise
         opened[1].decode(SPEECH[10_000:])
         opened[1].flush()
 
@@ -129,7 +129,7 @@ def test_other_data_than_requested_and_announced_is_a_decode_error(codec):
         (Encoding("wav", material.STEREO44), Encoding("pcm", AudioFormat(8_000, 1)), AudioFormat(8_000, 1)),
     ],
 )
-def test_the_format_of_pcm(announced, expected, audio_format):
+def test_format_of_pcm(announced, expected, audio_format):
     opened = open_decoder(announced, expected, bytes(20), final=True)
     assert opened is not None
     assert opened[1].decode(bytes(20))[0].format == audio_format
@@ -182,7 +182,7 @@ def test_streams_without_a_decoder_are_named(data, name):
 
 
 @pytest.mark.parametrize("data", [TRANSPORT[:376], LOAS[:19], b"\x47" + bytes(300)])
-def test_what_only_begins_like_such_a_stream_is_pcm(data):
+def test_data_that_only_begins_like_such_a_stream_is_pcm(data):
     assert found(data)[0] == "pcm"
 
 
@@ -196,7 +196,7 @@ def test_what_only_begins_like_such_a_stream_is_pcm(data):
         ("audio/pcm; encoding=adpcm", "sent audio/pcm; encoding=adpcm, which voice does not decode"),
     ],
 )
-def test_an_announced_type_that_is_not_decoded_is_named(media_type, message):
+def test_announced_type_that_is_not_decoded_is_named(media_type, message):
     for step in (1, 7, 500):
         with pytest.raises(ServerError, match=re.escape(message)):
             found(b"e\x1b]0;title\x07\x9b\n" + SPEECH[10_000:], encoding_of(media_type), step=step)
@@ -204,12 +204,12 @@ def test_an_announced_type_that_is_not_decoded_is_named(media_type, message):
 
 @pytest.mark.parametrize("media_type", ["text/html", "audio/mp4", "multipart/mixed"])
 @pytest.mark.parametrize("codec", FILES)
-def test_the_bytes_override_a_type_that_is_not_decoded(codec, media_type):
+def test_bytes_override_an_undecodable_type(codec, media_type):
     assert found(FILES[codec], encoding_of(media_type))[0] == codec
 
 
 @pytest.mark.parametrize("media_type", ["", "application/octet-stream", "binary/octet-stream", "audio/*"])
-def test_requested_pcm_with_a_type_that_says_nothing(media_type):
+def test_requested_pcm_with_a_generic_type_is_pcm(media_type):
     assert found(SPEECH[10_000:], encoding_of(media_type))[0] == "pcm"
 
 
@@ -230,7 +230,7 @@ def test_announced_sample_types_are_converted(media_type, samples, audio_format)
     ], name
 
 
-def test_unrecognised_data_without_a_content_type():
+def test_unrecognised_data_without_a_content_type_is_an_error():
     with pytest.raises(DecodeError, match="sent no content type"):
         found(SPEECH[10_000:], UNKNOWN, UNKNOWN)
 
@@ -257,7 +257,7 @@ encodings = st.sampled_from([None, UNKNOWN, *map(Encoding, CODECS)])
 
 @settings(max_examples=400)
 @given(heads, st.binary(max_size=300), encodings, encodings.filter(bool), st.integers(1, 40))
-def test_the_result_does_not_depend_on_the_cut(head, rest, announced, expected, step):
+def test_result_does_not_depend_on_the_cut(head, rest, announced, expected, step):
     def answer(step):
         try:
             return found(head + rest, announced, expected, step)[0]
@@ -268,14 +268,14 @@ def test_the_result_does_not_depend_on_the_cut(head, rest, announced, expected, 
 
 
 @given(st.binary(min_size=1, max_size=200), encodings, encodings.filter(bool))
-def test_decided_at_the_end_and_with_a_long_head(data, announced, expected):
+def test_long_head_or_the_end_decides(data, announced, expected):
     for head in (data, data + bytes(8300)):
         with contextlib.suppress(ServerError):
             assert open_decoder(announced, expected, head, final=head is data) is not None
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_after_preload_decoding_imports_nothing(codec):
+def test_decoding_after_preload_imports_nothing(codec):
     code = (
         "import sys\n"
         "from voice_cli.audio import Encoding\n"
@@ -293,12 +293,12 @@ def test_after_preload_decoding_imports_nothing(codec):
     assert done.stdout.decode().split() == [codec, "True", "True"]
 
 
-def test_preload_of_an_unknown_codec():
+def test_preload_of_an_unknown_codec_is_a_value_error():
     with pytest.raises(ValueError, match="no such codec"):
         preload("midi")
 
 
-def test_nothing_heavy_is_imported_before_it_is_needed():
+def test_no_slow_modules_are_imported_until_needed():
     code = (
         "import sys, voice_cli.codecs as d; from voice_cli.audio import Encoding\n"
         "d.open_decoder(None, Encoding('pcm'), bytes(20), final=False)\n"
@@ -309,13 +309,13 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     assert done.stdout == "[]\n"
 
 
-def test_the_table_names_existing_classes():
+def test_table_names_existing_classes():
     assert {*table.BUILT_IN} == {*CODECS, "mulaw"}
     for codec in table.BUILT_IN.values():
         assert issubclass(codec.load_class(codec.decoder), voice_codecs.Decoder)
         assert issubclass(codec.load_class(codec.encoder), voice_codecs.Encoder)
 
 
-def test_wav_of_mono_24_khz_by_struct():
+def test_wav_is_recognised_by_its_head():
     assert struct.unpack("<I", WAV[24:28]) == (24_000,)
     assert found(WAV, PCM) == ("wav", HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""The table: which codec is made of what, and what cannot be."""
+"""Opening an encoder: its output format, content type and errors."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_encoding_and_content_type(codec, source, rate, decodes_to, content_type
 
 
 @pytest.mark.parametrize(
-    ("codec", "source", "rate", "said"),
+    ("codec", "source", "rate", "message"),
     [
         ("vorbis", MONO24, None, "no codec 'vorbis'"),
         ("", MONO24, None, "no codec ''"),
@@ -61,19 +61,19 @@ def test_encoding_and_content_type(codec, source, rate, decodes_to, content_type
         ("mulaw", MONO24, 16_000, "8000 Hz, not 16000"),
     ],
 )
-def test_an_unsupported_request_is_a_usage_error(codec, source, rate, said):
-    with pytest.raises(UsageError, match=said) as told:
+def test_an_unsupported_request_is_a_usage_error(codec, source, rate, message):
+    with pytest.raises(UsageError, match=message) as caught:
         open_encoder(codec, source, rate=rate)
-    assert "\n" not in told.value.message
+    assert "\n" not in caught.value.message
 
 
-def test_a_hint_names_the_choices():
-    with pytest.raises(UsageError) as told:
+def test_hint_names_the_choices():
+    with pytest.raises(UsageError) as caught:
         open_encoder("ogg", MONO24)
-    assert told.value.hint == "the codecs: pcm, wav, opus, mp3, aac, flac, mulaw"
-    with pytest.raises(UsageError) as told:
+    assert caught.value.hint == "the codecs: pcm, wav, opus, mp3, aac, flac, mulaw"
+    with pytest.raises(UsageError) as caught:
         open_encoder("mp3", MONO24, rate=20_000)
-    assert told.value.hint == "it has 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000"
+    assert caught.value.hint == "it has 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000"
 
 
 def test_pcm_and_wav_without_conversion_load_no_library():

@@ -1,4 +1,4 @@
-"""Ogg Opus by RFC 7845: pre-skip, end-trim, chains, groups, truncation; libopus twice."""
+"""Ogg Opus decoder (RFC 7845): pre-skip, end trimming, chaining, grouping and truncation, with two libopus versions."""
 
 import struct
 import subprocess
@@ -41,7 +41,7 @@ def head(channels: int = 1, pre_skip: int = 312, gain: int = 0, family: int = 0,
 
 
 def stream(packets: list[bytes], *, first: int = 0, end: int | None = None, opus_head: bytes = b"", **pages) -> bytes:
-    """Build a stream whose samples are counted from `first`, and which is over at sample `end`."""
+    """Build a stream whose granule positions begin at `first` and end at `end`."""
     position, positions = first, []
     for packet in packets:
         position += packet_samples(packet) or 0
@@ -70,11 +70,11 @@ def test_both_libraries_decode_the_same(audio_format, monkeypatch):
     [(wheel_format, wheel)] = heard(data)
     assert system_format == wheel_format == AudioFormat(48_000, audio_format.channels)
     assert len(system) == len(wheel)
-    # Two versions of libopus: some samples differ by one.
+    # Different versions of libopus: some samples differ by one.
     assert abs(np.frombuffer(system, "<i2").astype(int) - np.frombuffer(wheel, "<i2")).max() <= 1
 
 
-def test_equals_the_ffmpeg_command_where_it_has_the_same_libopus():
+def test_ffmpeg_command_with_libopus_decodes_the_same():
     material.need("ffmpeg")
     material.need_libopus()
     [(_, ours)] = heard(DATA)
@@ -91,40 +91,40 @@ class TestPositions:
     def test_pre_skip_is_dropped(self):
         assert frames(stream(self.packets)) == self.samples - 312
 
-    def test_pre_skip_of_many_packets(self):
+    def test_pre_skip_of_several_packets(self):
         assert frames(stream(self.packets, opus_head=head(pre_skip=4000))) == self.samples - 4000
 
-    def test_the_samples_are_the_same_wherever_pages_end(self):
+    def test_samples_do_not_depend_on_page_boundaries(self):
         expected = heard(stream(self.packets))
         for per_page, segments in ((1, 255), (7, 255), (20, 255), (20, 3), (20, 1)):
             data = stream(self.packets, per_page=per_page, segments=segments)
             assert heard(data) == expected
             assert heard(data, 1) == expected
 
-    def test_the_last_granule_trims_the_end(self):
+    def test_last_granule_trims_the_end(self):
         for per_page in (1, 5, 20):
             data = stream(self.packets, end=self.samples - 500, per_page=per_page)
             assert frames(data) == self.samples - 500 - 312
 
-    def test_a_trim_of_more_than_one_packet(self):
+    def test_trim_of_more_than_one_packet(self):
         assert frames(stream(self.packets, end=self.samples - 2500, per_page=5)) == self.samples - 2500 - 312
 
-    def test_a_stream_cut_out_of_a_longer_one(self):
-        # RFC 7845 section 4.3: its first granule is offset, and its last as well.
+    def test_excerpt_of_a_longer_stream_is_trimmed(self):
+        # RFC 7845 section 4.3: both the first and the last granule are offset.
         for per_page in (1, 5):
             data = stream(self.packets, first=1_000_000, end=1_000_000 + self.samples - 500, per_page=per_page)
             assert frames(data) == self.samples - 500 - 312
 
-    def test_an_offset_stream_of_one_page_is_not_trimmed(self):
+    def test_offset_stream_of_one_page_is_not_trimmed(self):
         assert frames(stream(self.packets, first=1_000_000, per_page=20)) == self.samples - 312
 
-    def test_a_last_granule_that_cannot_be_trims_nothing(self):
+    def test_impossible_last_granule_trims_nothing(self):
         assert frames(stream(self.packets, end=0, per_page=5)) == self.samples - 312
 
-    def test_shorter_than_its_pre_skip(self):
+    def test_stream_shorter_than_its_pre_skip_is_empty(self):
         assert heard(stream(self.packets[:1], opus_head=head(pre_skip=1000))) == []
 
-    def test_a_page_of_its_own_for_the_end(self):
+    def test_empty_last_page_ends_the_stream(self):
         data = stream(self.packets, eos=False) + ogg_page([], b"", sequence=99, granule=self.samples, eos=True)
         assert frames(data) == self.samples - 312
 
@@ -140,11 +140,11 @@ class TestPositions:
             (AudioFormat(48_000, 1), heard(first)[0][1] + heard(second)[0][1] + heard(first)[0][1])
         ]
 
-    def test_chained_streams_of_one_serial_without_an_end(self):
+    def test_chained_streams_with_one_serial_and_no_end(self):
         link = stream(self.packets, eos=False)
         assert frames(link + stream(self.packets)) == 2 * (self.samples - 312)
 
-    def test_chained_streams_of_other_channels(self):
+    def test_chained_streams_with_different_channel_counts(self):
         stereo = material.encoded("opus", material.STEREO48)
         assert heard(DATA + stereo) == heard(DATA) + heard(stereo)
 
@@ -157,7 +157,7 @@ class TestPositions:
         grouped = other_head + mine[:at] + mine[at:after] + other_data + mine[after:]
         assert heard(grouped) == heard(mine)
 
-    def test_a_corrupt_packet_is_left_out_and_told(self):
+    def test_corrupt_packets_are_skipped_and_reported(self):
         packets = list(self.packets)
         packets[4] = b"\xff\xff\xff"
         packets[7] = b""
@@ -167,15 +167,15 @@ class TestPositions:
         with pytest.raises(DecodeError, match="2 corrupt frames"):
             decoder.flush()
 
-    def test_nothing_but_corrupt_packets(self):
+    def test_only_corrupt_packets_is_a_decode_error(self):
         with pytest.raises(DecodeError, match="in a row"):
             OpusDecoder().decode(stream([b"\xff\xff\xff"] * 40))
 
-    def test_headers_and_no_sound_are_complete(self):
+    def test_headers_without_audio_are_complete(self):
         assert heard(ogg_stream([(head(), 0), (TAGS, 0)])) == []
 
     @pytest.mark.parametrize("cut", [1, 100, 1000])
-    def test_a_cut_page_is_truncation(self, cut):
+    def test_cut_page_is_truncation(self, cut):
         data = stream(self.packets, per_page=20)
         expected = heard(data)[0][1]
         decoder = OpusDecoder()
@@ -184,8 +184,8 @@ class TestPositions:
         with pytest.raises(TruncatedAudio, match=f"stopped {cut} bytes before"):
             decoder.flush()
 
-    def test_a_last_page_that_is_lost_is_truncation(self):
-        # Kokoro-FastAPI#447: the final Ogg page is lost, 1 to 2 s. All that came is heard, and the loss is told.
+    def test_missing_last_page_is_truncation(self):
+        # Kokoro-FastAPI#447: the final Ogg page, 1 to 2 s, is lost. The audio before it is returned, then an error.
         data = stream(self.packets, per_page=5)
         last = data.rindex(b"OggS")
         decoder = OpusDecoder()
@@ -193,7 +193,7 @@ class TestPositions:
         with pytest.raises(UnmarkedEnd, match="no last page"):
             decoder.flush()
 
-    def test_a_packet_that_should_go_on_is_truncation(self):
+    def test_unfinished_packet_is_truncation(self):
         data = stream(self.packets[:3], eos=False) + ogg_page([255], b"\x78" * 255, sequence=9, eos=True)
         assert sum(c.frames for c in material.run(OpusDecoder(), [data], truncated=True)) == 3 * 960 - 312
 
@@ -206,7 +206,7 @@ def test_six_channels_by_channel_mapping_family_one():
     assert expected[0] == surround
 
 
-def test_sound_begins_at_the_last_byte_of_the_first_packet():
+def test_audio_starts_at_the_last_byte_of_the_first_packet():
     packets = audio_packets()
     data = stream(packets, per_page=50)
     at = data.index(packets[0])
@@ -232,12 +232,12 @@ def test_an_unknown_codec_is_named():
 @pytest.mark.parametrize(
     "bad", [head()[:15], head(channels=0), head(channels=3), head(2, family=1), b"OpusHead\x21" + head()[9:]]
 )
-def test_broken_heads(bad):
+def test_invalid_heads_are_decode_errors(bad):
     with pytest.raises(DecodeError):
         OpusDecoder().decode(ogg_page([len(bad)], bad, bos=True))
 
 
-def test_the_head():
+def test_head_is_parsed():
     assert OpusHead.parse(head(2, 3840, -256)) == OpusHead(2, 3840, -256, 0, head(2, 3840, -256))
 
 
@@ -263,7 +263,7 @@ def test_packet_samples(packet, samples):
 
 
 def test_loading_prints_nothing_without_compiled_files(tmp_path):
-    # opuslib's source raises SyntaxWarnings each time that it is compiled.
+    # opuslib raises SyntaxWarnings whenever it is compiled.
     code = "import voice_cli.codecs as d; d.preload('opus')"
     done = subprocess.run(
         [sys.executable, "-X", f"pycache_prefix={tmp_path}", "-c", code],
@@ -274,7 +274,7 @@ def test_loading_prints_nothing_without_compiled_files(tmp_path):
     assert done.stdout + done.stderr == ""
 
 
-def test_no_libopus_is_no_error(monkeypatch):
+def test_missing_libopus_is_not_an_error(monkeypatch):
     from ctypes import util
 
     for name in [name for name in sys.modules if name.split(".")[0] == "opuslib"]:

@@ -1,4 +1,4 @@
-"""Opus in Ogg: small pages, the delay declared, the end exact."""
+"""Opus encoder: small pages, declared pre-skip and exact end."""
 
 import random
 
@@ -32,7 +32,7 @@ def stream(source, seconds):
 
 
 @pytest.mark.parametrize("source", [encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO48], ids=str)
-def test_two_heads_and_then_pages_of_at_most_a_tenth_of_a_second(source):
+def test_two_heads_precede_pages_of_at_most_100_ms(source):
     (first, [head]), (second, [tags]), *rest = pages_of(stream(source, 1.0))
     parsed = OpusHead.parse(head)
     assert (parsed.channels, parsed.family, parsed.gain) == (source.channels, 0, 0)
@@ -49,14 +49,14 @@ def test_two_heads_and_then_pages_of_at_most_a_tenth_of_a_second(source):
         position += 960 * len(packets)
         assert page.last or page.granule == position
     end = rest[-1][0].granule
-    assert position - 960 < end <= position, "it is a part of the last packet that is cut off"
+    assert position - 960 < end <= position, "only part of the last packet is trimmed"
     assert end - parsed.pre_skip == 48_000
 
 
 def test_the_first_packet_is_returned_after_20_ms():
     encoder = open_encoder("opus", material.MONO24)
     pcm = encoding.voice(material.MONO24, 0.1)
-    assert [len(packets) for _, packets in pages_of(encoder.encode(pcm[:2]))] == [1, 1], "the heads"
+    assert [len(packets) for _, packets in pages_of(encoder.encode(pcm[:2]))] == [1, 1], "two heads"
     assert encoder.encode(pcm[2:958]) == b""
     ((_, [packet]),) = pages_of(encoder.encode(pcm[958:960]))
     assert packet_samples(packet) == 960

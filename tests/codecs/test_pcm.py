@@ -1,4 +1,4 @@
-"""Raw PCM: odd bytes are carried, and nothing else happens."""
+"""PCM decoder: incomplete frames are carried over."""
 
 import pytest
 from hypothesis import given

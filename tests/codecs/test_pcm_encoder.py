@@ -1,4 +1,4 @@
-"""The source's own samples, bare or behind one header."""
+"""PCM and WAV encoders: unchanged samples, with or without a header."""
 
 from support import encoding, material
 from voice_cli.audio import AudioFormat

@@ -1,4 +1,4 @@
-"""Sample types: to the bit what ffmpeg makes of them."""
+"""Sample types: conversion equals ffmpeg's."""
 
 import math
 import struct
@@ -30,7 +30,7 @@ def test_equals_ffmpeg(name):
     assert SAMPLE_TYPES[name].convert(raw) == by_ffmpeg(raw, f"pcm_{name}")
 
 
-def test_floats_beyond_full_scale_and_nan():
+def test_floats_beyond_full_scale_and_nan_are_clipped():
     raw = struct.pack("<8f", 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan, 0.5 / 32768)
     assert struct.unpack("<8h", SAMPLE_TYPES["f32le"].convert(raw)) == (
         32767,
@@ -50,6 +50,6 @@ def test_mu_law_has_two_zeros():
     assert (table[0], table[0x80]) == (-32124, 32124)
 
 
-def test_by_hand():
+def test_known_values():
     assert SAMPLE_TYPES["s24le"].convert(b"\x01\x34\x12\xff\xff\xff") == struct.pack("<2h", 0x1234, -1)
     assert SAMPLE_TYPES["u8"].convert(b"\x80\x00\xff") == struct.pack("<3h", 0, -32768, 32512)

@@ -1,4 +1,4 @@
-"""The table of codecs: built in, or added by entry points."""
+"""The table of codecs, with entries from entry points."""
 
 import importlib.metadata
 import subprocess
@@ -46,7 +46,7 @@ PLAIN = table.Codec(
 
 @pytest.fixture
 def install(monkeypatch):
-    """Return a function that installs the entry point of a codec and returns the groups that are looked up."""
+    """Return a function that installs a codec's entry point and returns the list of groups looked up."""
 
     def do(load):
         point = types.SimpleNamespace(name="plain", value="a_package.plain:CODEC", load=load)
@@ -73,7 +73,7 @@ def plain(install, monkeypatch):
     return install(lambda: PLAIN)
 
 
-def test_a_packages_codec_is_recognised(plain, tmp_path):
+def test_plugin_codec_is_used_everywhere(plain, tmp_path):
     assert encoding_of("audio/plain") == Encoding("plain")
     assert content_type_of(Encoding("plain")) == "audio/plain"
     for announced, expected in ((Encoding("plain"), Encoding("pcm")), (None, Encoding(None))):
@@ -91,7 +91,7 @@ def test_a_packages_codec_is_recognised(plain, tmp_path):
     assert plain == ["voice_cli.codecs"]  # looked up once
 
 
-def test_an_error_of_a_packages_load_is_left_to_its_stream(plain, tmp_path):
+def test_plugin_load_errors_are_raised_by_its_streams(plain, tmp_path):
     module = sys.modules["a_package.plain"]
     module.load = fail
     preload("plain")
@@ -117,7 +117,7 @@ def fail():
 @pytest.mark.parametrize(
     ("load", "reason"), [(fail, "RuntimeError: its license has expired"), (lambda: 7, "it is not a Codec")]
 )
-def test_a_broken_package_is_named(load, reason, install):
+def test_broken_plugin_is_named(load, reason, install):
     install(load)
     message = r"^the codec plain \(a_package.plain:CODEC\) does not load: .*" + reason
     for use in (
@@ -132,7 +132,7 @@ def test_a_broken_package_is_named(load, reason, install):
     assert encoding_of("audio/mpeg") == Encoding("mp3")
 
 
-def test_a_codec_whose_module_does_not_load_is_named(install):
+def test_codec_whose_module_fails_to_load_is_named(install):
     install(lambda: PLAIN)
     message = r"the codec plain \(a_package.plain\) does not load: ModuleNotFoundError"
     with pytest.raises(EngineError, match=message):
@@ -142,7 +142,7 @@ def test_a_codec_whose_module_does_not_load_is_named(install):
     preload("plain")
 
 
-def test_an_unknown_codec():
+def test_unknown_codec_is_an_error():
     with pytest.raises(DecodeError, match="the server sent speex, which voice does not decode"):
         open_decoder(Encoding("speex"), Encoding(None), bytes([1, 2, 3, 200]), final=True)
     with pytest.raises(UsageError, match="there is no codec 'speex'"):
@@ -158,7 +158,7 @@ def test_raw_mu_law_is_decoded():
     assert decoder.flush() == []
 
 
-def test_mp3_by_libmpg123_loads_no_pyav():
+def test_libmpg123_decodes_mp3_without_loading_pyav():
     code = (
         "import sys, voice_cli.codecs as c; from voice_cli.codecs import mpg123; c.preload('mp3')\n"
         "print('av' in sys.modules, mpg123.library() is None)"

@@ -1,4 +1,4 @@
-"""Encoder delay and padding, left out wherever chunks end."""
+"""Trimming of encoder delay and padding, independently of chunk boundaries."""
 
 from hypothesis import given
 from hypothesis import strategies as st

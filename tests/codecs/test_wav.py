@@ -1,4 +1,4 @@
-"""WAV as servers stream it: sizes that lie, chunks around the data, headers again and again."""
+"""WAV decoder: wrong sizes, extra chunks and repeated headers, as servers stream them."""
 
 import struct
 
@@ -36,7 +36,7 @@ def wav(
     after: bytes = b"",
     **described,
 ) -> bytes:
-    """Build a file; `size` is what the headers say of it instead of the truth."""
+    """Build a file; `size` overrides the size in the headers."""
     body = b"WAVE" + fmt(audio_format, **described) + before + chunk(b"data", data) + after
     out = bytearray(b"RIFF" + struct.pack("<I", len(body)) + body)
     if size is not None:
@@ -46,7 +46,7 @@ def wav(
 
 
 def rf64(data: bytes, size: int | None = None, *, name: bytes = b"RF64", after: bytes = b"") -> bytes:
-    """Build a file with a `ds64` chunk; `size` is what it says of the data instead of the truth."""
+    """Build a file with a `ds64` chunk; `size` overrides the data size in it."""
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, len(data) if size is None else size, 0, 0))
     body = ds64 + fmt(material.MONO24) + b"data\xff\xff\xff\xff" + data + after
     return name + b"\xff\xff\xff\xffWAVE" + body
@@ -75,7 +75,7 @@ def test_any_cut_gives_the_same_samples(data, sizes):
 
 
 @pytest.mark.parametrize("data", STREAMS.values(), ids=STREAMS)
-def test_byte_by_byte(data):
+def test_byte_by_byte_gives_the_same_samples(data):
     assert heard(data, [1] * len(data)) == heard(data)
 
 
@@ -84,14 +84,14 @@ def test_byte_by_byte(data):
     [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x7FFFF000, 2_000_000_000, 200_000_000],
 )
 @pytest.mark.parametrize("after", [b"", LIST])
-def test_sizes_that_mean_unknown(size, after):
+def test_placeholder_sizes_mean_unknown(size, after):
     assert heard(wav(PCM, size=size, after=after)) == [(material.MONO24, PCM)]
 
 
 @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
 @pytest.mark.parametrize("size", [None, 0, 1 << 62, 0xFFFFFFFFFFFFFFFF])
 @pytest.mark.parametrize("after", [b"", LIST])
-def test_sizes_of_64_bits(name, size, after):
+def test_sizes_of_64_bits_in_ds64(name, size, after):
     assert heard(rf64(PCM, size, name=name, after=after)) == [(material.MONO24, PCM)]
 
 
@@ -122,13 +122,13 @@ def test_chunks_after_the_data_are_skipped():
     assert heard(wav(PCM, after=after)) == [(material.MONO24, PCM)]
 
 
-def test_a_cut_in_a_chunk_after_the_data_is_no_error():
+def test_cut_in_a_chunk_after_the_data_is_not_an_error():
     assert heard(wav(PCM, after=LIST)[:-10]) == [(material.MONO24, PCM)]
 
 
 @pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF])
 def test_repeated_headers_are_skipped(size):
-    # Kokoro-FastAPI#94: a WAV header a chunk.
+    # Kokoro-FastAPI#94: a WAV header in each chunk.
     pieces = [PCM[at : at + 480] for at in range(0, len(PCM), 480)]
     assert heard(b"".join(wav(piece, size=size) for piece in pieces)) == [(material.MONO24, PCM)]
 
@@ -145,14 +145,14 @@ def test_riff_inside_the_data_is_data():
         assert heard(wav(pcm[:end], size=0), [1] * 500) == [(material.MONO24, pcm[:end])]
 
 
-def test_an_odd_size_with_and_without_its_padding():
+def test_odd_size_with_and_without_its_padding_byte():
     eight_bits = bytes(range(1, 100))
     first = wav(eight_bits, bits=8)
     for data in (first + wav(PCM), first[:-1] + wav(PCM)):
         assert [len(pcm) for _, pcm in heard(data)] == [2 * 99 + len(PCM)]
 
 
-def test_zeros_after_the_file_are_padding_and_other_bytes_an_error():
+def test_trailing_zeros_are_padding_and_other_bytes_an_error():
     assert heard(wav(PCM) + bytes(100)) == [(material.MONO24, PCM)]
     with pytest.raises(DecodeError, match="belong to no chunk"):
         heard(wav(PCM) + b"\x01\x02\xfe\xff" * 50)

@@ -1,4 +1,4 @@
-"""Rate, channels and loudness: one stateful stream, however it is cut."""
+"""Conversion of rate, channels and volume, independently of the cut."""
 
 import struct
 import subprocess
@@ -50,7 +50,7 @@ def test_the_duration_is_kept(source, target, frames):
 
 
 @pytest.mark.parametrize(("rate", "wanted"), [(44100, 24000), (24000, 48000), (22050, 44100), (24000, 44100)])
-def test_a_tone_keeps_its_frequency_and_phase(rate, wanted):
+def test_tone_keeps_its_frequency_and_phase(rate, wanted):
     def tone(hertz):
         return 10_000 * np.sin(2 * np.pi * 440 * np.arange(hertz // 2) / hertz)
 
@@ -86,7 +86,7 @@ def test_mono_to_stereo_and_back():
 
 
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])
-def test_more_channels_than_a_device_has(channels):
+def test_surround_is_mixed_to_stereo(channels):
     source = AudioFormat(48000, channels)
     data = material.speech(source, 0.1)
     assert len(converted(source, AudioFormat(48000, 2), [data])) == pytest.approx(4800 * 4, abs=8)

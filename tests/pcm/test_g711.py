@@ -1,4 +1,4 @@
-"""µ-law as ITU-T G.711 has it."""
+"""µ-law decoding (ITU-T G.711)."""
 
 import struct
 
@@ -19,15 +19,15 @@ SAMPLES = {
     0xC0: 1884,
     0x8F: 16764,
 }
-"""Table 2a of the recommendation, times 4 (14 bits in 16)."""
+"""Table 2a of G.711, times 4 (14 bits in 16)."""
 
 
-def test_the_values_of_the_recommendation():
+def test_values_of_the_recommendation():
     for code, sample in SAMPLES.items():
         assert struct.unpack("<h", decode(bytes([code]))) == (sample,), hex(code)
 
 
-def test_monotonic_and_symmetrical():
+def test_codes_are_monotonic_and_symmetrical():
     positive = [struct.unpack("<h", decode(bytes([code])))[0] for code in range(0xFF, 0x7F, -1)]
     negative = [struct.unpack("<h", decode(bytes([code])))[0] for code in range(0x7F, -1, -1)]
     assert positive == sorted(set(positive))
@@ -35,6 +35,6 @@ def test_monotonic_and_symmetrical():
 
 
 @given(st.binary(), st.integers(0, 50))
-def test_any_cut_gives_the_same(data, at):
+def test_result_does_not_depend_on_the_cut(data, at):
     assert decode(data[:at]) + decode(data[at:]) == decode(data)
     assert len(decode(data)) == 2 * len(data)

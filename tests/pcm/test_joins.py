@@ -1,4 +1,4 @@
-"""Joins: any cut gives the same frames, only silence at a join is changed, and a pause is exact to the frame."""
+"""Joins: any cut gives the same frames, only silence at a join is changed, and pauses are exact to the frame."""
 
 import threading
 
@@ -27,7 +27,7 @@ def frames_of(values, audio_format=MONO):
 
 
 def join(utterances, gaps, audio_format=MONO, sizes=(10**9,)):
-    """Give the bytes of all that comes out when each utterance is cut so, `gaps` seconds after the one before."""
+    """Return the output for utterances with `gaps` seconds between them, cut into chunks of `sizes` frames."""
     joins, out, turn = Joins(), [], 0
     for data, gap in zip(utterances, [None, *gaps], strict=True):
         joins.begin(gap)
@@ -41,7 +41,7 @@ def join(utterances, gaps, audio_format=MONO, sizes=(10**9,)):
     return b"".join(chunk.data for chunk in out)
 
 
-def test_the_start_of_the_first_and_the_end_of_the_last_utterance_are_kept():
+def test_start_and_end_of_the_speech_are_kept():
     data = frames_of([0] * 500 + [QUIET] * 20 + [9000] * 30 + [0] * 700 + [-9000] + [QUIET] * 300)
     assert join([data], []) == data
 
@@ -52,7 +52,7 @@ def test_the_pause_is_exact_to_the_frame(pause):
     two = frames_of([0] * 800 + [6000] * 40 + [0] * 100)
     heard = np.frombuffer(join([one, two], [pause]), "<i2")
     loud = np.flatnonzero(heard)
-    between = max(MONO.frames(pause), ONSET)  # what is a soft beginning is never cut off
+    between = max(MONO.frames(pause), ONSET)  # the onset's silence is never removed
     np.testing.assert_array_equal(loud, [*range(40), *range(40 + between, 80 + between)])
     assert len(heard) == 80 + between + 100
 
@@ -148,7 +148,7 @@ def last_sound(data):
     return int(loud[-1]) if loud.size else None
 
 
-# In the feed.
+# In the source.
 
 
 @pytest.mark.parametrize("expected", [True, False])
@@ -164,10 +164,10 @@ def test_waiting_for_text_is_not_an_underrun(expected):
     sink.step(800)
     sink.step(400)
     assert feed.is_resting == expected
-    dry = 1200 - 400  # frames: all but what was written
+    dry = 1200 - 400  # frames: all except those written
     assert feed.rested == (pytest.approx(dry / 8000) if expected else None)
     feed.rest(expected=False)
-    assert feed.is_resting == expected, "how it ran dry does not change"
+    assert feed.is_resting == expected, "an underrun stays one"
     feed.write(numbered(400))
     feed.finish()
     sink.step(800)
@@ -187,7 +187,7 @@ def test_an_underrun_after_waiting_for_text_counts():
         feed.write(numbered(400))
         feed.open_gate()
         sink.step(800)
-    assert feed.underrun_count == 1, "of the second one the hole is not over yet"
+    assert feed.underrun_count == 1, "the second gap has not ended"
 
 
 # In the pump.
@@ -206,7 +206,7 @@ def test_the_pump_joins_and_reports_positions():
     half = samples(numbered(400, first=100)).tolist()
     assert heard.tolist() == [0] * 400 + speech + [0] * 800 + half + [0] * 400 + half + [0] * 400
     one, two = result.utterances
-    # The first begins with the silence that it came with.
+    # The first keeps its leading silence.
     assert (one.start, one.end, one.lead) == pytest.approx((0.0, 0.15, 0.0))
     assert (two.start, two.end, two.lead) == pytest.approx((0.24, 0.4, 0.04))
     assert (one.stream, two.stream) == tuple(streams)
@@ -233,7 +233,7 @@ def test_a_silent_utterance_has_a_position():
 
 
 def test_buffered_audio_is_played_while_waiting_for_text():
-    """Less than the prebuffer, and nothing more to come for now: it must not wait for what is not written yet."""
+    """Buffered audio, although less than the prebuffer, must not wait for text that is not written yet."""
     second = Late(FakeStream(padded(200), end=True), FakeStream(padded(200, before=1000), end=True))
     with Rig(second, prebuffer=Prebuffer(1.0), pause=0.1, waits_for_text=True) as rig:
         happened(second.asked)
@@ -249,7 +249,7 @@ def test_buffered_audio_is_played_while_waiting_for_text():
 
 
 class Late:
-    """Two streams, of which the second comes when the test says so."""
+    """Two streams, the second of which is delayed until `release`."""
 
     def __init__(self, first, second):
         self._first, self._second = first, second

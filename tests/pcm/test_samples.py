@@ -1,4 +1,4 @@
-"""What is put, and what comes back: indices, shapes, copies, PCM, and imports that nobody asked for."""
+"""Samples of AudioStreamer: indices, shapes, copies, PCM conversion and lazy imports."""
 
 import array
 import subprocess
@@ -28,7 +28,7 @@ class TestIndices:
         ],
         ids=repr,
     )
-    def test_of_one_and_two_dimensions(self, indices):
+    def test_indices_of_one_and_two_dimensions(self, indices):
         streamer = AudioStreamer(3)
         streamer.put(np.array([[1.0], [2.0], [3.0]]), indices)
         streamer.end()
@@ -36,7 +36,7 @@ class TestIndices:
 
     @pytest.mark.parametrize("index", [1, np.array(1), np.int32(1), np.array([1]), [1], np.array([[1]])], ids=repr)
     @pytest.mark.parametrize("shape", [(1, 3200), (1, 1, 3200)])
-    def test_of_no_dimension(self, index, shape):
+    def test_scalar_index(self, index, shape):
         streamer = AudioStreamer(2)
         streamer.put(np.ones(shape, np.float32), index)
         streamer.end(index)
@@ -44,7 +44,7 @@ class TestIndices:
         assert [chunk.shape for chunk in streamer.get_stream(1)] == [shape[1:]]
 
     @pytest.mark.parametrize("chunk", [np.ones(3200), np.ones(()), [0.5, 0.25], [], [[0.5, 0.25]]], ids=repr)
-    def test_with_a_scalar_the_chunk_may_come_by_itself(self, chunk):
+    def test_scalar_index_accepts_a_chunk_without_a_batch(self, chunk):
         streamer = AudioStreamer(1)
         streamer.put(chunk, 0)
         [read] = [next(streamer.get_stream(0))]
@@ -61,7 +61,7 @@ class TestIndices:
             (np.ones((1, 4)), []),
         ],
     )
-    def test_as_many_as_chunks(self, chunks, indices):
+    def test_index_count_must_match_the_chunks(self, chunks, indices):
         streamer = AudioStreamer(2)
         with pytest.raises(ValueError, match="sample indices"):
             streamer.put(chunks, indices)
@@ -70,7 +70,7 @@ class TestIndices:
     @pytest.mark.parametrize(
         "index", [0.0, "0", None, True, [True], np.array([True]), np.array([0.0]), [[[0]]]], ids=repr
     )
-    def test_what_is_no_index(self, index):
+    def test_invalid_indices_raise_type_error(self, index):
         streamer = AudioStreamer(2)
         with pytest.raises(TypeError):
             streamer.put(np.ones((1, 4)), index)
@@ -79,7 +79,7 @@ class TestIndices:
                 streamer.end(index)
 
     @given(batch_size=st.integers(1, 5), index=st.integers(-3, 8))
-    def test_in_range_or_refused(self, batch_size, index):
+    def test_index_out_of_range_is_refused(self, batch_size, index):
         streamer = AudioStreamer(batch_size)
         if 0 <= index < batch_size:
             streamer.put([[1]], [index])
@@ -103,7 +103,7 @@ class TestCopies:
         ],
         ids=repr,
     )
-    def test_a_buffer_may_be_reused(self, buffer):
+    def test_buffer_may_be_reused(self, buffer):
         streamer = AudioStreamer(1)
         streamer.put(buffer, [0])
         row = buffer[0]
@@ -112,24 +112,24 @@ class TestCopies:
         row[0] = 1
         assert not np.any(np.asarray(list(next(streamer.get_stream(0)))))
 
-    def test_an_array_keeps_its_type_and_lets_go_of_the_batch(self):
+    def test_array_keeps_its_type_without_keeping_the_batch(self):
         streamer = AudioStreamer(2)
         streamer.put(np.zeros((2, 8), np.int16), [0, 1])
         chunk = next(streamer.get_stream(1))
         assert chunk.dtype == np.int16
         assert chunk.base is None
 
-    def test_nothing_is_copied_for_a_sample_that_has_ended(self, fake_tensor):
-        class Dear(fake_tensor):
+    def test_samples_after_the_end_are_not_copied(self, fake_tensor):
+        class Uncopyable(fake_tensor):
             def __getitem__(self, index):
                 return self
 
             def detach(self):
-                pytest.fail("copied for nobody")
+                pytest.fail("copied after the end")
 
         streamer = AudioStreamer(1)
         streamer.end()
-        streamer.put(Dear([[0.0]]), [0])
+        streamer.put(Uncopyable([[0.0]]), [0])
 
     def test_half_precision_is_read_as_float32(self, fake_tensor):
         streamer = AudioStreamer(1)
@@ -147,13 +147,13 @@ class TestCopies:
 
 
 class TestPcm:
-    def test_full_scale(self):
+    def test_full_scale_is_clipped(self):
         samples = np.array([0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, np.inf, -np.inf, 3e38, np.nan], np.float32)
         expected = [0, 16384, -16384, 32767, -32768, 32767, -32768, 32767, -32768, 32767, 0]
         assert np.frombuffer(to_pcm(samples), "<i2").tolist() == expected
 
     @given(st.lists(st.integers(-32768, 32767)))
-    def test_sixteen_bits_survive(self, samples):
+    def test_integer_samples_round_trip(self, samples):
         pcm = np.array(samples, "<i2").tobytes()
         assert to_pcm(samples) == pcm
         assert to_pcm(np.array(samples, np.int16)) == pcm
@@ -162,7 +162,7 @@ class TestPcm:
         assert to_pcm(np.array(samples, np.float64) / 32768) == pcm
 
     @given(st.lists(st.floats(-2, 2, width=32)))
-    def test_every_float_is_within_half_a_step(self, samples):
+    def test_floats_are_rounded_to_the_nearest_step(self, samples):
         got = np.frombuffer(to_pcm(samples), "<i2") / 32768
         assert np.all(np.abs(got - np.clip(samples, -1, 32767 / 32768)) <= 0.5 / 32768)
 
@@ -170,7 +170,7 @@ class TestPcm:
     def test_one_channel_in_any_shape(self, shape):
         assert len(to_pcm(np.ones(shape, np.float32))) == 2 * int(np.prod(shape))
 
-    def test_what_is_read_from_a_streamer(self, fake_tensor):
+    def test_tensors_and_half_precision_are_converted(self, fake_tensor):
         assert (
             to_pcm(fake_tensor([[0.5, 1.0]], "torch.bfloat16", "cuda:0")) == np.array([16384, 32767], "<i2").tobytes()
         )
@@ -180,12 +180,12 @@ class TestPcm:
     @pytest.mark.parametrize(
         "chunk", [np.ones(4, np.int32), np.ones(4, np.uint8), np.ones(4, bool), [True], b"ab", [None]]
     )
-    def test_what_is_no_sound(self, chunk):
+    def test_other_types_raise_type_error(self, chunk):
         with pytest.raises(TypeError):
             to_pcm(chunk)
 
     @pytest.mark.parametrize("chunk", [np.ones((2, 4)), [[0.5, 0.5], [0.5, 0.5]], [32768], [-32769]])
-    def test_what_is_not_one_channel_of_sixteen_bits(self, chunk):
+    def test_several_channels_or_large_integers_raise_value_error(self, chunk):
         with pytest.raises(ValueError, match=r"one channel|16 bits"):
             to_pcm(chunk)
 
@@ -196,16 +196,16 @@ def loaded_after(code):
 
 
 class TestImports:
-    def test_a_thread_s_streamer_loads_nothing(self):
+    def test_sync_streamer_imports_nothing_slow(self):
         use = "s = AudioStreamer(1)\ns.put([[0.5]], [0])\ns.end()\nlist(s)"
         assert loaded_after(f"from voice_cli.streamer import AudioStreamer\n{use}") == []
 
-    def test_the_async_one_loads_asyncio(self):
+    def test_async_streamer_imports_asyncio(self):
         assert loaded_after("from voice_cli.streamer import AsyncAudioStreamer") == ["asyncio"]
 
-    def test_pcm_loads_numpy(self):
+    def test_to_pcm_imports_numpy(self):
         assert "numpy" in loaded_after("from voice_cli.streamer import to_pcm\nto_pcm([0.5])")
 
-    def test_an_unknown_name(self):
+    def test_unknown_name_is_an_import_error(self):
         with pytest.raises(ImportError):
-            from voice_cli.streamer import Nobody  # noqa: F401
+            from voice_cli.streamer import Unknown  # noqa: F401

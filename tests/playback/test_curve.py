@@ -1,4 +1,4 @@
-"""The curve of received and heard audio."""
+"""The curve of received and played audio."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_heard_is_linear_and_received_has_steps():
 def test_heard_is_level_during_an_underrun():
     source = played(numbered(800), 2400, numbered(800), 1600)
     (hole,) = underruns(source)
-    # Empty after 100 ms; the device pulled 300 ms, and 5 ms more for the rising ramp.
+    # Empty after 100 ms; the device pulled 300 ms, then 5 ms for the rising ramp.
     assert hole == pytest.approx((0.1, 0.2 + 0.005, 0.1), abs=1e-6)
     heard = [(point.at, point.heard) for point in curve([(0.0, 0.1), (0.3, 0.2)], source)]
     assert (hole.at, 0.1) in near(heard)

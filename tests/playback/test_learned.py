@@ -75,7 +75,7 @@ def test_clean_runs_reduce_the_latency_until_the_entry_is_removed(run, path):
     assert known_in(path) == {}
 
 
-def test_short_speech_is_no_clean_run(run):
+def test_short_speech_does_not_count_as_a_clean_run(run):
     once = run(UNDERFLOWED).latency
     for _ in range(2 * CLEAN_RUNS):
         known = run(PlaybackMetrics(audio_ms=300.0, underruns=0, device_underflows=0))
@@ -88,7 +88,7 @@ def test_a_second_underrun_gives_a_head_start(run):
     assert run(CLEAN, backend="near").head_start == 0
 
 
-def test_a_head_start_that_is_too_short_is_doubled_up_to_the_maximum(run):
+def test_insufficient_head_start_is_doubled_up_to_the_maximum(run):
     starts = [run(UNDERRUN).head_start for _ in range(3 * RUNS)]
     assert starts == sorted(starts)
     assert starts[-1] == MAX_HEAD_START

@@ -1,4 +1,4 @@
-"""The player and its pump, with streams that the test feeds and a device that it steps."""
+"""The player and its pump, with fake streams and a simulated device."""
 
 import sys
 import threading
@@ -34,7 +34,7 @@ SECOND = 16_000
 
 
 class FakeRecorder(Recorder):
-    """Keeps its input; `fails_at`: the call that fails; `gone`: the reader has closed its end."""
+    """Keeps its input; `fails_at`: the call that fails; `gone`: the reader has closed the pipe."""
 
     def __init__(self, *, fails_at=None, fails_to_close=False, gone=False):
         self.calls = []
@@ -48,7 +48,7 @@ class FakeRecorder(Recorder):
     def _do(self, call):
         self.calls.append(call)
         if self._gone:
-            raise Interrupted("the reader has gone")
+            raise Interrupted("the reader has closed the pipe")
         if call == self._fails_at:
             raise FileError("cannot write out.wav: No space left on device")
 
@@ -95,7 +95,7 @@ def test_a_failed_request_never_plays():
     seen = []
     with Rig([FakeStream()], on_tick=lambda player: seen.append(player.state)) as rig:
         rig.opened()
-        rig.end(ServerError("no voice today"))
+        rig.end(ServerError("no voice"))
         assert rig.result().outcome is Outcome.FAILED
         assert rig._pump.state is State.DONE
         assert set(seen) <= {State.WAITING, State.DONE}
@@ -303,9 +303,9 @@ def test_a_device_of_another_rate_plays_all_converted():
     ("error", "outcome"),
     [
         (TruncatedAudio("the connection broke"), Outcome.TRUNCATED),
-        (EngineError("the engine died"), Outcome.FAILED),
+        (EngineError("the engine failed"), Outcome.FAILED),
         (Interrupted("interrupted"), Outcome.CANCELLED),
-        (ZeroDivisionError("a fault of ours"), Outcome.FAILED),
+        (ZeroDivisionError("a bug"), Outcome.FAILED),
     ],
 )
 def test_each_error_has_its_outcome(error, outcome):
@@ -321,7 +321,7 @@ def test_each_error_has_its_outcome(error, outcome):
 
 
 def test_a_failure_before_audio_has_no_metrics():
-    with Rig([FakeStream(end=NetworkError("nothing answers"))]) as rig:
+    with Rig([FakeStream(end=NetworkError("no response"))]) as rig:
         result = rig.result()
         assert result.outcome is Outcome.FAILED
         assert result.metrics.audio_ms is None
@@ -439,7 +439,7 @@ def test_cancel_before_the_first_stream_exists(monkeypatch):
 def test_an_error_between_streams_is_a_failure():
     def streams():
         yield FakeStream(numbered(100), end=True)
-        raise NetworkError("nothing answers")
+        raise NetworkError("no response")
 
     with Rig(streams()) as rig:
         result = rig.play_out()
@@ -447,7 +447,7 @@ def test_an_error_between_streams_is_a_failure():
         assert rig.heard() == numbered(100)
 
 
-def test_a_device_that_does_not_open_is_a_failure_and_cancels_the_request():
+def test_unavailable_device_fails_and_cancels_the_request():
     stream = FakeStream(numbered(100))
     with Rig([stream], sink=SteppedSink(rates=())) as rig:
         result = rig.result()
@@ -457,7 +457,7 @@ def test_a_device_that_does_not_open_is_a_failure_and_cancels_the_request():
     assert stream.closed
 
 
-def test_an_optional_device_that_does_not_open_is_no_failure():
+def test_unavailable_optional_device_is_not_a_failure():
     recorder = FakeRecorder()
     stream = FakeStream(numbered(100), end=True)
     with Rig([stream], sink=SteppedSink(rates=()), recorder=recorder, sink_optional=True) as rig:
@@ -520,7 +520,7 @@ def test_a_device_that_never_pulls_is_a_failure():
 
 
 @pytest.mark.parametrize("call", ["begin pcm", "encoded", "pcm"])
-def test_a_recorder_that_fails_does_not_end_playback(call):
+def test_failing_recorder_does_not_end_playback(call):
     recorder = FakeRecorder(fails_at=call)
     with Rig([FakeStream(numbered(100), numbered(100, first=101), end=True)], recorder=recorder) as rig:
         result = rig.play_out()
@@ -531,7 +531,7 @@ def test_a_recorder_that_fails_does_not_end_playback(call):
         assert recorder.complete is False
 
 
-def test_a_recorder_that_cannot_close_is_a_failure():
+def test_recorder_that_cannot_close_is_a_failure():
     with Rig([FakeStream(numbered(100), end=True)], recorder=FakeRecorder(fails_to_close=True)) as rig:
         result = rig.play_out()
         assert rig.heard() == numbered(100)
@@ -544,7 +544,7 @@ def test_the_first_error_is_reported():
         assert rig.play_out().outcome is Outcome.TRUNCATED
 
 
-def test_a_recorder_whose_reader_has_gone_cancels():
+def test_closed_pipe_of_the_recorder_cancels():
     with Rig([FakeStream(numbered(100))], recorder=FakeRecorder(gone=True)) as rig:
         assert rig.result().outcome is Outcome.CANCELLED
         assert rig.streams[0].closed
@@ -571,7 +571,7 @@ def test_the_volume_scales_the_samples():
         assert rig.heard() == b"".join((2 * n).to_bytes(2, "little") for n in range(1, 201))
 
 
-def test_a_fast_backend_gets_back_pressure_and_nothing_is_dropped():
+def test_fast_backend_gets_back_pressure_and_nothing_is_dropped():
     """voice-mode's player: beyond its 2 s queue the oldest speech is dropped (1.0 of 3.0 s)."""
     sent = numbered(60 * 8000)
     with Rig([FakeStream(*material.every(10 * SECOND, sent))]) as rig:
@@ -613,7 +613,7 @@ def test_the_memory_does_not_grow_with_the_length_of_the_speech():
             held = sum(statistic.size for statistic in ours.statistics("filename"))
         finally:
             tracemalloc.stop()
-        assert held < 5 * SECOND, "the ring was allocated before; a few chunks are under way"
+        assert held < 5 * SECOND, "only a few chunks; the ring was allocated before"
         assert rig.play_out().outcome is Outcome.COMPLETE
 
 
@@ -772,7 +772,7 @@ def test_an_error_after_some_audio_is_a_failure():
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.04, 0.5])
-def test_the_device_stays_open_until_the_last_frame_has_left_it(latency):
+def test_device_stays_open_until_the_last_frame_is_played(latency):
     sink = SteppedSink(latency=latency)
     with Rig([FakeStream(numbered(4000), end=True)], sink=sink) as rig:
         rig.settle()
@@ -781,7 +781,7 @@ def test_the_device_stays_open_until_the_last_frame_has_left_it(latency):
         end = rig.source.ended_at
         assert end == pytest.approx(rig.source.time_of(3999) + 1 / 8000)
         if latency > 0.01:
-            # All frames were pulled, but the last one has not left the device.
+            # All frames were pulled, but the last one has not been played.
             assert sink.now < end
             assert not rig.player._is_over()
         rig.play_out()

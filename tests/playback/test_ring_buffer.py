@@ -115,7 +115,7 @@ def test_bytes_are_readable_only_after_the_copy():
     ring.read_into(memoryview(bytearray(5)))
     seen = []
     ring._memory = Watched(ring._memory, lambda: seen.append(ring.readable))
-    ring.write(b"abcdef")  # in two parts, around the end
+    ring.write(b"abcdef")  # in two parts, around the end of the memory
     assert seen == [0, 0]
     assert ring.readable == 6
 

@@ -51,7 +51,7 @@ def numbers(frames, first=1):
     return samples(numbered(frames, first=first))
 
 
-def test_all_was_heard_at_the_end_even_if_the_devices_clock_is_fast():
+def test_all_audio_is_heard_with_a_fast_device_clock():
     source = SinkSource(MONO, 10.0)
     source.write(numbered(8000))
     source.open_gate()
@@ -97,7 +97,7 @@ def test_finish_plays_a_rest_shorter_than_a_block():
 
 
 @pytest.mark.parametrize("frames", [0, 10, 20, 25])
-def test_ended_at_is_when_the_last_frame_has_left(frames):
+def test_ended_at_is_when_the_last_frame_has_played(frames):
     bench = Bench()
     bench.source.write(numbered(frames))
     bench.source.finish()
@@ -108,7 +108,7 @@ def test_ended_at_is_when_the_last_frame_has_left(frames):
     assert bench.source.underrun_count == 0
 
 
-def test_finish_after_the_last_pull_is_no_underrun():
+def test_finish_after_the_last_pull_is_not_an_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -139,7 +139,7 @@ def test_finish_during_a_pull_is_not_missed(monkeypatch):
     assert bench.source.ended_at is not None
 
 
-def test_an_empty_ring_before_finish_is_no_underrun():
+def test_empty_ring_before_finish_is_not_an_underrun():
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
@@ -293,7 +293,7 @@ def test_an_underflow_without_a_discarded_block_repeats_nothing():
     bench.source.write(numbered(300))
     bench.source.open_gate()
     bench.step(100)
-    bench.sink.now -= 0.001  # clocks are not that exact
+    bench.sink.now -= 0.001  # the clock is imprecise
     assert bench.step(100, underflow=True) == numbers(100, first=101)
     bench.sink.now += 0.03
     assert bench.step(100, underflow=True) == numbers(100, first=201)
@@ -307,7 +307,7 @@ def test_pulls_are_counted():
     assert bench.source.pulls == 3
 
 
-def test_a_gate_opened_during_a_pull_is_open_for_the_next_one():
+def test_gate_opened_during_a_pull_opens_for_the_next():
     """Otherwise the rising ramp would be inside the speech."""
     bench = Bench()
     source, play_ramp = bench.source, bench.source._play_ramp
@@ -370,7 +370,7 @@ def test_every_frame_is_played_once_and_the_counters_match(steps, audio_format):
 
 
 def speech_and_gaps(bench):
-    """Return what was heard without the gaps that the source recorded; check that the gaps are quiet."""
+    """Return the audio without the recorded gaps; check that the gaps are quiet."""
     source, size, rate = bench.source, bench.format.frame_bytes, bench.format.rate
     at = round((source.started_at - LATENCY) * rate) * size
     assert not any(bench.sink.heard[:at])

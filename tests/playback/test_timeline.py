@@ -64,7 +64,7 @@ def test_a_metric_is_none_if_a_timestamp_is_missing(there):
         assert getattr(metrics, figure) == wanted, figure
 
 
-def test_the_definitions():
+def test_definitions_of_the_metrics():
     timeline = timeline_of(
         {
             "process_start": 10.0,
@@ -149,7 +149,7 @@ def test_process_start_of_a_new_process():
     began, now = map(float, done.stdout.split())
     tick = 1 / os.sysconf("SC_CLK_TCK")
     assert before - tick <= began <= now
-    assert began < before + 0.1, "not when Python had started"
+    assert began < before + 0.1, "includes Python's start"
 
 
 def test_process_start_is_before_the_cpu_time_used():

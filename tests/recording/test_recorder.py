@@ -1,4 +1,4 @@
-"""`--save`: a file that is valid at any moment, and never in the way of one that is there."""
+"""Recording: the file is always valid, and an existing file is replaced only by a complete one."""
 
 import errno
 import io
@@ -43,7 +43,7 @@ def no_ffmpeg(monkeypatch):
 
 
 class Disk(io.RawIOBase):
-    """A file on a disk that is full after so many bytes; it takes at most `bite` of them at a time."""
+    """A file on a disk that is full after `room` bytes; each write takes at most `bite` bytes."""
 
     def __init__(self, room=10**9, bite=10**9, code=errno.ENOSPC):
         self.data = bytearray()
@@ -69,10 +69,10 @@ class Disk(io.RawIOBase):
         return self._at
 
 
-# WAV, as it grows.
+# Growing WAV files.
 
 
-def test_a_wav_is_valid_at_any_moment_bar_the_last_quarter_second(tmp_path):
+def test_wav_is_valid_while_it_grows(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.wav"))
     recorder.begin("pcm")
     for count in range(1, 50):
@@ -87,7 +87,7 @@ def test_a_wav_is_valid_at_any_moment_bar_the_last_quarter_second(tmp_path):
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=30), st.integers(1, 2), st.integers(1, 50))
-def test_however_it_is_written_and_the_file_bites_it_is_one_wav(counts, channels, bite):
+def test_partial_writes_make_one_wav(counts, channels, bite):
     audio_format = AudioFormat(8000, channels)
     disk = Disk(bite=bite * 7)
     writer = WavWriter(disk, seekable=True)
@@ -101,7 +101,7 @@ def test_however_it_is_written_and_the_file_bites_it_is_one_wav(counts, channels
         )
 
 
-def test_an_unseekable_wav_says_an_unknown_length():
+def test_unseekable_wav_declares_an_unknown_length():
     disk = Disk()
     writer = WavWriter(disk, seekable=False)
     writer.write(chunk(9000))
@@ -110,35 +110,35 @@ def test_an_unseekable_wav_says_an_unknown_length():
     assert disk.data[44:] == chunk(9000).data
 
 
-def test_a_writer_that_got_nothing_writes_nothing():
+def test_writer_without_input_writes_nothing():
     disk = Disk()
     WavWriter(disk, seekable=True).finish()
     assert disk.data == b""
 
 
-# Which file gets what.
+# Codecs.
 
 
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [(suffix, codec.name) for codec in table.BUILT_IN.values() for suffix in codec.suffixes if codec.name != "wav"],
 )
-def test_the_streams_own_codec_is_saved_untouched(tmp_path, no_ffmpeg, suffix, codec):
+def test_streams_own_codec_is_saved_unchanged(tmp_path, no_ffmpeg, suffix, codec):
     target = tmp_path / f"a{suffix}"
     recorder = FileRecorder(str(target))
     recorder.check()
     recorder.begin(codec)
-    recorder.write_encoded(b"just as ")
+    recorder.write_encoded(b"encoded ")
     recorder.write_pcm(chunk(100))
-    recorder.write_encoded(b"it came")
+    recorder.write_encoded(b"bytes")
     recorder.close(complete=True)
-    assert target.read_bytes() == b"just as it came"
+    assert target.read_bytes() == b"encoded bytes"
     assert names(tmp_path) == [target.name]
 
 
 @pytest.mark.parametrize("codec", ["wav", "pcm", "mp3", "opus", "aac", "flac"])
 @pytest.mark.parametrize("name", ["a.wav", "a.WAV", "a.wave"])
-def test_a_wav_is_made_of_the_frames_whatever_the_codec(tmp_path, no_ffmpeg, codec, name):
+def test_wav_is_written_from_frames_for_any_codec(tmp_path, no_ffmpeg, codec, name):
     recorder = FileRecorder(str(tmp_path / name))
     recorder.check()
     recorder.begin(codec)
@@ -152,7 +152,7 @@ def test_a_wav_is_made_of_the_frames_whatever_the_codec(tmp_path, no_ffmpeg, cod
     ("name", "muxer"),
     [("a.mp3", "mp3"), ("a.flac", "flac"), ("a.opus", "ogg"), ("a.ogg", "ogg"), ("a.aac", "aac"), ("a.m4a", "mp4")],
 )
-def test_another_suffix_is_encoded(tmp_path, name, muxer):
+def test_other_suffixes_are_encoded(tmp_path, name, muxer):
     if name == "a.m4a":
         need("ffmpeg")
     sent = material.speech(material.MONO48, 0.5)
@@ -172,8 +172,8 @@ def test_another_suffix_is_encoded(tmp_path, name, muxer):
         assert decoded == sent
 
 
-def test_a_rate_that_the_codec_has_not_is_converted(tmp_path):
-    """The embedded voice speaks at 22050 Hz, which Opus does not know."""
+def test_unsupported_rate_is_converted(tmp_path):
+    """The embedded voice's 22050 Hz are not supported by Opus."""
     recorder = FileRecorder(str(tmp_path / "a.opus"))
     recorder.begin("pcm")
     recorder.write_pcm(PcmChunk(AudioFormat(22_050, 1), bytes(22_050)))
@@ -182,7 +182,7 @@ def test_a_rate_that_the_codec_has_not_is_converted(tmp_path):
     assert len(decoded) / 2 == pytest.approx(24_000, abs=1000)
 
 
-def test_a_raw_file_of_an_mp3_stream_is_its_frames(tmp_path):
+def test_raw_file_of_an_mp3_stream_has_its_frames(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.pcm"))
     recorder.begin("mp3")
     recorder.write_encoded(b"mp3 mp3")
@@ -193,7 +193,7 @@ def test_a_raw_file_of_an_mp3_stream_is_its_frames(tmp_path):
 
 @pytest.mark.parametrize("codec", ["mp3", "opus", "aac", "flac"])
 @pytest.mark.parametrize("complete", [True, False])
-def test_an_encoded_file_is_valid_while_it_grows(tmp_path, no_ffmpeg, codec, complete):
+def test_encoded_file_is_valid_while_it_grows(tmp_path, no_ffmpeg, codec, complete):
     recorder = FileRecorder(str(tmp_path / f"a.{codec}"))
     recorder.check()
     recorder.begin("pcm")
@@ -212,7 +212,7 @@ def test_an_encoded_file_is_valid_while_it_grows(tmp_path, no_ffmpeg, codec, com
     assert sum(chunk.seconds for chunk in chunks) == pytest.approx(1.0, abs=0.08)
 
 
-def test_an_encoder_is_loaded_ahead_if_it_will_be_needed(tmp_path, monkeypatch):
+def test_encoder_is_preloaded_only_if_needed(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(module, "open_encoder", lambda codec, _source: opened.append(codec))
     recorder = FileRecorder(str(tmp_path / "a.mp3"))
@@ -225,12 +225,12 @@ def test_an_encoder_is_loaded_ahead_if_it_will_be_needed(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_several_streams_of_one_codec_are_encoded_as_one(tmp_path, no_ffmpeg):
+def test_several_streams_are_encoded_as_one(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.flac"), many=True)
     recorder.check()
     for value in (1, 500, 700):
         recorder.begin("flac")
-        recorder.write_encoded(b"not this")
+        recorder.write_encoded(b"unused")
         recorder.write_pcm(chunk(800, MONO, value))
     recorder.close(complete=True)
     audio_format, decoded = material.reference((tmp_path / "a.flac").read_bytes(), "flac")
@@ -238,7 +238,7 @@ def test_several_streams_of_one_codec_are_encoded_as_one(tmp_path, no_ffmpeg):
     assert decoded == b"".join(chunk(800, MONO, value).data for value in (1, 500, 700))
 
 
-def test_more_channels_than_the_encoders_have_are_mixed_to_two(tmp_path, no_ffmpeg):
+def test_surround_is_mixed_to_stereo_for_encoders(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.mp3"))
     recorder.begin("flac")
     recorder.write_pcm(chunk(8000, AudioFormat(48_000, 6)))
@@ -247,14 +247,14 @@ def test_more_channels_than_the_encoders_have_are_mixed_to_two(tmp_path, no_ffmp
     assert audio_format == material.STEREO48
 
 
-def test_a_missing_ffmpeg_is_found_before_anything_is_synthesised(tmp_path, no_ffmpeg):
+def test_check_finds_a_missing_ffmpeg(tmp_path, no_ffmpeg):
     FileRecorder(str(tmp_path / "a.mp3")).check()
     with pytest.raises(UsageError, match="without ffmpeg"):
         FileRecorder(str(tmp_path / "a.m4a")).check()
     assert names(tmp_path) == []
 
 
-def test_an_ffmpeg_that_is_missing_after_all_leaves_the_sound(tmp_path, no_ffmpeg):
+def test_missing_ffmpeg_at_close_keeps_the_wav(tmp_path, no_ffmpeg):
     recorder = FileRecorder(str(tmp_path / "a.m4a"))
     recorder.begin("wav")
     recorder.write_pcm(chunk(100))
@@ -266,7 +266,7 @@ def test_an_ffmpeg_that_is_missing_after_all_leaves_the_sound(tmp_path, no_ffmpe
     assert read(tmp_path / "a.partial.wav") == (MONO, chunk(100).data)
 
 
-def test_a_transcoding_that_fails_leaves_the_sound_and_what_was_there(tmp_path, monkeypatch):
+def test_failed_transcoding_keeps_the_wav_and_the_old_file(tmp_path, monkeypatch):
     def fails(_source, target, _muxer):
         with open(target, "wb") as file:
             file.write(b"half")
@@ -285,7 +285,7 @@ def test_a_transcoding_that_fails_leaves_the_sound_and_what_was_there(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.", ".wav"])
-def test_an_unknown_suffix_is_a_mistake_that_lists_the_known_ones(tmp_path, name):
+def test_unknown_suffix_error_lists_the_known_ones(tmp_path, name):
     with pytest.raises(UsageError) as caught:
         FileRecorder(str(tmp_path / name))
     assert ".wav" in caught.value.hint
@@ -293,27 +293,27 @@ def test_an_unknown_suffix_is_a_mistake_that_lists_the_known_ones(tmp_path, name
     assert ".m4a" in caught.value.hint
 
 
-# Where it may be.
+# Folders.
 
 
-def test_a_folder_that_is_missing(tmp_path):
+def test_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
         FileRecorder(str(tmp_path / "nowhere" / "a.wav")).check()
 
 
-def test_a_name_that_is_a_folder(tmp_path):
+def test_folder_as_the_file_name_is_an_error(tmp_path):
     (tmp_path / "a.wav").mkdir()
     with pytest.raises(FileError, match="is a folder"):
         FileRecorder(str(tmp_path / "a.wav")).check()
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
+def test_unwritable_folder_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _mode: path != str(tmp_path))
     with pytest.raises(FileError, match="cannot write to the folder"):
         FileRecorder(str(tmp_path / "a.wav")).check()
 
 
-def test_a_folder_that_is_gone_by_then(tmp_path):
+def test_folder_deleted_after_the_check_is_an_error(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     recorder = FileRecorder(str(folder / "a.wav"))
@@ -325,7 +325,7 @@ def test_a_folder_that_is_gone_by_then(tmp_path):
     assert recorder.saved is None
 
 
-def test_a_relative_name_stays_what_it_was_though_the_folder_changes(tmp_path, monkeypatch):
+def test_relative_name_is_resolved_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recorder = FileRecorder("a.wav")
     recorder.check()
@@ -338,11 +338,11 @@ def test_a_relative_name_stays_what_it_was_though_the_folder_changes(tmp_path, m
     assert recorder.saved == "a.wav"
 
 
-# What stands there already.
+# Existing files.
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_an_existing_file_is_replaced_only_by_a_whole_one(tmp_path, complete):
+def test_existing_file_is_replaced_only_by_a_complete_one(tmp_path, complete):
     target = tmp_path / "a.wav"
     target.write_bytes(b"old")
     recorder = FileRecorder(str(target))
@@ -359,7 +359,7 @@ def test_an_existing_file_is_replaced_only_by_a_whole_one(tmp_path, complete):
         assert read(tmp_path / "a.partial.wav") == (MONO, chunk(100).data)
 
 
-def test_a_part_takes_the_name_where_nothing_stands(tmp_path):
+def test_partial_recording_takes_the_name_if_unused(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.wav"))
     recorder.begin("pcm")
     recorder.write_pcm(chunk(100))
@@ -369,7 +369,7 @@ def test_a_part_takes_the_name_where_nothing_stands(tmp_path):
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_nothing_is_kept_where_nothing_came(tmp_path, complete):
+def test_recording_without_audio_keeps_the_old_file(tmp_path, complete):
     target = tmp_path / "a.wav"
     target.write_bytes(b"old")
     recorder = FileRecorder(str(target))
@@ -380,7 +380,7 @@ def test_nothing_is_kept_where_nothing_came(tmp_path, complete):
     assert recorder.saved is None
 
 
-def test_a_stream_that_never_began_makes_no_file(tmp_path):
+def test_stream_that_never_began_makes_no_file(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.wav"))
     recorder.check()
     recorder.close(complete=True)
@@ -389,7 +389,7 @@ def test_a_stream_that_never_began_makes_no_file(tmp_path):
 
 
 @pytest.mark.parametrize("length", [242, 249, 255])
-def test_the_longest_names_are_saved(tmp_path, length):
+def test_longest_names_are_saved(tmp_path, length):
     name = f"{'n' * (length - 4)}.wav"
     recorder = FileRecorder(str(tmp_path / name))
     recorder.check()
@@ -400,12 +400,12 @@ def test_the_longest_names_are_saved(tmp_path, length):
     assert recorder.saved == str(tmp_path / name)
 
 
-def test_a_name_that_is_too_long_is_refused_before_the_recording(tmp_path):
+def test_too_long_name_is_refused_by_check(tmp_path):
     with pytest.raises(FileError, match="File name too long"):
         FileRecorder(str(tmp_path / f"{'n' * 252}.wav")).check()
 
 
-def test_an_unfinished_file_of_another_run_is_left_alone(tmp_path):
+def test_unfinished_file_of_another_run_is_kept(tmp_path):
     (tmp_path / "a.partial.wav").write_bytes(b"another run's")
     (tmp_path / "a.partial2.wav").write_bytes(b"and another's")
     recorder = FileRecorder(str(tmp_path / "a.wav"))
@@ -417,7 +417,7 @@ def test_an_unfinished_file_of_another_run_is_left_alone(tmp_path):
     assert (tmp_path / "a.partial.wav").read_bytes() == b"another run's"
 
 
-def test_the_replaced_files_mode_is_kept(tmp_path):
+def test_mode_of_the_replaced_file_is_kept(tmp_path):
     target = tmp_path / "a.wav"
     target.write_bytes(b"old")
     target.chmod(0o640)
@@ -429,7 +429,7 @@ def test_the_replaced_files_mode_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("dangling", [True, False])
-def test_a_link_stays_a_link_and_its_target_is_written(tmp_path, dangling):
+def test_target_of_a_symlink_is_written(tmp_path, dangling):
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "b.wav"
     if not dangling:
@@ -447,7 +447,7 @@ def test_a_link_stays_a_link_and_its_target_is_written(tmp_path, dangling):
     assert recorder.saved == str(link)
 
 
-def test_a_second_stream_goes_on_in_the_same_file(tmp_path):
+def test_second_stream_continues_the_same_file(tmp_path):
     recorder = FileRecorder(str(tmp_path / "a.wav"))
     for value in (1, 2):
         recorder.begin("pcm")
@@ -456,17 +456,17 @@ def test_a_second_stream_goes_on_in_the_same_file(tmp_path):
     assert read(tmp_path / "a.wav") == (MONO, chunk(100).data + chunk(100, value=2).data)
 
 
-# Disks that fail.
+# Disk errors.
 
 
 def on(disk, path, monkeypatch):
-    """Return a recorder whose file is on that disk."""
+    """Return a recorder whose file is on `disk`."""
     path.with_name("a.partial.wav").touch()
     monkeypatch.setattr(module, "open", lambda *_args, **_options: disk, raising=False)
     return FileRecorder(str(path))
 
 
-def test_a_full_disk_is_told_and_what_fitted_is_a_valid_file(tmp_path, monkeypatch):
+def test_full_disk_is_an_error_and_the_file_stays_valid(tmp_path, monkeypatch):
     disk = Disk(room=5000)
     recorder = on(disk, tmp_path / "a.wav", monkeypatch)
     recorder.begin("pcm")
@@ -482,21 +482,21 @@ def test_a_full_disk_is_told_and_what_fitted_is_a_valid_file(tmp_path, monkeypat
     assert recorder.saved == str(tmp_path / "a.wav")
 
 
-def test_a_full_disk_from_the_first_byte(tmp_path, monkeypatch):
+def test_disk_full_at_the_first_byte_is_an_error(tmp_path, monkeypatch):
     recorder = on(Disk(room=0), tmp_path / "a.wav", monkeypatch)
     recorder.begin("pcm")
     with pytest.raises(FileError, match="No space left on device"):
         recorder.write_pcm(chunk(10))
 
 
-def test_a_disk_that_fails_under_untouched_bytes(tmp_path, monkeypatch):
+def test_disk_error_while_writing_encoded_bytes(tmp_path, monkeypatch):
     recorder = on(Disk(room=10, code=errno.EIO), tmp_path / "a.mp3", monkeypatch)
     recorder.begin("mp3")
     with pytest.raises(FileError, match="Input/output error"):
         recorder.write_encoded(bytes(20))
 
 
-def test_a_name_that_cannot_be_given_names_what_came(tmp_path, monkeypatch):
+def test_failed_rename_error_names_the_partial_file(tmp_path, monkeypatch):
     def refuse(*_names):
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
@@ -513,11 +513,11 @@ def test_a_name_that_cannot_be_given_names_what_came(tmp_path, monkeypatch):
 # Pipes and special files.
 
 
-def test_a_pipe_gets_wav_as_it_comes():
+def test_pipe_gets_wav_while_it_arrives():
     disk = Disk()
     recorder = PipeRecorder(disk, "standard output")
     recorder.begin("mp3")
-    recorder.write_encoded(b"not this")
+    recorder.write_encoded(b"unused")
     assert disk.data == b""
     assert recorder.saved is None
     recorder.write_pcm(chunk(10))
@@ -528,7 +528,7 @@ def test_a_pipe_gets_wav_as_it_comes():
     assert recorder.saved == "standard output"
 
 
-def test_a_reader_that_has_gone_interrupts():
+def test_closed_pipe_interrupts():
     recorder = PipeRecorder(Disk(room=0, code=errno.EPIPE), "standard output")
     with pytest.raises(Interrupted):
         recorder.write_pcm(chunk(10))
@@ -537,7 +537,7 @@ def test_a_reader_that_has_gone_interrupts():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_full_special_file_is_told():
+def test_full_special_file_is_an_error():
     with open("/dev/full", "wb", buffering=0) as file:
         recorder = PipeRecorder(file, "/dev/full")
         with pytest.raises(FileError, match="No space left on device"):

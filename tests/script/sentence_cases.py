@@ -1,6 +1,6 @@
-"""Labelled sentences: `|` stands where a sentence, a paragraph or an item ends, except at the end of the text.
+"""Labelled sentences by language: `|` marks each end of a sentence, paragraph or item, except the last.
 
-By language; each is to hold with the language said and without. Those of `SAID` hold where it is said only.
+`CASES` hold with and without the language given, `SAID` only with it.
 """
 
 CASES = {

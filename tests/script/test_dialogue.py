@@ -28,7 +28,7 @@ TURNS = [
 
 
 def turns_of(dialogue: Dialogue, pieces: list[str]) -> list[tuple[str | None, str]]:
-    """Return the speaker and the text of each turn that has a text."""
+    """Return the speaker and the text of each turn with text."""
     turns: list[tuple[str | None, str]] = [(None, "")]
     for part in [*(part for piece in pieces for part in dialogue.feed(piece)), *dialogue.finish()]:
         if isinstance(part, TurnStarted):
@@ -45,7 +45,7 @@ def test_turns(size):
     assert turns_of(Dialogue(["Ann", "Bob", "Mary Jane"]), pieces) == TURNS
 
 
-def test_only_what_may_become_a_name_is_buffered():
+def test_only_a_possible_name_is_buffered():
     dialogue = Dialogue(["Ann"])
     assert dialogue.feed("An") == []
     assert dialogue.feed("d then") == ["And then"]

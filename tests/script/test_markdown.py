@@ -1,4 +1,4 @@
-"""The text that is read of Markdown and of the output of terminal programs."""
+"""The spoken text of Markdown and of terminal output."""
 
 import pytest
 
@@ -109,7 +109,7 @@ BOTH = [
 
 @pytest.mark.parametrize(("text", "said"), BOTH)
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_what_is_read(text, said, mode):
+def test_spoken_text(text, said, mode):
     if said is None:
         said = text.replace("**", "")
     assert spoken(text, mode) == said
@@ -128,7 +128,7 @@ def test_what_is_read(text, said, mode):
         ("| not a row", "| not a row", "not a row."),
     ],
 )
-def test_what_is_common_in_plain_text_is_kept_unless_markdown_is_on(text, auto, on):
+def test_ambiguous_marks_are_kept_unless_markdown_is_on(text, auto, on):
     assert spoken(text, "auto") == auto
     assert spoken(text, "on") == on
 
@@ -151,7 +151,7 @@ def test_what_is_common_in_plain_text_is_kept_unless_markdown_is_on(text, auto, 
         ("**stays** `so` https://a.b/c", "**stays** `so` https://a.b/c"),
     ],
 )
-def test_off_removes_what_a_terminal_does_not_show(text, said):
+def test_off_removes_only_control_sequences(text, said):
     assert spoken(text, "off") == said
 
 
@@ -174,7 +174,7 @@ def test_text_is_buffered_only_until_it_is_certain():
         ("- an item\n  Of two lines\n", "an item\nOf two lines.\n"),
     ],
 )
-def test_a_line_with_a_capital_that_is_not_indented_ends_an_item(text, read):
+def test_unindented_line_with_a_capital_ends_an_item(text, read):
     assert spoken(text) == read
 
 
@@ -185,6 +185,6 @@ def test_headings_and_items_end_for_the_splitter():
     assert parts == ["Shopping.", "What we need.\nmilk.\neggs.", "That is all"]
 
 
-def test_an_unknown_mode():
+def test_unknown_mode_is_a_value_error():
     with pytest.raises(ValueError, match="mode"):
         SpokenMarkdown("maybe")

@@ -1,4 +1,4 @@
-"""The words that are read, compared with markdown-it-py, which parses the whole document."""
+"""The spoken words compared with those of markdown-it-py, a full CommonMark parser."""
 
 import re
 
@@ -136,7 +136,7 @@ def read_by_parser(text: str) -> str:
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_the_same_words(name, size):
+def test_words_equal_those_of_the_parser(name, size):
     text = SAMPLES[name]
     reader = SpokenMarkdown("on")
     said = "".join(reader.feed(text[at : at + size]) for at in range(0, len(text), size)) + reader.finish()

@@ -1,4 +1,4 @@
-"""What holds for every text and every cut of it."""
+"""Properties of the Markdown reader for any text and any cut."""
 
 from itertools import product
 
@@ -119,7 +119,7 @@ def test_any_cut_gives_the_same_text(text, sizes, mode):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
-def test_what_a_terminal_does_not_show_is_removed(text):
+def test_control_characters_are_removed(text):
     reader = TerminalText()
     shown = reader.feed(text) + reader.finish()
     assert not [char for char in shown if (char < " " and char not in "\n\t") or "\x7f" <= char <= "\x9f"]
@@ -209,9 +209,9 @@ def test_the_buffered_text_is_bounded(start, unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_work_grows_as_the_text_does(unit):
+def test_work_grows_linearly(unit):
     work = lines_run(feed_characters, repeated(unit, 1000))
-    assert lines_run(feed_characters, repeated(unit, 2000)) < 2.5 * work, "quadratic work would be four times"
+    assert lines_run(feed_characters, repeated(unit, 2000)) < 2.5 * work, "quadratic work would quadruple"
 
 
 @pytest.mark.parametrize("mark", ["`", "~", "*", "_"])

@@ -1,4 +1,4 @@
-"""`LiveText`, between an event loop and the thread that reads it."""
+"""`LiveText`: text from an event loop, read in a thread."""
 
 import asyncio
 import itertools
@@ -12,11 +12,11 @@ from support.threads import in_thread
 from voice_cli.script.pauses import Flush, LiveText
 
 LONG = 60.0
-"""Seconds: no silence of a test lasts that long."""
+"""A pause in seconds that no test reaches."""
 
 
 def all_of(text):
-    """Read it in a thread; return a function that waits for the pieces."""
+    """Read the text in a thread; return a function that waits for the pieces."""
     return in_thread(lambda: list(text.pieces()))
 
 
@@ -53,7 +53,7 @@ def test_a_pause_after_text_yields_none_once():
         text.put_nowait("c")
         text.close()
         assert await asyncio.to_thread(list, pieces) == ["c"]
-        assert waits == [None, 0.01, 0.01, None, 0.01], "it waits for ever before text, and after a silence"
+        assert waits == [None, 0.01, 0.01, None, 0.01], "it waits forever before text and after a pause"
 
     run(main)
 
@@ -91,7 +91,7 @@ def test_waiting_pieces_of_every_kind_are_bounded(piece):
         fed = 0
         waiting = None
         while waiting is None:
-            assert fed <= 40, "what waits is not bounded"
+            assert fed <= 40, "pending text is unbounded"
             text.put_nowait(piece)
             fed += 1
             room = asyncio.ensure_future(text.room())

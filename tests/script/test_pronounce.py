@@ -21,7 +21,7 @@ from voice_cli.script.pronounce import Pronunciations
         ({"/a/": "b", "/b/": "c"}, "ab", "cc"),
         ({"nginx": r"engine \x"}, "nginx", r"engine \x"),
         ({"東京": "とうきょう"}, "東京 に", "とうきょう に"),
-        ({}, "as it is", "as it is"),
+        ({}, "unchanged", "unchanged"),
     ],
 )
 def test_replacements(table, text, spoken):

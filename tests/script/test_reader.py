@@ -1,4 +1,4 @@
-"""From text to lines: any cut gives the same, nothing is lost, and each line has its speaker and its pause."""
+"""From text to lines: independent of the cut, without loss, with speaker and pause."""
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ PIECES = [
         "\nAnn: ",
         "\nBob:",
         "\n**Ann:** ",
-        "Nobody: ",
+        "Unknown: ",
         "Dr.",
         "3.30 pm",
         "e.g.",
@@ -100,34 +100,34 @@ def test_text_without_a_word_becomes_part_of_the_next_line():
     assert read(" \n\t\n") == []
 
 
-def test_a_clause_has_half_a_sentences_pause():
+def test_clause_has_half_the_pause_of_a_sentence():
     lines = read("When the sun had set, the old man went home. He slept. “Good night!” And so the story ends at last.")
     assert (lines[0].spoken, lines[0].pause) == ("When the sun had set,", 0.5)
     assert {line.pause for line in lines[1:]} == {1.0}
 
 
 @pytest.mark.parametrize("end", [*".!?…。！？۔।", '."', "?)", "!»"])
-def test_a_sentence_ends_with_any_of_these(end):
+def test_sentence_ends(end):
     assert read(f"So it is{end}")[-1].pause == 1.0
 
 
 @pytest.mark.parametrize("end", [",", ";", ":", "", " –"])
-def test_a_clause_ends_with_any_of_these(end):
+def test_clause_ends(end):
     assert read(f"So it is{end}")[-1].pause == 0.5
 
 
-def test_the_reported_text_is_without_pronunciations():
+def test_reported_text_is_the_text_before_pronunciation():
     (line,) = read("Nginx is on.", pronounce={"nginx": "engine x"})
     assert (line.text, line.spoken) == ("Nginx is on.", "engine x is on.")
 
 
-def test_a_word_with_an_empty_pronunciation_is_part_of_the_next_line():
+def test_word_with_an_empty_pronunciation_joins_the_next_line():
     lines = read("ugh. Hello there, my friend.", pronounce={"ugh": ""}, markdown="off")
     assert "".join(line.text for line in lines) == "ugh. Hello there, my friend."
     assert all(line.spoken for line in lines)
 
 
-def test_an_invalid_pronunciation():
+def test_invalid_pronunciation_is_a_config_error():
     with pytest.raises(ConfigError, match="pronounce"):
         LineReader(pronounce={"/(/": "x"})
 
@@ -147,7 +147,7 @@ def test_without_speakers_a_name_is_text():
     assert "Ann: Hello" in "".join(line.text for line in read("Ann: Hello"))
 
 
-def test_a_pause_returns_what_can_be_spoken_and_keeps_what_may_continue():
+def test_pause_returns_speakable_text_and_keeps_the_rest():
     reader = LineReader()
     assert reader.read("Hello there") == []
     assert [line.spoken for line in reader.read(None)] == ["Hello"]
@@ -201,7 +201,7 @@ def test_each_sentence_or_clause_can_be_a_line():
     ]
 
 
-def test_the_language_decides_about_a_point_after_a_number():
+def test_language_decides_whether_a_number_ends_a_sentence():
     text = "We moved here in 2019. August was warm that year."
     assert len(read(text, every=Boundary.SENTENCE)) == 1
     assert len(read(text, every=Boundary.SENTENCE, language="en")) == 2
@@ -237,7 +237,7 @@ def test_end_counts_the_text_read_and_ignores_pauses():
     ]
 
 
-def test_end_is_exact_at_a_flush_and_at_the_end_of_the_text():
+def test_end_is_exact_at_flushes_and_at_the_end():
     assert ends_of(Flush("*One* is **here**."), "[Two](http://a.b/c) is *there*.") == [
         ("One is here.", 18),
         ("Two is there.", 49),

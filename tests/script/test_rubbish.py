@@ -1,4 +1,4 @@
-"""Input that is no text: no crash, and no loss but of control characters."""
+"""Input that is not text: only control characters are lost."""
 
 import random
 

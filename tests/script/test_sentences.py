@@ -1,4 +1,4 @@
-"""Sentence ends of the labelled table, fed whole and character by character."""
+"""Sentence ends of the labelled table, in one piece and character by character."""
 
 import pytest
 from script.sentence_cases import CASES, SAID, cases
@@ -11,7 +11,7 @@ WHERE_SAID = cases(SAID)
 
 
 def boundaries(text: str, language: str, size: int) -> list[tuple[int, Boundary]]:
-    """Return what a scanner finds that is fed pieces of this size."""
+    """Return the boundaries found in text fed in pieces of `size` characters."""
     scanner = Scanner(language)
     found: list[tuple[int, Boundary]] = []
     for at in range(0, len(text), size):
@@ -22,7 +22,7 @@ def boundaries(text: str, language: str, size: int) -> list[tuple[int, Boundary]
 
 
 def marked(text: str, language: str, size: int) -> str:
-    """Return the text with a bar where a sentence ends, except at its end."""
+    """Return the text with a bar at each sentence end except the last."""
     found = boundaries(text, language, size)
     ends = {at for at, boundary in found if boundary >= Boundary.SENTENCE and text[at:].strip()}
     return "".join("|" * (at in ends) + char for at, char in enumerate(text))
@@ -34,14 +34,14 @@ def test_the_table_is_large():
 
 
 @pytest.mark.parametrize(("language", "label"), BY_LANGUAGE + WHERE_SAID)
-def test_with_the_language(language, label):
+def test_sentence_ends_with_a_language(language, label):
     text = label.replace("|", "")
     assert marked(text, language, len(text)) == label
     assert marked(text, language, 1) == label
 
 
 @pytest.mark.parametrize(("language", "label"), BY_LANGUAGE)
-def test_without_a_language(language, label):
+def test_sentence_ends_without_a_language(language, label):
     text = label.replace("|", "")
     assert marked(text, "", len(text)) == label
     assert marked(text, "", 1) == label

@@ -1,4 +1,4 @@
-"""The first utterance, the later ones, and those of a pause, for single texts."""
+"""The first utterance, later utterances and pauses, for single texts."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ def spoken(text: str, **options: object) -> list[str]:
 
 
 def fed(text: str, **options: object) -> list[tuple[int, str]]:
-    """Feed single characters; return the count of characters at which each utterance was complete, and its words."""
+    """Feed single characters; return the number fed when each utterance was complete, and its text."""
     splitter = Splitter(**options)
     return [(count, utterance.strip()) for count, char in enumerate(text, 1) for utterance in splitter.feed(char)]
 
 
-# The faults of the splitter of the Chatterbox server.
+# Known faults of the Chatterbox server's splitter.
 
 
 def test_no_cut_is_inside_a_word():
@@ -75,12 +75,12 @@ def test_a_sentence_ends_inside_a_message():
         ("ผมชื่อสมชาย ผมเป็น", 13, "ผมชื่อสมชาย"),
     ],
 )
-def test_the_first_is_returned_as_soon_as_it_is_certain(text, count, first):
+def test_first_utterance_is_returned_as_soon_as_it_is_certain(text, count, first):
     given = fed(text)
     assert given[:1] == ([(count, first)] if first else [])
 
 
-def test_a_comma_inside_something_ends_no_clause():
+def test_comma_inside_a_number_or_brackets_ends_no_clause():
     assert fed("The sum is now 1,000.50 dollars") == []
     assert fed("Look at https://example.com/a,b,c") == []
     assert fed("We sell tables (round, square) and")[:1] == []
@@ -97,7 +97,7 @@ def test_unpunctuated_text_is_returned_before_it_ends():
     assert first.split()[-1] in {"one", "two", "three", "four", "five"}
 
 
-# Those that follow.
+# Later utterances.
 
 
 def test_utterances_grow():
@@ -114,13 +114,13 @@ def test_a_long_sentence_is_cut_at_a_comma():
     assert all(len(part) <= 400 for part in parts)
 
 
-def test_paragraphs_and_items_stay_apart():
+def test_paragraphs_and_items_are_not_joined():
     assert spoken("A title\n\nShopping list\n- milk\n- eggs\n\nThe end") == [
         "A title", "Shopping list", "- milk", "- eggs", "The end",
     ]  # fmt: skip
 
 
-def test_an_endless_word_is_cut_between_clusters():
+def test_endless_word_is_cut_between_grapheme_clusters():
     family = "👨‍👩‍👧‍👦"
     for unit in (family, "🇩🇪", "e\u0301", "का", "각", "👍🏽", "1\ufe0f\u20e3", "क्ष"):
         for part in spoken(unit * 300, max_chars=50):
@@ -135,7 +135,7 @@ def test_thai_is_cut_at_a_space():
         assert part.endswith(words)
 
 
-def test_no_cut_is_inside_these():
+def test_numbers_names_and_addresses_are_not_cut():
     whole = [
         "3.30 pm", "1,000.50", "v2.1", "10:30", "192.168.0.1", "Dr. Smith", "e.g. this", "z. B. das", "p. ej. esto",
         "M. Dupont", "J. R. R. Tolkien", "https://example.org/a.b,c?d=e", "me.you@example.org", "file.tar.gz",
@@ -170,7 +170,7 @@ def test_no_cut_is_inside_these():
         ("use `a b", ["use"]),
     ],
 )
-def test_a_pause_returns_what_can_be_spoken(text, parts):
+def test_pause_returns_speakable_text(text, parts):
     splitter = Splitter()
     utterances = splitter.feed(text) + splitter.pause()
     assert [utterance.strip() for utterance in utterances] == parts
@@ -184,7 +184,7 @@ def test_a_pause_ends_only_at_the_requested_boundaries():
     assert splitter.pause() == ["One is here, and two is too."]
 
 
-def test_importing_it_loads_no_heavy_module():
+def test_no_slow_modules_are_imported():
     code = (
         "import sys; import voice_cli.script.splitter, voice_cli.script.markdown;"
         "assert not {'numpy', 'asyncio', 'html', 'rich', 'inspect', 'typing_extensions'} & set(sys.modules)"
@@ -195,24 +195,24 @@ def test_importing_it_loads_no_heavy_module():
 # One sentence per utterance.
 
 
-def test_without_joining_each_sentence_after_the_first_clause_is_one():
+def test_without_joining_each_sentence_is_an_utterance():
     text = "Well then, hello there. Yes. I am Dr. Smith. And it is 3.30 pm."
     parts = ["Well then,", "hello there.", "Yes.", "I am Dr. Smith.", "And it is 3.30 pm."]
     assert spoken(text, join_sentences=False) == parts
     assert len(spoken(text)) < len(parts)
 
 
-def test_without_joining_a_sentence_is_returned_as_soon_as_its_end_is_certain():
+def test_without_joining_a_sentence_is_returned_once_its_end_is_certain():
     text = "Well then, hello there. Yes. It is. "
     given = [(10, "Well then,"), (24, "hello there."), (29, "Yes."), (36, "It is.")]
     assert fed(text, join_sentences=False) == given
 
 
-def test_without_joining_long_text_is_cut_in_the_same_places():
+def test_without_joining_long_text_is_cut_at_the_same_places():
     assert spoken("and so on " * 200, join_sentences=False) == spoken("and so on " * 200)
 
 
-# An utterance for each sentence, or clause.
+# An utterance for each sentence or clause.
 
 
 @pytest.mark.parametrize(
@@ -225,16 +225,16 @@ def test_without_joining_long_text_is_cut_in_the_same_places():
         ("今天天气很好，我们去。好的。", Boundary.CLAUSE, ["今天天气很好，", "我们去。", "好的。"]),
     ],
 )
-def test_every_requested_boundary_ends_one(text, every, parts):
+def test_every_requested_boundary_ends_an_utterance(text, every, parts):
     assert spoken(text, every=every) == parts
     assert [part for _, part in fed(text + " ", every=every)][: len(parts) - 1] == parts[:-1]
 
 
-def test_with_every_sentence_a_long_first_sentence_is_whole():
+def test_every_sentence_keeps_a_long_first_sentence_whole():
     text = "and so on " * 30 + "and on."
     assert spoken(text, every=Boundary.SENTENCE) == [text]
     assert len(spoken(text)) > 1
-    assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "but the buffered text is bounded"
+    assert len(spoken(text * 3, every=Boundary.SENTENCE)) > 1, "the buffered text is bounded"
 
 
 def test_max_chars_has_a_minimum():

@@ -1,4 +1,4 @@
-"""What holds for every text and every cut of it."""
+"""Properties of the splitter for any text and any cut."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -60,7 +60,7 @@ def test_any_cut_gives_the_same_utterances(text, sizes, max_chars, join_sentence
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), st.sampled_from(Boundary))
-def test_any_cut_gives_the_same_where_every_boundary_ends_one(text, sizes, every):
+def test_any_cut_gives_the_same_for_every_boundary(text, sizes, every):
     whole = split(text, every=every)
     assert split(text, sizes, every=every) == split(text, [1], every=every) == whole
     assert "".join(whole) == text
@@ -68,7 +68,7 @@ def test_any_cut_gives_the_same_where_every_boundary_ends_one(text, sizes, every
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, MAX_CHARS, st.sampled_from(["", "de", "en", "fr", "xx"]))
-def test_the_utterances_are_the_text(text, max_chars, language):
+def test_joined_utterances_are_the_text(text, max_chars, language):
     utterances = split(text, max_chars=max_chars, language=language)
     assert "".join(utterances) == text
     assert all(0 < len(utterance) <= max_chars for utterance in utterances)
@@ -136,6 +136,6 @@ def test_the_buffered_text_is_bounded(unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_work_grows_as_the_text_does(unit):
+def test_work_grows_linearly(unit):
     work = lines_run(feed_characters, repeated(unit, 2000))
-    assert lines_run(feed_characters, repeated(unit, 4000)) < 2.5 * work, "quadratic work would be four times"
+    assert lines_run(feed_characters, repeated(unit, 4000)) < 2.5 * work, "quadratic work would quadruple"

@@ -1,4 +1,4 @@
-"""Bytes to text: byte order marks, and bytes that are not text."""
+"""Decoding of text files: byte order marks and invalid bytes."""
 
 import contextlib
 import gzip
@@ -45,7 +45,7 @@ def test_utf8_without_a_mark(text):
         (b"/etc/hosts\0/etc/passwd\0" * 9, "/etc/hosts\0/etc/passwd\0" * 9),
     ],
 )
-def test_a_few_invalid_bytes_are_replaced(data, text):
+def test_few_invalid_bytes_are_replaced(data, text):
     assert decode_text(data, "a") == (data.decode("utf-8", "replace") if text is None else text)
 
 
@@ -53,7 +53,7 @@ NOT_TEXT = {
     "random bytes": random.Random(1).randbytes(5000),
     "UTF-16 without a mark": "This is text of sixteen bits.".encode("utf-16-le"),
     "Cyrillic in an encoding of 8 bits": "Съешь же ещё этих мягких французских булок".encode("cp1251"),
-    "a sound": bytes(range(256)) * 8,
+    "audio": bytes(range(256)) * 8,
     "gzip": gzip.compress(TEXT.encode()),
     "text, then a program": b"#!/bin/sh\n" * 500 + random.Random(2).randbytes(9000),
     **{name: first + b" and so on" for first, name in FORMATS.items()},
@@ -72,5 +72,5 @@ def test_any_bytes_are_text_or_refused(data, sizes):
         whole = decode_text(data, "a")
     except FileError:
         return
-    with contextlib.suppress(FileError):  # short pieces are judged one by one
+    with contextlib.suppress(FileError):  # short pieces are checked separately
         assert in_pieces(data, sizes) == whole

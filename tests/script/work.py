@@ -1,4 +1,4 @@
-"""Count the work of a parser, as a measure of time that does not depend on the machine."""
+"""Count the lines that a parser runs: a measure of time that is the same on all machines."""
 
 import sys
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from itertools import cycle, islice
 
 
 def repeated(unit: str, length: int) -> str:
-    """Return the first `length` characters of the unit, repeated."""
+    """Return the first `length` characters of `unit` repeated."""
     return "".join(islice(cycle(unit), length))
 
 
 def lines_run(function: Callable[..., object], *arguments: object) -> int:
-    """Return how many lines of Python one call runs, loops included."""
+    """Return the number of Python lines that one call runs."""
     count = 0
 
     def trace(_frame, event, _argument):

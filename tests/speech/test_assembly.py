@@ -1,4 +1,4 @@
-"""The assembly: utterances in, one stream of events out."""
+"""Speech assembly: utterances in, one stream of events out."""
 
 import pytest
 
@@ -23,7 +23,7 @@ MONO = AudioFormat(8000, 1)
 
 
 class Utterances(UtteranceSource):
-    """Given utterances; `waits`: the indexes before which text is awaited."""
+    """Given utterances; text is awaited before those whose indexes are in `waits`."""
 
     def __init__(self, *streams, pauses=(), waits=()):
         pauses = pauses or [1.0] * len(streams)
@@ -57,7 +57,7 @@ def sound_of(events):
 
 
 def until_error(speech):
-    """Collect the events, and the error that ends them."""
+    """Return the events and the error that ends them."""
     events = []
     try:
         events.extend(speech)
@@ -97,7 +97,7 @@ def test_utterances_are_joined_by_pauses_and_have_positions():
     assert sound == loud + bytes(2 * 800) + loud
     first, second = speech.utterances
     assert (first.start, first.end) == (0.0, pytest.approx(0.1))
-    assert second.start == pytest.approx(0.1 + 0.1 - 0.01), "10 ms of its own silence are kept, and count as pause"
+    assert second.start == pytest.approx(0.1 + 0.1 - 0.01), "10 ms of its leading silence count as pause"
     assert second.lead == pytest.approx(0.09)
     assert speech.seconds == pytest.approx(second.end)
 
@@ -133,7 +133,7 @@ def test_text_awaited_is_yielded_before_the_wait():
 
 
 def test_the_tail_of_a_truncated_stream_is_yielded():
-    """The decoder kept the last bytes, because a header could begin there."""
+    """The decoder held back the last bytes, because a header could begin there."""
     sound = numbered(100)[:-2] + b"RI"
     broken = FakeStream(wav_header(MONO, None) + sound, expected=Encoding("wav"), end=NetworkError("gone"))
     speech = Speech(Utterances(broken))
@@ -144,7 +144,7 @@ def test_the_tail_of_a_truncated_stream_is_yielded():
 
 
 @pytest.mark.parametrize("size", [len(numbered(8000)) + 2, 10**6])
-def test_the_transport_decides_about_an_end_that_the_codec_does_not_mark(size):
+def test_unmarked_end_is_complete_only_if_the_transport_marks_it(size):
     data = wav_header(MONO, size) + numbered(8000)
     for is_marked in (True, False):
         shorter = stream(data)

@@ -1,4 +1,4 @@
-"""Narration: requests in order, a bounded number ahead, and no text lost when it ends early."""
+"""Narration: requests in order, limited lookahead, and no lost text."""
 
 import threading
 
@@ -13,7 +13,7 @@ from voice_cli.speech.narration import Narration
 
 
 class FakeBackend(Backend):
-    """Records each request and its thread; `fails_at`: the index of the request that fails."""
+    """Records each request and its thread; `fails_at` is the index of the request that fails."""
 
     name = "fake"
 
@@ -33,7 +33,7 @@ class FakeBackend(Backend):
             happened(self._gate)
         with self.changed:
             if len(self.requested) == self._fails_at:
-                raise NetworkError("the server has gone")
+                raise NetworkError("connection closed")
             self.requested.append(request.text)
             self.threads.append(threading.current_thread())
             self.streams.append(FakeStream())
@@ -44,13 +44,13 @@ class FakeBackend(Backend):
         return []
 
     def wait_for(self, count):
-        """Wait for that many requests."""
+        """Wait for `count` requests."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.requested) >= count, WAIT)
 
 
 class Source:
-    """Lines that the test adds; counts those that were taken."""
+    """Lines that the test adds; `taken` counts the lines read."""
 
     def __init__(self, *lines, end=True):
         self._lines = list(lines)
@@ -140,7 +140,7 @@ def test_start_does_not_wait_for_text():
     assert not narration.waits_for_text
 
 
-def test_no_lines():
+def test_narration_without_lines_is_empty():
     narration = narrate(FakeBackend(), [])
     narration.start(first=True)
     assert list(narration) == []
@@ -171,7 +171,7 @@ def test_before_the_first_read_the_lookahead_limits_requests():
     assert backend.requested == ["a", "b"]
 
 
-def test_an_endless_text_is_requested_as_far_as_it_is_read():
+def test_endless_text_is_requested_only_as_far_as_it_is_read():
     backend = FakeBackend()
     narration = narrate(backend, endless())
     narration.start(first=False)
@@ -186,7 +186,7 @@ def test_an_endless_text_is_requested_as_far_as_it_is_read():
 
 
 class TestProgress:
-    """Progress counts up to the end of the last ended line, text between lines included."""
+    """Progress counts characters up to the end of the last ended line."""
 
     def started(self, source, *, total=100):
         narration = narrate(FakeBackend(), source, total=total, lookahead=3)
@@ -224,7 +224,7 @@ class TestProgress:
 
     def test_a_failed_narration_is_not_complete(self):
         source = Source(lines("one ")[0]._replace(end=30), end=False)
-        source.end(UsageError("the text is no text"))
+        source.end(UsageError("not text"))
         narration = self.started(source)
         with pytest.raises(UsageError):
             list(narration)
@@ -235,7 +235,7 @@ class TestProgress:
         assert self.started(lines("one"), total=None).progress() is None
 
 
-def test_max_requests_of_one_sends_a_request_after_the_last_was_read():
+def test_max_requests_of_one_waits_for_the_last_stream():
     backend, source = FakeBackend(), Source(*lines("one", "two", "three"), end=True)
     backend.max_requests = 1
     narration = narrate(backend, source, lookahead=4)
@@ -247,7 +247,7 @@ def test_max_requests_of_one_sends_a_request_after_the_last_was_read():
     assert asked == [["one"], ["one", "two"], ["one", "two", "three"]]
 
 
-def test_cancel_while_waiting_for_text():
+def test_cancel_while_waiting_for_text_interrupts():
     source = Source(end=False)
     narration = narrate(FakeBackend(), source, stop=source.end)
     narration.start(first=False)
@@ -270,7 +270,7 @@ def test_cancel_cancels_all_streams():
     narration.cancel()
 
 
-def test_cancel_during_a_request():
+def test_cancel_during_a_request_cancels_its_stream():
     gate = threading.Event()
     backend = FakeBackend(gate=gate)
     narration = narrate(backend, lines("one ", "two ", "three"))
@@ -303,7 +303,7 @@ def test_unspoken_returns_the_lines_before_a_text_error():
     assert "".join(one.line.text for one in narration.utterances) + narration.unspoken() == "one two three "
 
 
-def test_unspoken_does_not_wait_longer_than_patience():
+def test_unspoken_waits_at_most_patience_seconds():
     source = Source(end=False)
     narration = narrate(FakeBackend(), source)
     narration.start(first=False)
@@ -320,7 +320,7 @@ def test_a_failed_request_is_raised_after_the_streams_before_it(fails_at):
     narration.start(first=True)
     streams = iter(narration)
     assert [next(streams).stream for _ in range(fails_at)] == backend.streams
-    with pytest.raises(NetworkError, match="gone"):
+    with pytest.raises(NetworkError, match="closed"):
         next(streams)
 
 
@@ -333,14 +333,14 @@ def test_a_text_error_is_raised_after_the_streams_before_it():
     source = Source(*lines("one"), end=False)
     narration = narrate(FakeBackend(), source)
     narration.start(first=True)
-    source.end(UsageError("the text is no text"))
+    source.end(UsageError("not text"))
     streams = iter(narration)
     next(streams)
-    with pytest.raises(UsageError, match="no text"):
+    with pytest.raises(UsageError, match="not text"):
         next(streams)
 
 
-def test_waits_for_text_only_without_requests_under_way():
+def test_waits_for_text_only_without_pending_requests():
     backend, source = FakeBackend(), Source(*lines("one", "two"), end=False)
     narration = narrate(backend, source)
     narration.start(first=True)

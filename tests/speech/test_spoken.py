@@ -1,4 +1,4 @@
-"""The text that was heard: by word if word times are known, otherwise by utterance."""
+"""The spoken text: by word if word times are known, otherwise by utterance."""
 
 import re
 from itertools import pairwise
@@ -19,12 +19,12 @@ def line(text):
 
 
 def section(start, end, *words, lead=0.0):
-    """Return the section of a stream with words: (position in the spoken text, length, seconds in the stream)."""
+    """Return the section of a stream with words: (position in the text, length, seconds in the stream)."""
     return start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words])
 
 
 def utterance(line, section):
-    """Return the utterance of a line."""
+    """Return the utterance for a line."""
     start, end, lead, stream = section
     made = Utterance(line, stream)
     made.start, made.end, made.lead = start, end, lead
@@ -36,7 +36,7 @@ def utterances(lines, sections):
 
 
 def silent(start, end):
-    """Return the section of a stream without words."""
+    """Return the section of a stream without word times."""
     return section(start, end)
 
 
@@ -47,7 +47,7 @@ LINES = [line("One and two. "), line("Three.")]
 SECTIONS = [section(0.0, 1.2, (0, 3, 0.0), (4, 3, 0.4), (8, 3, 0.7)), section(1.5, 2.0, (0, 5, 0.2), lead=0.2)]
 
 
-def test_a_word_has_the_space_before_it_and_the_mark_after_it():
+def test_word_includes_the_space_before_and_the_mark_after():
     assert words_of(utterance(HELLO, HELLO_SECTION)) == [
         Word("Hello", 1.0, 1.4),
         Word(" there,", 1.4, 1.9),
@@ -62,7 +62,7 @@ def test_trimmed_leading_silence_moves_the_words():
     assert words_of(utterance(line("Hi"), section(3.0, 3.5, (0, 2, 0.1), lead=0.2))) == [Word("Hi", 3.0, 3.5)]
 
 
-def test_several_words_spoken_for_a_number_are_one_word():
+def test_several_words_at_one_position_are_one_word():
     timed = section(0.0, 3.0, (0, 2, 0.0), (3, 4, 0.2), (3, 4, 0.8), (3, 4, 1.3), (8, 3, 2.0))
     assert words_of(utterance(line("In 1999 and"), timed)) == [
         Word("In", 0.0, 0.2),
@@ -71,7 +71,7 @@ def test_several_words_spoken_for_a_number_are_one_word():
     ]
 
 
-def test_words_keep_white_space_that_is_not_spoken():
+def test_words_keep_white_space_of_the_text():
     timed = words_of(
         utterance(Line("\n  Hello \n there. ", "Hello there."), section(0.0, 1.0, (0, 5, 0.0), (6, 5, 0.4)))
     )
@@ -87,7 +87,7 @@ def test_words_keep_white_space_that_is_not_spoken():
         (line("Hello"), section(0.0, 1.0, (0, 0, 0.0))),
     ],
 )
-def test_unknown_or_other_words_yield_none(given, timed):
+def test_words_are_none_if_times_are_missing_or_text_differs(given, timed):
     assert words_of(utterance(given, timed)) is None
 
 
@@ -95,7 +95,7 @@ def test_unknown_or_other_words_yield_none(given, timed):
     st.text("ab .,é語\u0301-", max_size=40).filter(str.strip),
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12),
 )
-def test_the_words_joined_are_the_text(text, places):
+def test_joined_words_are_the_text(text, places):
     spoken = " ".join(text.split())
     timed = section(0.0, 9.0, *((start, length, at / 10) for at, (start, length) in enumerate(places)))
     words = words_of(utterance(Line(text, spoken), timed))
@@ -125,7 +125,7 @@ def test_said_returns_whole_words(heard, text):
     ("heard", "text"),
     [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")],
 )
-def test_begun_includes_the_word_that_plays(heard, text):
+def test_begun_includes_the_current_word(heard, text):
     assert begun(utterances(LINES, SECTIONS), heard) == text
 
 

@@ -1,4 +1,4 @@
-"""StreamedNarration: which lines each stream of a text stream has, and no text lost."""
+"""StreamedNarration: the lines of each stream of a text stream, and no lost text."""
 
 import threading
 from collections import deque
@@ -14,7 +14,7 @@ from voice_cli.speech.streamed_narration import StreamedNarration
 
 
 class FakeTextStream(TextStream):
-    """Yields the streams that the test gives; records the text that it gets."""
+    """Yields the streams that the test adds; records the text sent to it."""
 
     def __init__(self):
         self.said = []
@@ -149,7 +149,7 @@ def test_each_line_is_sent_and_the_text_is_finished(backend, text_stream):
     assert narration.progress() is None
 
 
-def test_an_utterance_has_its_line_when_it_is_yielded(backend, text_stream):
+def test_utterance_has_its_line_when_yielded(backend, text_stream):
     narration = streamed(backend, [line("One. "), line("Two. ")])
     text_stream.wait_for(2)
     text_stream.give(1)
@@ -158,7 +158,7 @@ def test_an_utterance_has_its_line_when_it_is_yielded(backend, text_stream):
         assert texts(narration) == ["One. "]
 
 
-def test_a_stream_of_several_pieces_has_their_lines_joined(backend, text_stream):
+def test_stream_of_several_pieces_has_the_joined_lines(backend, text_stream):
     narration = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
     text_stream.wait_for(3)
     text_stream.give(2)
@@ -168,7 +168,7 @@ def test_a_stream_of_several_pieces_has_their_lines_joined(backend, text_stream)
     assert [one.line for one in narration.utterances] == [Line("One. Two. ", "One. Two."), Line("Three. ", "Three.")]
 
 
-def test_a_stream_that_grew_and_one_that_has_the_rest(backend, text_stream):
+def test_streams_that_grow_or_have_no_piece(backend, text_stream):
     narration = streamed(backend, [line("One. "), line("Two. "), line("Three. ")])
     text_stream.wait_for(3)
     growing = text_stream.give(1)

@@ -1,4 +1,4 @@
-"""Threads that report, clocks that are stepped, and a model that calls a streamer as VibeVoice's do."""
+"""Threads with results, stepped clocks, and a model that calls a streamer as VibeVoice's models do."""
 
 import asyncio
 import math
@@ -11,11 +11,11 @@ import pytest
 from voice_cli.streamer.sample_queues import Condition
 
 PATIENCE_S = 10.0
-"""Seconds of real time after which a thread that should have come back counts as hung."""
+"""Timeout of a thread, in seconds."""
 
 
 class Worker:
-    """A function in a thread; `result()` gives what it returned, or raises what it raised."""
+    """A function in a thread; `result()` returns its result or raises its exception."""
 
     def __init__(self, work, *args):
         self._outcome = None
@@ -47,9 +47,9 @@ def work():
 
 
 class SteppedClock:
-    """Replaces the clock and `Condition.wait`: time passes only in `advance`.
+    """A clock and `Condition.wait` under the test's control: time passes only in `advance`.
 
-    `waits` lists the timeouts of all waits: a poller's list grows while nothing happens.
+    `waits` lists the timeouts of all waits, so that polling shows as a growing list.
     """
 
     def __init__(self, real_wait):
@@ -86,7 +86,7 @@ class SteppedClock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A stepped clock for the waits of a streamer's queues."""
+    """Replace the clock in the waits of a streamer's queues."""
     stepped = SteppedClock(Condition.wait)
     monkeypatch.setattr(threading, "_time", stepped.time)  # of `Condition.wait_for`
     monkeypatch.setattr(Condition, "wait", lambda self, timeout=None: stepped.wait(self, timeout))
@@ -94,7 +94,7 @@ def clock(monkeypatch):
 
 
 class SteppedSelector(selectors.SelectSelector):
-    """Where an event loop would sleep until a timer, the time is that of the timer."""
+    """A selector that advances the time to the next timer instead of sleeping."""
 
     def __init__(self):
         super().__init__()
@@ -123,7 +123,7 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 
 @pytest.fixture
 def run_stepped():
-    """Run a coroutine in a loop whose time is stepped; it gets the loop's selector."""
+    """Return a function that runs a coroutine in a loop with stepped time; the coroutine gets the loop's selector."""
 
     def run(main):
         with asyncio.Runner(loop_factory=SteppedLoop) as runner:
@@ -134,7 +134,7 @@ def run_stepped():
 
 @pytest.fixture
 def run():
-    """Run a coroutine in a real loop, and give up on it if it hangs."""
+    """Return a function that runs a coroutine in a real loop, with a timeout."""
 
     def run(main):
         return asyncio.run(asyncio.wait_for(main, PATIENCE_S))
@@ -145,10 +145,10 @@ def run():
 class ReplayedModel:
     """Calls a streamer as `VibeVoiceStreamingForConditionalGenerationInference.generate` does.
 
-    Windows of six chunks of (1, 3200), 133 ms each; `stop_check_fn` is asked before each window; at the end
-    of speech `end(indices)` is called *within* a window, whose remaining chunks are put all the same; then
-    `end()`. It writes into the prompt, and reuses one buffer for all chunks. If it is stepped, each chunk
-    waits for its `step()`.
+    Windows of six chunks of (1, 3200), 133 ms each; `stop_check_fn` is called before each window; at the end
+    of speech `end(indices)` is called *within* a window, whose remaining chunks are still put; then
+    `end()`. It modifies the prompt and reuses one buffer for all chunks. If `stepped`, each chunk
+    waits for `step()`.
     """
 
     WINDOW = 6

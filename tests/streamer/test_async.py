@@ -1,4 +1,4 @@
-"""The contract of `AsyncAudioStreamer`, beyond the faults that it is without."""
+"""The contract of `AsyncAudioStreamer`; test_faults.py tests the known faults."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ class TestDocumentedNames:
         with pytest.raises(RuntimeError, match="no running event loop"):
             AsyncAudioStreamer(1)
 
-    def test_queues_can_be_read_themselves(self, run):
+    def test_queues_can_be_read_directly(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1, stop_signal="over")
             waiting = streamer.audio_queues[0]
@@ -70,7 +70,7 @@ class TestDocumentedNames:
 
         run(main())
 
-    def test_aclose_ends_this_reader_only(self, run):
+    def test_aclose_ends_only_this_reader(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             put(streamer, 1)
@@ -84,7 +84,7 @@ class TestDocumentedNames:
 
 
 class TestThreads:
-    def test_the_document_s_example(self, run, replayed_model):
+    def test_documented_example(self, run, replayed_model):
         async def main():
             streamer = AsyncAudioStreamer(batch_size=1)
             model = replayed_model(20)
@@ -98,7 +98,7 @@ class TestThreads:
 
         assert run(main()) == list(range(20))
 
-    def test_a_thousand_streams_of_a_hundred_chunks(self, run, work):
+    def test_thousand_streams_of_a_hundred_chunks(self, run, work):
         streams, chunks = 1000, 100
 
         async def main():
@@ -122,7 +122,7 @@ class TestThreads:
 
         assert run(main()) == [list(range(chunks))] * streams
 
-    def test_back_pressure_holds_the_thread_not_the_loop(self, run, work):
+    def test_back_pressure_blocks_the_thread_not_the_loop(self, run, work):
         async def main():
             streamer = AsyncAudioStreamer(1, max_chunks=2)
             generator = work(lambda: [put(streamer, number) for number in range(50)])
@@ -147,7 +147,7 @@ class TestThreads:
         run(main())
 
     @pytest.mark.parametrize("stop", ["cancel", "close", "end"])
-    def test_a_waiting_put_is_released(self, run, work, stop):
+    def test_waiting_put_is_released(self, run, work, stop):
         async def main():
             streamer = AsyncAudioStreamer(1, max_chunks=1)
             put(streamer, 0)
@@ -166,7 +166,7 @@ class TestThreads:
 
         run(main())
 
-    def test_a_put_that_waits_when_the_loop_closes_returns(self, work, monkeypatch):
+    def test_waiting_put_returns_when_the_loop_closes(self, work, monkeypatch):
         monkeypatch.setattr(aio, "LOOP_CHECK_S", 0.01)
 
         async def main():
@@ -183,7 +183,7 @@ class TestThreads:
             streamer = AsyncAudioStreamer(1, timeout=5.0, max_chunks=1)
             put(streamer, 0)
             generator = work(lambda: put(streamer, 1))
-            for _ in range(5):  # it looks after the loop once a second
+            for _ in range(5):  # it checks the loop once a second
                 await asyncio.to_thread(clock.until_asleep)
                 clock.advance(1.0)
             with pytest.raises(StreamTimeoutError):
@@ -193,7 +193,7 @@ class TestThreads:
 
 
 class TestTimeout:
-    def test_ten_minutes_idle_cost_one_timer(self, run_stepped):
+    def test_ten_minutes_idle_use_one_timer(self, run_stepped):
         async def main(selector):
             streamer = AsyncAudioStreamer(1, timeout=3600.0)
             reader = asyncio.create_task(anext(streamer.get_stream(0)))
@@ -207,7 +207,7 @@ class TestTimeout:
         run_stepped(main)
 
     @pytest.mark.parametrize("of", ["one stream", "the batch"])
-    def test_it_counts_from_the_last_chunk_and_the_stream_goes_on(self, run_stepped, of):
+    def test_timeout_counts_from_the_last_chunk_and_the_stream_continues(self, run_stepped, of):
         async def main(selector):
             streamer = AsyncAudioStreamer(1, timeout=5.0)
             reader = streamer.get_stream(0) if of == "one stream" else aiter(streamer)
@@ -245,7 +245,7 @@ class TestTimeout:
 
         run(main())
 
-    def test_zero_gives_what_is_there(self, run):
+    def test_zero_timeout_returns_only_queued_chunks(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1, timeout=0.0)
             put(streamer, 1)
@@ -270,7 +270,7 @@ class TestEnds:
 
         run(main())
 
-    def test_a_reader_cancelled_once_woken_leaves_the_chunk_to_the_other(self, run):
+    def test_chunk_of_a_reader_cancelled_after_wakeup_goes_to_another(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             first = asyncio.create_task(anext(streamer.get_stream(0)))
@@ -282,7 +282,7 @@ class TestEnds:
 
         run(main())
 
-    def test_cancel_is_told_to_every_reader(self, run, work):
+    def test_cancel_interrupts_every_reader(self, run, work):
         async def main():
             streamer = AsyncAudioStreamer(2)
             readers = [asyncio.create_task(anext(streamer.get_stream(sample))) for sample in range(2)]
@@ -296,7 +296,7 @@ class TestEnds:
 
         run(main())
 
-    def test_a_cancelled_generation_is_no_cancelled_reader(self, run):
+    def test_cancelled_error_in_the_generator_is_a_runtime_error(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             streamer.fail(asyncio.CancelledError())
@@ -328,7 +328,7 @@ class TestEnds:
 
         run(main())
 
-    def test_nothing_is_left_to_complain_when_it_is_thrown_away(self, run):
+    def test_unused_streamers_are_collected_without_warnings(self, run):
         async def main():
             for _ in range(10):
                 streamer = AsyncAudioStreamer(2)

@@ -1,4 +1,4 @@
-"""The examples of the docstrings, run as they stand there."""
+"""The examples in the docstrings, executed."""
 
 import asyncio
 import copy
@@ -13,7 +13,7 @@ from voice_cli.streamer import AudioStreamer, aio, to_pcm
 
 
 def example(docstring):
-    """The indented block after the first `::` of a docstring."""
+    """Return the indented block after the first `::` of a docstring."""
     lines = docstring.split("::\n", 1)[1].splitlines()
     block = []
     for line in lines:
@@ -28,7 +28,7 @@ def pcm(number):
 
 
 class TestThreads:
-    def test_what_is_generated_is_read(self, replayed_model):
+    def test_generated_chunks_are_read(self, replayed_model):
         prompt = {"lm": []}
         read = []
         code = example(voice_cli.streamer.__doc__)
@@ -51,7 +51,7 @@ class TestThreads:
 
 
 class FakeSocket:
-    """A client that says one text, and may leave after some chunks."""
+    """A client that sends one text and may disconnect after some chunks."""
 
     def __init__(self, text, leaves_after=None):
         self.text = text
@@ -63,7 +63,7 @@ class FakeSocket:
 
     async def send(self, data):
         if len(self.received) == self.leaves_after:
-            raise ConnectionError("the client has left")
+            raise ConnectionError("the client has disconnected")
         self.received.append(data)
 
 
@@ -78,18 +78,18 @@ class TestWebSocket:
 
         return speak_with
 
-    def test_the_client_gets_every_chunk_as_pcm(self, run, speak_with, replayed_model):
+    def test_client_gets_every_chunk_as_pcm(self, run, speak_with, replayed_model):
         socket = FakeSocket("Hello world")
         run(speak_with(replayed_model(20))(socket))
         assert socket.received == [pcm(number) for number in range(20)]
         assert self.prompt == {"lm": []}
 
-    def test_a_blank_text_is_not_generated(self, run, speak_with, replayed_model):
+    def test_blank_text_is_not_generated(self, run, speak_with, replayed_model):
         model, socket = replayed_model(20), FakeSocket(" \n")
         run(speak_with(model)(socket))
         assert (model.made, socket.received) == (0, [])
 
-    def test_a_client_that_leaves_stops_the_model(self, run, speak_with, replayed_model):
+    def test_disconnected_client_stops_the_model(self, run, speak_with, replayed_model):
         model, socket = replayed_model(10_000), FakeSocket("A long text", leaves_after=3)
         with pytest.raises(ConnectionError):
             run(speak_with(model)(socket))
@@ -97,7 +97,7 @@ class TestWebSocket:
         assert model.stopped
         assert model.made < 100
 
-    def test_a_task_that_is_cancelled_stops_the_model(self, run, speak_with, replayed_model):
+    def test_cancelled_task_stops_the_model(self, run, speak_with, replayed_model):
         model = replayed_model(10_000, stepped=True)
 
         async def main():
@@ -112,13 +112,13 @@ class TestWebSocket:
         run(main())
         assert model.made < 100
 
-    def test_a_model_that_fails_is_told(self, run, speak_with, replayed_model):
+    def test_model_failure_is_raised(self, run, speak_with, replayed_model):
         socket = FakeSocket("Hello")
         with pytest.raises(RuntimeError, match="CUDA out of memory"):
             run(speak_with(replayed_model(20, fails_at=5))(socket))
         assert len(socket.received) == 5
 
-    def test_on_a_real_socket(self, run, speak_with, replayed_model):
+    def test_example_on_a_real_socket(self, run, speak_with, replayed_model):
         pytest.importorskip("websockets", reason="websockets is not installed")
         from websockets.asyncio.client import connect
         from websockets.asyncio.server import serve
@@ -132,7 +132,7 @@ class TestWebSocket:
 
         assert run(main()) == [pcm(number) for number in range(12)]
 
-    def test_a_real_client_that_leaves_stops_the_model(self, run, speak_with, replayed_model):
+    def test_disconnected_websockets_client_stops_the_model(self, run, speak_with, replayed_model):
         pytest.importorskip("websockets", reason="websockets is not installed")
         from websockets.asyncio.client import connect
         from websockets.asyncio.server import serve

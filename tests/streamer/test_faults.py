@@ -1,4 +1,4 @@
-"""Every fault of VibeVoice's streamers that is known (shared/FACTS.md, 6), each as a test that it fails."""
+"""The known faults of VibeVoice's streamers (shared/FACTS.md, 6), each with a test that this package is without it."""
 
 import asyncio
 import queue
@@ -15,7 +15,7 @@ FIRST = np.array([0])
 
 
 def numbered(number):
-    """One chunk for one sample, told from others by its number."""
+    """Return one chunk for one sample, filled with its number."""
     return np.full((1, 4), number, np.float32)
 
 
@@ -24,13 +24,13 @@ def numbers(chunks):
 
 
 class TestTheBatchIteratorRecursesEvery10Ms:
-    def test_it_waits_without_a_nap_however_long(self, work, clock, monkeypatch):
+    def test_batch_iterator_waits_without_polling(self, work, clock, monkeypatch):
         streamer = AudioStreamer(2)
         napped = threading.Event()
         monkeypatch.setattr(time, "sleep", lambda seconds: napped.set())
         reader = work(lambda: list(streamer))
         clock.until_asleep()
-        clock.advance(10.0)  # at 10 ms a call, a thousand of them: RecursionError
+        clock.advance(10.0)  # with a call every 10 ms, a RecursionError
         clock.advance(600.0)
         assert reader.running
         assert clock.waits == [None]
@@ -40,7 +40,7 @@ class TestTheBatchIteratorRecursesEvery10Ms:
         streamer.end()
         assert [list(batch) for batch in reader.result()] == [[0]]
 
-    def test_neither_does_the_async_one(self, run_stepped):
+    def test_async_batch_iterator_waits_without_polling(self, run_stepped):
         async def main(selector):
             streamer = AsyncAudioStreamer(2, timeout=None)
             reader = asyncio.create_task(anext(aiter(streamer)))
@@ -67,21 +67,21 @@ class EqualsEverything:
     ids=["int", "float", "str", "list", "one zero", "zeros", "equal to all", "None"],
 )
 class TestAStopSignalIsComparedByEquality:
-    def test_a_chunk_that_equals_it_is_no_end(self, stop_signal):
+    def test_chunk_equal_to_the_stop_signal_is_not_the_end(self, stop_signal):
         streamer = AudioStreamer(1, stop_signal=stop_signal)
         for chunk in ([[0.0]], np.zeros((1, 1), np.float32), np.zeros((1, 4), np.float32), [0], [""], [None]):
             streamer.put(chunk, [0])
         streamer.end()
         assert len(list(streamer.get_stream(0))) == 6
 
-    def test_nor_in_the_batch(self, stop_signal):
+    def test_batch_chunk_equal_to_the_stop_signal_is_not_the_end(self, stop_signal):
         streamer = AudioStreamer(1, stop_signal=stop_signal)
         streamer.put(np.zeros((1, 4), np.float32), FIRST)
         streamer.put([stop_signal], [0])
         streamer.end()
         assert len(list(streamer)) == 2
 
-    def test_nor_for_tasks(self, stop_signal, run):
+    def test_async_chunk_equal_to_the_stop_signal_is_not_the_end(self, stop_signal, run):
         async def main():
             streamer = AsyncAudioStreamer(1, stop_signal=stop_signal)
             streamer.put(np.zeros((1, 4), np.float32), FIRST)
@@ -94,24 +94,24 @@ class TestAStopSignalIsComparedByEquality:
 
 
 class TestATimeoutIsQueueEmptyOrIgnored:
-    def test_one_stream(self):
+    def test_stream_timeout(self):
         with pytest.raises(StreamTimeoutError) as raised:
             next(AudioStreamer(1, timeout=0.01).get_stream(0))
         assert isinstance(raised.value, TimeoutError)
         assert not isinstance(raised.value, queue.Empty)
 
-    def test_the_batch(self, work):
+    def test_batch_timeout(self, work):
         with pytest.raises(StreamTimeoutError):
             work(lambda: next(iter(AudioStreamer(2, timeout=0.01)))).result()
 
-    def test_one_async_stream(self, run):
+    def test_async_stream_timeout(self, run):
         async def main():
             await anext(AsyncAudioStreamer(1, timeout=0.01).get_stream(0))
 
         with pytest.raises(StreamTimeoutError):
             run(main())
 
-    def test_the_async_batch(self, run):
+    def test_async_batch_timeout(self, run):
         async def main():
             await anext(aiter(AsyncAudioStreamer(2, timeout=0.01)))
 
@@ -120,7 +120,7 @@ class TestATimeoutIsQueueEmptyOrIgnored:
 
 
 class TestASecondReaderAfterTheEndHangs:
-    def test_it_ends_at_once(self, work):
+    def test_second_reader_ends_at_once(self, work):
         streamer = AudioStreamer(1)
         streamer.put(CHUNK, FIRST)
         streamer.end()
@@ -128,7 +128,7 @@ class TestASecondReaderAfterTheEndHangs:
         assert work(lambda: list(streamer.get_stream(0))).result() == []
         assert work(lambda: list(streamer)).result() == []
 
-    def test_for_tasks_too(self, run):
+    def test_second_async_reader_ends_at_once(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             streamer.put(CHUNK, FIRST)
@@ -137,7 +137,7 @@ class TestASecondReaderAfterTheEndHangs:
 
         assert run(main()) == [1, 0]
 
-    def test_two_readers_at_a_time_both_end(self, work):
+    def test_two_concurrent_readers_both_end(self, work):
         streamer = AudioStreamer(1)
         readers = [work(lambda: numbers(streamer.get_stream(0))) for _ in range(2)]
         for number in range(50):
@@ -167,7 +167,7 @@ class TestTheQueuesAreUnbounded:
 
 
 class EndsWhileItIsCopied:
-    """A tensor during whose copy the stream is ended: `put` has looked, and has not put yet."""
+    """A tensor that ends the stream during its copy: `put` has checked, but has not put yet."""
 
     shape = (1, 4)
 
@@ -192,13 +192,13 @@ class EndsWhileItIsCopied:
 
 
 class TestEndRacingPutStrandsAChunk:
-    def test_a_put_that_the_end_overtakes_leaves_nothing_behind(self, work):
+    def test_put_overtaken_by_end_leaves_no_chunk(self, work):
         streamer = AudioStreamer(1)
         streamer.put(EndsWhileItIsCopied(streamer), [0])
         assert work(lambda: list(streamer.get_stream(0))).result() == []
         assert streamer.audio_queues[0].qsize() == 0
 
-    def test_nor_for_tasks(self, run):
+    def test_async_put_overtaken_by_end_leaves_no_chunk(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             streamer.put(EndsWhileItIsCopied(streamer), [0])
@@ -208,7 +208,7 @@ class TestEndRacingPutStrandsAChunk:
 
         run(main())
 
-    def test_what_was_put_before_the_end_is_read_and_the_rest_is_not_kept(self, work):
+    def test_concurrent_put_and_end_keep_a_prefix(self, work):
         for _ in range(300):
             streamer = AudioStreamer(1)
             together = threading.Barrier(2)
@@ -231,7 +231,7 @@ class TestEndRacingPutStrandsAChunk:
 
 class TestCancellingAnextLosesTheNextChunk:
     @pytest.mark.parametrize("of", ["one stream", "the batch"])
-    def test_nothing_is_lost(self, run, of):
+    def test_no_chunk_is_lost(self, run, of):
         async def main():
             streamer = AsyncAudioStreamer(1)
             reader = streamer.get_stream(0) if of == "one stream" else aiter(streamer)
@@ -240,7 +240,7 @@ class TestCancellingAnextLosesTheNextChunk:
                 pending = asyncio.ensure_future(anext(reader))
                 for _ in range(number % 3):
                     await asyncio.sleep(0)
-                # Before, while, and after the reader is woken.
+                # Before, while and after the reader is woken.
                 if number % 2:
                     streamer.put(numbered(number), FIRST)
                     pending.cancel()
@@ -257,7 +257,7 @@ class TestCancellingAnextLosesTheNextChunk:
 
         assert run(main()) == list(range(100))
 
-    def test_nor_by_wait_for(self, run):
+    def test_wait_for_loses_no_chunk(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             stream = streamer.get_stream(0)
@@ -272,7 +272,7 @@ class TestCancellingAnextLosesTheNextChunk:
 
 
 class TestAClosedLoopRaisesInsideGenerate:
-    def test_put_and_end_return_and_the_model_is_told_to_stop(self, work):
+    def test_put_and_end_return_and_stop_check_fn_is_true(self, work):
         async def make():
             return AsyncAudioStreamer(1)
 
@@ -281,7 +281,7 @@ class TestAClosedLoopRaisesInsideGenerate:
 
         def generate():
             streamer.put(CHUNK, FIRST)
-            assert streamer.audio_queues[0].qsize() == 0  # nothing piles up for a reader that cannot come
+            assert streamer.audio_queues[0].qsize() == 0  # nothing accumulates without a possible reader
             streamer.put(CHUNK, FIRST)
             streamer.end(FIRST)
             streamer.end()
@@ -291,9 +291,9 @@ class TestAClosedLoopRaisesInsideGenerate:
         work(generate).result()
 
     @pytest.mark.parametrize("call", ["put", "end", "fail", "cancel"])
-    def test_nor_when_it_closes_under_a_waiting_reader(self, work, call):
+    def test_calls_return_if_the_loop_closed_under_a_waiting_reader(self, work, call):
         loop = asyncio.new_event_loop()
-        loop.set_exception_handler(lambda loop, context: None)  # of the task that is destroyed while it waits
+        loop.set_exception_handler(lambda loop, context: None)  # for the task destroyed while waiting
         arguments = {"put": (CHUNK, FIRST), "fail": (RuntimeError("late"),)}.get(call, ())
 
         async def make():
@@ -310,7 +310,7 @@ class TestAClosedLoopRaisesInsideGenerate:
 
 class TestIndicesOutOfRangeAreDropped:
     @pytest.mark.parametrize("index", [2, 99, -1, -2])
-    def test_they_raise_and_nothing_is_put(self, index):
+    def test_index_out_of_range_raises_and_puts_nothing(self, index):
         streamer = AudioStreamer(2)
         with pytest.raises(IndexError):
             streamer.put(np.ones((2, 4), np.float32), np.array([0, index]))
@@ -321,7 +321,7 @@ class TestIndicesOutOfRangeAreDropped:
         assert streamer.audio_queues[0].qsize() == 0
         assert streamer.finished_flags == [False, False]
 
-    def test_async(self, run):
+    def test_async_index_out_of_range_raises(self, run):
         async def main():
             streamer = AsyncAudioStreamer(1)
             with pytest.raises(IndexError):
@@ -333,7 +333,7 @@ class TestIndicesOutOfRangeAreDropped:
 
 
 class TestAnExceptionInGenerateHangsTheConsumer:
-    def test_it_reaches_the_reader_after_the_chunks(self, work, replayed_model):
+    def test_exception_reaches_the_reader_after_the_chunks(self, work, replayed_model):
         streamer = AudioStreamer(1)
         model = replayed_model(30, fails_at=4)
 
@@ -353,7 +353,7 @@ class TestAnExceptionInGenerateHangsTheConsumer:
         with pytest.raises(RuntimeError, match="CUDA out of memory"):
             generator.result()
 
-    def test_and_a_waiting_task(self, run, work, replayed_model):
+    def test_exception_reaches_a_waiting_task(self, run, work, replayed_model):
         async def main():
             streamer = AsyncAudioStreamer(1)
             model = replayed_model(30, fails_at=0)
@@ -364,7 +364,7 @@ class TestAnExceptionInGenerateHangsTheConsumer:
 
             work(generate)
             async for _ in streamer:
-                pytest.fail("there was no chunk")
+                pytest.fail("no chunk was put")
 
         with pytest.raises(RuntimeError, match="CUDA out of memory"):
             run(main())
@@ -372,7 +372,7 @@ class TestAnExceptionInGenerateHangsTheConsumer:
 
 class TestExternalEndDoesNotStopTheRealtimeModel:
     @pytest.mark.parametrize("stop", ["end", "cancel", "close"])
-    def test_stop_check_fn_does(self, work, replayed_model, stop):
+    def test_stop_check_fn_stops_the_model(self, work, replayed_model, stop):
         streamer = AudioStreamer(1)
         model = replayed_model(10_000, stepped=True)
         generator = work(
@@ -393,8 +393,8 @@ class TestExternalEndDoesNotStopTheRealtimeModel:
 
 
 class TestTheModelGoesOnPuttingAfterEnd:
-    def test_the_rest_of_the_window_is_not_heard(self, replayed_model):
-        # 8 chunks of speech are two windows, 12 puts: four come after `end(indices)`.
+    def test_chunks_after_the_end_are_dropped(self, replayed_model):
+        # 8 chunks of speech are two windows, 12 puts: four follow `end(indices)`.
         streamer = AudioStreamer(1)
         model = replayed_model(8)
         model.generate(audio_streamer=streamer, tokenizer=None, all_prefilled_outputs={"lm": []})
@@ -402,8 +402,8 @@ class TestTheModelGoesOnPuttingAfterEnd:
         assert numbers(streamer.get_stream(0)) == list(range(8))
 
 
-class TestWhatIsReusedOrMutated:
-    def test_a_buffer_that_the_model_reuses_does_not_change_what_is_read(self, replayed_model):
+class TestTheModelReusesItsBuffer:
+    def test_reused_buffer_does_not_change_read_chunks(self, replayed_model):
         streamer = AudioStreamer(1)
         replayed_model(6).generate(audio_streamer=streamer, tokenizer=None, all_prefilled_outputs={"lm": []})
         assert numbers(streamer.get_stream(0)) == [0, 1, 2, 3, 4, 5]
@@ -411,8 +411,8 @@ class TestWhatIsReusedOrMutated:
 
 class TestABf16ChunkHasNoNumpy:
     @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
-    def test_read_back_it_is_float32_on_the_cpu(self, fake_tensor, device):
+    def test_bfloat16_chunk_is_read_as_float32_on_the_cpu(self, fake_tensor, device):
         streamer = AudioStreamer(1)
         streamer.put(fake_tensor([[0.5, -0.25]], "torch.bfloat16", device), FIRST)
         chunk = next(streamer.get_stream(0))
-        assert chunk.cpu().numpy().tolist() == [0.5, -0.25]  # the document's own line
+        assert chunk.cpu().numpy().tolist() == [0.5, -0.25]  # as in VibeVoice's documentation

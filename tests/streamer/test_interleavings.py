@@ -1,4 +1,4 @@
-"""Any order of calls, against a model that is too simple to be wrong; and threads that do as they please."""
+"""Any order of calls, compared with a simple model; and concurrent threads."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ STEPS = st.lists(
 
 
 class Simple:
-    """What a streamer should be: three lists and how each of them ends."""
+    """A model of a streamer: three lists and how each ends."""
 
     def __init__(self):
         self.chunks = [deque() for _ in range(BATCH)]
@@ -69,8 +69,8 @@ class Simple:
         return next((end for end in self.ends if end is not StopIteration), StopIteration)
 
 
-def told(streamer, simple, step):
-    """Do one step that is not a read, to both."""
+def apply_step(streamer, simple, step):
+    """Apply one step that is not a read to both."""
     what, *arguments = step
     if what == "put":
         numbers = simple.put(arguments[0])
@@ -105,7 +105,7 @@ def plain(found):
 
 @given(STEPS)
 @settings(max_examples=300, deadline=None)
-def test_any_order_of_calls(steps):
+def test_any_order_of_calls_matches_the_model(steps):
     streamer, simple = AudioStreamer(BATCH, timeout=0.0), Simple()
     for step in steps:
         if step[0].startswith("read"):
@@ -117,13 +117,13 @@ def test_any_order_of_calls(steps):
                 found = type(exc)
             assert plain(found) == expected
         else:
-            told(streamer, simple, step)
+            apply_step(streamer, simple, step)
         check_state(streamer, simple)
 
 
 @given(STEPS)
 @settings(max_examples=100, deadline=None)
-def test_any_order_of_calls_in_a_loop(steps):
+def test_any_order_of_async_calls_matches_the_model(steps):
     async def main():
         streamer, simple = AsyncAudioStreamer(BATCH, timeout=0.0), Simple()
         for step in steps:
@@ -138,7 +138,7 @@ def test_any_order_of_calls_in_a_loop(steps):
                     found = type(exc)
                 assert plain(found) == expected
             else:
-                told(streamer, simple, step)
+                apply_step(streamer, simple, step)
             check_state(streamer, simple)
 
     asyncio.run(main())
@@ -146,8 +146,8 @@ def test_any_order_of_calls_in_a_loop(steps):
 
 @pytest.mark.parametrize("max_chunks", [None, 1, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_threads_that_do_as_they_please(work, max_chunks, seed):
-    """Every chunk goes to exactly one reader, and each reader gets its share of a sample in order."""
+def test_concurrent_threads(work, max_chunks, seed):
+    """Every chunk goes to exactly one reader, and each reader gets its chunks of a sample in order."""
     samples, chunks = 6, 200
     streamer = AudioStreamer(samples, max_chunks=max_chunks)
 

@@ -1,4 +1,4 @@
-"""`stream_to_player`: the documentation's real-time playback, through the player, on an ideal device."""
+"""`stream_to_player`: the documentation's real-time playback, through the player, on a simulated device."""
 
 import copy
 import threading
@@ -19,7 +19,7 @@ STEP = 1 / 64
 
 
 def chunks(count, size=480):
-    """Chunks that say which they are, none of them silent."""
+    """Return chunks with different values, none of them silent."""
     return [np.full((1, size), STEP * (number % 50 + 1), np.float32) for number in range(count)]
 
 
@@ -28,7 +28,7 @@ def pcm(arrays):
 
 
 def heard(sink):
-    """What was heard, without the silence before and after."""
+    """Return the played audio without the silence before and after."""
     samples = np.frombuffer(bytes(sink.heard), "<i2")
     loud = np.flatnonzero(samples)
     return samples[loud[0] : loud[-1] + 1].tobytes() if loud.size else b""
@@ -50,7 +50,7 @@ def generator(arrays, *, error=None):
 
 
 def endless(streamer, made):
-    """A model that looks at no `stop_check_fn`."""
+    """Generate without checking `stop_check_fn`."""
     for array in chunks(10_000):
         streamer.put(array, np.array([0]))
         made.append(1)
@@ -66,7 +66,7 @@ def test_every_frame_is_heard_once_in_order(sink):
 
 
 @pytest.mark.parametrize("of_caller", [False, True])
-def test_ttfa_is_the_time_from_the_call_to_the_first_audible_frame(sink, of_caller):
+def test_ttfa_is_from_the_call_to_the_first_audible_frame(sink, of_caller):
     before = time.monotonic()
     source = generator([chunks(1)[0] * 0, *chunks(3)])
     if of_caller:
@@ -81,12 +81,12 @@ def test_ttfa_is_the_time_from_the_call_to_the_first_audible_frame(sink, of_call
     assert 20.0 <= result.metrics.ttfa_ms <= 1000 * (time.monotonic() - before)
 
 
-def test_another_rate(sink):
+def test_rate_is_the_device_rate(sink):
     stream_to_player(generator(chunks(4)), sink=sink, rate=16000)
     assert sink.opened == [AudioFormat(16000, 1)]
 
 
-def test_the_models_call_pattern(sink, replayed_model):
+def test_models_call_pattern(sink, replayed_model):
     model, prompt = replayed_model(7), {"lm": []}
 
     def generate(streamer):
@@ -102,7 +102,7 @@ def test_the_models_call_pattern(sink, replayed_model):
     assert prompt == {"lm": []}
 
 
-def test_a_streamer_with_a_thread_of_the_callers(sink, work):
+def test_streamer_with_the_callers_thread(sink, work):
     streamer = AudioStreamer(1)
     said = chunks(10)
 
@@ -115,7 +115,7 @@ def test_a_streamer_with_a_thread_of_the_callers(sink, work):
     assert heard(sink) == pcm(said)
 
 
-def test_one_sample_of_a_batch(sink):
+def test_one_sample_of_a_batch_is_played(sink):
     streamer = AudioStreamer(2)
     for array in chunks(5):
         streamer.put(np.concatenate((array * 0 + 0.9, array)), np.array([0, 1]))
@@ -125,7 +125,7 @@ def test_one_sample_of_a_batch(sink):
 
 
 class TestErrors:
-    def test_the_generators_own_reaches_the_caller_after_the_sound(self, sink):
+    def test_generator_error_is_raised_after_the_audio(self, sink):
         error = RuntimeError("CUDA out of memory")
         said = chunks(8)
         with pytest.raises(RuntimeError) as caught:
@@ -133,23 +133,23 @@ class TestErrors:
         assert caught.value is error
         assert heard(sink) == pcm(said)
 
-    def test_at_once(self, sink):
+    def test_error_before_audio_is_raised(self, sink):
         with pytest.raises(ValueError, match="no such voice"):
             stream_to_player(generator([], error=ValueError("no such voice")), sink=sink)
 
-    def test_no_sound_at_all(self, sink):
+    def test_no_audio_is_an_engine_error(self, sink):
         with pytest.raises(EngineError, match="no audio"):
             stream_to_player(generator([]), sink=sink)
 
-    def test_two_channels(self, sink):
+    def test_two_channels_are_a_value_error(self, sink):
         with pytest.raises(ValueError, match="one channel"):
             stream_to_player(lambda streamer: streamer.put(np.ones((1, 2, 480)), np.array([0])), sink=sink)
 
-    def test_no_such_sample(self, sink):
+    def test_missing_sample_is_an_index_error(self, sink):
         with pytest.raises(SampleIndexError):
             stream_to_player(AudioStreamer(1), sample_idx=1, sink=sink)
 
-    def test_no_device_stops_the_generator(self):
+    def test_missing_device_stops_the_generator(self):
         made = []
         with pytest.raises(DeviceError):
             stream_to_player(lambda streamer: endless(streamer, made), sink=ClockedSink(rates=()))
@@ -161,18 +161,18 @@ class TestCancel:
         if player.position > 0.02:
             raise KeyboardInterrupt
 
-    def test_ctrl_c_stops_a_model_that_looks_at_nothing(self, sink):
+    def test_ctrl_c_stops_a_model_that_ignores_stop_check_fn(self, sink):
         made = []
         with pytest.raises(Interrupted):
             stream_to_player(lambda streamer: endless(streamer, made), sink=sink, on_tick=self.interrupt)
         assert len(made) < 10_000
         assert not [thread for thread in threading.enumerate() if thread.name == "voice-generate"]
 
-    def test_ctrl_c_is_seen_by_stop_check_fn(self, sink, replayed_model):
+    def test_ctrl_c_makes_stop_check_fn_true(self, sink, replayed_model):
         model = replayed_model(1_000_000)
 
         def generate(streamer):
-            streamer.put = AudioStreamer.put.__get__(streamer)  # as one that does not raise
+            streamer.put = AudioStreamer.put.__get__(streamer)  # replaces the version that raises after a cancel
             model.generate(
                 audio_streamer=streamer,
                 tokenizer=None,
@@ -184,7 +184,7 @@ class TestCancel:
             stream_to_player(generate, sink=sink, on_tick=self.interrupt)
         assert model.stopped
 
-    def test_a_callers_streamer_is_cancelled_too(self, sink, work):
+    def test_callers_streamer_is_cancelled(self, sink, work):
         streamer = AudioStreamer(1, max_chunks=8)
         stopped = threading.Event()
 
@@ -198,7 +198,7 @@ class TestCancel:
             stream_to_player(streamer, sink=sink, on_tick=self.interrupt)
         happened(stopped)
 
-    def test_cancel_of_the_streamer_ends_the_playback(self, sink):
+    def test_cancelling_the_streamer_ends_playback(self, sink):
         def generate(streamer):
             generator(chunks(3))(streamer)
             streamer.cancel()
@@ -207,6 +207,6 @@ class TestCancel:
             stream_to_player(generate, sink=sink)
 
 
-def test_it_is_found_where_the_streamers_are():
+def test_it_is_exported_by_the_streamer_package():
     assert "stream_to_player" in voice_cli.streamer.__all__
     assert voice_cli.streamer.stream_to_player is stream_to_player

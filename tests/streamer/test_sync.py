@@ -1,4 +1,4 @@
-"""The contract of `AudioStreamer`, beyond the faults that it is without."""
+"""The contract of `AudioStreamer`; test_faults.py tests the known faults."""
 
 import contextlib
 import queue
@@ -53,7 +53,7 @@ class TestDocumentedNames:
         assert (stream.streamer, stream.sample_idx) == (streamer, 1)
         assert batch.active_samples == {0, 1}
 
-    def test_the_document_s_manual_iteration(self):
+    def test_documented_manual_iteration(self):
         streamer = AudioStreamer(1)
         put(streamer, 1)
         streamer.end()
@@ -63,7 +63,7 @@ class TestDocumentedNames:
             with pytest.raises(StopIteration):
                 next(iterator)
 
-    def test_queues_can_be_read_themselves(self):
+    def test_queues_can_be_read_directly(self):
         over = object()
         streamer = AudioStreamer(1, stop_signal=over, max_chunks=2)
         waiting = streamer.audio_queues[0]
@@ -80,7 +80,7 @@ class TestDocumentedNames:
         assert waiting.get() is over
         assert waiting.get_nowait() is over
 
-    def test_a_queue_read_itself_fails_as_an_iterator_does(self):
+    def test_queue_read_directly_raises_the_failure(self):
         streamer = AudioStreamer(1)
         streamer.fail(StreamTimeoutError("the queue was full"))
         with pytest.raises(StreamTimeoutError, match="was full"):
@@ -96,7 +96,7 @@ class TestDocumentedNames:
             {"batch_size": 1, "timeout": float("nan")},
         ],
     )
-    def test_numbers_out_of_range(self, arguments):
+    def test_numbers_out_of_range_are_refused(self, arguments):
         with pytest.raises(ValueError, match=r"batch_size|max_chunks|timeout"):
             AudioStreamer(**arguments)
 
@@ -107,7 +107,7 @@ class TestDocumentedNames:
 
 
 class TestBatch:
-    def test_one_chunk_of_each_that_has_one_in_the_order_of_their_numbers(self):
+    def test_batch_has_one_chunk_per_sample_in_order(self):
         streamer = AudioStreamer(4)
         put(streamer, 30, sample=3)
         put(streamer, 10, sample=1)
@@ -118,7 +118,7 @@ class TestBatch:
         assert batches == [{1: 10, 2: 20, 3: 30}, {1: 11}]
         assert list(batches[0]) == [1, 2, 3]
 
-    def test_finished_samples_leave_the_active_ones(self):
+    def test_finished_samples_are_no_longer_active(self):
         streamer = AudioStreamer(3)
         batch = iter(streamer)
         put(streamer, 1, sample=1)
@@ -127,7 +127,7 @@ class TestBatch:
         next(batch)
         assert batch.active_samples == {2}
 
-    def test_it_waits_for_the_end_of_the_last(self, work, clock):
+    def test_batch_waits_for_the_end_of_all_samples(self, work, clock):
         streamer = AudioStreamer(2)
         reader = work(lambda: list(streamer))
         clock.until_asleep()
@@ -136,7 +136,7 @@ class TestBatch:
         streamer.end([1])
         assert reader.result() == []
 
-    def test_readers_of_a_sample_and_of_the_batch_share_its_chunks(self):
+    def test_sample_and_batch_readers_share_the_chunks(self):
         streamer = AudioStreamer(2)
         for number in range(4):
             put(streamer, number, sample=0)
@@ -148,12 +148,12 @@ class TestBatch:
         assert numbers(stream) == [2, 3]
         assert list(batch) == []
 
-    def test_the_batch_ends_when_another_reader_takes_the_last_chunk(self, work, clock):
+    def test_batch_ends_when_another_reader_takes_the_last_chunk(self, work, clock):
         streamer = AudioStreamer(1)
         reader = work(lambda: list(streamer))
         clock.until_asleep()
         readers = streamer.batch.readable
-        readers.notify_all = lambda: None  # a thread that was notified may run late
+        readers.notify_all = lambda: None  # a notified thread may run late
         put(streamer, 1)
         streamer.end()
         del readers.notify_all
@@ -165,7 +165,7 @@ class TestBatch:
 
 class TestBackPressure:
     @pytest.mark.parametrize("stop", ["cancel", "close", "end"])
-    def test_a_waiting_put_is_released(self, work, clock, stop):
+    def test_waiting_put_is_released(self, work, clock, stop):
         streamer = AudioStreamer(1, max_chunks=1)
         put(streamer, 0)
         generator = work(lambda: put(streamer, 1))
@@ -175,7 +175,7 @@ class TestBackPressure:
         with contextlib.suppress(Interrupted):
             assert numbers(streamer.get_stream(0)) == [0]
 
-    def test_a_failure_releases_it_too(self, work, clock):
+    def test_failure_releases_a_waiting_put(self, work, clock):
         streamer = AudioStreamer(1, max_chunks=1)
         put(streamer, 0)
         generator = work(lambda: put(streamer, 1))
@@ -183,14 +183,14 @@ class TestBackPressure:
         streamer.fail(OSError("the disk"))
         generator.result()
 
-    def test_leaving_the_context_early_releases_it(self, work, clock):
+    def test_leaving_the_context_early_releases_a_waiting_put(self, work, clock):
         with AudioStreamer(1, max_chunks=1) as streamer:
             put(streamer, 0)
             generator = work(lambda: [put(streamer, number) for number in range(100)])
             clock.until_asleep()
         generator.result()
 
-    def test_the_timeout_is_put_s_too_and_loses_nothing(self, work, clock):
+    def test_put_times_out_without_losing_chunks(self, work, clock):
         streamer = AudioStreamer(1, timeout=5.0, max_chunks=1)
         put(streamer, 0)
         generator = work(lambda: put(streamer, 1))
@@ -204,12 +204,12 @@ class TestBackPressure:
         put(streamer, 1)
         assert int(next(streamer.get_stream(0))[0]) == 1
 
-    def test_the_bound_is_of_each_sample(self):
+    def test_limit_applies_to_each_sample(self):
         streamer = AudioStreamer(2, max_chunks=1)
         streamer.put(np.ones((2, 4)), [0, 1])
         assert [waiting.qsize() for waiting in streamer.audio_queues] == [1, 1]
 
-    def test_one_sample_twice_in_one_put(self, work, clock):
+    def test_put_may_repeat_a_sample(self, work, clock):
         streamer = AudioStreamer(1, max_chunks=1)
         generator = work(lambda: streamer.put(np.array([[1.0], [2.0]]), [0, 0]))
         clock.until_asleep()
@@ -219,7 +219,7 @@ class TestBackPressure:
 
 
 class TestTimeout:
-    def test_it_counts_from_the_last_chunk(self, work, clock):
+    def test_timeout_counts_from_the_last_chunk(self, work, clock):
         streamer = AudioStreamer(1, timeout=5.0)
         stream = streamer.get_stream(0)
         for number in range(3):
@@ -234,7 +234,7 @@ class TestTimeout:
         with pytest.raises(StreamTimeoutError, match=r"no chunk arrived for 5\.0 s"):
             reader.result()
 
-    def test_the_stream_goes_on_after_it(self):
+    def test_stream_continues_after_a_timeout(self):
         streamer = AudioStreamer(1, timeout=0.0)
         stream = streamer.get_stream(0)
         with pytest.raises(StreamTimeoutError):
@@ -243,7 +243,7 @@ class TestTimeout:
         streamer.end()
         assert numbers(stream) == [1]
 
-    def test_ten_minutes_of_a_longer_timeout_are_one_wait(self, work, clock):
+    def test_ten_minutes_of_waiting_are_one_wait(self, work, clock):
         streamer = AudioStreamer(1, timeout=3600.0)
         reader = work(next, streamer.get_stream(0))
         clock.until_asleep()
@@ -254,7 +254,7 @@ class TestTimeout:
         put(streamer, 1)
         reader.result()
 
-    def test_waiting_costs_no_cpu(self, work):
+    def test_waiting_uses_no_cpu(self, work):
         streamer = AudioStreamer(1)
         spent = []
 
@@ -267,7 +267,7 @@ class TestTimeout:
         process_before = time.process_time()
         reader = work(read)
         idle_s = 0.5
-        time.sleep(idle_s)  # what it costs to wait
+        time.sleep(idle_s)  # the wait to measure
         process_spent = time.process_time() - process_before
         streamer.end()
         reader.result()
@@ -275,7 +275,7 @@ class TestTimeout:
         assert spent[0] < idle_s / 5
         assert process_spent < idle_s / 2
 
-    def test_an_endless_timeout_is_none(self, work):
+    def test_infinite_timeout_never_expires(self, work):
         streamer = AudioStreamer(1, timeout=float("inf"))
         reader = work(next, streamer.get_stream(0))
         put(streamer, 1)
@@ -283,7 +283,7 @@ class TestTimeout:
 
 
 class TestEnds:
-    def test_a_second_end_changes_nothing(self):
+    def test_second_end_has_no_effect(self):
         streamer = AudioStreamer(1)
         put(streamer, 1)
         streamer.end()
@@ -293,7 +293,7 @@ class TestEnds:
         put(streamer, 2)
         assert numbers(streamer.get_stream(0)) == [1]
 
-    def test_an_end_of_no_samples(self):
+    def test_end_of_no_samples_has_no_effect(self):
         streamer = AudioStreamer(1)
         streamer.end([])
         assert streamer.finished_flags == [False]
@@ -306,7 +306,7 @@ class TestEnds:
         streamer.end()
         assert streamer.stop_check_fn() is True
 
-    def test_cancel_is_told_to_every_reader_and_drops_what_waits(self, work, clock):
+    def test_cancel_interrupts_every_reader_and_drops_queued_chunks(self, work, clock):
         streamer = AudioStreamer(2)
         put(streamer, 1)
         reader = work(next, streamer.get_stream(1))
@@ -323,7 +323,7 @@ class TestEnds:
         streamer.cancel()
         assert [waiting.qsize() for waiting in streamer.audio_queues] == [0, 0]
 
-    def test_cancel_after_all_is_read_changes_nothing(self):
+    def test_cancel_after_all_is_read_has_no_effect(self):
         with AudioStreamer(1) as streamer:
             put(streamer, 1)
             streamer.end()
@@ -331,7 +331,7 @@ class TestEnds:
         assert list(streamer.get_stream(0)) == []
         assert list(streamer) == []
 
-    def test_cancel_after_the_end_with_chunks_unread(self):
+    def test_cancel_with_unread_chunks_interrupts(self):
         streamer = AudioStreamer(1)
         put(streamer, 1)
         streamer.end()
@@ -339,7 +339,7 @@ class TestEnds:
         with pytest.raises(Interrupted):
             list(streamer)
 
-    def test_a_failure_stays_the_reason_when_it_is_cancelled(self):
+    def test_failure_is_kept_after_a_cancel(self):
         streamer = AudioStreamer(1)
         put(streamer, 1)
         streamer.fail(OSError("the disk"))
@@ -347,7 +347,7 @@ class TestEnds:
         with pytest.raises(OSError, match="the disk"):
             next(streamer.get_stream(0))
 
-    def test_a_failure_spares_what_was_complete(self):
+    def test_failure_keeps_complete_samples(self):
         streamer = AudioStreamer(2)
         put(streamer, 1)
         streamer.end([0])
@@ -360,7 +360,7 @@ class TestEnds:
             with pytest.raises(OSError, match="the disk"):
                 next(batch)
 
-    def test_a_failure_is_the_same_one_and_its_traceback_does_not_grow(self):
+    def test_failure_is_the_same_exception_and_its_traceback_does_not_grow(self):
         streamer = AudioStreamer(1)
 
         def generate():
@@ -379,14 +379,14 @@ class TestEnds:
             lengths.append(len(frames))
         assert len(set(lengths)) == 1
 
-    def test_the_first_failure_is_the_one_that_is_told(self):
+    def test_first_failure_is_raised(self):
         streamer = AudioStreamer(1)
 
         def generate(reason):
             with streamer.generating():
                 raise OSError(reason)
 
-        for reason in ("the disk", "as a consequence"):
+        for reason in ("the disk", "a later error"):
             with pytest.raises(OSError, match=reason):
                 generate(reason)
         with pytest.raises(OSError, match="the disk") as raised:
@@ -400,25 +400,25 @@ class TestEnds:
     @pytest.mark.parametrize(
         "exc", [StopIteration(1), StopAsyncIteration(), KeyboardInterrupt(), SystemExit(1), GeneratorExit()]
     )
-    def test_an_exception_that_would_be_misread_is_wrapped(self, exc):
+    def test_exceptions_with_special_meaning_are_wrapped(self, exc):
         streamer = AudioStreamer(1)
         streamer.fail(exc)
         with pytest.raises(RuntimeError) as raised:
             next(streamer.get_stream(0))
         assert raised.value.__cause__ is exc
 
-    def test_fail_takes_an_exception(self):
+    def test_fail_takes_only_an_exception(self):
         with pytest.raises(TypeError):
             AudioStreamer(1).fail("boom")
 
-    def test_generating_ends(self):
+    def test_generating_ends_the_stream(self):
         streamer = AudioStreamer(1)
         with streamer.generating() as same:
             assert same is streamer
             put(streamer, 1)
         assert numbers(streamer.get_stream(0)) == [1]
 
-    def test_generating_passes_on_what_is_no_exception(self):
+    def test_generating_reraises_keyboard_interrupt(self):
         streamer = AudioStreamer(1)
         with pytest.raises(KeyboardInterrupt), streamer.generating():
             raise KeyboardInterrupt
@@ -427,20 +427,20 @@ class TestEnds:
 
 
 class TestErrors:
-    def test_the_timeout_is_ours_and_a_timeout_error(self):
-        error = StreamTimeoutError("nothing came")
+    def test_timeout_error_types_and_exit_code(self):
+        error = StreamTimeoutError("no chunk")
         assert isinstance(error, TimeoutError)
-        assert (str(error), error.message, error.exit_code) == ("nothing came", "nothing came", 11)
+        assert (str(error), error.message, error.exit_code) == ("no chunk", "no chunk", 11)
 
-    def test_an_index_is_misuse(self):
+    def test_index_error_types(self):
         assert issubclass(SampleIndexError, ValueError)
         assert issubclass(SampleIndexError, IndexError)
 
 
 class TestReplay:
-    """The documented call, at the model's pace: a step is 133 ms of sound."""
+    """The documented call, at the model's pace: each step is 133 ms of audio."""
 
-    def test_every_chunk_is_read_before_the_next_is_made(self, work, replayed_model):
+    def test_every_chunk_is_read_before_the_next_is_generated(self, work, replayed_model):
         streamer = AudioStreamer(1)
         model = replayed_model(18, stepped=True)
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.models
 )
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(1, 3200), (1, 1, 3200)])
-def test_what_is_put_is_read(indices, dtype, shape):
+def test_tensors_are_read_back_as_float32(indices, dtype, shape):
     streamer = AudioStreamer(2)
     streamer.put(torch.full(shape, 0.5, dtype=dtype), indices)
     streamer.end(sample_indices=indices)
@@ -30,7 +30,7 @@ def test_what_is_put_is_read(indices, dtype, shape):
     assert to_pcm(chunk) == np.full(3200, 16384, "<i2").tobytes()
 
 
-def test_a_batch():
+def test_batch_of_tensors():
     streamer = AudioStreamer(3)
     streamer.put(torch.tensor([[1.0], [2.0]]), torch.tensor([2, 0]))
     streamer.end()
@@ -38,26 +38,26 @@ def test_a_batch():
 
 
 @pytest.mark.parametrize("indices", [torch.tensor([True]), torch.tensor([0.0])], ids=repr)
-def test_a_mask_is_no_index(indices):
+def test_mask_is_not_an_index(indices):
     with pytest.raises(TypeError):
         AudioStreamer(2).put(torch.ones(1, 4), indices)
 
 
-def test_a_tensor_as_stop_signal_is_no_end():
+def test_tensor_stop_signal_is_not_the_end():
     streamer = AudioStreamer(1, stop_signal=torch.zeros(3200))
     streamer.put(torch.zeros(1, 3200), torch.tensor([0]))
     streamer.end()
     assert len(list(streamer.get_stream(0))) == 1
 
 
-def test_what_needs_a_gradient_is_detached():
+def test_tensor_with_gradient_is_detached():
     streamer = AudioStreamer(1)
     streamer.put(torch.ones(1, 4, requires_grad=True) * 2, torch.tensor([0]))
     assert not next(streamer.get_stream(0)).requires_grad
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, contextlib.nullcontext])
-def test_a_buffer_of_the_model_may_be_reused(mode):
+def test_models_buffer_may_be_reused(mode):
     streamer = AudioStreamer(1)
     with mode():
         buffer = torch.empty(1, 3200)
@@ -69,7 +69,7 @@ def test_a_buffer_of_the_model_may_be_reused(mode):
     assert [float(chunk[0]) for chunk in streamer.get_stream(0)] == [0.0, 1.0, 2.0]
 
 
-def test_a_chunk_does_not_hold_the_batch():
+def test_chunk_does_not_keep_the_batch():
     streamer = AudioStreamer(1)
     streamer.put(torch.zeros(1, 8, 3200)[:, 0], torch.tensor([0]))
     assert next(streamer.get_stream(0)).untyped_storage().nbytes() == 3200 * 4
@@ -77,7 +77,7 @@ def test_a_chunk_does_not_hold_the_batch():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_cuda(dtype):
+def test_cuda_tensor_is_read_on_the_cpu(dtype):
     streamer = AudioStreamer(1)
     streamer.put(torch.full((1, 3200), 0.5, dtype=dtype, device="cuda"), torch.tensor([0], device="cuda"))
     streamer.end(torch.tensor([0], device="cuda"))
@@ -86,7 +86,7 @@ def test_cuda(dtype):
     assert chunk.numpy()[0] == 0.5
 
 
-def test_in_a_loop(run, work):
+def test_async_streamer_reads_tensors(run, work):
     async def main():
         streamer = AsyncAudioStreamer(1)
 
@@ -101,7 +101,7 @@ def test_in_a_loop(run, work):
     assert run(main()) == list(range(20))
 
 
-def test_the_methods_of_transformers_base_streamer():
+def test_methods_of_transformers_base_streamer_exist():
     base = pytest.importorskip("transformers.generation", reason="transformers is not installed").BaseStreamer
     for name in vars(base):
         if not name.startswith("_"):

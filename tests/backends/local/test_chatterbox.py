@@ -1,4 +1,4 @@
-"""The Chatterbox backend against its packages' contract, their faults included."""
+"""The Chatterbox backend with fake packages that reproduce the real ones' faults."""
 
 import sys
 from typing import ClassVar
@@ -18,7 +18,7 @@ from voice_cli.errors import EngineError, Interrupted, TruncatedAudio, UsageErro
 
 @pytest.fixture
 def voices(tmp_path):
-    """A folder of recordings; the content of each is the loudness of its voice."""
+    """Create a folder of recordings; the content of each file is the loudness of its voice."""
     folder = tmp_path / "voices"
     folder.mkdir()
     (folder / "Alice.wav").write_text("0.2")
@@ -59,7 +59,7 @@ def loudness(samples):
 
 
 class TestStreaming:
-    def test_every_frame_of_every_token(self, speak):
+    def test_all_frames_of_all_tokens_are_returned(self, speak):
         backend = speak()
         stream = backend.synthesize(SpeechRequest("Hello."))
         sound = b"".join(stream)
@@ -78,17 +78,17 @@ class TestStreaming:
         assert len(next(iter(stream))) > 0
         assert model.made < 500 or model.s3gen.runs > 1
 
-    def test_no_text_of_ours_is_spoken_for_a_blank_one(self, speak):
+    def test_blank_text_is_refused(self, speak):
         with pytest.raises(UsageError, match="blank"):
             speak().synthesize(SpeechRequest("  "))
 
-    def test_no_speed(self, speak):
+    def test_speed_is_refused(self, speak):
         with pytest.raises(UsageError, match="no speed setting"):
             speak().synthesize(SpeechRequest("Hello.", speed=1.5))
 
 
 class TestPresets:
-    """Every value of every preset reaches the model: those of the Chatterbox server's document."""
+    """The model receives every value of every preset in the Chatterbox server's document."""
 
     VALUES: ClassVar = {
         "balanced": (0.5, 0.5, 24, 5, 0.5),
@@ -99,12 +99,12 @@ class TestPresets:
         "adaptive": (0.5, 0.5, 24, 5, 0.5),
     }
 
-    def test_there_are_no_others(self):
+    def test_preset_names(self):
         assert list(PRESETS) == list(self.VALUES)
         assert PRESETS["adaptive"].sizes == (12, 24)
 
     @pytest.mark.parametrize("name", VALUES)
-    def test_values(self, speak, name, monkeypatch):
+    def test_preset_values_reach_the_model(self, speak, name, monkeypatch):
         exaggeration, cfg_weight, chunk_size, steps, temperature = self.VALUES[name]
         model = ForkModel(tokens=100)
         sizes = self.sizes_of_chunks(model, monkeypatch)
@@ -133,7 +133,7 @@ class TestPresets:
         model.s3gen.inference = watched
         return sizes
 
-    def test_hooks_and_methods_are_as_they_were(self, speak):
+    def test_hooks_and_methods_are_restored(self, speak):
         model = ForkModel()
         said(speak(model, preset="adaptive"))
         assert not model.s3gen.flow.decoder.hooks
@@ -141,11 +141,11 @@ class TestPresets:
         assert "inference_stream" not in vars(model)
         assert "inference" not in vars(model.s3gen)
 
-    def test_an_unknown_one(self, speak):
+    def test_unknown_preset_is_refused(self, speak):
         with pytest.raises(UsageError, match="no preset"):
             speak(preset="loud")
 
-    def test_a_requests_own_holds_for_it_alone(self, speak):
+    def test_request_preset_applies_to_that_request_only(self, speak):
         model = ForkModel()
         backend = speak(model, preset="fast")
         for options in ({"preset": "clone_fidelity"}, {}):
@@ -154,13 +154,13 @@ class TestPresets:
         assert set(model.s3gen.flow.steps) == {7, 5}
 
     @pytest.mark.parametrize("preset", ["loud", ""])
-    def test_an_unknown_one_in_a_request(self, speak, preset):
+    def test_unknown_preset_in_a_request_is_refused(self, speak, preset):
         backend = speak()
         with pytest.raises(UsageError, match="no preset"):
             backend.synthesize(SpeechRequest("Hello.", options={"preset": preset}))
         assert not backend.fake.calls
 
-    def test_what_is_vibevoices_is_ignored(self, speak):
+    def test_vibevoice_options_are_ignored(self, speak):
         assert len(said(speak(), options={"steps": 1000, "cfg_scale": -1.0})) == 60 * TOKEN_FRAMES
 
     def test_notes_list_the_values_that_are_not_applied(self, speak):
@@ -186,8 +186,8 @@ class TestFaultsOfTheFork:
         assert loudness(sound) == pytest.approx(0.2, abs=0.01)
         assert loudness(second()) == pytest.approx(0.4, abs=0.01)
 
-    def test_the_fault_is_there(self):
-        """What ours is held against: two generators of one model, interleaved."""
+    def test_fork_changes_voice_when_generators_are_interleaved(self):
+        """Reproduce the fault in the fork: two interleaved generators of one model."""
         model = ForkModel()
         model.conds.gen["loudness"] = 0.2
         first = model.generate_stream("One.")
@@ -203,15 +203,15 @@ class TestFaultsOfTheFork:
         for join in joins:
             around = sound[join - 300 : join + 300]
             assert np.abs(np.diff(around)).max() < 2.2 * step
-            assert np.abs(sound[join : join + 480]).max() > 0.35  # as loud as ever
+            assert np.abs(sound[join : join + 480]).max() > 0.35  # no fade-in
 
-    def test_the_fork_alone_has_both(self):
+    def test_fork_chunks_have_a_fade_in_and_a_jump(self):
         model = ForkModel()
         chunks = [chunk[0] for chunk, _ in model.generate_stream("One.", chunk_size=10)]
         assert chunks[1][0] == 0.0
         assert np.abs(np.diff(np.concatenate(chunks))).max() > 5 * 0.1 * 2 * np.pi * 100 / 24000
 
-    def test_the_tail_at_the_maximum_length_is_kept_and_raises_truncated_audio(self, speak):
+    def test_audio_at_maximum_length_is_kept_and_raises_truncated_audio(self, speak):
         model = ForkModel(tokens=10_000)
         model.most = 107
         backend = speak(model, preset="balanced")
@@ -220,7 +220,7 @@ class TestFaultsOfTheFork:
         assert "107 tokens" in error.message
         assert len(sound) == 2 * 107 * TOKEN_FRAMES
 
-    def test_the_fork_alone_loses_it(self):
+    def test_fork_drops_the_tail_at_maximum_length(self):
         model = ForkModel(tokens=10_000)
         model.most = 107
         frames = sum(chunk.shape[1] for chunk, _ in model.generate_stream("A long text.", chunk_size=24))
@@ -228,7 +228,7 @@ class TestFaultsOfTheFork:
 
 
 class TestVoices:
-    def test_conditionals_are_computed_once_a_voice(self, speak):
+    def test_conditionals_are_computed_once_per_voice(self, speak):
         backend = speak()
         for voice in ("alice", "bob", "Alice", "bob", None):
             said(backend, voice=voice)
@@ -248,13 +248,13 @@ class TestVoices:
         assert backend._own_conditionals.gen == {"loudness": 0.1}
         assert backend._own_conditionals.t3.emotion == 0.5
 
-    def test_a_recording_that_was_replaced_is_another_voice(self, speak, voices):
+    def test_replaced_recording_is_read_again(self, speak, voices):
         backend = speak()
         assert loudness(said(backend, voice="alice")) == pytest.approx(0.2, abs=0.01)
         (voices / "Alice.wav").write_text("0.35")
         assert loudness(said(backend, voice="alice")) == pytest.approx(0.35, abs=0.01)
 
-    def test_a_recording_that_fails_leaves_no_conditionals(self, speak):
+    def test_failed_recording_leaves_no_conditionals(self, speak):
         backend = speak()
         said(backend, voice="alice")
         with pytest.raises(EngineError, match="chatterbox failed"):
@@ -262,43 +262,43 @@ class TestVoices:
         assert backend.fake.conds is None
         assert loudness(said(backend, voice="bob")) == pytest.approx(0.4, abs=0.01)
 
-    def test_a_path(self, speak, voices):
+    def test_voice_by_path(self, speak, voices):
         assert loudness(said(speak(), voice=str(voices / "bob.wav"))) == pytest.approx(0.4, abs=0.01)
 
     @pytest.mark.parametrize("voice", ["carl", "../voices/bob", "/etc/passwd", "bob\n", ""])
-    def test_an_unknown_voice(self, speak, voice):
+    def test_unknown_voice_is_refused(self, speak, voice):
         with pytest.raises(UsageError, match="no voice"):
             speak().synthesize(SpeechRequest("Hello.", voice=voice))
 
-    def test_paths_may_be_shut_out(self, speak, voices):
+    def test_paths_are_refused_if_not_allowed(self, speak, voices):
         backend = speak(allow_paths=False)
         with pytest.raises(UsageError, match="no voice"):
             backend.synthesize(SpeechRequest("Hello.", voice=str(voices / "bob.wav")))
 
-    def test_several_folders(self, speak, voices, tmp_path):
+    def test_first_folder_takes_precedence(self, speak, voices, tmp_path):
         fetched = tmp_path / "fetched"
         fetched.mkdir()
         for name, level in (("bob", 0.1), ("carl", 0.3)):
             (fetched / f"{name}.wav").write_text(str(level))
         backend = speak(voices=[str(voices), str(fetched)])
-        assert loudness(said(backend, voice="bob")) == pytest.approx(0.4, abs=0.01)  # the first folder's
+        assert loudness(said(backend, voice="bob")) == pytest.approx(0.4, abs=0.01)  # from the first folder
         assert loudness(said(backend, voice="carl")) == pytest.approx(0.3, abs=0.01)
         assert {voice.id for voice in backend.voices()} == {"default", "Alice", "bob", "broken", "carl"}
 
     @pytest.mark.parametrize("none", [None, "", [], [""]])
-    def test_no_folder(self, speak, none):
+    def test_without_folders_only_the_default_voice_is_listed(self, speak, none):
         assert speak(voices=none).voices() == [Voice("default")]
 
-    def test_the_list(self, speak):
+    def test_voices_lists_the_folder(self, speak):
         assert speak().voices() == [Voice(name) for name in ("default", "Alice", "bob", "broken")]
 
-    def test_a_model_without_a_voice_of_its_own(self, speak):
+    def test_model_without_default_voice_needs_a_voice(self, speak):
         with pytest.raises(UsageError, match="no default voice"):
             said(speak(ForkModel(own=False)))
 
 
 class TestCancel:
-    def test_within_a_token(self, speak, monkeypatch):
+    def test_generation_stops_within_one_token(self, speak, monkeypatch):
         model = ForkModel(tokens=900)
         backend = speak(model, preset="realtime")
         stream = backend.synthesize(SpeechRequest("A long text."))
@@ -316,7 +316,7 @@ class TestCancel:
         backend.join(20)
         assert model.made <= at[0] + 1
 
-    def test_the_stock_model_within_a_token(self, speak):
+    def test_stock_model_stops_within_one_token(self, speak):
         model = StockModel(tokens=900)
         backend = speak(model)
         stream = backend.synthesize(SpeechRequest("A long text."))
@@ -328,7 +328,7 @@ class TestCancel:
 
 
 class TestStock:
-    def test_it_speaks_in_pieces_and_says_that_it_does_not_stream(self, speak):
+    def test_audio_is_chunked_and_a_note_says_not_streaming(self, speak):
         model = StockModel()
         stream = speak(model, preset="expressive").synthesize(SpeechRequest("Hello.", voice="bob"))
         pieces = list(stream)
@@ -344,12 +344,12 @@ class TestStock:
 
 
 class TestLoading:
-    def test_a_folder(self, speak, tmp_path):
+    def test_model_folder_is_loaded(self, speak, tmp_path):
         backend = speak()
         backend.warm_up()
         assert backend.modules["chatterbox.tts"].loaded == [(str(tmp_path), "cpu")]
 
-    def test_the_hubs_name(self, speak):
+    def test_hub_name_is_loaded(self, speak):
         speak()
         backend = ChatterboxBackend(HUB_NAME)
         backend.warm_up()
@@ -357,20 +357,20 @@ class TestLoading:
         backend.close()
 
     @pytest.mark.parametrize("model", [None, "", "some/other", "/none"])
-    def test_no_model(self, speak, model):
+    def test_missing_or_unknown_model_is_refused(self, speak, model):
         speak()
         with pytest.raises(UsageError):
             ChatterboxBackend(model)
 
-    def test_a_device_that_is_not_there(self, speak):
+    def test_missing_device_is_refused(self, speak):
         with pytest.raises(UsageError, match="finds no cuda"):
             said(speak(compute="cuda"))
 
-    def test_a_device_that_is_none(self, speak):
+    def test_unknown_device_is_refused(self, speak):
         with pytest.raises(UsageError, match="no compute device"):
             speak(compute="tpu")
 
-    def test_without_the_package_one_line_names_the_extra(self, tmp_path, monkeypatch):
+    def test_missing_package_error_names_the_extra(self, tmp_path, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         with pytest.raises(EngineError, match="needs the package chatterbox") as caught:
             ChatterboxBackend(str(tmp_path))
@@ -386,7 +386,7 @@ class TestLoading:
         assert backend._conditionals_of.cache_info().currsize == 0
 
 
-def test_the_stop_token_alone_is_no_chunk(speak):
+def test_stop_token_alone_makes_no_chunk(speak):
     model = ForkModel(tokens=48)
     assert len(said(speak(model, preset="balanced"))) == 48 * TOKEN_FRAMES
     assert model.s3gen.runs == 2

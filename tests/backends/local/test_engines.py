@@ -1,4 +1,4 @@
-"""How it is with the engines, and `voice engines`, which prints it."""
+"""Engine status, and the `voice engines` command that prints it."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def voice(tmp_path):
 
 
 class TestOptions:
-    def test_an_engine_gets_what_its_profile_says(self):
+    def test_profile_values_become_engine_options(self):
         profile = Profile(model="m", preset="fast", steps=4.0, voice="v", base_url="http://x")
         assert options_of("chatterbox", profile) == {"model": "m", "preset": "fast"}
         assert options_of("sherpa", profile) == {"model": "m", "steps": 4.0}
@@ -48,7 +48,7 @@ class TestOptions:
 
 
 class TestLook:
-    def test_what_is_not_installed_names_its_extra(self, monkeypatch):
+    def test_missing_package_names_its_extra(self, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         for name in LOCAL:
             if extra := backend_class(name).extra:
@@ -56,14 +56,14 @@ class TestLook:
                 assert (state.installed, state.ready) == ("", False)
                 assert state.missing == f'pip install "voice-cli[{extra}]"'
 
-    def test_a_model_that_is_there(self, model):
+    def test_model_folder_is_ready(self, model):
         state = look("sherpa", Profile(model=str(model)))
         assert state.ready
         assert state.device == "cpu"
         assert state.installed.startswith("sherpa-onnx ")
         assert state.missing == ""
 
-    def test_a_model_that_is_not(self, model):
+    def test_missing_model_is_not_ready(self, model):
         state = look("sherpa", Profile(model="/none"))
         assert not state.ready
         assert "no model folder" in state.missing
@@ -102,19 +102,19 @@ class TestCommand:
         assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == list(LOCAL)
         assert "None" not in done.stdout
 
-    def test_the_environment_names_one(self, voice, model):
+    def test_profile_from_environment_variables(self, voice, model):
         done = voice("engines", "--json", VOICE_BACKEND="sherpa", VOICE_MODEL=str(model))
         assert [row["ready"] for row in json.loads(done.stdout) if row["engine"] == "sherpa"] == [True]
 
-    def test_a_config_that_is_wrong(self, voice):
+    def test_invalid_config_exits_with_3(self, voice):
         assert voice("engines", config="nonsense = 1").returncode == 3
 
-    def test_say_without_a_model_says_what_is_wanted(self, voice):
+    def test_say_without_a_model_reports_the_missing_model(self, voice):
         needs("sherpa_onnx")
         done = voice("say", "x", "--backend", "sherpa", "--no-play", "-o", os.devnull)
         assert done.returncode == 2
         assert "sherpa needs a model" in done.stderr
 
-    def test_voices(self, voice, model):
+    def test_voices_lists_the_models_voices(self, voice, model):
         done = voice("voices", "--backend", "sherpa", VOICE_MODEL=str(model))
         assert done.stdout == "0\ten-us\n"

@@ -1,4 +1,4 @@
-"""What all engines share, with an engine whose every step is the test's."""
+"""The behaviour that all engines share, tested with a scripted engine."""
 
 import gc
 import subprocess
@@ -19,7 +19,7 @@ FORMAT = AudioFormat(8000, 1)
 
 
 class Scripted(EngineBackend):
-    """Speaks `text` as bytes, twice each; waits at '|' until the test lets it go, fails at '!'."""
+    """Generate each character of `text` twice, as bytes; wait for the test at '|' and fail at '!'."""
 
     name = "scripted"
 
@@ -37,7 +37,7 @@ class Scripted(EngineBackend):
     def load(self):
         self.log.append("load")
         if not self.loads:
-            raise OSError("the weights are not there")
+            raise OSError("weights not found")
 
     def unload(self):
         self.log.append("unload")
@@ -46,13 +46,13 @@ class Scripted(EngineBackend):
         self.threads.add(threading.current_thread().name)
         self.log.append(generation.request.text)
         generation.format = FORMAT
-        generation.notes.append("as the script says")
+        generation.notes.append("a note")
         for letter in generation.request.text:
             if letter == "|":
                 self.waiting.release()
                 assert self.go_on.acquire(timeout=20)
             elif letter == "!":
-                raise RuntimeError("it broke\nin two")
+                raise RuntimeError("two\nlines")
             elif not generation.write(letter.encode() * 2):
                 self.log.append("stopped")
                 return
@@ -78,12 +78,12 @@ def test_written_pcm_is_read(engine):
     stream = engine.synthesize(SpeechRequest("abc"))
     assert b"".join(stream) == b"aabbcc"
     assert stream.announced == Encoding("pcm", FORMAT)
-    assert stream.notes == ["as the script says"]
+    assert stream.notes == ["a note"]
     assert set(stream.timestamps) == {"request_sent", "engine_ready", "first_byte", "last_byte"}
     assert list(stream.timestamps.values()) == sorted(stream.timestamps.values())
 
 
-def test_it_returns_before_the_model_is_loaded(engine):
+def test_synthesize_returns_before_the_model_is_loaded(engine):
     stream = engine.synthesize(SpeechRequest("|a"))
     engine.at_a_stop()
     assert stream.announced is None
@@ -91,7 +91,7 @@ def test_it_returns_before_the_model_is_loaded(engine):
     assert b"".join(stream) == b"aa"
 
 
-def test_one_at_a_time_in_order_and_the_model_is_loaded_once(engine):
+def test_requests_run_in_order_and_the_model_loads_once(engine):
     streams = [engine.synthesize(SpeechRequest(text)) for text in ("|a", "b", "c")]
     last = in_thread(lambda: b"".join(streams[2]))
     engine.at_a_stop()
@@ -102,7 +102,7 @@ def test_one_at_a_time_in_order_and_the_model_is_loaded_once(engine):
     assert engine.threads == {"voice-scripted"}
 
 
-def test_the_earliest_due_is_next_and_equal_ones_keep_their_order(engine):
+def test_earliest_due_runs_first_and_ties_keep_their_order(engine):
     requests = (("|", None), ("d", float("inf")), ("c", 2.0), ("a", 1.0), ("b", 1.0), ("e", float("inf")))
     streams = [engine.synthesize(SpeechRequest(text, due=due)) for text, due in requests[:1]]
     engine.at_a_stop()
@@ -113,7 +113,7 @@ def test_the_earliest_due_is_next_and_equal_ones_keep_their_order(engine):
     assert [b"".join(stream) for stream in streams] == [b"", b"dd", b"cc", b"aa", b"bb", b"ee"]
 
 
-def test_prepare_loads_the_model_and_generates_nothing(engine):
+def test_prepare_loads_the_model_without_generating(engine):
     engine.prepare()
     engine.join(20)
     assert engine.log == ["load"]
@@ -121,7 +121,7 @@ def test_prepare_loads_the_model_and_generates_nothing(engine):
     assert engine.log == ["load", "a"]
 
 
-def test_one_that_could_not_be_prepared_is_loaded_for_the_request():
+def test_request_loads_the_model_if_prepare_failed():
     engine = Scripted(loads=False)
     engine.prepare()
     engine.join(20)
@@ -131,7 +131,7 @@ def test_one_that_could_not_be_prepared_is_loaded_for_the_request():
     engine.close()
 
 
-def test_no_thread_is_left_when_there_is_nothing_to_do(engine):
+def test_worker_thread_ends_when_idle(engine):
     said(engine, "a")
     engine.join(20)
     assert "voice-scripted" not in {thread.name for thread in threading.enumerate()}
@@ -147,7 +147,7 @@ def test_a_long_sentence_is_split_into_chunks(engine):
 
 
 class TestBounds:
-    def test_an_engine_that_is_far_ahead_waits(self, engine):
+    def test_engine_waits_when_it_is_too_far_ahead(self, engine):
         stream = engine.synthesize(SpeechRequest("|"))
         engine.at_a_stop()
         generation = stream._generation
@@ -158,10 +158,10 @@ class TestBounds:
 
 
 class TestErrors:
-    def test_the_engines_own_is_one_line_after_the_sound(self, engine):
+    def test_engine_error_follows_the_audio_on_one_line(self, engine):
         stream = iter(engine.synthesize(SpeechRequest("ab!")))
         assert next(stream) + next(stream) == b"aabb"
-        with pytest.raises(EngineError, match="scripted failed: it broke in two") as caught:
+        with pytest.raises(EngineError, match="scripted failed: two lines") as caught:
             next(stream)
         assert isinstance(caught.value.__cause__, RuntimeError)
 
@@ -171,33 +171,33 @@ class TestErrors:
     def test_out_of_memory_has_a_hint(self, error):
         assert "smaller model" in str(failed("scripted", error).hint)
 
-    def test_a_request_after_a_failed_one_succeeds(self, engine):
+    def test_request_after_a_failed_one_succeeds(self, engine):
         with pytest.raises(EngineError):
             said(engine, "!")
         assert said(engine, "a") == b"aa"
 
-    def test_a_model_that_does_not_load_is_tried_again(self):
+    def test_model_load_is_retried_on_the_next_request(self):
         backend = Scripted(loads=False)
-        with pytest.raises(EngineError, match="weights are not there"):
+        with pytest.raises(EngineError, match="weights not found"):
             said(backend, "a")
         backend.loads = True
         assert said(backend, "a") == b"aa"
         backend.close()
 
     @pytest.mark.parametrize("text", ["", " ", "\n\t"])
-    def test_blank(self, engine, text):
+    def test_blank_text_is_refused(self, engine, text):
         with pytest.raises(UsageError, match="blank"):
             engine.synthesize(SpeechRequest(text))
         assert engine.log == []
 
-    def test_a_speed_for_an_engine_without_one(self, engine):
+    def test_speed_is_refused_by_an_engine_without_speed(self, engine):
         assert said(engine, "a", speed=1.0) == b"aa"
         with pytest.raises(UsageError, match="no speed setting"):
             engine.synthesize(SpeechRequest("a", speed=1.1))
 
 
 class TestCancel:
-    def test_the_reader_is_free_at_once_and_the_engine_at_its_next_step(self, engine):
+    def test_reader_stops_at_once_and_engine_at_its_next_step(self, engine):
         stream = engine.synthesize(SpeechRequest("|ab"))
         engine.at_a_stop()
         stream.cancel()
@@ -207,7 +207,7 @@ class TestCancel:
         engine.join(20)
         assert engine.log[-1] == "stopped"
 
-    def test_one_that_waits_is_never_spoken(self, engine):
+    def test_waiting_request_is_never_generated(self, engine):
         first, second = (engine.synthesize(SpeechRequest(text)) for text in ("|a", "b"))
         second.cancel()
         engine.go_on.release()
@@ -215,7 +215,7 @@ class TestCancel:
         engine.join(20)
         assert "b" not in engine.log
 
-    def test_an_unreferenced_stream_is_cancelled(self, engine):
+    def test_unreferenced_stream_is_cancelled(self, engine):
         stream = engine.synthesize(SpeechRequest("|ab"))
         engine.at_a_stop()
         del stream
@@ -226,7 +226,7 @@ class TestCancel:
 
 
 class TestClose:
-    def test_the_model_is_freed(self, engine):
+    def test_close_unloads_the_model(self, engine):
         said(engine, "a")
         engine.join(20)
         engine.close()
@@ -235,7 +235,7 @@ class TestClose:
         with pytest.raises(RuntimeError, match="closed"):
             engine.synthesize(SpeechRequest("a"))
 
-    def test_while_it_speaks_by_the_worker(self, engine):
+    def test_close_during_generation_unloads_after_the_step(self, engine):
         stream = engine.synthesize(SpeechRequest("|ab"))
         engine.at_a_stop()
         engine.close()
@@ -246,11 +246,11 @@ class TestClose:
         engine.join(20)
         assert engine.log[-2:] == ["stopped", "unload"]
 
-    def test_what_was_never_loaded_is_not_unloaded(self, engine):
+    def test_close_does_not_unload_an_unloaded_model(self, engine):
         engine.close()
         assert engine.log == []
 
-    def test_an_unreferenced_backend_is_collected(self):
+    def test_unreferenced_backend_is_collected(self):
         backend = Scripted()
         said(backend, "a")
         backend.join(20)
@@ -260,8 +260,8 @@ class TestClose:
         assert gone() is None
 
 
-class TestHush:
-    def test_this_threads_prints_are_dropped_and_others_are_not(self, capsys):
+class TestDiscardedStdout:
+    def test_only_this_threads_output_is_dropped(self, capsys):
         inside, out = threading.Event(), threading.Event()
 
         def loud():
@@ -279,7 +279,7 @@ class TestHush:
         print("kept as well")
         assert capsys.readouterr().out == "kept\nkept as well\n"
 
-    def test_standard_output_is_itself_again(self):
+    def test_stdout_is_restored_after_the_last_thread(self):
         before = sys.stdout
         inside, out = threading.Event(), threading.Event()
 
@@ -291,12 +291,12 @@ class TestHush:
         with discarded_stdout():
             done = in_thread(other)
             happened(inside)
-        assert sys.stdout is not before  # the other thread is discarded_stdout still
+        assert sys.stdout is not before  # the other thread still discards its output
         out.set()
         done()
         assert sys.stdout is before
 
-    def test_other_attributes_are_those_of_the_stream(self):
+    def test_other_attributes_come_from_the_stream(self):
         with discarded_stdout():
             assert sys.stdout.encoding
             sys.stdout.flush()
@@ -311,22 +311,22 @@ class TestVoiceFolder:
             path.touch()
         return tmp_path
 
-    def test_names(self, folder):
+    def test_files_are_found_by_name(self, folder):
         assert VoiceFolder([str(folder)], [".wav"]).files() == {
             "Alice": str(folder / "Alice.wav"),
             "bob": str(folder / "sub" / "bob.wav"),
         }
 
-    def test_no_folder_is_none(self):
+    def test_missing_folder_has_no_files(self):
         assert VoiceFolder(["/none"], [".wav"]).files() == {}
 
-    def test_a_path_of_another_kind_is_no_voice(self, folder):
+    def test_path_with_another_suffix_is_refused(self, folder):
         with pytest.raises(UsageError, match="no voice") as caught:
             VoiceFolder([str(folder)], [".wav"]).find(str(folder / "notes.txt"))
         assert "Alice, bob" in caught.value.hint
 
     @pytest.mark.parametrize("allowed", [True, False])
-    def test_a_path(self, folder, allowed):
+    def test_path_is_accepted_only_if_allowed(self, folder, allowed):
         voices = VoiceFolder([], [".wav"], allow_paths=allowed)
         path = str(folder / "Alice.wav")
         if allowed:
@@ -349,23 +349,23 @@ class TestDevices:
     @pytest.mark.parametrize(
         ("there", "device"), [((), "cpu"), (("mps",), "mps"), (("cuda",), "cuda"), (("cuda", "mps"), "cuda")]
     )
-    def test_the_quickest_that_is_there(self, there, device):
+    def test_fastest_available_device_is_chosen(self, there, device):
         assert pick_device(FakeTorch(*there), None) == device
 
-    def test_the_one_that_is_wanted(self):
+    def test_configured_device_is_chosen(self):
         assert pick_device(FakeTorch("cuda"), "cpu") == "cpu"
         assert pick_device(FakeTorch("cuda"), "cuda:1") == "cuda:1"
         with pytest.raises(UsageError):
             pick_device(FakeTorch(), "cuda:1")
 
-    def test_names(self):
+    def test_device_names(self):
         assert check_device("auto") is None
         assert check_device("cuda:0") == "cuda:0"
         with pytest.raises(UsageError):
             check_device("gpu")
 
 
-def test_the_end_of_the_process_waits_for_the_engines_step():
+def test_process_exit_waits_for_the_engines_step():
     program = """
 import time
 from voice_cli.audio import AudioFormat
@@ -378,7 +378,7 @@ class Slow(EngineBackend):
     def speak(self, generation):
         generation.format = AudioFormat(8000, 1)
         while generation.write(bytes(2)):
-            time.sleep(0.2)  # a step of an engine takes its time: the end of the process comes in the midst of one
+            time.sleep(0.2)  # the process exits during a step
         print("let go", flush=True)
 
 backend = Slow()

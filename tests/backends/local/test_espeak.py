@@ -1,4 +1,4 @@
-"""The real espeak-ng library. Tests of what affects the whole process run in a subprocess."""
+"""The real espeak-ng library. Tests that affect the whole process run in a subprocess."""
 
 import gc
 import json
@@ -39,12 +39,12 @@ def backend():
 
 @pytest.fixture
 def short_lead(monkeypatch):
-    """The engine waits for its reader after a tenth of a second of speech."""
+    """Limit the engine's lead over its reader to 0.1 s of audio."""
     monkeypatch.setattr(worker, "AHEAD_BYTES", 4410)
 
 
 def idle(backend):
-    """Wait until the engine has nothing to do."""
+    """Wait until the engine is idle."""
     backend.join(WAIT)
     assert backend._worker is None
 
@@ -58,7 +58,7 @@ def current_voice():
 
 
 def in_process(script, *, path=None, argv=()):
-    """Run a script in a new process and return its standard output. It must succeed with no other output."""
+    """Run a script in a new process, check that it succeeds with no errors, and return its output."""
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(place for place in (path, os.getcwd()) if place)
     done = subprocess.run(
@@ -82,7 +82,7 @@ DIGEST = """
 """
 
 
-def test_it_speaks(backend):
+def test_synthesize_returns_audio(backend):
     stream = backend.synthesize(SpeechRequest("Hello, world."))
     assert stream.expected == Encoding("pcm", AudioFormat(22050, 1))
     chunks = list(stream)
@@ -97,11 +97,11 @@ def test_it_speaks(backend):
     )
 
 
-def test_fresh_processes_say_the_same_bytes():
+def test_new_processes_produce_the_same_bytes():
     assert in_process(DIGEST) == in_process(DIGEST)
 
 
-def test_nothing_heavy_is_imported():
+def test_no_slow_modules_are_imported():
     loaded = in_process("""
         import sys
         import voice_cli.backends.local.espeak
@@ -121,7 +121,7 @@ def test_nothing_heavy_is_imported():
     assert heavy.isdisjoint(loaded)
 
 
-def test_four_at_once_take_turns(backend):
+def test_four_requests_take_turns(backend):
     texts = [f"This is number {number}, and it has something to say." for number in range(4)]
     alone = [len(say(backend, text)) for text in texts]
     streams = [backend.synthesize(SpeechRequest(text)) for text in texts]
@@ -137,11 +137,11 @@ def test_four_at_once_take_turns(backend):
         reader.start()
     for reader in readers:
         reader.join(WAIT)
-    # What was said before moves espeak-ng's durations by a few samples.
+    # espeak-ng's durations vary by a few samples with the text spoken before.
     assert together == pytest.approx(alone, abs=500)
 
 
-def test_four_backends_in_four_threads_do_not_meet():
+def test_four_backends_in_four_threads_are_independent():
     lengths = in_process("""
         import threading
         from voice_cli.backends.base import SpeechRequest
@@ -160,7 +160,7 @@ def test_four_backends_in_four_threads_do_not_meet():
     assert lengths == "40 True\n"
 
 
-def test_cancel_stops_within_a_callback(backend, short_lead):
+def test_cancel_stops_within_one_callback(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     chunks = iter(stream)
     next(chunks)
@@ -186,7 +186,7 @@ def test_cancel_stops_within_a_callback(backend, short_lead):
     assert "last_byte" not in stream.timestamps
 
 
-def test_cancel_frees_who_waits_for_a_turn(backend, short_lead):
+def test_cancel_interrupts_a_waiting_request(backend, short_lead):
     running = backend.synthesize(SpeechRequest(LONG_TEXT))
     chunks = iter(running)
     next(chunks)
@@ -199,7 +199,7 @@ def test_cancel_frees_who_waits_for_a_turn(backend, short_lead):
     assert say(backend, "Next.")
 
 
-def test_a_closed_iterator_frees_the_engine(backend, short_lead):
+def test_closed_iterator_frees_the_engine(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     chunks = iter(stream)
     next(chunks)
@@ -207,20 +207,20 @@ def test_a_closed_iterator_frees_the_engine(backend, short_lead):
     assert say(backend, "Next.")
 
 
-def test_an_iterator_that_is_dropped_frees_the_engine(backend, short_lead):
+def test_dropped_iterator_frees_the_engine(backend, short_lead):
     for _ in backend.synthesize(SpeechRequest(LONG_TEXT)):
         break
     gc.collect()
     assert say(backend, "Next.")
 
 
-def test_a_stream_that_is_dropped_unread_frees_the_engine(backend, short_lead):
+def test_unread_dropped_stream_frees_the_engine(backend, short_lead):
     backend.synthesize(SpeechRequest(LONG_TEXT))
     gc.collect()
     assert say(backend, "Next.")
 
 
-def test_the_engine_waits_for_its_reader(backend, short_lead):
+def test_engine_waits_for_its_reader(backend, short_lead):
     stream = backend.synthesize(SpeechRequest(LONG_TEXT))
     chunks = iter(stream)
     full = threading.Event()
@@ -239,7 +239,7 @@ def test_the_engine_waits_for_its_reader(backend, short_lead):
     stream.cancel()
 
 
-def test_the_process_ends_in_the_middle_of_a_word():
+def test_process_exits_during_speech():
     assert (
         in_process("""
             from voice_cli.backends.base import SpeechRequest
@@ -252,8 +252,8 @@ def test_the_process_ends_in_the_middle_of_a_word():
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_speaks():
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_child_can_synthesize():
     assert (
         in_process("""
             import os
@@ -273,16 +273,16 @@ def test_a_forked_child_speaks():
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the way round is Linux's /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the workaround uses Linux's /proc")
 @pytest.mark.parametrize("length", [*range(118, 124), 159, 160, 161, 200, 1000])
-def test_a_long_data_path(tmp_path, length):
+def test_long_data_path_is_opened(tmp_path, length):
     place = str(tmp_path)
     padding = length - len(f"{place}/") - len("/espeakng_loader")
     if padding < 1:
-        pytest.skip("the temporary folder's own path is longer")
+        pytest.skip("the temporary folder's path is longer")
     while padding > 0:
         part = min(padding, 200)
-        part -= padding - part == 1  # no room for a name after the slash
+        part -= padding - part == 1  # leave room for a name after the slash
         place += "/" + "d" * part
         padding -= part + 1
     os.makedirs(place)
@@ -294,7 +294,7 @@ def test_a_long_data_path(tmp_path, length):
     assert data == f"{place}/espeakng_loader/espeak-ng-data" or data.startswith("/proc/self/fd/")
 
 
-def test_a_long_data_path_elsewhere_is_an_error(tmp_path, monkeypatch):
+def test_long_data_path_on_other_systems_is_an_error(tmp_path, monkeypatch):
     folder = tmp_path / ("d" * 150)
     folder.mkdir()
     (folder / "espeak-ng-data").symlink_to(f"{LOADER}/espeak-ng-data")
@@ -320,7 +320,7 @@ def test_missing_data_is_an_error_and_does_not_exit_the_process(tmp_path, presen
         from voice_cli.backends.base import SpeechRequest
         from voice_cli.backends.local.espeak import EspeakBackend
         from voice_cli.errors import EngineError
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # espeak-ng's own words, where some of the data is there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # espeak-ng's own messages if some of the data exists
         backend = EspeakBackend()
         for attempt in (lambda: list(backend.synthesize(SpeechRequest("Hello."))), backend.voices):
             try:
@@ -334,7 +334,7 @@ def test_missing_data_is_an_error_and_does_not_exit_the_process(tmp_path, presen
     assert said.count("espeakng-loader") == 2
 
 
-def test_no_library_is_an_error_that_says_what_to_install(monkeypatch):
+def test_missing_library_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(espeak_library.PathFinder, "find_spec", lambda *_: None)
     monkeypatch.setattr(espeak_library, "_SYSTEM", ("libno-such-thing.so.1",))
     with pytest.raises(EngineError, match="library is not installed") as caught:
@@ -342,7 +342,7 @@ def test_no_library_is_an_error_that_says_what_to_install(monkeypatch):
     assert "pip install espeakng-loader" in caught.value.hint
 
 
-def test_the_systems_library_is_used_if_there_is_no_other():
+def test_system_library_is_the_fallback():
     said = in_process("""
         import ctypes
         from voice_cli.backends.local import espeak, espeak_library
@@ -352,7 +352,7 @@ def test_the_systems_library_is_used_if_there_is_no_other():
         except OSError:
             print("none")
             raise SystemExit
-        import voice_cli.backends.local.espeak_voices  # before nothing more is found
+        import voice_cli.backends.local.espeak_voices  # import before PathFinder is patched
         espeak_library.PathFinder.find_spec = lambda *_: None
         backend = espeak.EspeakBackend()
         for voice in (None, "en-us+f3", "en-gb+f3", "fr-fr"):
@@ -364,7 +364,7 @@ def test_the_systems_library_is_used_if_there_is_no_other():
     assert said == "True\n" * 5
 
 
-def test_voices_are_those_that_the_library_lists():
+def test_voices_match_the_librarys_list():
     listed = json.loads(
         in_process("""
             import ctypes, json
@@ -392,7 +392,7 @@ def test_voices_are_those_that_the_library_lists():
     assert ours == {(identifier, name, tag.lower(), gender) for identifier, name, tag, gender in listed}
 
 
-def test_every_voice_that_is_listed_can_be_chosen(backend, capfd):
+def test_every_listed_voice_can_be_chosen(backend, capfd):
     voices = backend.voices()
     assert len(voices) == len({voice.id for voice in voices}) > 200
     assert [voice.id for voice in voices if voice.id == "en-us"]
@@ -431,7 +431,7 @@ def test_every_voice_that_is_listed_can_be_chosen(backend, capfd):
         ("de+mr_serious", "gmw/de+Mr serious"),
     ],
 )
-def test_a_voice_is_found(backend, asked, chosen):
+def test_voice_is_found_by_name_language_or_variant(backend, asked, chosen):
     assert say(backend, "a", voice=asked)
     assert current_voice() == chosen
 
@@ -446,7 +446,7 @@ def test_a_voice_is_found(backend, asked, chosen):
         ("x-q-w-k-z", "see the list of voices"),
     ],
 )
-def test_an_unknown_voice_is_an_error_with_the_nearest(backend, asked, hint):
+def test_unknown_voice_error_suggests_the_nearest(backend, asked, hint):
     stream = backend.synthesize(SpeechRequest("a", voice=asked))
     with pytest.raises(UsageError, match="espeak-ng has no v") as caught:
         list(stream)
@@ -458,7 +458,7 @@ def test_an_unknown_voice_is_an_error_with_the_nearest(backend, asked, hint):
     "asked",
     ["", "../../etc/passwd", "/etc/passwd", "!v/f3", "a\0b", "en-us\n", "x" * 1000, "\udc80", "..\\x"],
 )
-def test_an_invalid_voice_name_is_not_passed_to_the_library(backend, asked):
+def test_invalid_voice_name_is_not_passed_to_the_library(backend, asked):
     with pytest.raises(UsageError, match="not a voice name"):
         backend.synthesize(SpeechRequest("a", voice=asked))
 
@@ -467,13 +467,13 @@ def test_speed_is_a_factor(backend):
     text = "The quick brown fox jumps over the lazy dog, and then the long day is done."
     normal = len(say(backend, text))
     for speed in (0.46, 0.75, 1.0, 1.5, 2.0, 4.0):
-        # The silence at the end, 0.3 s, does not shrink by as much.
+        # The final 0.3 s of silence shrinks less.
         assert len(say(backend, text, speed=speed)) == pytest.approx(normal / speed, rel=0.1)
     assert len(say(backend, text)) == pytest.approx(normal, rel=0.02)
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, 0.3, 4.1, float("nan"), float("inf"), float("-inf")])
-def test_a_speed_that_it_does_not_have(backend, speed):
+def test_speed_out_of_range_is_refused(backend, speed):
     with pytest.raises(UsageError, match="cannot speak at") as caught:
         backend.synthesize(SpeechRequest("a", speed=speed))
     assert caught.value.hint == "a speed from 0.46 to 4"
@@ -498,8 +498,8 @@ def test_any_text_is_spoken_or_skipped(text):
         assert word.seconds * 44100 <= sum(map(len, chunks)) + 44.1
 
 
-def test_what_a_text_holds_does_not_outlive_it():
-    # Two in a row differ a little by themselves; U+0001 begins a command that would last from then on.
+def test_commands_in_a_text_do_not_affect_later_texts():
+    # Repeated lengths vary slightly; U+0001 begins a command that would affect all later texts.
     said = in_process(r"""
         from voice_cli.backends.base import SpeechRequest
         from voice_cli.backends.local.espeak import EspeakBackend
@@ -514,11 +514,11 @@ def test_what_a_text_holds_does_not_outlive_it():
     assert said == "True\n"
 
 
-def test_nul_ends_nothing(backend):
+def test_nul_does_not_end_the_text(backend):
     assert len(say(backend, "one two\0 three four")) > 1.5 * len(say(backend, "one two"))
 
 
-def test_a_megabyte_begins_at_once_and_is_given_up_at_once(backend):
+def test_megabyte_of_text_starts_and_cancels_at_once(backend):
     text = "All work and no play makes Jack a dull boy. " * 24000
     assert len(text) > 1_000_000
     stream = backend.synthesize(SpeechRequest(text))
@@ -542,7 +542,7 @@ def test_words_have_positions_and_times(backend):
     assert times[0] < 0.1 < times[-1] < heard
 
 
-def test_an_exception_in_the_callback_is_raised_by_the_stream(backend, short_lead):
+def test_callback_exception_is_raised_by_the_stream(backend, short_lead):
     before = backend.synthesize(SpeechRequest(LONG_TEXT))
     stream = backend.synthesize(SpeechRequest("Hello."))
     fault = MemoryError("no room")
@@ -558,7 +558,7 @@ def test_an_exception_in_the_callback_is_raised_by_the_stream(backend, short_lea
     assert say(backend, "Next.")
 
 
-def test_close_gives_up_what_is_under_way_and_nothing_of_others(backend, short_lead):
+def test_close_cancels_only_this_backends_requests(backend, short_lead):
     other = EspeakBackend()
     mine = backend.synthesize(SpeechRequest(LONG_TEXT))
     theirs = other.synthesize(SpeechRequest("Theirs."))
@@ -591,5 +591,5 @@ def test_voices_does_not_wait_for_requests(backend, short_lead):
         ("English", ""),
     ],
 )
-def test_the_language_of_a_voice_is_known_before_it_speaks(voice, language):
+def test_voice_language_is_known_before_synthesis(voice, language):
     assert EspeakBackend().language(voice) == language

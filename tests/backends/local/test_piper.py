@@ -1,4 +1,4 @@
-"""The Piper backend on the real package, with voices that the test makes."""
+"""The Piper backend with the real package and generated voices."""
 
 import gc
 import threading
@@ -19,7 +19,7 @@ piper = needs("piper")
 
 @pytest.fixture
 def speak(tmp_path):
-    """Make a voice and a backend for it, which is closed in the end."""
+    """Create voices with their backends, and close the backends at the end."""
     opened = []
 
     def make(name="voice", **options):
@@ -31,7 +31,7 @@ def speak(tmp_path):
         backend.close()
 
 
-def test_the_stream_has_pipers_own_samples(speak, tmp_path):
+def test_stream_has_the_samples_of_piper(speak, tmp_path):
     text = "Hello there. How are you? Fine!"
     stream = speak().synthesize(SpeechRequest(text))
     sound = b"".join(stream)
@@ -42,7 +42,7 @@ def test_the_stream_has_pipers_own_samples(speak, tmp_path):
     assert stream.expected == stream.announced == Encoding("pcm", AudioFormat(22050, 1))
 
 
-def test_a_chunk_a_sentence(speak, monkeypatch):
+def test_each_sentence_is_one_chunk(speak, monkeypatch):
     sizes = []
     write = "voice_cli.backends.local.worker.Generation.write"
     from voice_cli.backends.local.worker import Generation
@@ -55,7 +55,7 @@ def test_a_chunk_a_sentence(speak, monkeypatch):
 
 
 @pytest.mark.parametrize("speed", [0.5, 2.0])
-def test_speed_is_relative_to_the_voices_own_pace(speak, speed):
+def test_speed_is_relative_to_the_voices_length_scale(speak, speed):
     backend = speak(length_scale=1.5)
     normal = len(b"".join(backend.synthesize(SpeechRequest("Hello.")))) // 2
     assert normal % (FRAMES_PER_TOKEN * 1.5) == 0
@@ -64,13 +64,13 @@ def test_speed_is_relative_to_the_voices_own_pace(speak, speed):
 
 
 @pytest.mark.parametrize(("voice", "times"), [(None, 1), ("1", 2), ("ben", 2), ("amy", 1)])
-def test_a_speaker_by_number_or_name(speak, voice, times):
+def test_speaker_by_number_or_name(speak, voice, times):
     sound = b"".join(speak(speakers=["amy", "ben"]).synthesize(SpeechRequest("Hello.", voice=voice)))
     assert pitch(sound, 22050) == pytest.approx(times * HERTZ, rel=0.01)
 
 
 @pytest.mark.parametrize("voice", ["2", "carl", "-1"])
-def test_a_speaker_that_is_not_there(speak, voice):
+def test_unknown_speaker_is_refused(speak, voice):
     with pytest.raises(UsageError, match="no speaker") as caught:
         speak(speakers=["amy", "ben"]).synthesize(SpeechRequest("Hello.", voice=voice))
     assert caught.value.hint == "it has: amy, ben"
@@ -118,45 +118,45 @@ def test_close_frees_the_voice(speak):
     assert backend._voice is None
 
 
-class TestWrong:
-    def test_no_model(self):
+class TestInvalidModels:
+    def test_missing_model_is_refused(self):
         with pytest.raises(UsageError, match="needs a model"):
             PiperBackend()
 
-    def test_no_such_file(self, tmp_path):
+    def test_missing_file_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no voice"):
             PiperBackend(str(tmp_path / "none.onnx"))
 
-    def test_an_empty_folder(self, tmp_path):
+    def test_empty_folder_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no voice"):
             PiperBackend(str(tmp_path))
 
-    def test_several_in_a_folder(self, tmp_path):
+    def test_folder_with_several_voices_is_refused(self, tmp_path):
         for name in ("a.onnx", "b.onnx"):
             (tmp_path / name).touch()
         with pytest.raises(UsageError, match="several") as caught:
             PiperBackend(str(tmp_path))
         assert "a.onnx, b.onnx" in str(caught.value.hint)
 
-    def test_no_json(self, tmp_path):
+    def test_missing_json_is_refused(self, tmp_path):
         (tmp_path / "a.onnx").touch()
         with pytest.raises(UsageError, match="cannot read"):
             PiperBackend(str(tmp_path))
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"audio": {"sample_rate": 0}}', '{"audio": 3}'])
-    def test_another_json(self, tmp_path, text):
+    def test_invalid_json_is_refused(self, tmp_path, text):
         (tmp_path / "a.onnx").touch()
         (tmp_path / "a.onnx.json").write_text(text)
         with pytest.raises(UsageError, match="not the configuration"):
             PiperBackend(str(tmp_path))
 
-    def test_a_network_that_is_garbage(self, speak, tmp_path):
+    def test_invalid_network_is_an_engine_error(self, speak, tmp_path):
         backend = speak()
         (tmp_path / "voice" / "en_US-hum-low.onnx").write_bytes(b"garbage")
         with pytest.raises(EngineError, match="piper failed"):
             list(backend.synthesize(SpeechRequest("Hello.")))
 
-    def test_a_missing_package_names_the_extra(self, monkeypatch):
+    def test_missing_package_error_names_the_extra(self, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         with pytest.raises(EngineError, match="needs the package piper") as caught:
             PiperBackend("voice.onnx")

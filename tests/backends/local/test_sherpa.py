@@ -1,4 +1,4 @@
-"""The sherpa backend on the real package, with voices that the test makes."""
+"""The sherpa backend with the real package and generated voices."""
 
 import gc
 import threading
@@ -24,7 +24,7 @@ MANY = " ".join(["Hello there."] * 40)
 
 @pytest.fixture
 def speak(tmp_path):
-    """Make a voice and a backend for it, which is closed in the end."""
+    """Create voices with their backends, and close the backends at the end."""
     opened = []
 
     def make(name="voice", *, backend=None, **options):
@@ -42,11 +42,11 @@ def frames(pcm):
 
 
 def tokens(sentence):
-    """How many the model is given: BOS and EOS, each symbol, and a blank before each but the first."""
+    """Return the number of input tokens: BOS, EOS, each symbol, and a blank before each but the first."""
     return 2 * (len(sentence) + 2) - 1
 
 
-def test_each_sentence_is_hummed_for_its_phonemes(speak):
+def test_audio_length_matches_the_phonemes_of_each_sentence(speak):
     text = "Hello there. How are you, friend? Fine!"
     stream = speak().synthesize(SpeechRequest(text))
     sound = b"".join(stream)
@@ -57,21 +57,21 @@ def test_each_sentence_is_hummed_for_its_phonemes(speak):
     assert pitch(sound, 16000) == pytest.approx(HERTZ, rel=0.01)
 
 
-def test_samples_are_the_models_own(speak):
+def test_samples_are_the_models_output(speak):
     sound = b"".join(speak().synthesize(SpeechRequest("Hello.")))
     time = np.arange(frames(sound), dtype=np.float32)
     exact = 0.5 * np.sin(time * np.float32(2 * np.pi * HERTZ / 16000)) * 32768
     assert np.max(np.abs(np.frombuffer(sound, "<i2") - exact)) < 2
 
 
-def test_the_rate_is_the_models(speak):
+def test_sample_rate_is_the_models(speak):
     stream = speak(rate=22050).synthesize(SpeechRequest("Hello."))
     assert pitch(b"".join(stream), 22050) == pytest.approx(HERTZ, rel=0.01)
     assert stream.announced == Encoding("pcm", AudioFormat(22050, 1))
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
-def test_speed(speak, speed):
+def test_speed_scales_the_duration(speak, speed):
     backend = speak()
     normal = frames(b"".join(backend.synthesize(SpeechRequest("Hello."))))
     assert frames(b"".join(backend.synthesize(SpeechRequest("Hello.", speed=speed)))) == pytest.approx(
@@ -80,29 +80,29 @@ def test_speed(speak, speed):
 
 
 @pytest.mark.parametrize("speed", [0.1, 5.0, float("nan"), -1.0])
-def test_a_speed_that_cannot_be(speak, speed):
+def test_speed_out_of_range_is_refused(speak, speed):
     with pytest.raises(UsageError, match="cannot speak at speed"):
         speak().synthesize(SpeechRequest("Hello.", speed=speed))
 
 
 class TestSteps:
-    """Diffusion steps. The family of the test's voice ignores them."""
+    """Diffusion steps. The test voice's model family ignores them."""
 
     @pytest.mark.parametrize(("own", "asked", "given"), [(4.0, None, 4), (4.0, 9, 9), (None, 9, 9)])
-    def test_a_requests_steps_override_the_backends(self, speak, own, asked, given):
+    def test_request_steps_override_the_backends(self, speak, own, asked, given):
         backend = speak(backend={"steps": own})
         request = SpeechRequest("Hello.", options={} if asked is None else {"steps": asked})
         assert b"".join(backend.synthesize(request))
         assert backend._request(request).num_steps == given
 
-    def test_the_default_is_the_packages(self, speak):
+    def test_default_steps_are_the_packages(self, speak):
         backend = speak()
         backend.warm_up()
         package = needs("sherpa_onnx")
         assert backend._request(SpeechRequest("Hello.")).num_steps == package.GenerationConfig().num_steps
 
     @pytest.mark.parametrize("steps", [0, -1, 101, 2.5, float("nan")])
-    def test_steps_out_of_range(self, speak, steps):
+    def test_steps_out_of_range_are_refused(self, speak, steps):
         with pytest.raises(UsageError, match="steps"):
             speak("one", backend={"steps": steps})
         with pytest.raises(UsageError, match="steps"):
@@ -110,14 +110,14 @@ class TestSteps:
 
 
 @pytest.mark.parametrize(("voice", "times"), [(None, 1), ("0", 1), ("2", 3), ("bella", 2)])
-def test_a_speaker_by_number_or_name(speak, voice, times):
+def test_speaker_by_number_or_name(speak, voice, times):
     backend = speak(speakers=3, notes={"speaker_names": "amy,bella,carl"})
     sound = b"".join(backend.synthesize(SpeechRequest("Hello.", voice=voice)))
     assert pitch(sound, 16000) == pytest.approx(times * HERTZ, rel=0.01)
 
 
 @pytest.mark.parametrize("voice", ["3", "-1", "dora", "../amy", ""])
-def test_a_speaker_that_is_not_there(speak, voice):
+def test_unknown_speaker_is_refused(speak, voice):
     backend = speak(speakers=3, notes={"speaker_names": "amy,bella,carl"})
     with pytest.raises(UsageError, match="no speaker") as caught:
         backend.synthesize(SpeechRequest("Hello.", voice=voice))
@@ -130,7 +130,7 @@ def test_voices(speak):
     assert named.voices() == [Voice("0", "amy", "en-us"), Voice("1", "bella", "en-us")]
 
 
-def test_a_lexicon_of_the_model_is_taken_as_it_is(speak):
+def test_model_lexicon_is_used(speak):
     backend = speak(lexicon={"hello": "həlˈoʊ", "world": "wɜld"})
     sound = b"".join(backend.synthesize(SpeechRequest("hello world")))
     assert frames(sound) % FRAMES_PER_TOKEN == 0
@@ -150,7 +150,7 @@ def test_blank_text_is_refused(speak, text):
 
 
 class TestCancel:
-    def test_the_engine_stops_after_the_current_sentence(self, speak, monkeypatch):
+    def test_engine_stops_after_the_current_sentence(self, speak, monkeypatch):
         backend = speak()
         sentences, first, go_on = [], threading.Event(), threading.Event()
         write = type(backend.synthesize(SpeechRequest("Hi."))._generation).write
@@ -169,17 +169,17 @@ class TestCancel:
         go_on.set()
         with pytest.raises(Interrupted):
             list(stream)
-        assert b"".join(backend.synthesize(SpeechRequest("Next.")))  # its turn comes when the other has let go
+        assert b"".join(backend.synthesize(SpeechRequest("Next.")))  # runs after the cancelled request ends
         assert len(sentences) == 1
 
-    def test_before_it_has_begun(self, speak):
+    def test_cancel_before_generation_starts(self, speak):
         backend = speak()
         stream = backend.synthesize(SpeechRequest(MANY))
         stream.cancel()
         with pytest.raises(Interrupted):
             list(stream)
 
-    def test_an_iterator_that_is_dropped_lets_the_next_one_have_the_model(self, speak):
+    def test_dropped_iterator_frees_the_model(self, speak):
         backend = speak()
         stream = iter(backend.synthesize(SpeechRequest(MANY * 10)))
         next(stream)
@@ -188,7 +188,7 @@ class TestCancel:
         assert b"".join(backend.synthesize(SpeechRequest("Next.")))
 
 
-def test_a_second_request_waits_its_turn(speak):
+def test_second_request_waits_for_the_first(speak):
     backend = speak()
     first, second = (backend.synthesize(SpeechRequest(text)) for text in (MANY, "Hello."))
     alone = b"".join(speak("alone").synthesize(SpeechRequest("Hello.")))
@@ -209,7 +209,7 @@ def test_close_frees_the_model(speak):
         backend.synthesize(SpeechRequest("Hello."))
 
 
-def test_close_gives_up_what_is_under_way(speak):
+def test_close_cancels_the_current_request(speak):
     backend = speak()
     stream = backend.synthesize(SpeechRequest(MANY * 20))
     backend.close()
@@ -219,7 +219,7 @@ def test_close_gives_up_what_is_under_way(speak):
     assert backend._tts is None
 
 
-def test_a_network_that_is_garbage_is_one_line(speak, tmp_path):
+def test_invalid_network_is_an_engine_error(speak, tmp_path):
     backend = speak()
     (tmp_path / "voice" / "en_US-hum-low.onnx").write_bytes(b"garbage")
     with pytest.raises(EngineError, match="sherpa failed"):
@@ -240,7 +240,7 @@ def test_warm_up(speak):
 
 
 class TestPackage:
-    def test_every_family_has_its_configuration(self):
+    def test_every_family_has_a_configuration_class(self):
         package = needs("sherpa_onnx")
         from voice_cli.backends.local.sherpa_models import _PARTS, SINGLE
 
@@ -248,7 +248,7 @@ class TestPackage:
             assert hasattr(package, f"OfflineTts{family.capitalize()}ModelConfig"), family
             assert hasattr(package.OfflineTtsModelConfig(), family)
 
-    def test_a_missing_package_names_the_extra(self, tmp_path, monkeypatch):
+    def test_missing_package_error_names_the_extra(self, tmp_path, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
         with pytest.raises(EngineError, match="needs the package sherpa_onnx") as caught:
             SherpaBackend(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Which family a folder holds, by the names of the files in sherpa-onnx's releases."""
+"""Model families, recognized by the file names in sherpa-onnx's releases."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ RELEASES = {
     "sherpa-onnx-zipvoice-distill-int8-zh-en-emilia": """encoder.int8.onnx decoder.int8.onnx tokens.txt lexicon.txt
         vocos_24khz.onnx test_wavs/leijun-1.wav""",
 }
-"""Folder, whose name has the family's, to files."""
+"""Folder name, which includes the family, to file names."""
 
 
 def touch(folder, names):
@@ -48,7 +48,7 @@ def test_families_of_several_networks(tmp_path, release):
     assert kind(**model.files).validate()
 
 
-def test_a_cloning_models_recordings(tmp_path):
+def test_recordings_of_a_cloning_model(tmp_path):
     folder = touch(tmp_path / "pocket", RELEASES["sherpa-onnx-pocket-tts-int8-2026-01-26"])
     assert read_model(str(folder)).recordings() == {"bria": str(folder / "test_wavs/bria.wav")}
 
@@ -58,7 +58,7 @@ class TestSingleNetworks:
         model = read_model(str(sherpa_voice(tmp_path / "vits-piper-en_US-hum-low")))
         assert (model.family, model.rate, model.phoneme_voice) == ("vits", 16000, "en-us")
 
-    def test_the_networks_path_does_too(self, tmp_path):
+    def test_path_of_the_network_is_accepted(self, tmp_path):
         folder = sherpa_voice(tmp_path / "voice")
         touch(folder, "another.onnx")
         assert read_model(str(folder / "en_US-hum-low.onnx")).family == "vits"
@@ -96,56 +96,56 @@ class TestSingleNetworks:
             read_model(str(folder))
         assert "vocoder-models" in caught.value.hint
 
-    def test_of_two_the_whole_one(self, tmp_path):
+    def test_full_model_is_preferred_to_int8(self, tmp_path):
         folder = noted(touch(tmp_path / "voice", "tokens.txt"), "model.int8.onnx")
         noted(folder, "model.onnx")
         assert read_model(str(folder)).network == str(folder / "model.onnx")
 
-    def test_names_of_speakers_from_pipers_json(self, tmp_path):
+    def test_speaker_names_come_from_pipers_json(self, tmp_path):
         folder = sherpa_voice(tmp_path / "voice", speakers=2)
         (folder / "en_US-hum-low.onnx.json").write_text('{"speaker_id_map": {"p1": 0, "p2": 1}}')
         assert read_model(str(folder)).speakers() == {"p1": 0, "p2": 1}
 
     @pytest.mark.parametrize("text", ["[]", "{", '{"speaker_id_map": 3}'])
-    def test_another_json_is_no_harm(self, tmp_path, text):
+    def test_invalid_json_is_ignored(self, tmp_path, text):
         folder = sherpa_voice(tmp_path / "voice")
         (folder / "en_US-hum-low.onnx.json").write_text(text)
         assert read_model(str(folder)).speakers() == {}
 
 
-class TestWrong:
-    def test_no_folder(self, tmp_path):
+class TestInvalidModels:
+    def test_missing_folder_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no model folder"):
             read_model(str(tmp_path / "none"))
 
-    def test_an_empty_one(self, tmp_path):
+    def test_empty_folder_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no model"):
             read_model(str(tmp_path))
 
-    def test_no_tokens(self, tmp_path):
+    def test_missing_tokens_are_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no tokens"):
             read_model(str(noted(tmp_path / "voice", "model.onnx")))
 
-    def test_a_voice_that_sherpa_would_end_the_process_for(self, tmp_path):
+    def test_voice_without_sample_rate_is_refused(self, tmp_path):
         folder = touch(tmp_path / "voice", "tokens.txt")
         network(folder / "en_US-amy-low.onnx")
         with pytest.raises(UsageError, match="no sample rate") as caught:
             read_model(str(folder))
         assert "piper" in caught.value.hint
 
-    def test_what_is_no_network(self, tmp_path):
+    def test_invalid_network_is_refused(self, tmp_path):
         with pytest.raises(UsageError, match="no sample rate"):
             read_model(str(touch(tmp_path / "voice", "tokens.txt model.onnx")))
 
 
 class TestMetadata:
-    def test_notes(self, tmp_path):
+    def test_metadata_is_read(self, tmp_path):
         notes = {"sample_rate": "22050", "comment": "piper", "long": "x" * 100_000, "speaker": "Zoë"}
         network(tmp_path / "model.onnx", notes=notes)
         assert read_metadata(str(tmp_path / "model.onnx")) == notes
 
     @given(st.binary(max_size=200))
-    def test_anything_can_be_read(self, tmp_path_factory, data):
+    def test_any_bytes_can_be_read(self, tmp_path_factory, data):
         path = tmp_path_factory.mktemp("any") / "model.onnx"
         path.write_bytes(data)
         assert isinstance(read_metadata(str(path)), dict)

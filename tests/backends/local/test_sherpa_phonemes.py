@@ -1,4 +1,4 @@
-"""Text to phonemes by espeak-ng: the input of models without a lexicon."""
+"""Text to phonemes by espeak-ng, for models without a lexicon."""
 
 import unicodedata
 
@@ -25,41 +25,41 @@ from voice_cli.errors import UsageError
         (" ", []),
     ],
 )
-def test_english(text, expected):
+def test_english_phonemes(text, expected):
     assert phonemes(text, "en-us") == expected
 
 
 @pytest.mark.parametrize(
     ("voice", "text", "count"), [("cmn", "你好。我是人！", 2), ("hi", "नमस्ते। आप कैसे हैं?", 2), ("de", "Ja, Müller?", 1)]
 )
-def test_other_marks_and_languages(voice, text, count):
+def test_other_punctuation_and_languages(voice, text, count):
     said = phonemes(text, voice)
     assert len(said) == count
     assert all(sentence[-1] in ENDS for sentence in said)
 
 
-def test_a_switch_of_language_leaves_no_trace():
+def test_language_switches_are_removed():
     assert "(" not in "".join(phonemes("你好 hello 你好", "cmn"))
 
 
-def test_it_is_decomposed_as_the_models_symbols_are():
+def test_phonemes_are_in_normalization_form_d():
     said = "".join(phonemes("São João não.", "pt"))
     assert said == unicodedata.normalize("NFD", said)
 
 
-def test_an_unknown_voice():
+def test_unknown_voice_is_refused():
     with pytest.raises(UsageError, match="no voice"):
         phonemes("Hello.", "xx-none")
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text(text):
+def test_any_text_is_accepted(text):
     for sentence in phonemes(text, "en-us"):
         assert sentence.strip()
 
 
-def test_text_that_a_cancelled_request_had_read_ahead_is_dropped():
+def test_text_read_ahead_by_a_cancelled_request_is_dropped():
     backend = EspeakBackend()
     stream = iter(backend.synthesize(SpeechRequest("One two three. " * 5000)))
     next(stream)
@@ -68,7 +68,7 @@ def test_text_that_a_cancelled_request_had_read_ahead_is_dropped():
     backend.close()
 
 
-def test_beside_the_voice_that_speaks():
+def test_phonemes_during_synthesis():
     backend = EspeakBackend()
     alone = b"".join(backend.synthesize(SpeechRequest("One two three.")))
     stream = backend.synthesize(SpeechRequest("One two three. " * 20))

@@ -1,4 +1,4 @@
-"""The VibeVoice backend against the package's contract. What runs on transformers' own code is in tests/models."""
+"""The VibeVoice backend with a fake package. Tests of transformers' own code are in tests/models."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.backends.local.vibevoice import INSTALL_REALTIME, VibeVoiceBackend
 from voice_cli.errors import EngineError, Interrupted, TruncatedAudio, UsageError
 
-VALUES_THAT_CANNOT_BE = [
+INVALID_VALUES = [
     {"steps": 0},
     {"steps": -1},
     {"steps": 101},
@@ -67,25 +67,25 @@ def expected(chunks):
 
 class TestSpeaking:
     @pytest.mark.parametrize("chunks", [1, 6, 9, 20])
-    def test_every_chunk_up_to_the_end_of_speech(self, speak, chunks):
+    def test_all_chunks_up_to_the_end_of_speech_are_returned(self, speak, chunks):
         model = Model(chunks)
         np.testing.assert_array_equal(said(speak(model)), expected(chunks))
-        assert model.made % WINDOW == 0  # the model went on to the end of its window
+        assert model.made % WINDOW == 0  # the model continues to the end of its window
 
-    def test_the_format(self, speak):
+    def test_audio_format(self, speak):
         stream = speak().synthesize(SpeechRequest("Hello."))
         assert stream.expected == Encoding("pcm", AudioFormat(24000, 1))
         assert list(stream)
         assert stream.announced == stream.expected
 
-    def test_the_prompt_is_not_written_into(self, speak):
+    def test_cached_prompt_is_not_modified(self, speak):
         backend = speak()
         said(backend)
         said(backend)
         [prompt] = backend.prompts.values()
         assert prompt["lm"] == ["prefilled"]
 
-    def test_what_the_model_is_given(self, speak):
+    def test_text_and_options_reach_the_model(self, speak):
         backend = speak(steps=8, cfg_scale=2.0)
         said(backend, " It’s me. ")
         assert backend.modules["vibevoice"].processor.texts == ["It's me."]
@@ -100,7 +100,7 @@ class TestSpeaking:
         said(backend)
         assert (backend.fake.calls[0]["cfg_scale"], backend.fake.steps) == (1.5, 5)
 
-    def test_a_requests_own_values_hold_for_it_alone(self, speak):
+    def test_request_options_apply_to_that_request_only(self, speak):
         backend = speak(steps=8, cfg_scale=2.0)
         steps = []
         backend.fake.on_chunk = lambda: steps.append(backend.fake.steps)
@@ -109,11 +109,11 @@ class TestSpeaking:
         assert [call["cfg_scale"] for call in backend.fake.calls] == [0.5, 2.0]
         assert steps == [3] * (len(steps) // 2) + [8] * (len(steps) // 2)
 
-    def test_what_is_chatterboxes_is_ignored(self, speak):
-        np.testing.assert_array_equal(said(speak(Model(3)), options={"preset": "none of its own"}), expected(3))
+    def test_chatterbox_options_are_ignored(self, speak):
+        np.testing.assert_array_equal(said(speak(Model(3)), options={"preset": "unknown"}), expected(3))
 
-    @pytest.mark.parametrize("values", VALUES_THAT_CANNOT_BE)
-    def test_values_that_cannot_be(self, speak, values):
+    @pytest.mark.parametrize("values", INVALID_VALUES)
+    def test_invalid_values_are_refused(self, speak, values):
         backend = speak()
         with pytest.raises(UsageError, match=r"steps|cfg_scale"):
             backend.synthesize(SpeechRequest("Hello.", options=values))
@@ -142,19 +142,19 @@ class TestSpeaking:
 
 
 class TestEnds:
-    def test_a_failure_reaches_the_reader_after_the_sound(self, speak):
+    def test_failure_follows_the_audio(self, speak):
         sound, error = collect(speak(Model(20, fails_at=5)).synthesize(SpeechRequest("Hello.")))
         assert len(sound) == 2 * 5 * CHUNK
         assert isinstance(error, EngineError)
         assert "CUDA out of memory" in error.message
         assert "compute" in error.hint
 
-    def test_speech_of_the_maximum_length_raises_truncated_audio(self, speak):
+    def test_audio_at_maximum_length_raises_truncated_audio(self, speak):
         sound, error = collect(speak(Model(12, reaches_most=True)).synthesize(SpeechRequest("Hello.")))
         assert isinstance(error, TruncatedAudio)
         assert len(sound) == 2 * 12 * CHUNK
 
-    def test_cancel_stops_within_a_chunk(self, speak):
+    def test_cancel_stops_within_one_chunk(self, speak):
         model = Model(10_000)
         backend = speak(model)
         stream = backend.synthesize(SpeechRequest("Hello."))
@@ -164,7 +164,7 @@ class TestEnds:
         backend.join(20)
         assert model.made == 9
 
-    def test_close_frees(self, speak):
+    def test_close_frees_the_model(self, speak):
         backend = speak()
         said(backend)
         backend.join(20)
@@ -173,10 +173,10 @@ class TestEnds:
 
 
 class TestVoices:
-    def test_names_in_the_folder(self, speak):
+    def test_voices_are_listed_by_file_name(self, speak):
         assert speak().voices() == [Voice("de-Spk0_man", language="de"), Voice("en-Carter_man", language="en")]
 
-    def test_folders_take_precedence_over_the_models_own(self, speak, tmp_path):
+    def test_configured_folders_take_precedence_over_the_models(self, speak, tmp_path):
         for folder, name in (("mine", "fr-Spk1_woman"), ("fetched", "en-Carter_man")):
             (tmp_path / folder).mkdir()
             (tmp_path / folder / f"{name}.pt").touch()
@@ -186,17 +186,17 @@ class TestVoices:
         assert list(backend.prompts) == [str(tmp_path / "fetched" / "en-Carter_man.pt")]
 
     @pytest.mark.parametrize("voice", ["en-Carter_man", "EN-carter_MAN"])
-    def test_by_name(self, speak, voice):
+    def test_voice_by_name_in_any_case(self, speak, voice):
         backend = speak()
         said(backend, voice=voice)
         assert [path.rpartition("/")[2] for path in backend.prompts] == ["en-Carter_man.pt"]
 
     @pytest.mark.parametrize("voice", ["en-Nobody", "../config", "config.json"])
-    def test_what_is_none(self, speak, voice):
+    def test_unknown_voice_is_refused(self, speak, voice):
         with pytest.raises(UsageError, match="no voice"):
             speak().synthesize(SpeechRequest("Hello.", voice=voice))
 
-    def test_realtime_needs_one(self, speak, tmp_path):
+    def test_realtime_model_needs_a_voice(self, speak, tmp_path):
         for path in tmp_path.glob("voices/**/*.pt"):
             path.unlink()
         with pytest.raises(UsageError, match="cached voice prompt"):
@@ -204,7 +204,7 @@ class TestVoices:
 
 
 class TestLoading:
-    def test_on_a_cpu(self, speak, tmp_path):
+    def test_load_on_cpu(self, speak, tmp_path):
         backend = speak()
         said(backend)
         [(path, options)] = backend.modules["vibevoice"].loaded
@@ -212,35 +212,35 @@ class TestLoading:
         assert options == {"torch_dtype": "float32", "device_map": "cpu", "attn_implementation": "sdpa"}
         assert backend.compute_device == "cpu"
 
-    def test_on_cuda(self, speak):
+    def test_load_on_cuda(self, speak):
         backend = speak(cuda=True)
         said(backend)
         [(_, options)] = backend.modules["vibevoice"].loaded
         assert options["torch_dtype"] == "bfloat16"
         assert options["device_map"] == "cuda"
 
-    def test_a_device_that_is_not_there(self, speak):
+    def test_missing_device_is_refused(self, speak):
         with pytest.raises(UsageError, match="finds no mps"):
             said(speak(compute="mps"))
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"model_type": "bert"}'])
-    def test_another_model(self, speak, tmp_path, text):
+    def test_unsupported_model_is_refused(self, speak, tmp_path, text):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(UsageError):
             speak()
 
     @pytest.mark.parametrize("model", [None, "", "/none", "./none", "a/b/c"])
-    def test_no_model(self, speak, model):
+    def test_missing_model_is_refused(self, speak, model):
         speak()
         with pytest.raises(UsageError, match="model"):
             VibeVoiceBackend(model)
 
-    def test_hub_names(self, speak):
+    def test_hub_names_select_the_kind(self, speak):
         speak()
         assert VibeVoiceBackend("microsoft/VibeVoice-Realtime-0.5B").kind == "vibevoice_streaming"
         assert VibeVoiceBackend("bezzam/VibeVoice-1.5B-hf").kind == "vibevoice"
 
-    def test_without_the_package_one_line_says_what_to_install(self, speak, tmp_path, monkeypatch):
+    def test_missing_package_error_says_what_to_install(self, speak, tmp_path, monkeypatch):
         speak()
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda name: None if name == "vibevoice" else True)
         with pytest.raises(EngineError, match="needs the package vibevoice") as caught:

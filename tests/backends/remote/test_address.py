@@ -1,4 +1,4 @@
-"""Addresses of servers: parsed, not concatenated."""
+"""Parsing of server addresses."""
 
 import pytest
 from hypothesis import given
@@ -34,11 +34,11 @@ HTTP = ("http", "https")
         ("http://h//v1", "http://h//v1/audio/speech"),
     ],
 )
-def test_a_path_is_added_before_the_query(url, speech):
+def test_path_is_added_before_the_query(url, speech):
     assert parse_address(url, HTTP).without("/audio/speech").url("/audio/speech") == speech
 
 
-def test_a_path_may_have_a_query():
+def test_added_path_may_have_a_query():
     assert parse_address("ws://h/a?x=1", ("ws",)).url("/stream?text=b") == "ws://h/a/stream?text=b&x=1"
     assert parse_address("ws://h", ("ws",)).url("/stream?text=b", scheme="http") == "http://h/stream?text=b"
 
@@ -51,13 +51,13 @@ def test_a_path_may_have_a_query():
         *("http://h\\@x", "http://a\u2100.example", f"http://{'ü' * 70}.example", "http://\ud800/", "http://user@"),
     ],
 )
-def test_what_is_not_an_address(url):
+def test_invalid_address_is_refused(url):
     with pytest.raises(ConfigError, match="is not the address of a server"):
         parse_address(url, HTTP)
 
 
 @pytest.mark.parametrize("url", ["http://user:secret@h:x", "ftp://user:secret@h", "http://user:secret@h/#f"])
-def test_an_error_has_no_credentials(url):
+def test_errors_contain_no_credentials(url):
     with pytest.raises(ConfigError) as caught:
         parse_address(url, HTTP)
     assert "secret" not in caught.value.message
@@ -65,7 +65,7 @@ def test_an_error_has_no_credentials(url):
 
 
 @given(url=st.text(max_size=30).map("http://{}".format) | st.text(max_size=30))
-def test_any_text_is_an_address_in_ascii_or_an_error(url):
+def test_any_text_is_an_ascii_address_or_an_error(url):
     try:
         found = parse_address(url, HTTP)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Whose word is trusted for a server: the environment's, else the system's."""
+"""The certificate bundle: from the environment, else the system's."""
 
 import pytest
 
@@ -12,12 +12,12 @@ def environment(monkeypatch):
 
 
 @pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_the_environment_goes_first(monkeypatch, variable):
+def test_environment_takes_precedence(monkeypatch, variable):
     monkeypatch.setenv(variable, "/mine.pem")
     assert certificates.bundle_of_system() == "/mine.pem"
 
 
-def test_the_first_that_is_there_is_the_systems(monkeypatch, tmp_path):
+def test_first_existing_file_is_the_systems_bundle(monkeypatch, tmp_path):
     (tmp_path / "second.pem").touch()
     (tmp_path / "third.pem").touch()
     names = tuple(str(tmp_path / name) for name in ("first.pem", "second.pem", "third.pem"))
@@ -25,6 +25,6 @@ def test_the_first_that_is_there_is_the_systems(monkeypatch, tmp_path):
     assert certificates.bundle_of_system() == names[1]
 
 
-def test_a_system_that_nobody_knows(monkeypatch):
+def test_unknown_system_has_no_bundle(monkeypatch):
     monkeypatch.setattr(certificates, "CA_BUNDLES", ())
     assert certificates.bundle_of_system() is None

@@ -1,4 +1,4 @@
-"""The Chatterbox document's server, with its habits, and one like ours: a text that is whole, and one that arrives."""
+"""Chatterbox WebSocket sessions with the documented server and with ours: whole and streamed text."""
 
 import base64
 import struct
@@ -34,7 +34,7 @@ PIECES = ["Well, hello there, Ann.", "Dr. Smith is in his room.", "Yes.", "And s
 
 @pytest.fixture
 def talk():
-    """Start a server that does this with a client, and give it with a backend for it."""
+    """Start a server with a client handler and return it with a backend."""
     opened = []
 
     def start(handle, **options):
@@ -50,7 +50,7 @@ def talk():
 
 
 def decoded(stream):
-    """Read a stream to its end, as the player does: format, s16le."""
+    """Read a stream to its end and decode it; return the format and the s16le data."""
     sound = b"".join(stream)
     _, decoder = open_decoder(stream.announced, stream.expected, sound, final=True)
     chunks = [*decoder.decode(sound), *decoder.flush()]
@@ -58,7 +58,7 @@ def decoded(stream):
 
 
 def say(conversation, *pieces):
-    """Say the pieces, and that they are all, on a thread of its own; the function that is given waits for it."""
+    """Send the pieces and the end of the text on another thread; return a function that waits for it."""
 
     def work():
         for piece in pieces:
@@ -70,10 +70,10 @@ def say(conversation, *pieces):
     return in_thread(work)
 
 
-# A text that is whole.
+# Whole text.
 
 
-def test_the_documents_wav_with_a_header_a_message_is_one_sound(talk):
+def test_wav_header_in_each_message_is_removed(talk):
     server, backend = talk(DocumentServer(), preset="fast")
     stream = backend.synthesize(SpeechRequest("Hello there", voice="ann", speed=1.5))
     assert decoded(stream) == (AudioFormat(RATE, 1), pcm_of("Hello there"))
@@ -83,7 +83,7 @@ def test_the_documents_wav_with_a_header_a_message_is_one_sound(talk):
     assert floats_of("x").startswith(b"RIFF")
 
 
-def test_pcm_in_odd_pieces_is_what_it_was(talk):
+def test_pcm_cut_into_odd_lengths_is_reassembled(talk):
     _, backend = talk(FlushingServer(cut=333))
     stream = backend.synthesize(SpeechRequest("Hello there"))
     assert collect(stream) == (pcm_of("Hello there"), None)
@@ -103,20 +103,20 @@ def test_mulaw_is_decoded(talk):
     assert decoded(stream) == (AudioFormat(8000, 1), struct.pack("<3h", 32124, -32124, 0))
 
 
-def test_the_requests_preset_goes_before_the_profiles(talk):
+def test_request_preset_overrides_the_profiles(talk):
     server, backend = talk(FlushingServer(), preset="fast")
     collect(backend.synthesize(SpeechRequest("x", options={"preset": "expressive"})))
     assert server.client().said[0]["preset"] == "expressive"
 
 
-def test_what_was_not_said_is_not_sent(talk):
+def test_unset_fields_are_not_sent(talk):
     server, backend = talk(FlushingServer())
     collect(backend.synthesize(SpeechRequest("x")))
     assert server.client().said == [{"text": "x", "output_format": "pcm"}]
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         ({"error": "Voice not found: ann"}, ServerError, "Voice not found: ann"),
         ({"type": "error", "error": "Voice not found"}, ServerError, "Voice not found"),
@@ -126,7 +126,7 @@ def test_what_was_not_said_is_not_sent(talk):
         ({"error": "no key", "code": "invalid_api_key"}, AuthenticationError, "no key"),
     ],
 )
-def test_an_error_in_either_shape(talk, answer, kind, told):
+def test_error_in_either_shape(talk, answer, kind, message):
     def handle(client):
         client.hear()
         client.say(answer)
@@ -136,17 +136,17 @@ def test_an_error_in_either_shape(talk, answer, kind, told):
     sound, error = collect(backend.synthesize(ANN._replace(text="x")))
     assert sound == b""
     assert type(error) is kind
-    assert told in error.message
+    assert message in error.message
 
 
-def test_the_documents_own_complaint(talk):
+def test_documented_error_message_is_reported(talk):
     _, backend = talk(DocumentServer())
     _, error = collect(backend.synthesize(SpeechRequest("no voice")))
     assert isinstance(error, ServerError)
     assert "Missing text or voice_id" in error.message
 
 
-def test_an_error_in_the_middle_is_a_truncation(talk):
+def test_error_after_audio_is_truncation(talk):
     def handle(client):
         client.hear()
         client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
@@ -161,7 +161,7 @@ def test_an_error_in_the_middle_is_a_truncation(talk):
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_close_without_the_last_message_is_no_end(talk, sent):
+def test_close_before_the_final_message_is_an_error(talk, sent):
     def handle(client):
         client.hear()
         if sent:
@@ -174,7 +174,7 @@ def test_a_close_without_the_last_message_is_no_end(talk, sent):
     assert "closed the session before its end" in error.message
 
 
-def test_a_format_that_is_not_played(talk):
+def test_unknown_audio_format_is_an_error(talk):
     def handle(client):
         client.hear()
         client.say({"audio": "AAAA", "format": "speex", "sample_rate": 24_000})
@@ -186,7 +186,7 @@ def test_a_format_that_is_not_played(talk):
     assert "'speex'" in error.message
 
 
-def test_a_format_that_changes_in_the_middle(talk):
+def test_change_of_audio_format_is_an_error(talk):
     def handle(client):
         client.hear()
         for rate in (24_000, 16_000):
@@ -200,7 +200,7 @@ def test_a_format_that_changes_in_the_middle(talk):
     assert "changed the audio format" in error.message
 
 
-def test_what_is_passed_over(talk):
+def test_unknown_messages_are_ignored(talk):
     def handle(client):
         client.hear()
         client.say({"type": "pong"})
@@ -213,23 +213,23 @@ def test_what_is_passed_over(talk):
     assert collect(backend.synthesize(ANN._replace(text="x"))) == (b"\0\0\0", None)
 
 
-def test_cancel_is_told_before_the_connection_is_closed(talk):
-    heard = threading.Event()
+def test_cancel_is_sent_before_the_connection_closes(talk):
+    received = threading.Event()
 
     def handle(client):
         client.hear()
         client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         if client.hear() == {"type": "cancel"}:
-            heard.set()
+            received.set()
 
     _, backend = talk(handle)
     stream = backend.synthesize(ANN._replace(text="x"))
     next(iter(stream))
     stream.cancel()
-    happened(heard)
+    happened(received)
 
 
-def test_the_voices_are_asked_for_as_openais(talk):
+def test_voices_come_from_the_openai_endpoint(talk):
     server = WsServer(FlushingServer(), pages={"/v1/audio/voices": {"voices": [{"id": "ann", "name": "Ann"}]}})
     backend = ChatterboxWsBackend(server.url, api_key="sk-1")
     assert [voice.id for voice in backend.voices()] == ["ann"]
@@ -237,16 +237,16 @@ def test_the_voices_are_asked_for_as_openais(talk):
     server.close()
 
 
-def test_a_server_that_lists_no_voices(talk):
+def test_server_without_a_voice_list_is_an_error(talk):
     _, backend = talk(DocumentServer())
     with pytest.raises(ServerError):
         backend.voices()
 
 
-# A text that arrives.
+# Streamed text.
 
 
-def test_each_piece_is_a_stream_of_its_own(talk):
+def test_each_piece_is_its_own_stream(talk):
     server, backend = talk(FlushingServer(), preset="fast")
     conversation = backend.open_text_stream(ANN, ahead=1)
     said = say(conversation, *PIECES)
@@ -261,7 +261,7 @@ def test_each_piece_is_a_stream_of_its_own(talk):
     ]
 
 
-def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
+def test_audio_arrives_before_the_next_piece_is_sent(talk):
     _, backend = talk(FlushingServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     streams = iter(conversation)
@@ -276,7 +276,7 @@ def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
 
 
 def spoken_by_the_document(pieces):
-    """Give what the document's server speaks as one of what it is sent: texts, and of how many pieces each is."""
+    """Return the texts that the documented server synthesizes as one, each with its number of pieces."""
     buffer = DocumentBuffer()
     spoken, held = [], []
     for piece in pieces:
@@ -287,7 +287,7 @@ def spoken_by_the_document(pieces):
     return spoken + ([(" ".join(held), len(held))] if held else [])
 
 
-def test_the_documents_server_says_nothing_of_the_text_and_still_it_is_known(talk):
+def test_pieces_are_counted_without_text_positions_from_the_server(talk):
     server, backend = talk(DocumentServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     said = say(conversation, *PIECES)
@@ -309,7 +309,7 @@ def test_the_documents_server_says_nothing_of_the_text_and_still_it_is_known(tal
         st.text("abc ,.?!:你é", min_size=1, max_size=40).map(str.strip).filter(bool), min_size=1, max_size=6
     )
 )
-def test_no_piece_is_lost_whatever_the_text(pieces):
+def test_no_piece_is_lost_for_any_text(pieces):
     for handle in (DocumentServer(), FlushingServer()):
         with WsServer(handle) as server:
             backend = ChatterboxWsBackend(server.url)
@@ -324,7 +324,7 @@ def test_no_piece_is_lost_whatever_the_text(pieces):
             assert "".join(contents) == "".join(f"{piece} " for piece in pieces)
 
 
-def test_a_server_that_speaks_several_pieces_as_one(talk):
+def test_server_combines_pieces(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
@@ -343,12 +343,12 @@ def test_a_server_that_speaks_several_pieces_as_one(talk):
     assert stream.pieces == 2
 
 
-def test_a_server_that_speaks_a_piece_as_several(talk):
+def test_server_splits_a_piece(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
         length = len(client.hear()["content"])
-        for text_end in (4, length - 1):  # white space at the end may not count
+        for text_end in (4, length - 1):  # trailing white space may not count
             client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
             client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": text_end})
         client.hear()
@@ -364,7 +364,7 @@ def test_a_server_that_speaks_a_piece_as_several(talk):
     assert streams == [((b"\0" * 6, None), 1), ((b"\1" * 3, None), 0)]
 
 
-def test_pieces_without_sound_go_to_the_next(talk):
+def test_pieces_without_audio_count_with_the_next(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
@@ -384,7 +384,7 @@ def test_pieces_without_sound_go_to_the_next(talk):
     assert stream.pieces == 2
 
 
-def test_a_server_without_a_streaming_model_sends_no_sound_at_all_and_says_complete(talk):
+def test_session_completed_without_any_audio_is_an_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "voice_id": "ann"})
@@ -401,7 +401,7 @@ def test_a_server_without_a_streaming_model_sends_no_sound_at_all_and_says_compl
     assert said()
 
 
-def test_a_voice_that_is_not_there_is_told_before_there_is_text(talk):
+def test_unknown_voice_is_an_error_before_any_text(talk):
     _, backend = talk(DocumentServer())
     conversation = backend.open_text_stream(SpeechRequest(""), ahead=1)
     with pytest.raises(ServerError, match="Missing voice_id"):
@@ -410,7 +410,7 @@ def test_a_voice_that_is_not_there_is_told_before_there_is_text(talk):
     conversation.finish()
 
 
-def test_an_error_between_two_pieces_and_one_within(talk):
+def test_error_between_pieces_ends_the_session(talk):
     def fail(text):
         if "Smith" in text:
             raise RuntimeError("out of memory")
@@ -425,7 +425,7 @@ def test_an_error_between_two_pieces_and_one_within(talk):
     assert said() in (True, False)
 
 
-def test_a_connection_that_breaks_within_a_piece(talk):
+def test_connection_broken_within_a_piece_is_truncation(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
@@ -445,7 +445,7 @@ def test_a_connection_that_breaks_within_a_piece(talk):
     assert not conversation.waits_for_text
 
 
-def test_a_server_that_completes_before_the_end(talk):
+def test_completion_before_the_end_of_the_text_is_an_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
@@ -460,7 +460,7 @@ def test_a_server_that_completes_before_the_end(talk):
         next(iter(conversation))
 
 
-def test_it_does_not_get_ahead_of_the_server(talk):
+def test_pieces_are_sent_at_most_two_ahead(talk):
     go = threading.Semaphore(0)
     spoken = []
 
@@ -482,8 +482,8 @@ def test_it_does_not_get_ahead_of_the_server(talk):
     assert spoken == ["One.", "Two.", "Three.", "Four."]
 
 
-def test_utterances_that_nobody_takes_hold_the_server_back(talk):
-    """The text is not taken to its end while nobody listens."""
+def test_unread_streams_hold_the_text_back(talk):
+    """The text is not read to its end while no stream is read."""
     taken = []
 
     def texts():
@@ -505,21 +505,21 @@ def test_utterances_that_nobody_takes_hold_the_server_back(talk):
     assert said()
 
 
-def test_silence_counts_only_while_something_is_owed(talk):
+def test_timeout_applies_only_while_audio_is_expected(talk):
     _, backend = talk(FlushingServer(), timeout=0.2)
     conversation = backend.open_text_stream(ANN, ahead=1)
     streams = iter(conversation)
     conversation.say("One.")
     assert collect(next(streams))[1] is None
     pause = threading.Event()
-    assert not pause.wait(0.5)  # longer than the server may be silent: time itself is what is looked at
+    assert not pause.wait(0.5)  # longer than the timeout
     conversation.say("Two.")
     assert collect(next(streams))[1] is None
     conversation.finish()
     assert list(streams) == []
 
 
-def test_silence_of_a_server_that_owes(talk):
+def test_no_response_within_the_timeout_is_an_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "ready", "flush": True})
@@ -533,7 +533,7 @@ def test_silence_of_a_server_that_owes(talk):
         next(iter(conversation))
 
 
-def test_a_text_that_never_came(talk):
+def test_text_stream_without_text_has_no_audio(talk):
     for handle in (DocumentServer(), FlushingServer()):
         _, backend = talk(handle)
         conversation = backend.open_text_stream(ANN, ahead=1)
@@ -542,7 +542,7 @@ def test_a_text_that_never_came(talk):
 
 
 @pytest.mark.parametrize("heard", [0, 1])
-def test_cancel_wakes_who_says_and_who_hears(talk, heard):
+def test_cancel_wakes_the_writer_and_the_reader(talk, heard):
     waits = threading.Event()
 
     def before(text):
@@ -565,7 +565,7 @@ def test_cancel_wakes_who_says_and_who_hears(talk, heard):
     happened(server.client().left)
 
 
-def test_a_stream_of_a_conversation_that_is_given_up_ends_it(talk):
+def test_closing_a_stream_ends_its_session(talk):
     server, backend = talk(FlushingServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     conversation.say("One. " * 100)
@@ -576,7 +576,7 @@ def test_a_stream_of_a_conversation_that_is_given_up_ends_it(talk):
     happened(server.client().left)
 
 
-def test_a_heartbeat_keeps_a_session_that_has_nothing_to_say(talk, monkeypatch):
+def test_idle_session_sends_keep_alive_messages(talk, monkeypatch):
     monkeypatch.setattr("voice_cli.backends.remote.ws_link.KEEP_ALIVE_SECONDS", 0.05)
     beat = threading.Event()
 

@@ -1,4 +1,4 @@
-"""libcurl's bindings come without what they bring along."""
+"""The wrapper that imports pycurl without its optional modules."""
 
 import subprocess
 import sys
@@ -24,11 +24,11 @@ def test_asyncio_is_not_loaded():
         "from voice_cli.backends.remote.curl import pycurl as ours\nimport pycurl as theirs",
     ],
 )
-def test_whoever_imports_the_package_has_the_same_classes(program):
+def test_wrapper_and_package_share_their_classes(program):
     assert run(f"{program}\nprint(ours.Curl is theirs.Curl, ours.error is theirs.error)") == "True True"
 
 
-def test_where_there_is_none_the_import_fails_as_ever():
+def test_missing_pycurl_raises_module_not_found():
     program = (
         "import sys\n"
         "sys.path = [path for path in sys.path if 'site-packages' not in path]\n"

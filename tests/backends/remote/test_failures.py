@@ -1,4 +1,4 @@
-"""What a refusal means: for each status its class, and whose move it is."""
+"""HTTP error statuses: the exception class and the hint of each."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ CLASSES = {
 
 
 @pytest.mark.parametrize("status", CLASSES)
-def test_a_status_has_its_class_its_number_its_server_and_its_words(status):
+def test_status_has_its_class_number_server_and_message(status):
     error = refusal(status, "the server's words", where="tts.example:8880", headers={})
     assert type(error) is CLASSES[status]
     assert str(status) in error.message
@@ -25,13 +25,13 @@ def test_a_status_has_its_class_its_number_its_server_and_its_words(status):
 
 
 @given(st.integers(300, 999), st.one_of(st.none(), st.text()), st.text())
-def test_any_status_is_some_error(status, message, retry_after):
+def test_any_status_is_a_specific_backend_error(status, message, retry_after):
     error = refusal(status, message, where="x", headers={"retry-after": retry_after})
     assert isinstance(error, BackendError)
     assert type(error) is not BackendError
 
 
-def test_no_words_leave_no_colon():
+def test_missing_message_leaves_no_colon():
     assert refusal(500, None, where="x", headers={}).message.endswith("(500)")
     assert refusal(500, "", where="x", headers={}).message.endswith("(500)")
 
@@ -40,7 +40,7 @@ def test_no_words_leave_no_colon():
     ("status", "words"),
     [(401, "OPENAI_API_KEY"), (403, "key"), (404, "{base_url}"), (404, "{model}"), (429, "later"), (500, "try again")],
 )
-def test_what_to_do_next(status, words):
+def test_hint_says_what_to_do(status, words):
     hint = refusal(status, None, where="x", headers={}).hint
     assert words in getattr(hint, "template", hint)
 
@@ -48,11 +48,11 @@ def test_what_to_do_next(status, words):
 @pytest.mark.parametrize(
     ("said", "hint"), [("5", "5 s"), ("Wed, 21 Oct 2026 07:28:00 GMT", "later"), ("", "later"), (None, "later")]
 )
-def test_how_long_to_wait(said, hint):
+def test_retry_after_is_in_the_hint(said, hint):
     assert hint in refusal(429, None, where="x", headers={} if said is None else {"retry-after": said}).hint
 
 
-def test_a_redirect_names_where_to_and_warns_of_the_key():
+def test_redirect_error_names_the_target():
     error = refusal(308, None, where="x", headers={"location": "https://elsewhere/v1"})
     assert "https://elsewhere/v1" in error.message
     assert error.hint.render({"base_url": "--base-url"}).startswith("use that address as --base-url")

@@ -1,6 +1,6 @@
-"""The light backend, on real sockets: what it alone does, and every way in which that can go.
+"""The libcurl backend on real sockets: behaviour and failures that it does not share with the SDK's.
 
-What it has to do as the SDK's does is in test_openai_servers.
+Shared behaviour is tested in test_openai_servers.
 """
 
 import gc
@@ -48,7 +48,7 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def talk():
-    """Start a server with an answer, and give it with a backend for it."""
+    """Start a server with an answer and return it with a backend."""
     opened = []
 
     def start(answer, **options):
@@ -69,7 +69,7 @@ def body_of(stream):
 # The request.
 
 
-def test_its_headers_are_few(talk):
+def test_request_headers(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(HELLO))
     (got,) = server.requests
@@ -78,7 +78,7 @@ def test_its_headers_are_few(talk):
     assert "authorization" not in got.headers
 
 
-def test_a_long_text_and_one_that_is_no_unicode(talk):
+def test_long_text_and_lone_surrogates_are_sent(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(SpeechRequest("word " * 50_000)))
     body_of(backend.synthesize(SpeechRequest("half a \ud83d face")))
@@ -86,7 +86,7 @@ def test_a_long_text_and_one_that_is_no_unicode(talk):
     assert server.requests[1].json["input"] == "half a ? face"
 
 
-def test_the_request_is_under_way_when_the_stream_is_made(talk):
+def test_request_is_sent_when_the_stream_is_created(talk):
     asked = threading.Event()
 
     def respond(_request):
@@ -100,7 +100,7 @@ def test_the_request_is_under_way_when_the_stream_is_made(talk):
 
 
 @pytest.mark.parametrize("tail", ["", "/", "//"])
-def test_a_slash_at_the_end_of_the_address_does_not_matter(talk, tail):
+def test_trailing_slashes_in_the_address_are_ignored(talk, tail):
     server, _ = talk(Answer(b"xx"))
     backend = HttpBackend(server.url + tail)
     body_of(backend.synthesize(HELLO))
@@ -108,10 +108,10 @@ def test_a_slash_at_the_end_of_the_address_does_not_matter(talk, tail):
     assert server.requests[0].path == "/v1/audio/speech"
 
 
-# The answer.
+# The response.
 
 
-def test_the_moments_are_in_their_order(talk):
+def test_timestamps_are_in_order(talk):
     _, backend = talk(Answer(BODY, first_byte=0.05, chunk=1000))
     before = time.monotonic()
     stream = backend.synthesize(HELLO)
@@ -125,7 +125,7 @@ def test_the_moments_are_in_their_order(talk):
     assert "tls" not in stream.timestamps
 
 
-def test_the_request_is_sent_before_the_answer_on_a_kept_connection_too(talk):
+def test_request_sent_precedes_the_response_on_a_reused_connection(talk):
     _, backend = talk(Answer(BODY, first_byte=0.02))
     body_of(backend.synthesize(HELLO))
     stream = backend.synthesize(HELLO)
@@ -133,7 +133,7 @@ def test_the_request_is_sent_before_the_answer_on_a_kept_connection_too(talk):
     assert stream.timestamps["request_sent"] <= stream.timestamps["first_byte"] - 0.015
 
 
-def test_the_connection_is_kept_between_requests(talk):
+def test_connection_is_reused(talk):
     server, backend = talk(lambda request: Answer(b'["a"]' if request.method == "GET" else BODY))
     for _ in range(2):
         assert body_of(backend.synthesize(HELLO)) == BODY
@@ -142,33 +142,33 @@ def test_the_connection_is_kept_between_requests(talk):
     assert server.connections == 1
 
 
-def wait_for_visit():
+def wait_until_prepared():
     for thread in threading.enumerate():
         if thread.name == "voice-connecting":
             thread.join(10)
             assert not thread.is_alive()
 
 
-def test_a_connection_that_was_prepared_is_the_requests(talk):
+def test_prepared_connection_is_used_by_the_request(talk):
     server, backend = talk(Answer(BODY))
     backend.prepare()
-    wait_for_visit()
+    wait_until_prepared()
     assert server.visited.is_set()
     assert body_of(backend.synthesize(HELLO)) == BODY
     assert server.connections == 1
     assert len(server.requests) == 1
 
 
-def test_a_server_that_cannot_be_reached_is_the_requests_to_tell(talk):
+def test_unreachable_server_is_reported_by_the_request(talk):
     server, backend = talk(Answer(BODY))
     server.close()
     backend.prepare()
-    wait_for_visit()
+    wait_until_prepared()
     with pytest.raises(NetworkError):
         body_of(backend.synthesize(HELLO))
 
 
-def test_closing_the_backend_ends_a_waiting_reader(talk):
+def test_closing_the_backend_interrupts_a_waiting_reader(talk):
     _, backend = talk(Answer(BODY, stall_after=len(BODY) // 2))
     chunks = iter(backend.synthesize(HELLO))
     next(chunks)
@@ -177,7 +177,7 @@ def test_closing_the_backend_ends_a_waiting_reader(talk):
     assert isinstance(reading(), Interrupted)
 
 
-def test_a_reader_that_has_just_checked_when_the_backend_is_closed_is_interrupted(talk, monkeypatch):
+def test_closing_the_backend_before_a_read_interrupts_it(talk, monkeypatch):
     _, backend = talk(Answer(BODY, stall_after=len(BODY) // 2))
     stream = backend.synthesize(HELLO)
     transfers = backend._transfers
@@ -187,26 +187,26 @@ def test_a_reader_that_has_just_checked_when_the_backend_is_closed_is_interrupte
         body_of(stream)
 
 
-def test_a_backend_that_is_closed_while_it_prepares(talk):
+def test_backend_can_be_closed_during_prepare(talk):
     server, backend = talk(Answer(BODY))
     for _ in range(20):
         HttpBackend(server.url).prepare()
     backend.prepare()
     backend.close()
-    wait_for_visit()
+    wait_until_prepared()
 
 
-def test_a_kept_connection_that_the_server_has_closed_is_opened_anew(talk):
+def test_closed_keep_alive_connection_is_reopened(talk):
     server, backend = talk(Answer(BODY, close_delimited=True))
     for _ in range(3):
         assert body_of(backend.synthesize(HELLO)) == BODY
     assert server.connections == 3
 
 
-# How it fails.
+# Failures.
 
 
-def test_of_a_huge_error_little_is_kept(talk):
+def test_huge_error_body_is_not_kept_in_memory(talk):
     _, backend = talk(Answer(b"no " * 3_000_000, "text/plain", status=500, chunk=65536))
     tracemalloc.start()
     try:
@@ -219,35 +219,35 @@ def test_of_a_huge_error_little_is_kept(talk):
     assert peak < 3_000_000
 
 
-def test_a_refusal_whose_body_breaks_off_is_a_refusal(talk):
+def test_error_status_with_a_truncated_body_is_reported(talk):
     _, backend = talk(Answer(b'{"error": "no credit is left"}', status=402, die_after=30, chunked=False))
     with pytest.raises(RateLimitError, match="no credit is left"):
         body_of(backend.synthesize(HELLO))
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_connection_that_breaks_before_the_first_byte_is_a_network_error(talk, chunked):
+def test_connection_broken_before_the_first_byte_is_a_network_error(talk, chunked):
     _, backend = talk(Answer(BODY, die_after=0, chunked=chunked))
     with pytest.raises(NetworkError, match="without a response"):
         body_of(backend.synthesize(HELLO))
 
 
-def test_silence_before_the_first_byte(talk):
+def test_timeout_before_the_first_byte(talk):
     server, backend = talk(Answer(BODY, first_byte=60), timeout=0.2)
     with pytest.raises(NetworkError, match=r"did not answer within 0\.2 s"):
         body_of(backend.synthesize(HELLO))
     happened(server.client_left)
 
 
-def test_silence_in_the_middle(talk):
+def test_timeout_within_the_body(talk):
     server, backend = talk(Answer(BODY, stall_after=1000), timeout=0.2)
     with pytest.raises(TruncatedAudio, match=r"nothing more for 0\.2 s, after 1000 bytes"):
         body_of(backend.synthesize(HELLO))
     happened(server.client_left)
 
 
-def test_the_listeners_own_pauses_are_no_silence_of_the_server(talk):
-    """The ring is full for longer than the timeout: the server has done nothing wrong."""
+def test_pauses_of_the_reader_do_not_time_out(talk):
+    """The ring buffer stays full for longer than the timeout."""
     _, backend = talk(Answer(BODY, chunk=1000, byte_rate=50_000), timeout=0.1)
     got = b""
     for data in backend.synthesize(HELLO):
@@ -257,7 +257,7 @@ def test_the_listeners_own_pauses_are_no_silence_of_the_server(talk):
     assert got == BODY
 
 
-def test_a_refused_connection():
+def test_refused_connection():
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     backend = HttpBackend(f"http://127.0.0.1:{port}/v1")
@@ -267,7 +267,7 @@ def test_a_refused_connection():
 
 
 def not_http():
-    """Answer a request as a mail server would, and give the error."""
+    """Answer a request as a mail server would, and return the error."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -285,13 +285,13 @@ def not_http():
         return caught.value
 
 
-def test_something_that_is_no_http():
+def test_response_that_is_not_http_is_an_error():
     assert "HTTP" in not_http().message
 
 
 @pytest.fixture
-def deaf():
-    """An address whose host takes no more connections: a caller waits."""
+def unresponsive():
+    """Return the address of a listener with a full backlog: connecting to it blocks."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -306,21 +306,21 @@ def deaf():
             caller.close()
 
 
-def test_a_host_that_does_not_take_the_connection(deaf):
-    backend = HttpBackend(deaf, timeout=0.2)
+def test_connection_timeout(unresponsive):
+    backend = HttpBackend(unresponsive, timeout=0.2)
     with pytest.raises(NetworkError, match=r"within 0\.2 s"):
         body_of(backend.synthesize(HELLO))
     backend.close()
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8880/v1", "ftp://localhost/v1", "file:///etc/passwd", "http:/x"])
-def test_what_is_no_http_address_is_a_mistake_in_the_config(url):
+def test_invalid_base_url_is_a_config_error(url):
     with pytest.raises(ConfigError, match="base_url"):
         HttpBackend(url)
 
 
 @pytest.mark.parametrize("url", ["http://", "http://:80:80/v1", "http://host:99999999/v1", "http://a b/v1"])
-def test_an_address_that_curl_cannot_read_is_told_and_nothing_worse(url):
+def test_address_that_curl_cannot_parse_is_an_error(url):
     def ask():
         backend = HttpBackend(url, timeout=0.5)
         try:
@@ -334,8 +334,8 @@ def test_an_address_that_curl_cannot_read_is_told_and_nothing_worse(url):
 
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300))
-def test_whatever_answers_it_is_one_of_our_errors_or_a_body(answer):
-    """Garbage in the place of a response: its status line, its headers, its framing."""
+def test_any_response_is_a_body_or_a_voice_error(answer):
+    """Random bytes instead of a response's status line, headers and body."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -355,13 +355,13 @@ def test_whatever_answers_it_is_one_of_our_errors_or_a_body(answer):
         served()
 
 
-# Cancel, and being left.
+# Cancellation and abandoned streams.
 
 
-def test_cancel_ends_a_wait_for_a_connection_at_once(deaf):
+def test_cancel_interrupts_a_pending_connection_at_once(unresponsive):
     times = []
-    for _ in range(3):  # the best of three: another process may take this one's turn
-        backend = HttpBackend(deaf)
+    for _ in range(3):  # best of three: other processes may delay this one
+        backend = HttpBackend(unresponsive)
         stream = backend.synthesize(HELLO)
         result = in_thread(lambda stream=stream: list(stream))
         began = time.monotonic()
@@ -374,7 +374,7 @@ def test_cancel_ends_a_wait_for_a_connection_at_once(deaf):
     assert min(times) < CANCEL_SECONDS
 
 
-def test_cancel_before_the_iteration_closes_the_connection(talk):
+def test_cancel_before_iteration_closes_the_connection(talk):
     server, backend = talk(Answer(BODY, first_byte=60))
     stream = backend.synthesize(HELLO)
     stream.cancel()
@@ -386,7 +386,7 @@ def test_cancel_before_the_iteration_closes_the_connection(talk):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system does not list open files")
 @pytest.mark.parametrize("ending", ["read", "abandoned", "cancelled", "refused"])
-def test_a_hundred_requests_leave_no_open_files(talk, ending):
+def test_hundred_requests_leave_no_open_files(talk, ending):
     _, backend = talk(Answer(BODY, chunk=1000, status=500 if ending == "refused" else 200))
 
     def ask():
@@ -409,11 +409,11 @@ def test_a_hundred_requests_leave_no_open_files(talk, ending):
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(100):
         ask()
-    # The server's side of a connection that is being closed may still be there.
+    # The server may not have closed its side of a connection yet.
     assert len(os.listdir("/proc/self/fd")) <= before + 20
 
 
-def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
+def test_slow_reader_holds_the_server_back(talk):
     size = 100_000_000
     server, backend = talk(Answer(bytes(size), chunk=1 << 18, chunked=False))
     stream = backend.synthesize(HELLO)
@@ -424,7 +424,7 @@ def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
         deadline = time.monotonic() + WAIT
         (connection,) = server._open
         while select.select([], [connection], [], 0)[1] or server.sent == 0:
-            assert time.monotonic() < deadline, "the server is never held back"
+            assert time.monotonic() < deadline, "the server was never held back"
         assert server.sent < 20_000_000
         for data in chunks:
             got += len(data)
@@ -457,19 +457,19 @@ def test_voices_in_each_shape(talk, body, voices):
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"models": []}', b"42", b"\xff\xfe", b"[" * 100_000])
-def test_a_list_of_voices_that_is_none(talk, body):
+def test_invalid_voice_list_is_an_error(talk, body):
     _, backend = talk(Answer(body, "application/json"))
     with pytest.raises(ServerError, match="does not list its voices"):
         backend.voices()
 
 
-def test_a_server_that_lists_no_voices(talk):
+def test_server_without_a_voice_list_is_an_error(talk):
     _, backend = talk(Answer(b'{"detail": "Not Found"}', status=404))
     with pytest.raises(ServerError, match="Not Found"):
         backend.voices()
 
 
-def test_openai_has_no_list_to_ask_for_and_ours_needs_no_network():
+def test_openai_voices_need_no_network():
     backend = HttpBackend()
     assert [voice.id for voice in backend.voices()] == list(openai.VOICES)
     backend.close()
@@ -481,7 +481,7 @@ WITH_CREDENTIALS = ["refused", "broken", "silent", "unreachable", "voices"]
 
 
 @pytest.mark.parametrize("failure", WITH_CREDENTIALS)
-def test_credentials_in_the_address_are_used_and_never_shown(talk, failure):
+def test_credentials_in_the_address_are_used_and_not_shown(talk, failure):
     answers = {
         "refused": Answer(b"{}", status=401),
         "broken": Answer(BODY, die_after=100),
@@ -501,10 +501,10 @@ def test_credentials_in_the_address_are_used_and_never_shown(talk, failure):
         assert server.requests[0].headers["authorization"].startswith("Basic ")
 
 
-# Proxies, and TLS.
+# Proxies and TLS.
 
 
-def test_a_proxy_of_the_environment_is_used(talk, monkeypatch):
+def test_proxy_from_the_environment_is_used(talk, monkeypatch):
     proxy, _ = talk(Answer(BODY))
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
     backend = HttpBackend("http://tts.invalid/v1", api_key="sk-1")
@@ -515,7 +515,7 @@ def test_a_proxy_of_the_environment_is_used(talk, monkeypatch):
 
 
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*"])
-def test_a_host_that_needs_no_proxy_gets_none(talk, monkeypatch, exempt):
+def test_no_proxy_hosts_are_reached_directly(talk, monkeypatch, exempt):
     server, backend = talk(Answer(BODY))
     monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
     monkeypatch.setenv("no_proxy", exempt)
@@ -531,7 +531,7 @@ def test_a_host_that_needs_no_proxy_gets_none(talk, monkeypatch, exempt):
         ("127.0.0.1:1", r"127.0.0.1:1 (${}) refused the connection"),
     ],
 )
-def test_a_proxy_that_does_not_work_is_named(monkeypatch, scheme, proxy, problem):
+def test_broken_proxy_is_named(monkeypatch, scheme, proxy, problem):
     monkeypatch.setenv(f"{scheme}_proxy", proxy)
     backend = HttpBackend(f"{scheme}://tts.invalid/v1", timeout=2)
     with pytest.raises(NetworkError, match=re.escape(f"the proxy {problem.format(f'{scheme}_proxy')}")) as caught:
@@ -542,7 +542,7 @@ def test_a_proxy_that_does_not_work_is_named(monkeypatch, scheme, proxy, problem
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("status", [407, 403])
-def test_a_proxy_that_refuses_is_named(talk, monkeypatch, scheme, status):
+def test_refusing_proxy_is_named(talk, monkeypatch, scheme, status):
     proxy, _ = talk(Answer(b"no", status=status, headers={"Proxy-Authenticate": "Basic"}))
     monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{proxy.port}")
     backend = HttpBackend(f"{scheme}://tts.invalid/v1", timeout=2)
@@ -550,12 +550,12 @@ def test_a_proxy_that_refuses_is_named(talk, monkeypatch, scheme, status):
         body_of(backend.synthesize(HELLO))
     backend.close()
     assert str(status) in caught.value.message
-    if status == 407 or scheme == "https":  # only the server answers a plain request with 403
+    if status == 407 or scheme == "https":  # plain requests get their 403 from the server
         assert f"the proxy 127.0.0.1:{proxy.port} ($all_proxy)" in caught.value.message
         assert isinstance(caught.value, NetworkError)
 
 
-def test_through_a_proxy_tls_is_a_tunnel_and_the_proxy_never_sees_the_key(talk, monkeypatch):
+def test_tls_through_a_proxy_hides_the_key(talk, monkeypatch):
     proxy, _ = talk(Answer(b"blocked by policy", status=403))
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
     backend = HttpBackend("https://tts.invalid/v1", api_key="sk-topsecret", timeout=2)
@@ -573,7 +573,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "CURL_CA_BUNDLE"])
-def test_tls_trusts_who_the_environment_names(certificate, monkeypatch, variable):
+def test_tls_trusts_certificates_from_the_environment(certificate, monkeypatch, variable):
     context, path = certificate
     monkeypatch.setenv(variable, path)
     with SpeechServer(Answer(BODY), tls=context) as server:
@@ -585,7 +585,7 @@ def test_tls_trusts_who_the_environment_names(certificate, monkeypatch, variable
     assert timestamps["connected"] <= timestamps["tls"] <= timestamps["request_sent"] <= timestamps["first_byte"]
 
 
-def test_tls_trusts_nobody_else(certificate):
+def test_tls_refuses_unknown_certificates(certificate):
     context, _ = certificate
     with SpeechServer(Answer(BODY), tls=context) as server:
         backend = HttpBackend(f"https://localhost:{server.port}/v1", api_key="sk-topsecret")
@@ -595,7 +595,7 @@ def test_tls_trusts_nobody_else(certificate):
         assert server.requests == []
 
 
-def test_a_bundle_of_certificates_that_is_not_there(monkeypatch):
+def test_missing_certificate_bundle_is_a_network_error(monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
     backend = HttpBackend("https://127.0.0.1:9/v1", timeout=2)
     with pytest.raises(NetworkError):
@@ -603,7 +603,7 @@ def test_a_bundle_of_certificates_that_is_not_there(monkeypatch):
     backend.close()
 
 
-def test_it_is_light_to_import():
+def test_no_slow_modules_are_imported():
     program = (
         "import sys, voice_cli.backends.remote.http\n"
         "heavy = {'openai', 'httpx', 'requests', 'urllib3', 'numpy', 'av', 'asyncio', 'rich', 'typer'}\n"
@@ -613,25 +613,25 @@ def test_it_is_light_to_import():
     assert done.stdout.split() == []
 
 
-def test_an_answer_that_is_no_http_is_the_servers_fault_and_not_the_configs():
+def test_response_that_is_not_http_is_not_a_config_error():
     assert isinstance(not_http(), NetworkError | ServerError)
 
 
 @pytest.mark.parametrize("url", ["ftp://me:topsecret@host/v1", "me:topsecret@host:8880/v1"])
-def test_credentials_in_an_address_that_is_refused_are_not_shown(url):
+def test_credentials_in_a_refused_address_are_not_shown(url):
     with pytest.raises(ConfigError) as caught:
         HttpBackend(url)
     assert "topsecret" not in caught.value.message
 
 
-def test_a_refusal_whose_body_stalls_is_a_refusal(talk):
+def test_error_status_with_a_stalled_body_is_reported(talk):
     _, backend = talk(Answer(b'{"error": "bad key"}' + bytes(9999), status=401, stall_after=20), timeout=0.2)
     with pytest.raises(AuthenticationError, match="bad key"):
         body_of(backend.synthesize(HELLO))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system does not list open files")
-def test_a_stream_that_is_cancelled_and_never_read_lets_go(talk):
+def test_cancelled_unread_stream_closes_its_connection(talk):
     server, backend = talk(Answer(BODY, first_byte=60))
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):

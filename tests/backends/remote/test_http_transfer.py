@@ -1,4 +1,4 @@
-"""Redirections, content encodings, and descriptors of any number."""
+"""Redirects, content encodings, and file descriptors above select's limit."""
 
 import gzip
 import random
@@ -45,7 +45,7 @@ def body_of(stream):
     return b"".join(stream)
 
 
-# Redirections.
+# Redirects.
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def body_of(stream):
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirection_to_another_origin_is_an_error_with_the_base_url(talk, status, location, base):
+def test_redirect_to_another_origin_is_an_error_with_the_base_url(talk, status, location, base):
     headers = {} if location is None else {"Location": location}
     server, backend = talk(Answer(b"", status=status, headers=headers), api_key="secret")
     with pytest.raises(ServerError, match=re.escape(f"redirects to {base} ({status})")) as caught:
@@ -72,7 +72,7 @@ def test_a_redirection_to_another_origin_is_an_error_with_the_base_url(talk, sta
 
 @pytest.mark.parametrize("status", [307, 308])
 @pytest.mark.parametrize("location", ["/v1/audio/speech/", "{url}/audio/speech/", "speech/"])
-def test_a_redirection_to_the_same_origin_is_followed(talk, status, location):
+def test_redirect_to_the_same_origin_is_followed(talk, status, location):
     def respond(request):
         if request.path.endswith("/"):
             return Answer(BODY)
@@ -85,14 +85,14 @@ def test_a_redirection_to_the_same_origin_is_followed(talk, status, location):
     assert second.headers["authorization"] == "Bearer secret"
 
 
-def test_endless_redirections_end(talk):
+def test_redirects_are_limited(talk):
     server, backend = talk(Answer(b"", status=307, headers={"Location": "/v1/audio/speech"}))
     with pytest.raises(ServerError, match="redirects to"):
         body_of(backend.synthesize(HELLO))
     assert len(server.requests) == 1 + MAX_REDIRECTS
 
 
-def test_a_list_of_voices_is_redirected(talk):
+def test_voice_list_is_redirected(talk):
     def respond(request):
         if request.path == "/v1/audio/voices":
             return Answer(b"", status=301, headers={"Location": "/voices"})
@@ -115,7 +115,7 @@ def test_an_encoded_body_is_decoded(talk, encoding):
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_an_encoded_error_is_decoded(talk, status):
+def test_encoded_error_body_is_decoded(talk, status):
     body = gzip.compress(b'{"error": {"message": "voice zed is not loaded"}}')
     _, backend = talk(Answer(body, "application/json", status=status, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(ServerError, match="voice zed is not loaded"):
@@ -123,20 +123,20 @@ def test_an_encoded_error_is_decoded(talk, status):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "snappy", "gzip, snappy"])
-def test_an_encoding_that_cannot_be_decoded_is_named(talk, encoding):
+def test_unknown_encoding_is_named(talk, encoding):
     _, backend = talk(Answer(BODY, headers={"Content-Encoding": encoding}))
     with pytest.raises(ServerError, match=encoding):
         body_of(backend.synthesize(HELLO))
 
 
-def test_an_encoded_body_that_breaks_is_truncated(talk):
+def test_corrupt_encoded_body_is_truncated(talk):
     body = gzip.compress(random.Random(1).randbytes(100_000))
     _, backend = talk(Answer(body[:50_000] + bytes(50_000), headers={"Content-Encoding": "gzip"}, chunk=10_000))
     with pytest.raises(TruncatedAudio):
         body_of(backend.synthesize(HELLO))
 
 
-def test_a_body_that_decodes_to_too_much_is_an_error(talk):
+def test_decoded_size_is_limited(talk):
     _, backend = talk(Answer(gzip.compress(bytes(2**28)), headers={"Content-Encoding": "gzip"}, chunk=2**20))
     stream = backend.synthesize(HELLO)
     tracemalloc.start()
@@ -154,17 +154,17 @@ def test_a_body_that_decodes_to_too_much_is_an_error(talk):
 @pytest.mark.parametrize(
     ("options", "is_marked"), [({}, True), ({"chunked": False}, True), ({"close_delimited": True}, False)]
 )
-def test_whether_the_end_is_marked(talk, options, is_marked):
+def test_end_is_marked_by_the_framing(talk, options, is_marked):
     _, backend = talk(Answer(BODY, **options))
     stream = backend.synthesize(HELLO)
     assert body_of(stream) == BODY
     assert stream.end_is_marked == is_marked
 
 
-# Many descriptors.
+# File descriptors.
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="its descriptors are not numbered")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sockets have no file descriptors")
 def test_descriptors_above_the_limit_of_select():
     program = """
 import os, resource, sys

@@ -1,4 +1,4 @@
-"""vLLM-omni's server: sentences, words' times where it can, and what it refuses."""
+"""vLLM-omni WebSocket sessions: sentences, word timestamps and errors."""
 
 import threading
 
@@ -25,7 +25,7 @@ PIECES = ["Well, hello there, Ann.", "Dr. Smith is in.", "Yes.", "And so on"]
 
 @pytest.fixture
 def talk():
-    """Start a server that does this with a client, and give it with a backend for it."""
+    """Start a server with a client handler and return it with a backend."""
     opened = []
 
     def start(handle, **options):
@@ -41,7 +41,7 @@ def talk():
 
 
 def words_in(text, at=0.0):
-    """Give the times that the model server tells for a text that begins to be heard at `at`."""
+    """Return the word timestamps that the server sends for a text whose audio begins at `at`."""
     found, position = [], 0
     for word in (word.strip(",.!?;:") for word in text.split()):
         position = text.index(word, position)
@@ -61,7 +61,7 @@ def say(conversation, *pieces):
     return in_thread(work)
 
 
-def test_sound_and_words_of_a_whole_text(talk):
+def test_audio_and_words_of_a_whole_text(talk):
     server, backend = talk(OmniServer())
     stream = backend.synthesize(ANN._replace(text=TEXT))
     assert collect(stream) == (pcm_of(TEXT), None)
@@ -90,7 +90,7 @@ def test_the_rate_is_the_servers(talk):
     assert stream.announced == Encoding("pcm", AudioFormat(22_050, 1))
 
 
-def test_a_server_without_an_aligner_is_asked_once_more_without_words(talk):
+def test_server_without_an_aligner_gets_a_second_request_without_words(talk):
     server, backend = talk(OmniServer(aligner=False))
     for _ in range(2):
         stream = backend.synthesize(ANN._replace(text=TEXT))
@@ -101,7 +101,7 @@ def test_a_server_without_an_aligner_is_asked_once_more_without_words(talk):
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-def test_pieces_that_were_refused_are_sent_again_and_heard_once(talk, ahead):
+def test_refused_pieces_are_sent_again_and_played_once(talk, ahead):
     _, backend = talk(OmniServer(aligner=False))
     conversation = backend.open_text_stream(ANN, ahead=ahead)
     said = say(conversation, *PIECES)
@@ -110,7 +110,7 @@ def test_pieces_that_were_refused_are_sent_again_and_heard_once(talk, ahead):
     assert streams == [((pcm_of(piece), None), 1) for piece in PIECES]
 
 
-def test_each_piece_is_a_stream_with_words_of_its_own(talk):
+def test_each_piece_is_its_own_stream_with_words(talk):
     _, backend = talk(OmniServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     said = say(conversation, *PIECES)
@@ -119,7 +119,7 @@ def test_each_piece_is_a_stream_with_words_of_its_own(talk):
     assert streams == [((pcm_of(piece), None), 1, words_in(piece)) for piece in PIECES]
 
 
-def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
+def test_audio_arrives_before_the_next_piece_is_sent(talk):
     _, backend = talk(OmniServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     streams = iter(conversation)
@@ -131,7 +131,7 @@ def test_the_sound_of_a_piece_comes_while_the_next_has_not_been_said(talk):
     assert list(streams) == []
 
 
-def test_words_of_the_second_sentence_of_an_utterance_are_where_they_are_heard(talk):
+def test_word_times_of_the_second_sentence_follow_the_first(talk):
     text = "Hello there. It is Ann"
     _, backend = talk(OmniServer(split_at="."))
     stream = backend.synthesize(ANN._replace(text=text))
@@ -157,7 +157,7 @@ def test_words_are_in_the_text_and_in_order(words):
     assert ends <= len(text)
 
 
-def test_a_word_that_the_server_writes_otherwise_is_left_out(talk):
+def test_word_that_is_not_in_the_text_is_omitted(talk):
     def handle(client):
         while client.hear()["type"] != "input.done":
             pass
@@ -175,7 +175,7 @@ def test_a_word_that_the_server_writes_otherwise_is_left_out(talk):
     assert [(word.text_start, word.text_length) for word in stream.words] == [(0, 2), (3, 2), (8, 7)]
 
 
-def test_another_speed_is_had_in_whole_files(talk):
+def test_speed_uses_whole_wav_files(talk):
     server, backend = talk(OmniServer(split_at="."))
     stream = backend.synthesize(SpeechRequest("Hello there. It is Ann", speed=1.5))
     sound = b"".join(stream)
@@ -188,7 +188,7 @@ def test_another_speed_is_had_in_whole_files(talk):
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_sentence_that_fails(talk, sent):
+def test_failed_sentence_is_an_error(talk, sent):
     def fail(_text):
         if not sent:
             raise RuntimeError("out of memory")
@@ -210,10 +210,10 @@ def test_a_sentence_that_fails(talk, sent):
 
 
 @pytest.mark.parametrize(
-    ("done", "told"),
+    ("done", "message"),
     [({"error": True, "total_bytes": 3}, "failed in the middle"), ({"total_bytes": 9}, "6 bytes of the audio")],
 )
-def test_a_sentence_that_is_not_whole(talk, done, told):
+def test_incomplete_sentence_is_truncation(talk, done, message):
     def handle(client):
         while client.hear()["type"] != "input.done":
             pass
@@ -226,10 +226,10 @@ def test_a_sentence_that_is_not_whole(talk, done, told):
     sound, error = collect(backend.synthesize(ANN._replace(text=TEXT)))
     assert sound == b"\0\0\0"
     assert isinstance(error, TruncatedAudio)
-    assert told in error.message
+    assert message in error.message
 
 
-def test_a_busy_server(talk):
+def test_busy_server_is_a_rate_limit_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "error", "message": "too many streams", "code": "rate_limit_exceeded"})
@@ -241,7 +241,7 @@ def test_a_busy_server(talk):
     assert "too many streams" in error.message
 
 
-def test_a_config_that_is_refused(talk):
+def test_refused_config_is_a_server_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "error", "message": "Invalid session config: no such voice"})
@@ -254,7 +254,7 @@ def test_a_config_that_is_refused(talk):
 
 
 @pytest.mark.parametrize("code", [1000, 1011])
-def test_a_close_before_all_is_said(talk, code):
+def test_close_before_the_end_is_an_error(talk, code):
     def handle(client):
         while client.hear()["type"] != "input.done":
             pass
@@ -265,7 +265,7 @@ def test_a_close_before_all_is_said(talk, code):
     assert isinstance(error, ServerError)
 
 
-def test_sound_before_its_start(talk):
+def test_audio_before_its_start_message_is_an_error(talk):
     def handle(client):
         client.hear()
         client.send(b"\0\0")
@@ -277,7 +277,7 @@ def test_sound_before_its_start(talk):
     assert "before audio.start" in error.message
 
 
-def test_a_format_that_is_not_played(talk):
+def test_unknown_audio_format_is_an_error(talk):
     def handle(client):
         client.hear()
         client.say({"type": "audio.start", "format": "speex"})
@@ -290,7 +290,7 @@ def test_a_format_that_is_not_played(talk):
 
 
 def test_cancel_closes_the_session(talk):
-    heard = threading.Event()
+    received = threading.Event()
 
     def handle(client):
         while client.hear()["type"] != "input.done":
@@ -298,16 +298,16 @@ def test_cancel_closes_the_session(talk):
         client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000})
         client.send(b"\0\0")
         if client.hear() == {"type": "session.close"}:
-            heard.set()
+            received.set()
 
     _, backend = talk(handle)
     stream = backend.synthesize(ANN._replace(text=TEXT))
     next(iter(stream))
     stream.cancel()
-    happened(heard)
+    happened(received)
 
 
-def test_cancel_while_a_stream_is_taken_interrupts(talk, monkeypatch):
+def test_cancel_while_waiting_for_a_stream_interrupts(talk, monkeypatch):
     _, backend = talk(OmniServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     take = BoundedQueue.get
@@ -324,7 +324,7 @@ def test_cancel_while_a_stream_is_taken_interrupts(talk, monkeypatch):
             next(iter(conversation))
 
 
-def test_a_text_that_never_came(talk):
+def test_text_stream_without_text_has_no_audio(talk):
     server, backend = talk(OmniServer())
     conversation = backend.open_text_stream(ANN, ahead=1)
     conversation.finish()
@@ -332,7 +332,7 @@ def test_a_text_that_never_came(talk):
     assert server.client().said[-1] == {"type": "session.close"}
 
 
-def test_a_heartbeat_keeps_a_session_that_has_nothing_to_say(talk, monkeypatch):
+def test_idle_session_sends_keep_alive_messages(talk, monkeypatch):
     monkeypatch.setattr("voice_cli.backends.remote.ws_link.KEEP_ALIVE_SECONDS", 0.05)
     beat = threading.Event()
 

@@ -1,6 +1,6 @@
-"""The SDK's backend, the SDK itself included, on real sockets: what it alone does.
+"""The OpenAI SDK's backend on real sockets: behaviour that it does not share with the libcurl one.
 
-What it has to do as the light backend does is in test_openai_servers.
+Shared behaviour is tested in test_openai_servers.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ def body_of(stream):
     return b"".join(stream)
 
 
-def test_a_key_that_is_missing_is_a_mistake_in_the_config(monkeypatch):
+def test_missing_key_is_a_config_error(monkeypatch):
     with pytest.raises(ConfigError, match="SDK has no API key"):
         OpenAIBackend("http://127.0.0.1:1/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "for another address")
@@ -36,7 +36,7 @@ def test_a_key_that_is_missing_is_a_mistake_in_the_config(monkeypatch):
         OpenAIBackend("http://127.0.0.1:1/v1")
 
 
-def test_the_sdks_own_variables_are_used_where_nothing_is_named(monkeypatch):
+def test_sdk_environment_variables_are_the_defaults(monkeypatch):
     with SpeechServer(Answer(BODY)) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -48,7 +48,7 @@ def test_the_sdks_own_variables_are_used_where_nothing_is_named(monkeypatch):
 
 @pytest.mark.parametrize("named", ["by the profile", "by the environment"])
 def test_azure_has_its_own_address_and_header(monkeypatch, named):
-    """Through a proxy of the tests' own: nobody resolves the name."""
+    """A test proxy receives the request, so the name is not resolved."""
     with SpeechServer(Answer(BODY)) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("OPENAI_API_VERSION", "2025-03-01-preview")
@@ -63,18 +63,18 @@ def test_azure_has_its_own_address_and_header(monkeypatch, named):
     assert request.headers["api-key"] == "azure-key"
 
 
-def test_azure_without_its_version_is_a_mistake_in_the_config():
+def test_azure_without_an_api_version_is_a_config_error():
     with pytest.raises(ConfigError, match="SDK cannot start"):
         OpenAIBackend("https://me.openai.azure.com", api_key="azure-key")
 
 
-def test_its_voices_are_openais():
+def test_voices_are_openais():
     backend = OpenAIBackend("http://127.0.0.1:1/v1", api_key="sk-1")
     assert [voice.id for voice in backend.voices()] == list(wire.VOICES)
     backend.close()
 
 
-def test_the_sdk_is_loaded_only_when_it_is_chosen():
+def test_sdk_is_loaded_only_if_chosen():
     program = "import sys, voice_cli.backends.remote.openai; print('openai' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""What both backends do that talk to a server of OpenAI's protocol: the light one and the SDK's, on real sockets."""
+"""The two backends for OpenAI's protocol on real sockets: behaviour that they share."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ def kind(request):
 
 @pytest.fixture
 def talk(kind):
-    """Start a server with an answer, and give it with a backend for it."""
+    """Start a server with an answer and return it with a backend."""
     opened = []
 
     def start(answer, **options):
@@ -62,7 +62,7 @@ def body_of(stream):
 # The request.
 
 
-def test_the_request_is_openais(talk):
+def test_request_has_the_openai_fields(talk):
     server, backend = talk(Answer(b"xx"))
     request = SpeechRequest(
         "Grüß Gott \U0001f600", voice="af_bella", model="kokoro", codec="mp3", speed=1.5, instructions="slowly"
@@ -82,7 +82,7 @@ def test_the_request_is_openais(talk):
     }
 
 
-def test_what_is_not_said_is_left_out_and_what_must_be_there_has_a_default(talk):
+def test_unset_fields_are_omitted_or_have_defaults(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(HELLO))
     assert server.requests[0].json == {
@@ -93,33 +93,33 @@ def test_what_is_not_said_is_left_out_and_what_must_be_there_has_a_default(talk)
     }
 
 
-def test_the_settings_of_engines_are_not_sent(talk):
+def test_engine_options_are_not_sent(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(HELLO._replace(options={"preset": "fast", "steps": 5})))
     assert set(server.requests[0].json) == {"input", "model", "voice", "response_format"}
 
 
 @pytest.mark.parametrize("key", ["sk-1\n", "sk\r\nX-Evil: 1", "sk-1\0", "schlüssel", "sk-\u2026"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(kind, key):
+def test_key_invalid_in_a_header_is_refused_and_not_shown(kind, key):
     with pytest.raises(ConfigError) as caught:
         kind("http://localhost/v1", api_key=key)
     assert key.strip() not in f"{caught.value.message} {caught.value.hint} {caught.value!r}"
 
 
-# The answer.
+# The response.
 
 
-@pytest.mark.parametrize("how", ["chunked", "sized", "until the end"])
+@pytest.mark.parametrize("how", ["chunked", "sized", "close-delimited"])
 @pytest.mark.parametrize("chunk", [1, 999, 10**9])
-def test_the_body_comes_as_it_was_sent(talk, how, chunk):
+def test_body_is_returned_unchanged(talk, how, chunk):
     body = BODY[:600] if chunk == 1 else BODY
-    _, backend = talk(Answer(body, chunk=chunk, chunked=how == "chunked", close_delimited=how == "until the end"))
+    _, backend = talk(Answer(body, chunk=chunk, chunked=how == "chunked", close_delimited=how == "close-delimited"))
     chunks = list(backend.synthesize(HELLO))
     assert b"".join(chunks) == body
     assert all(chunks)
 
 
-def test_chunks_come_as_they_are_sent_and_not_at_the_end(talk):
+def test_chunks_are_returned_as_they_arrive(talk):
     _, backend = talk(Answer(BODY, chunk=100, stall_after=100))
     chunks = iter(backend.synthesize(HELLO))
     assert next(chunks) == BODY[:100]
@@ -135,7 +135,7 @@ def test_chunks_come_as_they_are_sent_and_not_at_the_end(talk):
         (None, Encoding(None)),
     ],
 )
-def test_what_the_server_says_of_it_is_known_before_the_first_chunk(talk, content_type, announced):
+def test_content_type_is_known_before_the_first_chunk(talk, content_type, announced):
     _, backend = talk(Answer(b"xx", content_type))
     stream = backend.synthesize(SpeechRequest("x", codec="opus"))
     assert stream.expected == Encoding("opus", AudioFormat(48_000, 1))
@@ -147,7 +147,7 @@ def test_what_the_server_says_of_it_is_known_before_the_first_chunk(talk, conten
     chunks.close()
 
 
-def test_when_it_came(talk):
+def test_timestamps_are_in_order(talk):
     _, backend = talk(Answer(BODY, first_byte=0.05))
     before = time.monotonic()
     stream = backend.synthesize(HELLO)
@@ -157,14 +157,14 @@ def test_when_it_came(talk):
     assert sent + 0.045 <= first <= last <= time.monotonic()
 
 
-def test_the_connection_is_kept_between_requests(talk):
+def test_connection_is_reused(talk):
     server, backend = talk(Answer(BODY))
     for _ in range(3):
         assert body_of(backend.synthesize(HELLO)) == BODY
     assert server.connections == 1
 
 
-# How it fails.
+# Failures.
 
 
 @pytest.mark.parametrize(
@@ -182,24 +182,24 @@ def test_the_connection_is_kept_between_requests(talk):
     ],
 )
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_refusal_is_an_error_with_the_servers_words_and_is_not_tried_again(talk, status, error, chunked):
-    body = b'{"error": {"message": "that will not do"}}'
+def test_error_status_reports_the_servers_message_without_a_retry(talk, status, error, chunked):
+    body = b'{"error": {"message": "bad request"}}'
     server, backend = talk(Answer(body, "application/json", status=status, chunked=chunked))
-    with pytest.raises(error, match="that will not do") as caught:
+    with pytest.raises(error, match="bad request") as caught:
         body_of(backend.synthesize(HELLO))
     assert str(status) in caught.value.message
     assert type(caught.value) is error
     assert len(server.requests) == 1
 
 
-def test_how_long_to_wait_is_handed_on(talk):
+def test_retry_after_is_in_the_hint(talk):
     _, backend = talk(Answer(b"", status=429, headers={"Retry-After": "17"}))
     with pytest.raises(RateLimitError) as caught:
         body_of(backend.synthesize(HELLO))
     assert "17 s" in caught.value.hint
 
 
-def test_a_backend_that_was_refused_can_be_asked_again(talk):
+def test_backend_can_be_used_after_an_error_status(talk):
     answers = iter([Answer(b"{}", status=401), Answer(BODY)])
     _, backend = talk(lambda _request: next(answers))
     with pytest.raises(AuthenticationError):
@@ -208,31 +208,31 @@ def test_a_backend_that_was_refused_can_be_asked_again(talk):
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_connection_that_breaks_in_the_middle_is_truncation(talk, chunked):
+def test_connection_broken_within_the_body_is_truncation(talk, chunked):
     _, backend = talk(Answer(BODY, die_after=1000, chunk=100, chunked=chunked))
     stream = backend.synthesize(HELLO)
     chunks = []
     with pytest.raises(TruncatedAudio, match="after 1000 bytes"):
         chunks.extend(stream)
-    assert b"".join(chunks) == BODY[:1000], "all that came is given before the error"
+    assert b"".join(chunks) == BODY[:1000], "data received before the error is returned first"
     assert "last_byte" in stream.timestamps
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_connection_that_breaks_before_the_first_byte_is_a_network_error(talk, chunked):
+def test_connection_broken_before_the_first_byte_is_a_network_error(talk, chunked):
     _, backend = talk(Answer(BODY, die_after=0, chunked=chunked))
     with pytest.raises(NetworkError):
         body_of(backend.synthesize(HELLO))
 
 
-def test_a_server_that_is_not_there(talk):
+def test_unreachable_server_is_a_network_error(talk):
     server, backend = talk(Answer(BODY))
     server.close()
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1"):
         body_of(backend.synthesize(HELLO))
 
 
-def test_silence_before_the_first_byte_and_in_the_middle(talk):
+def test_timeout_before_the_first_byte_and_within_the_body(talk):
     answers = iter([Answer(BODY, first_byte=60), Answer(BODY, stall_after=1000)])
     _, backend = talk(lambda _request: next(answers), timeout=0.2)
     with pytest.raises(NetworkError, match="did not answer"):
@@ -241,17 +241,17 @@ def test_silence_before_the_first_byte_and_in_the_middle(talk):
         body_of(backend.synthesize(HELLO))
 
 
-def test_an_empty_body_is_no_chunk(talk):
+def test_empty_body_has_no_chunks(talk):
     _, backend = talk(Answer(b""))
     assert list(backend.synthesize(HELLO)) == []
 
 
-# Cancel, and being left.
+# Cancellation and abandoned streams.
 
 
 @contextmanager
 def waiting(kind, situation):
-    """Give a stream that somebody iterates over and that is in that situation, its server, and the join."""
+    """Yield a stream that a thread iterates over, its server, and a function that joins the thread."""
     reached = threading.Event()
 
     def respond(_request):
@@ -275,9 +275,9 @@ def waiting(kind, situation):
 
 
 @pytest.mark.parametrize("situation", ["waiting", "reading"])
-def test_cancel_ends_a_wait_at_once_and_closes_the_connection(kind, situation):
+def test_cancel_interrupts_a_wait_at_once_and_closes_the_connection(kind, situation):
     times = []
-    for _ in range(3):  # the best of three: another process may take this one's turn
+    for _ in range(3):  # best of three: other processes may delay this one
         with waiting(kind, situation) as (stream, server, result):
             began = time.monotonic()
             stream.cancel()
@@ -290,7 +290,7 @@ def test_cancel_ends_a_wait_at_once_and_closes_the_connection(kind, situation):
     assert min(times) < CANCEL_SECONDS
 
 
-def test_cancel_before_the_iteration_ends_it_when_it_begins(talk):
+def test_cancel_before_iteration_raises_interrupted(talk):
     _, backend = talk(Answer(BODY, first_byte=60))
     stream = backend.synthesize(HELLO)
     stream.cancel()
@@ -299,7 +299,7 @@ def test_cancel_before_the_iteration_ends_it_when_it_begins(talk):
         next(iter(stream))
 
 
-def test_cancel_between_two_chunks_gives_no_more(talk):
+def test_cancel_between_chunks_returns_no_more(talk):
     server, backend = talk(Answer(BODY, stall_after=1000))
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
@@ -310,7 +310,7 @@ def test_cancel_between_two_chunks_gives_no_more(talk):
     happened(server.client_left)
 
 
-def test_cancel_after_the_end_changes_nothing(talk):
+def test_cancel_after_the_end_has_no_effect(talk):
     _, backend = talk(Answer(BODY))
     stream = backend.synthesize(HELLO)
     assert body_of(stream) == BODY
@@ -318,7 +318,7 @@ def test_cancel_after_the_end_changes_nothing(talk):
     assert body_of(backend.synthesize(HELLO)) == BODY
 
 
-def test_an_abandoned_iterator_lets_go_of_the_connection(talk):
+def test_abandoned_iterator_closes_its_connection(talk):
     answers = iter([Answer(BODY, stall_after=1000), Answer(BODY)])
     server, backend = talk(lambda _request: next(answers))
     chunks = iter(backend.synthesize(HELLO))

@@ -1,4 +1,4 @@
-"""The VibeVoice demo's server: odd frames, log entries between them, and a close in the place of an end."""
+"""WebSocket sessions with the VibeVoice demo server: log messages between odd frames, and a close as the end."""
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ HELLO = SpeechRequest("Hello there & there", voice="en-Carter_man")
 
 @pytest.fixture
 def talk():
-    """Start a server that does this with a client, and give it with a backend for it."""
+    """Start a server with a client handler and return it with a backend."""
     opened = []
 
     def start(handle, *, pages=None, **options):
@@ -33,7 +33,7 @@ def talk():
     assert not [error for one in opened for error in getattr(one, "errors", [])]
 
 
-def test_the_sound_comes_out_from_among_the_log_entries(talk):
+def test_log_messages_are_separated_from_the_audio(talk):
     server, backend = talk(DemoServer(SOUND), steps=7.0, cfg_scale=1.25)
     stream = backend.synthesize(HELLO)
     assert stream.expected == Encoding("pcm", AudioFormat(24_000, 1))
@@ -47,13 +47,13 @@ def test_the_sound_comes_out_from_among_the_log_entries(talk):
     }
 
 
-def test_the_requests_settings_go_before_the_profiles(talk):
+def test_request_options_override_the_profiles(talk):
     server, backend = talk(DemoServer(SOUND), steps=7.0, cfg_scale=1.25)
     collect(backend.synthesize(HELLO._replace(options={"steps": 9, "cfg_scale": 2.0})))
     assert query_of(server.client()) | {"text": "", "voice": ""} == {"text": "", "voice": "", "steps": "9", "cfg": "2"}
 
 
-def test_what_was_not_said_is_not_sent(talk):
+def test_unset_fields_are_not_sent(talk):
     server, backend = talk(DemoServer(SOUND))
     collect(backend.synthesize(SpeechRequest("Hi")))
     assert server.client().path == "/stream?text=Hi"
@@ -61,7 +61,7 @@ def test_what_was_not_said_is_not_sent(talk):
 
 @settings(max_examples=20, deadline=None)
 @given(sound=st.binary(min_size=1, max_size=5000), frame=st.integers(1, 999))
-def test_any_frames_are_one_sound(sound, frame):
+def test_any_frame_sizes_are_reassembled(sound, frame):
     with WsServer(DemoServer(sound, frame=max(frame, len(sound) // 200 + 1))) as server:
         backend = VibeVoiceWsBackend(server.url)
         assert collect(backend.synthesize(HELLO)) == (sound, None)
@@ -71,7 +71,7 @@ def test_any_frames_are_one_sound(sound, frame):
 @pytest.mark.parametrize(
     "between", ["nonsense", "[]", '{"type": "log"}', '{"event": 5}', "null", '{"event": "x", "data": 1}']
 )
-def test_text_frames_of_any_kind_are_passed_over(talk, between):
+def test_text_frames_are_ignored(talk, between):
     def handle(client):
         client.send(SOUND[:333])
         client.send(between)
@@ -82,17 +82,17 @@ def test_text_frames_of_any_kind_are_passed_over(talk, between):
     assert collect(backend.synthesize(HELLO)) == (SOUND, None)
 
 
-def test_a_busy_server(talk):
+def test_busy_server_is_a_rate_limit_error_without_retries(talk):
     server, backend = talk(DemoServer(SOUND, busy=True))
     sound, error = collect(backend.synthesize(HELLO))
     assert sound == b""
     assert isinstance(error, RateLimitError)
     assert "is busy: Please wait" in error.message
-    assert len(server.clients) == 1, "somebody else's stream may take long"
+    assert len(server.clients) == 1, "no retry: the server may be busy with another client for long"
 
 
 @pytest.mark.parametrize("refused", [0, 1, 4])
-def test_it_is_busy_for_a_moment_after_a_stream_of_ours(talk, refused):
+def test_request_is_retried_while_our_last_stream_ends(talk, refused):
     server, backend = talk(DemoServer(SOUND, refused_after=refused))
     for _ in range(3):
         assert collect(backend.synthesize(HELLO)) == (SOUND, None)
@@ -100,7 +100,7 @@ def test_it_is_busy_for_a_moment_after_a_stream_of_ours(talk, refused):
     assert backend.max_requests == 1
 
 
-def test_it_stays_busy_after_a_stream_of_ours(talk, monkeypatch):
+def test_retries_end_when_the_server_stays_busy(talk, monkeypatch):
     monkeypatch.setattr("voice_cli.backends.remote.vibevoice_ws.BUSY_SECONDS", 0.3)
     server, backend = talk(DemoServer(SOUND, refused_after=10_000))
     assert collect(backend.synthesize(HELLO)) == (SOUND, None)
@@ -110,7 +110,7 @@ def test_it_stays_busy_after_a_stream_of_ours(talk, monkeypatch):
     assert len(server.clients) > 2
 
 
-def test_a_cancel_while_it_is_busy(talk):
+def test_cancel_while_the_server_is_busy(talk):
     server, backend = talk(DemoServer(SOUND, refused_after=10_000))
     assert collect(backend.synthesize(HELLO)) == (SOUND, None)
     stream = backend.synthesize(HELLO)
@@ -119,14 +119,14 @@ def test_a_cancel_while_it_is_busy(talk):
     assert isinstance(collect(stream)[1], Interrupted)
 
 
-def test_a_busy_server_that_only_closes(talk):
+def test_busy_close_code_is_a_rate_limit_error(talk):
     _, backend = talk(lambda client: client.close(1013, "Service busy"))
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, RateLimitError)
     assert "Service busy" in error.message
 
 
-def test_a_model_that_fails_at_once(talk):
+def test_model_failure_before_audio_is_a_server_error(talk):
     def fail(_index):
         raise RuntimeError("CUDA out of\nmemory")
 
@@ -137,7 +137,7 @@ def test_a_model_that_fails_at_once(talk):
     assert "failed: CUDA out of memory" in error.message
 
 
-def test_a_model_that_fails_in_the_middle_though_it_closes_well(talk):
+def test_model_failure_within_audio_is_truncation_despite_a_clean_close(talk):
     def fail(index):
         if index == 2:
             raise RuntimeError("CUDA out of memory")
@@ -149,7 +149,7 @@ def test_a_model_that_fails_in_the_middle_though_it_closes_well(talk):
     assert "CUDA out of memory" in error.message
 
 
-def test_an_error_of_the_server_around_the_model(talk):
+def test_backend_error_is_a_server_error(talk):
     def handle(client):
         client.say(log("backend_error"))
         client.close()
@@ -161,11 +161,11 @@ def test_an_error_of_the_server_around_the_model(talk):
 
 
 @pytest.mark.parametrize("code", [1001, 1006, 1011])
-def test_any_other_close_in_the_middle_is_a_truncation(talk, code):
+def test_other_close_codes_within_audio_are_truncation(talk, code):
     def handle(client):
         client.send(SOUND)
         if code == 1006:
-            client.hear_nothing = client._connection.recv_events_thread  # it goes without a close frame
+            client.hear_nothing = client._connection.recv_events_thread  # disconnect without a close frame
             client._connection.socket.shutdown(2)
         else:
             client.close(code)
@@ -176,19 +176,19 @@ def test_any_other_close_in_the_middle_is_a_truncation(talk, code):
     assert isinstance(error, TruncatedAudio)
 
 
-def test_no_sound_at_all_is_for_the_player_to_tell(talk):
+def test_session_without_audio_is_not_an_error_here(talk):
     _, backend = talk(DemoServer(b""))
     assert collect(backend.synthesize(HELLO)) == (b"", None)
 
 
-def test_it_has_one_pace(talk):
+def test_speed_is_refused(talk):
     _, backend = talk(DemoServer(SOUND))
     with pytest.raises(UsageError, match="has no speed"):
         backend.synthesize(HELLO._replace(speed=1.5))
     assert collect(backend.synthesize(HELLO._replace(speed=1.0))) == (SOUND, None)
 
 
-def test_its_voices(talk):
+def test_voices_come_from_the_config_page(talk):
     server, backend = talk(DemoServer(SOUND), pages=PAGES, api_key="sk-1")
     assert backend.voices() == [Voice("de-Spk0_man"), Voice("en-Carter_man")]
     assert server.requests[0].path == "/config"
@@ -196,13 +196,13 @@ def test_its_voices(talk):
 
 
 @pytest.mark.parametrize("page", [{"voices": "x"}, [], {"default_voice": "x"}])
-def test_voices_that_are_none(talk, page):
+def test_invalid_voice_list_is_an_error(talk, page):
     _, backend = talk(DemoServer(SOUND), pages={"/config": page})
     with pytest.raises(ServerError, match="does not list its voices"):
         backend.voices()
 
 
-def test_no_voices_where_nobody_is(talk):
+def test_voices_of_an_unreachable_server_are_an_error(talk):
     server, backend = talk(DemoServer(SOUND))
     with pytest.raises(ServerError):
         backend.voices()
@@ -211,6 +211,6 @@ def test_no_voices_where_nobody_is(talk):
         backend.voices()
 
 
-def test_it_takes_no_text_in_pieces(talk):
+def test_streaming_text_is_not_supported(talk):
     _, backend = talk(DemoServer(SOUND))
     assert not backend.supports_streaming_text

@@ -1,4 +1,4 @@
-"""What the backends over WebSockets share, on real sockets: addresses, keys, and every way in which it can go wrong."""
+"""Behaviour that the WebSocket backends share, on real sockets: addresses, keys and failures."""
 
 import base64
 import contextlib
@@ -55,7 +55,7 @@ def name(request):
 
 @pytest.fixture
 def talk(name):
-    """Start a server that does this with a client, and give it with a backend for it."""
+    """Start a server with a client handler and return it with a backend."""
     opened = []
 
     def start(handle, *, options=None, **more):
@@ -70,8 +70,8 @@ def talk(name):
     assert not [error for one in opened for error in getattr(one, "errors", [])]
 
 
-def hear_request(client):
-    """Hear what a client says before it waits."""
+def receive_request(client):
+    """Receive the client's request."""
     if "/ws/" in client.path:
         client.hear()
     elif "/v1/" in client.path:
@@ -79,8 +79,8 @@ def hear_request(client):
             pass
 
 
-def send_sound(client, sound=PIECE):
-    """Send sound as the protocol does that the client speaks."""
+def send_audio(client, sound=PIECE):
+    """Send audio in the client's protocol."""
     if "/ws/" in client.path:
         encoded = base64.b64encode(sound).decode()
         client.say({"audio": encoded, "is_final": False, "format": "pcm", "sample_rate": 24_000})
@@ -91,7 +91,7 @@ def send_sound(client, sound=PIECE):
     client.send(sound)
 
 
-def end_well(client):
+def end_session(client):
     if "/ws/" in client.path:
         client.say({"audio": None, "is_final": True, "total_ms": 1})
     elif "/v1/" in client.path:
@@ -104,18 +104,18 @@ def end_well(client):
 
 
 def speak(client):
-    hear_request(client)
+    receive_request(client)
     for _ in range(3):
-        send_sound(client)
-    end_well(client)
+        send_audio(client)
+    end_session(client)
 
 
-# The address and the key.
+# Addresses and keys.
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
 @pytest.mark.parametrize(("tail", "root"), [("", ""), ("/", ""), ("/v1", ""), ("/v1/", ""), ("/tts", "/tts")])
-def test_an_address_ends_with_the_servers_root(talk, name, scheme, tail, root):
+def test_address_is_completed_with_the_protocols_path(talk, name, scheme, tail, root):
     server, _ = talk(speak)
     backend = open_backend(name, base_url=f"{scheme}://127.0.0.1:{server.port}{tail}")
     assert collect(backend.synthesize(HELLO)) == (PIECE * 3, None)
@@ -127,23 +127,23 @@ def test_an_address_ends_with_the_servers_root(talk, name, scheme, tail, root):
 @pytest.mark.parametrize(
     "url", ["ftp://host", "host:8000", "", "ws://", "ws://h:99999", "ws://h:x", "ws://[::1", "ws://h#a", "ws://h\n/"]
 )
-def test_what_is_no_address_is_a_mistake_in_the_config(name, url):
+def test_invalid_address_is_a_config_error(name, url):
     with pytest.raises(ConfigError, match="not the address of a server"):
         open_backend(name, base_url=url)
 
 
-def test_an_address_is_wanted(name):
+def test_address_is_required(name):
     with pytest.raises(ConfigError, match="needs a base_url"):
         open_backend(name)
 
 
-def test_credentials_in_an_address_that_is_refused_are_not_shown(name):
+def test_credentials_in_a_refused_address_are_not_shown(name):
     with pytest.raises(ConfigError) as caught:
         open_backend(name, base_url="ftp://user:secret@host")
     assert "secret" not in str(caught.value)
 
 
-def test_credentials_in_the_address_are_never_named(name):
+def test_credentials_in_the_address_are_not_shown_in_errors(name):
     backend = open_backend(name, base_url="ws://user:secret@127.0.0.1:1")
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, NetworkError)
@@ -151,7 +151,7 @@ def test_credentials_in_the_address_are_never_named(name):
     assert backend.where == "127.0.0.1:1"
 
 
-def test_the_key_goes_with_the_request(talk):
+def test_key_is_sent_in_the_authorization_header(talk):
     server, backend = talk(speak, options={"api_key": "sk-1"})
     collect(backend.synthesize(HELLO))
     headers = server.client().headers
@@ -159,26 +159,26 @@ def test_the_key_goes_with_the_request(talk):
     assert headers["User-Agent"].startswith("voice/")
 
 
-def test_without_a_key_there_is_no_word_of_one(talk):
+def test_without_a_key_no_authorization_header_is_sent(talk):
     server, backend = talk(speak)
     collect(backend.synthesize(HELLO))
     assert "Authorization" not in server.client().headers
 
 
-def test_a_key_that_no_header_can_carry(name):
+def test_key_invalid_in_a_header_is_refused(name):
     with pytest.raises(ConfigError) as caught:
         open_backend(name, base_url="ws://host", api_key="sk-1\n")
     assert "sk-1" not in str(caught.value)
 
 
-def test_without_the_package_it_says_what_installs_it(name, monkeypatch):
+def test_missing_package_error_says_what_to_install(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
     with pytest.raises(EngineError, match="needs the package websockets") as caught:
         open_backend(name, base_url="ws://host")
     assert caught.value.hint == 'pip install "voice-cli[ws]"'
 
 
-def test_half_a_character_is_sent_as_a_question_mark(talk, name):
+def test_lone_surrogate_is_sent_as_a_question_mark(talk, name):
     server, backend = talk(speak)
     assert collect(backend.synthesize(SpeechRequest("half a \ud83d face", voice="ann")))[1] is None
     client = server.client()
@@ -186,17 +186,17 @@ def test_half_a_character_is_sent_as_a_question_mark(talk, name):
     assert ("half+a+%3F+face" if name == "vibevoice-ws" else "half a ? face") in said
 
 
-# How it goes.
+# Requests and responses.
 
 
-def test_the_request_is_under_way_when_the_stream_is_made(talk):
+def test_request_is_sent_when_the_stream_is_created(talk):
     asked = threading.Event()
 
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         asked.set()
-        send_sound(client)
-        end_well(client)
+        send_audio(client)
+        end_session(client)
 
     _, backend = talk(handle)
     stream = backend.synthesize(HELLO)
@@ -204,50 +204,50 @@ def test_the_request_is_under_way_when_the_stream_is_made(talk):
     assert collect(stream) == (PIECE, None)
 
 
-def test_the_moments_are_in_their_order(talk):
+def test_timestamps_are_in_order(talk):
     _, backend = talk(speak)
     before = time.monotonic()
     stream = backend.synthesize(HELLO)
     collect(stream)
-    times = [stream.timestamps[moment] for moment in ("connected", "request_sent", "first_byte", "last_byte")]
+    times = [stream.timestamps[name] for name in ("connected", "request_sent", "first_byte", "last_byte")]
     times = [before, *times, time.monotonic()]
     assert times == sorted(times)
 
 
-def test_many_streams_at_once(talk):
+def test_concurrent_streams_are_independent(talk):
     _, backend = talk(speak)
     streams = [backend.synthesize(HELLO) for _ in range(8)]
     assert [collect(stream) for stream in reversed(streams)] == [(PIECE * 3, None)] * 8
 
 
-def test_a_silence_of_the_listeners_is_none_of_the_servers(talk):
+def test_pauses_of_the_reader_do_not_time_out(talk):
     _, backend = talk(speak, options={"timeout": 0.2})
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
     got = next(chunks)
-    time.sleep(0.5)  # longer than the server may be silent: time itself is what is looked at
+    time.sleep(0.5)  # longer than the timeout
     assert got + b"".join(chunks) == PIECE * 3
 
 
-def test_a_message_of_megabytes_is_taken(talk):
+def test_messages_of_megabytes_are_accepted(talk):
     def handle(client):
-        hear_request(client)
-        send_sound(client, PIECE * 4096)
-        end_well(client)
+        receive_request(client)
+        send_audio(client, PIECE * 4096)
+        end_session(client)
 
     _, backend = talk(handle)
     assert collect(backend.synthesize(HELLO)) == (PIECE * 4096, None)
 
 
-def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
+def test_slow_reader_holds_the_server_back(talk):
     sent = []
 
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         for _ in range(2_000):
-            send_sound(client, PIECE * 20)
+            send_audio(client, PIECE * 20)
             sent.append(1)
-        end_well(client)
+        end_session(client)
 
     server, backend = talk(handle)
     stream = backend.synthesize(HELLO)
@@ -258,21 +258,21 @@ def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
         connection = server.client()._connection.socket
         deadline = time.monotonic() + WAIT
         while select.select([], [connection], [], 0)[1]:
-            assert time.monotonic() < deadline, "the server is never held back"
+            assert time.monotonic() < deadline, "the server was never held back"
         assert len(sent) < 1_500
         got += sum(len(data) for data in chunks)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert got == 2_000 * 20 * len(PIECE)
-    assert peak < 20_000_000  # of which some is the server's, in the same process
+    assert peak < 20_000_000  # includes the server's memory
 
 
-# Refusals.
+# Errors.
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "told"),
+    ("status", "kind", "message"),
     [
         (401, AuthenticationError, "refuses the key (401): no such key"),
         (403, AuthenticationError, "forbids the request (403): no such key"),
@@ -284,26 +284,26 @@ def test_a_slow_listener_holds_the_server_back_and_nothing_piles_up(talk):
         (503, ServerError, "failed (503)"),
     ],
 )
-def test_a_refused_upgrade(talk, status, kind, told):
+def test_refused_upgrade_is_an_error(talk, status, kind, message):
     refusal = (status, {"Retry-After": "7"}, b'{"error": {"message": "no such key\\u001b[31m"}}')
     _, backend = talk(speak, refusal=refusal)
     sound, error = collect(backend.synthesize(HELLO))
     assert sound == b""
     assert type(error) is kind
-    assert told in error.message
+    assert message in error.message
     assert error.message.isprintable()
     if status == 429:
         assert error.hint == "try again in 7 s"
 
 
-def test_a_refused_upgrade_with_a_header_twice(talk):
+def test_refused_upgrade_with_a_repeated_header(talk):
     _, backend = talk(speak, refusal=(429, Headers([("Retry-After", "7"), ("Retry-After", "8")]), b""))
     _, error = collect(backend.synthesize(HELLO))
     assert type(error) is RateLimitError
     assert error.hint == "try again in 8 s"
 
 
-def test_a_page_for_people_is_not_repeated(talk):
+def test_html_error_page_is_not_quoted(talk):
     _, backend = talk(speak, refusal=(502, {"Content-Type": "text/html"}, b"<html><h1>Bad gateway</h1></html>"))
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, ServerError)
@@ -312,7 +312,7 @@ def test_a_page_for_people_is_not_repeated(talk):
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_nobody_is_sent_elsewhere(talk, name, status, host):
+def test_redirects_are_not_followed(talk, name, status, host):
     elsewhere, _ = talk(speak)
     location = f"ws://{host}:{elsewhere.port}{PATHS[name]}"
     _, backend = talk(speak, refusal=(status, {"Location": location}, b""), options={"api_key": "sk-1"})
@@ -334,24 +334,24 @@ CLOSES = [
 ]
 
 
-@pytest.mark.parametrize(("code", "kind", "told"), CLOSES)
-def test_a_close_before_there_is_sound(talk, code, kind, told):
+@pytest.mark.parametrize(("code", "kind", "message"), CLOSES)
+def test_close_before_audio_is_an_error(talk, code, kind, message):
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         client.close(code, "because")
 
     _, backend = talk(handle)
     sound, error = collect(backend.synthesize(HELLO))
     assert sound == b""
     assert type(error) is kind
-    assert told in error.message
+    assert message in error.message
 
 
 @pytest.mark.parametrize("code", [code for code, _, _ in CLOSES])
-def test_a_close_in_the_middle_of_the_sound(talk, code):
+def test_close_within_the_audio_is_truncation(talk, code):
     def handle(client):
-        hear_request(client)
-        send_sound(client)
+        receive_request(client)
+        send_audio(client)
         client.close(code, "because")
 
     _, backend = talk(handle)
@@ -362,9 +362,9 @@ def test_a_close_in_the_middle_of_the_sound(talk, code):
     assert f"({code})" in error.message
 
 
-def test_a_connection_that_breaks_before_there_is_sound(talk):
+def test_connection_broken_before_audio_is_a_network_error(talk):
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         client.cut()
 
     _, backend = talk(handle)
@@ -374,12 +374,12 @@ def test_a_connection_that_breaks_before_there_is_sound(talk):
     assert "closed the connection without a response" in error.message
 
 
-def test_a_connection_that_breaks_in_the_middle(talk):
+def test_connection_broken_within_the_audio_is_truncation(talk):
     reading = threading.Event()
 
     def handle(client):
-        hear_request(client)
-        send_sound(client)
+        receive_request(client)
+        send_audio(client)
         happened(reading)
         client.cut()
 
@@ -393,9 +393,9 @@ def test_a_connection_that_breaks_in_the_middle(talk):
     assert f"broke after {len(PIECE)} bytes" in error.message
 
 
-def test_silence_before_there_is_sound(talk):
+def test_timeout_before_audio_is_a_network_error(talk):
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         client.wait_until_gone()
 
     _, backend = talk(handle, options={"timeout": 0.2})
@@ -404,10 +404,10 @@ def test_silence_before_there_is_sound(talk):
     assert "did not answer within 0.2 s" in error.message
 
 
-def test_silence_in_the_middle(talk):
+def test_timeout_within_the_audio_is_truncation(talk):
     def handle(client):
-        hear_request(client)
-        send_sound(client)
+        receive_request(client)
+        send_audio(client)
         client.wait_until_gone()
 
     _, backend = talk(handle, options={"timeout": 0.2})
@@ -420,12 +420,12 @@ def test_silence_in_the_middle(talk):
 @pytest.mark.parametrize(
     "message", ["nonsense", "[1]", '{"type": "audio", "audio": "§"}', '{"type": "audio.chunk", "audio_b64": 5}']
 )
-def test_what_makes_no_sense_is_the_servers_fault_or_passed_over(talk, name, message):
+def test_invalid_message_is_ignored_or_a_server_error(talk, name, message):
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         client.send(message)
-        send_sound(client)
-        end_well(client)
+        send_audio(client)
+        end_session(client)
 
     _, backend = talk(handle)
     sound, error = collect(backend.synthesize(HELLO))
@@ -437,9 +437,9 @@ def test_what_makes_no_sense_is_the_servers_fault_or_passed_over(talk, name, mes
 
 
 @pytest.mark.parametrize("frame", [b"\x83\x00", b"\x81\x02\xff\xfe", b"\x82\x7f" + (1 << 40).to_bytes(8, "big")])
-def test_a_frame_that_cannot_be(talk, frame):
+def test_invalid_frame_is_a_server_error(talk, frame):
     def handle(client):
-        hear_request(client)
+        receive_request(client)
         client._connection.socket.sendall(frame)
         client.wait_until_gone()
 
@@ -449,10 +449,10 @@ def test_a_frame_that_cannot_be(talk, frame):
     assert "violates the WebSocket protocol" in error.message
 
 
-# Nobody there.
+# Unreachable servers.
 
 
-def test_a_refused_connection(name):
+def test_refused_connection_is_a_network_error(name):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         backend = open_backend(name, base_url=f"ws://127.0.0.1:{unused.getsockname()[1]}")
@@ -461,7 +461,7 @@ def test_a_refused_connection(name):
     assert "refused the connection" in error.message
 
 
-def test_a_name_that_nobody_has(name):
+def test_unknown_host_name_is_a_network_error(name):
     backend = open_backend(name, base_url="ws://no-such-host.invalid")
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, NetworkError)
@@ -469,7 +469,7 @@ def test_a_name_that_nobody_has(name):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         (b"220 ftp.example.org ready\r\n\r\n", ServerError, "does not speak HTTP"),
         (b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n", ServerError, "does not speak HTTP"),
@@ -477,7 +477,7 @@ def test_a_name_that_nobody_has(name):
         (b"", NetworkError, "closed the connection without a response"),
     ],
 )
-def test_something_that_is_no_websocket(name, answer, kind, told):
+def test_server_without_websocket_support_is_an_error(name, answer, kind, message):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -491,18 +491,18 @@ def test_something_that_is_no_websocket(name, answer, kind, told):
         _, error = collect(backend.synthesize(HELLO))
         served()
     assert type(error) is kind
-    assert told in error.message
+    assert message in error.message
 
 
 @pytest.fixture
-def mute():
-    """The port of somebody who takes connections and says nothing."""
+def silent_server():
+    """Yield a listener that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
 
-def test_somebody_who_says_nothing(name, mute):
-    backend = open_backend(name, base_url=f"ws://127.0.0.1:{mute.getsockname()[1]}", timeout=0.2)
+def test_silent_server_times_out(name, silent_server):
+    backend = open_backend(name, base_url=f"ws://127.0.0.1:{silent_server.getsockname()[1]}", timeout=0.2)
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, NetworkError)
     assert "within 0.2 s" in error.message
@@ -512,7 +512,7 @@ def test_somebody_who_says_nothing(name, mute):
 
 
 class Proxy:
-    """An HTTP proxy that opens one tunnel, or refuses to."""
+    """An HTTP proxy that opens one tunnel or refuses it."""
 
     def __init__(self, status):
         self.asked = b""
@@ -542,7 +542,7 @@ class Proxy:
 
 
 @pytest.mark.parametrize("variable", ["https_proxy", "http_proxy"])
-def test_a_proxy_of_the_environment_is_used(talk, monkeypatch, variable):
+def test_proxy_from_the_environment_is_used(talk, monkeypatch, variable):
     server, backend = talk(speak, options={"api_key": "sk-1"})
     proxy = Proxy(200)
     monkeypatch.setenv(variable, proxy.url)
@@ -553,7 +553,7 @@ def test_a_proxy_of_the_environment_is_used(talk, monkeypatch, variable):
     assert b"sk-1" not in proxy.asked
 
 
-def test_a_proxy_that_refuses(talk, monkeypatch):
+def test_refusing_proxy_is_a_network_error(talk, monkeypatch):
     _, backend = talk(speak)
     proxy = Proxy(407)
     monkeypatch.setenv("https_proxy", proxy.url)
@@ -572,7 +572,7 @@ def tls(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", ["wss", "https"])
-def test_tls_trusts_who_the_environment_names(name, tls, monkeypatch, scheme):
+def test_tls_trusts_certificates_from_the_environment(name, tls, monkeypatch, scheme):
     context, path = tls
     monkeypatch.setenv("SSL_CERT_FILE", path)
     with WsServer(speak, tls=context) as server:
@@ -581,7 +581,7 @@ def test_tls_trusts_who_the_environment_names(name, tls, monkeypatch, scheme):
         backend.close()
 
 
-def test_tls_trusts_nobody_else(name, tls):
+def test_tls_refuses_unknown_certificates(name, tls):
     context, _ = tls
     with WsServer(speak, tls=context) as server:
         backend = open_backend(name, base_url=f"wss://localhost:{server.port}")
@@ -591,7 +591,7 @@ def test_tls_trusts_nobody_else(name, tls):
     assert "no secure connection to localhost" in error.message
 
 
-def test_a_bundle_of_certificates_that_is_not_there(name, monkeypatch):
+def test_missing_certificate_bundle_is_a_network_error(name, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/bundle.pem")
     backend = open_backend(name, base_url="wss://localhost:1")
     _, error = collect(backend.synthesize(HELLO))
@@ -599,26 +599,26 @@ def test_a_bundle_of_certificates_that_is_not_there(name, monkeypatch):
     assert "no secure connection" in error.message
 
 
-# Cancel.
+# Cancellation.
 
 
-def waits(client):
-    """Say something, then wait for the client to go."""
-    hear_request(client)
-    send_sound(client)
+def send_and_wait(client):
+    """Send audio, then wait until the client disconnects."""
+    receive_request(client)
+    send_audio(client)
     client.wait_until_gone()
 
 
-def deaf(client):
-    """Say something, and hear nothing any more."""
-    hear_request(client)
-    send_sound(client)
+def send_and_stop_reading(client):
+    """Send audio, then stop reading from the client."""
+    receive_request(client)
+    send_audio(client)
     client.let_go = threading.Event()
     client.let_go.wait(WAIT)
 
 
-def test_cancel_ends_a_wait_and_the_server_is_left(talk):
-    server, backend = talk(waits)
+def test_cancel_interrupts_a_wait_and_closes_the_connection(talk):
+    server, backend = talk(send_and_wait)
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
     next(chunks)
@@ -630,8 +630,8 @@ def test_cancel_ends_a_wait_and_the_server_is_left(talk):
     stream.cancel()
 
 
-def test_a_server_that_does_not_listen_is_left_all_the_same(talk):
-    server, backend = talk(deaf)
+def test_connection_closes_even_if_the_server_does_not_read(talk):
+    server, backend = talk(send_and_stop_reading)
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
     next(chunks)
@@ -643,8 +643,8 @@ def test_a_server_that_does_not_listen_is_left_all_the_same(talk):
     server.client().let_go.set()
 
 
-def test_cancel_before_the_iteration(talk):
-    server, backend = talk(waits)
+def test_cancel_before_iteration_raises_interrupted(talk):
+    server, backend = talk(send_and_wait)
     stream = backend.synthesize(HELLO)
     server.client()
     stream.cancel()
@@ -652,19 +652,19 @@ def test_cancel_before_the_iteration(talk):
     happened(server.client().left)
 
 
-def test_an_iteration_that_is_given_up_leaves_the_server(talk):
-    server, backend = talk(waits)
+def test_closed_iterator_closes_the_connection(talk):
+    server, backend = talk(send_and_wait)
     chunks = iter(backend.synthesize(HELLO))
     next(chunks)
     chunks.close()
     happened(server.client().left)
 
 
-def test_cancel_while_the_server_is_asked_to_upgrade(name, mute):
-    backend = open_backend(name, base_url=f"ws://127.0.0.1:{mute.getsockname()[1]}")
+def test_cancel_during_the_websocket_handshake(name, silent_server):
+    backend = open_backend(name, base_url=f"ws://127.0.0.1:{silent_server.getsockname()[1]}")
     stream = backend.synthesize(HELLO)
     ended = in_thread(lambda: collect(stream))
-    connection, _ = mute.accept()
+    connection, _ = silent_server.accept()
     with connection:
         connection.settimeout(WAIT)
         asked = connection.recv(4096)
@@ -675,8 +675,8 @@ def test_cancel_while_the_server_is_asked_to_upgrade(name, mute):
             pass
 
 
-def test_closing_the_backend_gives_up_what_is_under_way(talk):
-    server, backend = talk(waits)
+def test_closing_the_backend_interrupts_its_streams(talk):
+    server, backend = talk(send_and_wait)
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
     next(chunks)
@@ -685,7 +685,7 @@ def test_closing_the_backend_gives_up_what_is_under_way(talk):
     happened(server.client().left)
 
 
-def test_cancel_after_the_end_changes_nothing(talk):
+def test_cancel_after_the_end_has_no_effect(talk):
     _, backend = talk(speak)
     stream = backend.synthesize(HELLO)
     chunks = iter(stream)
@@ -695,7 +695,7 @@ def test_cancel_after_the_end_changes_nothing(talk):
 
 
 @pytest.mark.parametrize("ending", ["read", "cancelled", "refused"])
-def test_many_requests_leave_no_open_files_and_no_threads(talk, ending):
+def test_requests_leave_no_open_files_and_no_threads(talk, ending):
     _, backend = talk(speak, refusal=(500, {}, b"") if ending == "refused" else None)
 
     def ask():
@@ -714,15 +714,15 @@ def test_many_requests_leave_no_open_files_and_no_threads(talk, ending):
     for thread in ours:
         thread.join(WAIT)
     gc.collect()
-    # The server's side of a connection that is being closed may still be there.
+    # The server may not have closed its side of a connection yet.
     assert len(os.listdir("/proc/self/fd")) <= before + 20
     assert not [one for one in ours if one.is_alive()]
 
 
-def test_it_prints_nothing(talk, capfd):
+def test_nothing_is_printed(talk, capfd):
     def handle(client):
-        hear_request(client)
-        send_sound(client)
+        receive_request(client)
+        send_audio(client)
         client.send(b"\xff" * 10)
         client.cut()
 

@@ -1,4 +1,4 @@
-"""Each backend over WebSockets against `voice serve` itself: the pair that a household runs."""
+"""Each WebSocket backend against `voice serve`."""
 
 import threading
 
@@ -24,7 +24,7 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def pair():
-    """Start a server with an engine, and give engine, server, and a backend for it by its name."""
+    """Start a server with an engine; return the engine, the server, and the named backend for it."""
     opened = []
 
     def start(name, engine=None, *, key=None, options=None, **server):
@@ -49,14 +49,14 @@ def say(conversation, *pieces):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_text_comes_whole(pair, name):
+def test_whole_text_is_synthesized(pair, name):
     engine, _, backend = pair(name)
     assert collect(backend.synthesize(HELLO)) == (sound_of(HELLO.text), None)
     assert engine.requests[0].voice == "alice"
 
 
 @pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
-def test_a_text_in_pieces_comes_whole_and_each_is_known(pair, name):
+def test_text_in_pieces_is_synthesized_and_pieces_are_counted(pair, name):
     engine, _, backend = pair(name)
     conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
     said = say(conversation, *PIECES)
@@ -71,7 +71,7 @@ def test_a_text_in_pieces_comes_whole_and_each_is_known(pair, name):
 
 
 @pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
-def test_a_piece_is_spoken_while_the_next_has_not_been_said(pair, name):
+def test_audio_arrives_before_the_next_piece_is_sent(pair, name):
     _, _, backend = pair(name)
     conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
     streams = iter(conversation)
@@ -84,7 +84,7 @@ def test_a_piece_is_spoken_while_the_next_has_not_been_said(pair, name):
     assert [collect(stream)[1] for stream in streams if stream.pieces] == []
 
 
-def test_settings_of_a_request_reach_the_engine(pair):
+def test_request_options_reach_the_engine(pair):
     engine, _, backend = pair("chatterbox-ws", options={"preset": "fast"})
     collect(backend.synthesize(HELLO._replace(speed=1.5)))
     assert (engine.requests[0].options, engine.requests[0].speed) == ({"preset": "fast"}, 1.5)
@@ -95,21 +95,21 @@ def test_settings_of_a_request_reach_the_engine(pair):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", [None, "wrong"])
-def test_a_key_is_wanted(pair, name, key):
+def test_missing_or_wrong_key_is_refused(pair, name, key):
     _, _, backend = pair(name, key=key, keys=["sk-1"])
     _, error = collect(backend.synthesize(HELLO))
     assert isinstance(error, AuthenticationError)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_right_key_is_taken(pair, name):
+def test_valid_key_is_accepted(pair, name):
     _, _, backend = pair(name, key="sk-1", keys=["sk-1"])
     assert collect(backend.synthesize(HELLO))[1] is None
     assert [voice.id for voice in backend.voices()] == ["alice", "bob"]
 
 
 @pytest.mark.parametrize("name", ["chatterbox-ws", "vibevoice-ws"])
-def test_a_server_that_has_enough_to_do(pair, name):
+def test_full_server_is_a_rate_limit_error(pair, name):
     engine, _, backend = pair(name, max_streams=1)
     engine.hold()
     first = backend.synthesize(HELLO)
@@ -121,7 +121,7 @@ def test_a_server_that_has_enough_to_do(pair, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_voice_that_can_be_none(pair, name):
+def test_invalid_voice_is_a_server_error(pair, name):
     _, _, backend = pair(name)
     _, error = collect(backend.synthesize(HELLO._replace(voice="../carol")))
     assert isinstance(error, ServerError)
@@ -130,9 +130,9 @@ def test_a_voice_that_can_be_none(pair, name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("before", [b"", b"\x10\x10" * 24_000])
-def test_an_engine_that_fails(pair, name, before):
+def test_engine_failure_is_reported(pair, name, before):
     def pieces(request):
-        if request.text != HELLO.text:  # the warm-up's
+        if request.text != HELLO.text:  # the warm-up request
             return []
         return [piece for piece in (before, RuntimeError("out of memory")) if piece]
 
@@ -160,15 +160,15 @@ def test_cancel_ends_the_generation(pair, name):
 
 
 @pytest.mark.parametrize("name", ["chatterbox-ws", "omni-ws"])
-def test_cancel_ends_a_conversation(pair, name):
+def test_cancel_ends_a_text_stream(pair, name):
     engine, _, backend = pair(name)
     conversation = backend.open_text_stream(HELLO._replace(text=""), ahead=1)
     engine.hold()
     said = say(conversation, *PIECES)
     engine.wait_for_requests(1)
     ended = threading.Event()
-    heard = in_thread(lambda: (list(conversation), ended.set()))
+    reading = in_thread(lambda: (list(conversation), ended.set()))
     conversation.cancel()
-    assert isinstance(heard(), Interrupted)
+    assert isinstance(reading(), Interrupted)
     said()
     engine.wait_until_idle()

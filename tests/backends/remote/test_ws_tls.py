@@ -1,4 +1,4 @@
-"""TLS for two threads, on real sockets: what is sent meanwhile does not disturb what is received."""
+"""TlsSocket on real sockets: concurrent sending and receiving."""
 
 import random
 import socket
@@ -16,14 +16,14 @@ SIZE = 8_000_000
 
 @pytest.fixture(scope="module")
 def contexts(tmp_path_factory):
-    """A server's context, and a client's that trusts it."""
+    """Return a server's context and a client's context that trusts it."""
     server, path = certificate(tmp_path_factory.mktemp("tls"))
     return server, ssl.create_default_context(cafile=path)
 
 
 @pytest.fixture
 def pair(contexts):
-    """Two ends of a connection: ours, and a server's."""
+    """Yield the two ends of a connection: ours and a server's."""
     theirs, ours = contexts
     with socket.create_server(("127.0.0.1", 0)) as listener:
         accepted = in_thread(lambda: theirs.wrap_socket(listener.accept()[0], server_side=True))
@@ -44,20 +44,20 @@ def receive(tls, size):
 
 def test_both_directions_at_once(pair):
     ours, theirs = pair
-    said, heard = random.Random(1).randbytes(SIZE), random.Random(2).randbytes(SIZE)
+    sent, received = random.Random(1).randbytes(SIZE), random.Random(2).randbytes(SIZE)
 
     def send(tls, data):
         for at in range(0, len(data), 4001):
             tls.sendall(data[at : at + 4001])
 
-    sending = [in_thread(lambda: send(ours, said)), in_thread(lambda: send(theirs, heard))]
+    sending = [in_thread(lambda: send(ours, sent)), in_thread(lambda: send(theirs, received))]
     receiving = [in_thread(lambda: receive(theirs, SIZE)), in_thread(lambda: receive(ours, SIZE))]
     assert [wait() for wait in sending] == [None, None]
-    assert [wait() for wait in receiving] == [said, heard]
+    assert [wait() for wait in receiving] == [sent, received]
 
 
-def test_who_receives_does_not_hold_up_who_sends(pair):
-    """The session tickets are there to be read, and nothing else comes before something was sent."""
+def test_receiving_does_not_block_sending(pair):
+    """Only session tickets arrive until something was sent."""
     ours, theirs = pair
     receiving = in_thread(lambda: receive(ours, 2))
     ours.settimeout(WAIT)
@@ -67,7 +67,7 @@ def test_who_receives_does_not_hold_up_who_sends(pair):
     assert receiving() == b"ho"
 
 
-def test_who_sends_does_not_hold_up_who_receives(pair):
+def test_sending_does_not_block_receiving(pair):
     ours, theirs = pair
     full = threading.Event()
 
@@ -85,14 +85,14 @@ def test_who_sends_does_not_hold_up_who_receives(pair):
     assert isinstance(draining(), bytes)
 
 
-def test_a_peer_that_takes_nothing_is_waited_for_so_long(pair):
+def test_sending_to_a_peer_that_does_not_read_times_out(pair):
     ours, _ = pair
     ours.settimeout(0.1)
     with pytest.raises(TimeoutError):
         ours.sendall(bytes(64 << 20))
 
 
-def test_the_end_is_the_end(pair):
+def test_end_of_stream(pair):
     ours, theirs = pair
     theirs.sendall(b"hi")
     theirs.close()
@@ -101,7 +101,7 @@ def test_the_end_is_the_end(pair):
 
 
 @pytest.mark.parametrize("how", ["shutdown", "close"])
-def test_who_waits_is_woken(pair, how):
+def test_waiting_reader_is_woken(pair, how):
     ours, theirs = pair
     waiting = in_thread(lambda: ours.recv(1))
     theirs.sendall(b"")
@@ -112,7 +112,7 @@ def test_who_waits_is_woken(pair, how):
     assert waiting() == b"" or isinstance(waiting(), OSError | ValueError)
 
 
-def test_it_is_still_a_socket(pair):
+def test_socket_methods_are_available(pair):
     ours, theirs = pair
     assert ours.fileno() >= 0
     assert ours.getpeername() == theirs.getsockname()

@@ -110,7 +110,7 @@ def test_the_device_is_opened_at_the_streams_format(portaudio):
     assert sink.latency == pytest.approx(0.031)
 
 
-def test_a_refused_format_is_tried_at_the_default_rate_and_in_stereo(portaudio):
+def test_refused_format_falls_back_to_the_default_rate_and_stereo(portaudio):
     portaudio.refused = lambda rate, channels: (rate, channels) != (48000, 2)
     assert DeviceSink().open(MONO) == AudioFormat(48000, 2)
     assert portaudio.tried[0] == (24000, 1)
@@ -122,7 +122,7 @@ def test_channels_are_limited_to_those_of_the_device(portaudio):
     assert portaudio.tried == [(48000, 2)]
 
 
-def test_a_device_that_refuses_all_formats(portaudio):
+def test_device_that_refuses_all_formats_is_an_error(portaudio):
     portaudio.refused = lambda *_: True
     with pytest.raises(DeviceError) as caught:
         DeviceSink().open(MONO)
@@ -156,7 +156,7 @@ def test_is_alive_while_the_stream_is_active(portaudio):
     assert not sink.is_alive
 
 
-def test_a_device_that_does_not_start(portaudio):
+def test_device_that_does_not_start_is_an_error(portaudio):
     portaudio.start_fails = True
     sink = DeviceSink()
 
@@ -212,14 +212,14 @@ def test_without_dac_times_the_latency_is_used(portaudio):
 
 
 @pytest.mark.parametrize(("name", "words"), [("two", "'two'"), (99, "99"), ("nothing", "'nothing'")])
-def test_a_device_that_does_not_exist(portaudio, name, words):
+def test_missing_device_is_an_error(portaudio, name, words):
     with pytest.raises(DeviceError) as caught:
         DeviceSink(name).open(MONO)
     assert words in caught.value.message
     assert "the list of devices" in str(caught.value.hint)
 
 
-def test_no_device(portaudio):
+def test_no_device_is_an_error(portaudio):
     portaudio.devices = []
     with pytest.raises(DeviceError, match="no output device"):
         DeviceSink().open(MONO)
@@ -262,7 +262,7 @@ class Raising:
         raise self._error
 
 
-def test_a_portaudio_that_does_not_start(monkeypatch):
+def test_portaudio_that_does_not_start_is_an_error(monkeypatch):
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Raising(PortAudioError("Error initializing PortAudio"))])
     with pytest.raises(DeviceError, match="does not start"):

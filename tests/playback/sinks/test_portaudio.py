@@ -37,7 +37,7 @@ def library():
     try:
         ctypes.CDLL(SONAME)
     except OSError:
-        pytest.skip("there is no PortAudio")
+        pytest.skip("PortAudio is not installed")
 
 
 def printed(program):
