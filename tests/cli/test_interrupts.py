@@ -1,5 +1,6 @@
 """Ctrl-C at any point of the main thread."""
 
+import os
 import signal
 import threading
 
@@ -11,29 +12,47 @@ from voice_cli.cli import interrupts
 
 @pytest.fixture(autouse=True)
 def reset(monkeypatch):
-    monkeypatch.setattr(interrupts, "_is_interrupted", False)
+    monkeypatch.setattr(interrupts, "_signals", 0)
     monkeypatch.setattr(interrupts, "_stop", None)
 
 
-def interrupted():
-    with pytest.raises(KeyboardInterrupt):
-        interrupts._on_signal(signal.SIGINT, None)
+def send_signal():
+    interrupts._on_signal(signal.SIGINT, None)
 
 
-def test_stop_may_take_a_lock_that_the_interrupted_thread_holds():
+def test_the_first_signal_stops_and_does_not_raise():
     lock, stopped = threading.Lock(), threading.Event()
 
     def stop():
-        with lock:
+        with lock:  # which the interrupted thread holds
             stopped.set()
 
     interrupts.stop_with(stop)
     with lock:
-        interrupted()
+        send_signal()
     happened(stopped)
 
 
-def test_an_early_interrupt_is_raised_by_stop_with():
-    interrupted()
+def test_the_second_signal_raises():
+    interrupts.stop_with(lambda: None)
+    send_signal()
+    with pytest.raises(KeyboardInterrupt):
+        send_signal()
+
+
+def test_the_third_signal_ends_the_process(monkeypatch):
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    interrupts.stop_with(lambda: None)
+    send_signal()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            send_signal()
+    assert codes == [130]
+
+
+def test_a_signal_before_stop_with_is_raised_there_again():
+    with pytest.raises(KeyboardInterrupt):
+        send_signal()
     with pytest.raises(KeyboardInterrupt):
         interrupts.stop_with(lambda: None)

@@ -1,15 +1,22 @@
 """Ctrl-C and the other signals that end the program.
 
 Python raises KeyboardInterrupt at any point of the main thread. Inside a callback of the import system, which is likely
-at the start of `voice say`, it is printed and dropped. So this module also records the signal.
+at the start of `voice say`, it is printed and dropped. So this module also records the signal. Inside a method of
+`threading.Condition`, it leaves the lock held for good. So during playback, which has such locks, the first signal only
+stops the player.
 """
 
 import _thread
+import os
 import signal
 import sys
 from collections.abc import Callable
 
-_is_interrupted = False
+INTERRUPTED = 130
+"""The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
+
+_signals = 0
+"""How many have come."""
 _stop: Callable[[], None] | None = None
 
 
@@ -23,24 +30,27 @@ def watch() -> None:
 
 
 def stop_with(stop: Callable[[], None]) -> None:
-    """Call `stop` at the next signal; raise KeyboardInterrupt if there was one.
+    """Call `stop` at the next signal, instead of raising KeyboardInterrupt; raise it if there was a signal.
 
-    `stop` runs on a new thread, since the main thread may hold a lock that it needs.
+    `stop` runs on a new thread, since the main thread may hold a lock that it needs. The second signal raises
+    KeyboardInterrupt, and the third ends the process.
     """
     global _stop  # noqa: PLW0603  a process has one set of signal handlers
     _stop = stop
-    if _is_interrupted:
+    if _signals:
         raise KeyboardInterrupt
 
 
 def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
-    if what.exc_type is not KeyboardInterrupt:  # that is recorded in `_is_interrupted`
+    if what.exc_type is not KeyboardInterrupt:  # that is recorded in `_signals`
         sys.__unraisablehook__(what)
 
 
 def _on_signal(_number: int, _frame: object) -> None:
-    global _is_interrupted  # noqa: PLW0603
-    _is_interrupted = True
-    if _stop is not None:
-        _thread.start_new_thread(_stop, ())  # threading's own takes locks to start
-    raise KeyboardInterrupt
+    global _signals  # noqa: PLW0603
+    _signals += 1
+    if _signals > 2:  # the main thread may wait for a lock
+        os._exit(INTERRUPTED)
+    if _stop is None or _signals > 1:
+        raise KeyboardInterrupt
+    _thread.start_new_thread(_stop, ())  # threading's own takes locks to start

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 
 from voice_cli import __version__
 from voice_cli.cli import interrupts
-
-INTERRUPTED = 130
-"""The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
+from voice_cli.cli.interrupts import INTERRUPTED
 
 
 def ends_at_once(code: int) -> bool:
