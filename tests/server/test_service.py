@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.loops import run
 from support.speech_app import MadeEngine, sound_of
+from support.threads import WAIT
 from voice_cli.backends.base import Voice
 from voice_cli.backends.local.espeak import EspeakBackend
 from voice_cli.errors import BackendError, EngineError, Interrupted, UsageError
@@ -314,7 +315,7 @@ def test_a_thousand_disconnects_at_random_times_free_everything():
                 assert not thread.is_alive()
             return born
 
-    born = run(main)
+    born = run(main, 4 * WAIT)
     gc.collect()
     kept = [ref for ref in born if ref() is not None]
     assert not kept, gc.get_referrers(kept[0]())

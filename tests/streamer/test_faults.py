@@ -1,4 +1,4 @@
-"""The known faults of VibeVoice's streamers (shared/FACTS.md, 6), each with a test that this package is without it."""
+"""The known faults of VibeVoice's streamers, each with a test that this package is without it."""
 
 import asyncio
 import queue

@@ -7,11 +7,11 @@ from typing import Any
 from support.threads import WAIT
 
 
-def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine function in a new event loop and return its result; fail on timeout."""
+def run(work: Callable[[], Coroutine[Any, Any, Any]], seconds: float = WAIT) -> Any:
+    """Run a coroutine function in a new event loop and return its result; fail after so many seconds."""
 
     async def bounded() -> Any:
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(seconds):
             return await work()
 
     return asyncio.run(bounded())
