@@ -414,8 +414,9 @@ def test_a_session_survives_invalid_messages(granularity, app):
 @pytest.mark.parametrize("bad", BAD_CONFIGS)
 def test_an_invalid_configuration_keeps_the_previous_one(bad, app, engine):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(**bad), *text("Unheard."))
-        assert [kind(hear(websocket)) for _ in range(2)] == ["error", "error"]
+        if "voice" not in bad:
+            tell(websocket, config(**bad), *text("Unheard."))
+            assert [kind(hear(websocket)) for _ in range(2)] == ["error", "error"]
         tell(websocket, config(voice="bob"), config(**bad), *text("Hello."), DONE)
         assert kind(hear(websocket)) == "error"
         hear_until(websocket, is_done)
