@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.loops import run
 from support.speech_app import MadeEngine, SpeechApp, sound_of
-from support.threads import wait_until
+from support.threads import WAIT, wait_until
 from voice_cli.server import service as module
 from voice_cli.server.speech import Speech
 
@@ -93,7 +93,7 @@ def test_a_disconnect_frees_everything(protocol, monkeypatch):
 
             await asyncio.gather(*(one() for _ in range(CLIENTS)))
 
-        run(main)
+        run(main, 4 * WAIT)
         answer = app.request("POST", "/v1/audio/speech", {"input": "Hi.", "response_format": "pcm"})
         assert answer.body == sound_of("Hi.")
         wait_until(lambda: app.service.active == 0 and len(app.reports) == len(born), "a stream is still active")
