@@ -12,6 +12,7 @@ import pytest
 
 from support.environment import cleaned
 from support.server import Answer, SpeechServer
+from support.threads import in_thread
 from voice_cli.backends.base import SpeechRequest
 from voice_cli.backends.remote.http import HttpBackend
 from voice_cli.backends.remote.http_transfer import MAX_DECODED, MAX_REDIRECTS
@@ -179,3 +180,16 @@ print(len(b"".join(backend.synthesize(SpeechRequest("Hello")))))
     with SpeechServer(Answer(BODY, chunk=100)) as server:
         done = subprocess.run([sys.executable, "-c", program, server.url], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == (str(len(BODY)), "")
+
+
+def test_streams_that_break_in_several_threads(talk):
+    """Each stream reports its own end while the others transfer."""
+    _, backend = talk(Answer(BODY, chunk=100, die_after=5000))
+
+    def read():
+        for _ in range(30):
+            with pytest.raises(TruncatedAudio):
+                body_of(backend.synthesize(HELLO))
+
+    for result in [in_thread(read) for _ in range(6)]:
+        assert result() is None

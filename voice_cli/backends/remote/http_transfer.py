@@ -71,6 +71,11 @@ class Transfers:
                 self._multi.remove_handle(stream.easy)
                 stream.easy.close()
 
+    def info(self, stream: "HttpStream", name: int) -> Any:
+        """Return a number of `getinfo`, which pycurl refuses while another thread performs; 0 if closed."""
+        with self._lock:
+            return stream.easy.getinfo(name) if stream.easy in self._streams else 0
+
     def perform(self) -> None:
         """Transfer what can be transferred now; does not wait."""
         with self._lock:
@@ -334,10 +339,10 @@ class HttpStream(SpeechStream):
     def _proxy_failure(self) -> VoiceError | None:
         """Return the error if the transfer's proxy has failed."""
         used = getattr(pycurl, "USED_PROXY", None)  # an old pycurl cannot tell
-        if used is None or not self.easy.getinfo(used):
+        if used is None or not self._transfers.info(self, used):
             return None
         code = self._curl_error[0] if self._curl_error is not None else None
-        refused = self.easy.getinfo(pycurl.HTTP_CONNECTCODE) or self._status
+        refused = self._transfers.info(self, pycurl.HTTP_CONNECTCODE) or self._status
         if refused == 407:
             problem = "needs a user and a password (407)"
         elif code == pycurl.E_COULDNT_RESOLVE_PROXY:
