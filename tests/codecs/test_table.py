@@ -12,6 +12,7 @@ from voice_cli.audio import Encoding, PcmChunk
 from voice_cli.codecs import open_decoder, open_encoder, preload, table
 from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.media_types import content_type_of, encoding_of
+from voice_cli.codecs.sniff import HEAD_BYTES, sniff
 from voice_cli.errors import DecodeError, EngineError, UsageError
 from voice_cli.recording.recorder import FileRecorder
 
@@ -89,6 +90,17 @@ def test_plugin_codec_is_used_everywhere(plain, tmp_path):
     recorder.close(complete=True)
     assert (tmp_path / "a.pln").read_bytes() == b"PLAIN\3\4"
     assert plain == ["voice_cli.codecs"]  # looked up once
+
+
+def test_first_bytes_of_a_plugin_may_be_longer_than_the_head(install):
+    first = bytes(range(0x80, 0x80 + 2 * HEAD_BYTES))
+    install(lambda: PLAIN._replace(first_bytes=(first,)))
+    unknown = Encoding(None)
+    for size in range(len(first)):
+        assert sniff(None, unknown, first[:size], final=False) is None
+        with pytest.raises(DecodeError, match="not recognised"):
+            sniff(None, unknown, first[:size], final=True)
+    assert sniff(None, unknown, first, final=False) == "plain"
 
 
 def test_plugin_load_errors_are_raised_by_its_streams(plain, tmp_path):

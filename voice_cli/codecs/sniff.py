@@ -77,6 +77,9 @@ class _Head(NamedTuple):
         return len(self.data) >= size
 
     def begins(self, magic: bytes) -> bool:
+        """Return whether the stream begins with `magic`; raise _MoreBytes if the bytes that decide it may follow."""
+        if magic.startswith(self.data):
+            self.has(len(magic))
         return self.data.startswith(magic)
 
 
