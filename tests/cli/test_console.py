@@ -86,8 +86,10 @@ def test_a_closed_standard_error_is_ignored(monkeypatch):
         def write(self, _text):
             raise BrokenPipeError
 
-    monkeypatch.setattr(sys, "stderr", ClosedStream())
-    print_message("hello")
+    for stream in (ClosedStream(), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        print_message("hello")
+        assert report_error(FileError("it broke"), debug=True) == FileError.exit_code
 
 
 def in_process(program):

@@ -37,10 +37,15 @@ def _nameless_file() -> BinaryIO:
 
 
 def print_message(line: str) -> None:
-    """Print a line to standard error. Ignore errors: it may be closed."""
+    """Print a line to standard error, which may be closed."""
+    _write_stderr(f"voice: {escaped(line)}\n")
+
+
+def _write_stderr(text: str) -> None:
+    """Write to standard error. Ignore errors: it may be closed."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"voice: {escaped(line)}\n")
+            sys.stderr.write(text)
             sys.stderr.flush()
 
 
@@ -138,7 +143,7 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        sys.stderr.write(escaped_text("".join(traceback.format_exception(error))))
+        _write_stderr(escaped_text("".join(traceback.format_exception(error))))
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code
