@@ -33,9 +33,8 @@ class Address(NamedTuple):
         query = f"{'&' if '?' in path else '?'}{self.query}" if self.query else ""
         return f"{scheme or self.scheme}://{self.credentials}{self.place}{self.path}{path}{query}"
 
-    def without(self, *endings: str) -> "Address":
-        """Return the address without the first of these endings that its path has."""
-        ending = next((ending for ending in endings if self.path.endswith(ending)), "")
+    def without(self, ending: str) -> "Address":
+        """Return the address without this ending of its path."""
         return self._replace(path=self.path.removesuffix(ending))
 
 
