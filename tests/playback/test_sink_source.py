@@ -63,6 +63,32 @@ def test_all_audio_is_heard_with_a_fast_device_clock():
     assert source.heard(source.ended_at) == 1.0
 
 
+@pytest.mark.parametrize(("later", "moved"), [(0.0, 0.0), (0.005, 0.005), (-0.005, 0.0)])
+def test_a_pull_after_the_end_may_move_the_end_back_but_not_forward(later, moved):
+    source = SinkSource(MONO, 10.0)
+    source.write(numbered(120))
+    source.open_gate()
+    source.finish()
+    for block in range(2):
+        source.pull(memoryview(bytearray(160)), 100.0 + block * 0.01, False)
+    assert source.ended_at == pytest.approx(100.015)
+    source.pull(memoryview(bytearray(160)), 100.02 + later, False)
+    source.pull(memoryview(bytearray(160)), 100.03, False)
+    assert source.ended_at == pytest.approx(100.015 + moved)
+
+
+def test_an_end_that_was_heard_before_it_was_known_stays_where_it_is():
+    source = SinkSource(MONO, 10.0)
+    source.write(numbered(120))
+    source.open_gate()
+    for block in range(5):
+        source.pull(memoryview(bytearray(160)), 100.0 + block * 0.01, False)
+    source.finish()
+    for block in range(5, 8):
+        source.pull(memoryview(bytearray(160)), 100.0 + block * 0.01, False)
+    assert source.ended_at == pytest.approx(100.015)
+
+
 def test_the_gate_is_closed_until_open_gate():
     bench = Bench()
     assert not bench.source.is_open

@@ -52,6 +52,7 @@ class SinkSource:
         self._last = self._again = memoryview(b"")
         self._last_time: float | None = None
         self._may_rest = False
+        self._silence_after_end = 0.0
 
         self.pulls = 0
         """Calls of `pull`; a working device increases it."""
@@ -62,7 +63,8 @@ class SinkSource:
         self.started_at: float | None = None
         """When the first frame leaves the device; None until it is pulled."""
         self.ended_at: float | None = None
-        """When the last frame has left the device; None until it is pulled and `finish` was called."""
+        """When the last frame has left the device; None until it is pulled and `finish` was called. Each later pull
+        measures it again, and may move it back."""
         self.underruns: deque[Gap] = deque(maxlen=KEPT_EVENTS)
         """The ring ran empty before the end: the network or the backend was too slow."""
         self.underrun_count = 0
@@ -132,6 +134,9 @@ class SinkSource:
         if underflow and self._flowing and self.ended_at is None:
             self._resume(dac_time)
         self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
+        if self.ended_at is not None:
+            self.ended_at = max(self.ended_at, dac_time - self._silence_after_end)
+            self._silence_after_end += size / self._byte_rate
         is_open = self.is_open  # read once: a gate that opens after this line opens for the next pull
         if is_open and self._rises and (first := self._ring.peek(self._frame_bytes)):
             self._ramp = self._ramp_of(first, rising=True)
@@ -150,6 +155,7 @@ class SinkSource:
                 now = dac_time + filled / self._byte_rate
                 if finished:
                     self.ended_at = now if count or self._dry_since is None else self._dry_since
+                    self._silence_after_end = dac_time + size / self._byte_rate - self.ended_at
                 else:
                     self._run_dry(now)
                     filled += self._play_ramp(out[filled:])
