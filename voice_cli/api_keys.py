@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 
 from voice_cli.config import COMMAND_LINE, KEY_ENV, URL_ENV, Settings
-from voice_cli.errors import ConfigError, one_line, server_name
+from voice_cli.errors import ConfigError, server_name
+from voice_cli.printable import one_line
 
 
 def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:

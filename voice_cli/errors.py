@@ -127,9 +127,3 @@ class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818 
 def server_name(address: str) -> str:
     """Return host and port of an address, without credentials."""
     return address.partition("://")[2].partition("/")[0].rpartition("@")[2]
-
-
-def one_line(text: str, limit: int = 240) -> str:
-    """Return external text as one line of at most `limit` characters, without control characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -29,3 +29,9 @@ def to_html(text: str) -> str:
     from html import escape  # not needed before the first sound
 
     return escape(escaped(text))
+
+
+def one_line(text: str, limit: int = 240) -> str:
+    """Return external text as one line of at most `limit` characters, without control characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

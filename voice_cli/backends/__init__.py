@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from voice_cli.backends.base import Backend
-from voice_cli.errors import EngineError, UsageError, one_line
+from voice_cli.errors import EngineError, UsageError
+from voice_cli.printable import one_line
 
 GROUP = "voice_cli.backends"
 

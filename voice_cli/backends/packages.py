@@ -4,7 +4,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from voice_cli.errors import EngineError, one_line
+from voice_cli.errors import EngineError
+from voice_cli.printable import one_line
 
 DISTRIBUTION = "voice-cli"
 

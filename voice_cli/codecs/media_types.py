@@ -8,7 +8,7 @@ import re
 from voice_cli.audio import MAX_CHANNELS, MAX_HERTZ, MIN_HERTZ, AudioFormat, Encoding
 from voice_cli.codecs import table
 from voice_cli.codecs.sample_types import SAMPLE_TYPES
-from voice_cli.errors import one_line
+from voice_cli.printable import one_line
 
 DEFAULT_PCM = AudioFormat(rate=24_000, channels=1)
 """The format of raw PCM if none is declared: that of OpenAI's `response_format: pcm`."""

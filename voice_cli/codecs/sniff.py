@@ -10,7 +10,8 @@ from voice_cli.audio import Encoding
 from voice_cli.codecs import table
 from voice_cli.codecs.headers import ADTS_HEADER_BYTES, MPEG_HEADER_BYTES, adts_header, id3v2_length, mpeg_header
 from voice_cli.codecs.media_types import is_text
-from voice_cli.errors import DecodeError, Hint, ServerError, one_line
+from voice_cli.errors import DecodeError, Hint, ServerError
+from voice_cli.printable import one_line
 
 HEAD_BYTES = 12
 """So many first bytes are needed, unless the stream has fewer."""

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voice_cli.audio import CODEC_ENTRY_POINTS
-from voice_cli.errors import EngineError, one_line
+from voice_cli.errors import EngineError
+from voice_cli.printable import one_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from voice_cli.audio import AudioFormat, Encoding
-from voice_cli.errors import one_line
+from voice_cli.printable import one_line
 
 SPEECH_PATH = "/audio/speech"
 VOICES_PATH = "/audio/voices"

@@ -16,7 +16,8 @@ from queue import SimpleQueue
 from types import FrameType
 
 from voice_cli.backends import backend_class
-from voice_cli.errors import EngineError, Hint, one_line
+from voice_cli.errors import EngineError, Hint
+from voice_cli.printable import one_line
 from voice_cli.server.hosting import KEEP_ALIVE_SECONDS
 from voice_cli.server.service import Service
 from voice_cli.server.settings import ServerSettings

@@ -9,7 +9,8 @@ from voice_cli.audio import AudioFormat
 from voice_cli.backends import backend_class, options_of
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.backends.packages import install_line, is_installed
-from voice_cli.errors import EngineError, VoiceError, one_line
+from voice_cli.errors import EngineError, VoiceError
+from voice_cli.printable import one_line
 
 TEST_TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
 

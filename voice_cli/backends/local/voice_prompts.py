@@ -10,7 +10,8 @@ import types
 import zipfile
 from typing import Any
 
-from voice_cli.errors import UsageError, one_line
+from voice_cli.errors import UsageError
+from voice_cli.printable import one_line
 
 PARTS = ("lm", "tts_lm", "neg_lm", "neg_tts_lm")
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, UnknownVoiceError, WordEvent
-from voice_cli.errors import EngineError, Hint, Interrupted, UsageError, VoiceError, one_line
+from voice_cli.errors import EngineError, Hint, Interrupted, UsageError, VoiceError
+from voice_cli.printable import one_line
 from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 320 * 24000 * 2

@@ -7,7 +7,8 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from voice_cli.errors import ConfigError, one_line
+from voice_cli.errors import ConfigError
+from voice_cli.printable import one_line
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/")
 """The characters of an address without user, query, percent-encoding or IPv6 address."""

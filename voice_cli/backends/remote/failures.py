@@ -11,8 +11,8 @@ from voice_cli.errors import (
     RateLimitError,
     ServerError,
     TruncatedAudio,
-    one_line,
 )
+from voice_cli.printable import one_line
 
 
 def refusal(status: int, message: str | None, *, where: str, headers: Mapping[str, str]) -> BackendError:

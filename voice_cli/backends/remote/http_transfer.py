@@ -16,7 +16,8 @@ from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.address import Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
 from voice_cli.backends.remote.descriptors import Waker, ready
-from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError, one_line
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError
+from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
 LARGEST_ERROR = 65536

@@ -15,7 +15,8 @@ from typing import Any
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.failures import broken, check_key, refusal
-from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError, one_line
+from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError
+from voice_cli.printable import one_line
 from voice_cli.protocol import openai as wire
 from voice_cli.queues import BoundedQueue
 

@@ -8,7 +8,8 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.ws import WsBackend, sendable
 from voice_cli.backends.remote.ws_session import Received, Session
-from voice_cli.errors import RateLimitError, ServerError, UsageError, one_line
+from voice_cli.errors import RateLimitError, ServerError, UsageError
+from voice_cli.printable import one_line
 from voice_cli.protocol import vibevoice as wire
 from voice_cli.protocol.fields import error_of, read
 

@@ -16,8 +16,8 @@ from voice_cli.errors import (
     ServerError,
     TruncatedAudio,
     VoiceError,
-    one_line,
 )
+from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
 NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")

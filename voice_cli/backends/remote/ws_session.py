@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError, one_line
+from voice_cli.errors import AuthenticationError, BackendError, RateLimitError, ServerError
+from voice_cli.printable import one_line
 from voice_cli.protocol.fields import BUSY, UNAUTHORIZED
 
 if TYPE_CHECKING:
