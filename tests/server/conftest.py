@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.speech_app import MadeEngine, SpeechApp
+from support.speech_app import SpeechApp, SteppedEngine
 from voice_cli.server.report import Report
 
 
@@ -22,7 +22,7 @@ def serve_app():
 
 @pytest.fixture(scope="module")
 def module_app():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         yield app
 
 
@@ -30,7 +30,7 @@ def module_app():
 def app(module_app):
     """A server with a fake engine and default settings."""
     yield module_app
-    module_app.begin_anew()
+    module_app.reset()
 
 
 @pytest.fixture

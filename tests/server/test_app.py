@@ -7,7 +7,7 @@ import pytest
 
 from support.environment import cleaned
 from support.loops import run
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from voice_cli import __version__
 from voice_cli.errors import ConfigError, EngineError
 from voice_cli.server.app import create_app
@@ -47,7 +47,7 @@ async def call(app, method, path, content=None):
 
 
 def test_it_runs_on_any_host():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = create_app(ServerSettings(Server()), engine)
 
     async def main():
@@ -67,7 +67,7 @@ def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text("[server]\nmax_text = 5\n")
     cleaned(monkeypatch, VOICE_CONFIG=str(config))
-    app = create_app(backend=MadeEngine())
+    app = create_app(backend=SteppedEngine())
 
     async def main():
         async with app.router.lifespan_context(app):
@@ -81,7 +81,7 @@ def test_settings_come_from_the_config_file_by_default(monkeypatch, tmp_path):
 
 
 def test_an_engine_load_failure_fails_the_startup():
-    app = create_app(ServerSettings(Server()), MadeEngine(lambda _: [EngineError("no model")]))
+    app = create_app(ServerSettings(Server()), SteppedEngine(lambda _: [EngineError("no model")]))
 
     async def main():
         with pytest.raises(EngineError, match="no model"):
@@ -92,7 +92,7 @@ def test_an_engine_load_failure_fails_the_startup():
 
 
 def test_cancelling_startup_does_not_wait_for_the_engine():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     engine.hold()
     app = create_app(ServerSettings(Server()), engine)
 
@@ -112,7 +112,7 @@ def test_cancelling_startup_does_not_wait_for_the_engine():
 
 
 def test_the_openapi_description_has_every_route():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         described = app.request("GET", "/openapi.json").json
         assert described["info"]["version"] == __version__
         paths = {(path, method) for path, methods in described["paths"].items() for method in methods}
@@ -141,7 +141,7 @@ def test_the_openapi_description_has_every_route():
     ],
 )
 def test_every_error_has_one_shape(method, path, status, code):
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         answer = app.request(method, path)
         assert answer.status == status
         error = answer.json["error"]

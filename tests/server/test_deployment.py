@@ -29,7 +29,7 @@ from support.on_ray import KEY, STEADY, OnRay, post, socket_to, speech
 from support.packages import needs
 from support.processes import family_of, listening
 from support.serving import Serving
-from support.sessions import hear, hear_all, hear_until, sound_in, tell
+from support.sessions import receive, receive_all, receive_until, send_json, sound_in
 from support.steady_engine import BREAKS, LONG, VOICES
 from support.threads import WAIT, happened, in_thread, wait_until
 from voice_cli.backends.base import SpeechRequest
@@ -109,23 +109,23 @@ def test_audio_is_streamed_during_generation(two):
 
 def whole_text(server):
     with socket_to(server, "/ws/synthesize") as websocket:
-        tell(websocket, {"text": SENTENCE, "voice_id": VOICES[0], "output_format": "mulaw"})
-        messages = hear_until(websocket, lambda message: message.get("is_final"))
+        send_json(websocket, {"text": SENTENCE, "voice_id": VOICES[0], "output_format": "mulaw"})
+        messages = receive_until(websocket, lambda message: message.get("is_final"))
     return b"".join(base64.b64decode(message["audio"]) for message in messages[:-1])
 
 
 def streamed_text(server):
     with socket_to(server, "/ws/synthesize-stream") as websocket:
-        tell(websocket, {"type": "init", "voice_id": VOICES[0], "output_format": "pcm"})
-        assert hear(websocket)["type"] == "ready"
-        tell(websocket, {"type": "text", "content": SENTENCE}, {"type": "end"})
-        messages = hear_until(websocket, lambda message: message["type"] == "complete")
+        send_json(websocket, {"type": "init", "voice_id": VOICES[0], "output_format": "pcm"})
+        assert receive(websocket)["type"] == "ready"
+        send_json(websocket, {"type": "text", "content": SENTENCE}, {"type": "end"})
+        messages = receive_until(websocket, lambda message: message["type"] == "complete")
     return b"".join(base64.b64decode(message["audio"]) for message in messages if message["type"] == "audio")
 
 
 def demo(server):
     with socket_to(server, f"/stream?text={SENTENCE.replace(' ', '+')}&voice={VOICES[0]}") as websocket:
-        ending = hear_all(websocket)
+        ending = receive_all(websocket)
     assert ending.code == 1000
     return sound_in(ending.messages)
 
@@ -133,9 +133,9 @@ def demo(server):
 def omni(server):
     with socket_to(server, "/v1/audio/speech/stream") as websocket:
         config = {"type": "session.config", "voice": VOICES[0], "response_format": "pcm", "stream_audio": True}
-        tell(websocket, config, {"type": "input.text", "text": SENTENCE}, {"type": "input.done"})
+        send_json(websocket, config, {"type": "input.text", "text": SENTENCE}, {"type": "input.done"})
         last = ("audio.done", "error")
-        messages = hear_until(websocket, lambda message: isinstance(message, dict) and message["type"] in last)
+        messages = receive_until(websocket, lambda message: isinstance(message, dict) and message["type"] in last)
     return sound_in(messages)
 
 
@@ -143,12 +143,12 @@ def call(server):
     with socket_to(server, "/twilio") as websocket:
         parameters = {"text": "Two words.", "voice": VOICES[0], "api_key": KEY}
         start(websocket, "MZ1", parameters)
-        messages = hear_until(websocket, lambda message: message["event"] == "mark")
+        messages = receive_until(websocket, lambda message: message["event"] == "mark")
     return b"".join(base64.b64decode(one["media"]["payload"]) for one in messages if one["event"] == "media")
 
 
 def start(websocket, stream_sid, parameters):
-    tell(
+    send_json(
         websocket,
         {"event": "connected", "protocol": "Call", "version": "1.0.0"},
         {
@@ -212,8 +212,8 @@ def listener(two):
 @contextlib.contextmanager
 def socket_listener(two, path, *messages):
     with socket_to(two, path) as websocket:
-        tell(websocket, *messages)
-        hear_until(websocket, lambda message: isinstance(message, bytes) or message.get("audio"))
+        send_json(websocket, *messages)
+        receive_until(websocket, lambda message: isinstance(message, bytes) or message.get("audio"))
         yield
         websocket.socket.shutdown(2)
 
@@ -273,7 +273,7 @@ def test_a_voice_in_demand_is_cached_by_another_replica(two):
 def test_requests_of_a_call_reach_its_replica(two):
     with socket_to(two, "/twilio") as websocket:
         start(websocket, "MZ2", {"text": "Hello.", "api_key": KEY})
-        hear_until(websocket, lambda message: message["event"] == "mark")
+        receive_until(websocket, lambda message: message["event"] == "mark")
 
         def say(text):
             return post(two.port, "/twilio/MZ2/say", {"text": text}).status

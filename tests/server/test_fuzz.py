@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.fuzz import PROTOCOLS, Fuzzer
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import wait_until
 
 LONG = int(os.environ.get("VOICE_FUZZ", "0"))
@@ -40,7 +40,7 @@ def quiet_clients():
 @pytest.mark.parametrize("path", PROTOCOLS)
 def test_the_server_survives_random_clients(path):
     print("seed", SEED)
-    engine = MadeEngine(piece_frames=400)
+    engine = SteppedEngine(piece_frames=400)
     limits = {"max_text": 2000, "stall_timeout": 0.5, "queue_timeout": 2, "max_seconds": 10, "max_streams": 6}
     with SpeechApp(engine, **limits) as app:
         fuzzers = [Fuzzer(app, (SEED, path, number)) for number in range(CLIENTS)]

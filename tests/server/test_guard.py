@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
-from support.speech_app import MadeEngine, SpeechApp
+from support.speech_app import SpeechApp, SteppedEngine
 from support.threads import WAIT, wait_until
 from voice_cli.server import guard
 from voice_cli.server.guard import host_name, is_key
@@ -25,14 +25,14 @@ SPEECH = {"input": "Hi.", "response_format": "pcm"}
 @pytest.fixture(scope="module")
 def open_app():
     """A server without a key."""
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         yield app
 
 
 @pytest.fixture(scope="module")
 def locked_app():
     """A server with keys."""
-    with SpeechApp(MadeEngine(), keys=KEYS) as app:
+    with SpeechApp(SteppedEngine(), keys=KEYS) as app:
         yield app
 
 
@@ -40,7 +40,7 @@ def locked_app():
 def app_with():
     """Return a function that starts a server with allowed origins."""
     with ExitStack() as apps:
-        yield cache(lambda cors: apps.enter_context(SpeechApp(MadeEngine(), cors=cors)))
+        yield cache(lambda cors: apps.enter_context(SpeechApp(SteppedEngine(), cors=cors)))
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def test_with_a_key_any_host_name_is_accepted(locked_app):
 
 
 def test_an_insecure_server_accepts_any_host_name():
-    with SpeechApp(MadeEngine(), settings=ServerSettings(Server(), insecure=True)) as app:
+    with SpeechApp(SteppedEngine(), settings=ServerSettings(Server(), insecure=True)) as app:
         assert app.request("GET", "/v1/models", Host="voice.example.org").status == 200
 
 
@@ -219,7 +219,7 @@ def test_a_websocket_needs_an_allowed_origin(app_with, cors, origin, status):
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_a_simple_cross_origin_request_is_refused(kind):
     """Browsers send such a request without a preflight; it is refused because it is not JSON."""
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         body = json.dumps(SPEECH)
         head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
@@ -242,7 +242,7 @@ def test_foreign_origins_are_refused_by_default(open_app):
 
 
 def test_an_allowed_origin_needs_a_key_and_can_read_the_error():
-    with SpeechApp(MadeEngine(), keys=KEYS, cors="https://app.example") as app:
+    with SpeechApp(SteppedEngine(), keys=KEYS, cors="https://app.example") as app:
         allowed = preflight(app, "https://app.example")
         assert allowed.status == 200
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
@@ -258,7 +258,7 @@ def test_an_allowed_origin_needs_a_key_and_can_read_the_error():
 
 
 def test_a_body_that_is_too_large_is_refused():
-    with SpeechApp(MadeEngine(), max_text=10) as app:
+    with SpeechApp(SteppedEngine(), max_text=10) as app:
         large = b" " * (65_536 + 40 + 1)
         answer = app.request("POST", "/v1/audio/speech", large)
         assert (answer.status, answer.json["error"]["code"]) == (413, "too_large")
@@ -295,7 +295,7 @@ def test_a_disconnect_in_the_middle_of_a_body_logs_no_error(open_app):
 
 def test_the_body_timeout_does_not_limit_the_speech(monkeypatch):
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         engine.hold()
         body = json.dumps(SPEECH).encode()

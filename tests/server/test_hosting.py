@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from support.speech_app import MadeEngine, SpeechApp
+from support.speech_app import SpeechApp, SteppedEngine
 from support.threads import in_thread
 from voice_cli.errors import EngineError, NetworkError
 from voice_cli.server.app import create_app
@@ -32,7 +32,7 @@ def test_an_ipv6_address_is_written_in_brackets():
 
 
 def test_a_port_can_be_reused_immediately():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         port = app.port
         with socket.create_connection(("127.0.0.1", port)) as lingering:
             lingering.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -50,7 +50,7 @@ def test_an_address_in_use_or_not_local_is_an_error(host):
     assert caught.value.hint
 
 
-class RecordingEngine(MadeEngine):
+class RecordingEngine(SteppedEngine):
     """An engine that records its opening and closing, and may fail to open."""
 
     def __init__(self, error=None):

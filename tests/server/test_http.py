@@ -12,7 +12,7 @@ import threading
 import openai
 import pytest
 
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT
 from voice_cli.server import hosting
 
@@ -21,7 +21,7 @@ SPEECH = {"input": "Hello.", "response_format": "pcm"}
 
 @pytest.fixture(scope="module")
 def app():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         yield app
 
 
@@ -98,7 +98,7 @@ def test_a_slow_head_on_a_keep_alive_connection_times_out(app, monkeypatch):
 
 def test_the_head_timeout_does_not_limit_the_response(monkeypatch):
     monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.2)
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         engine.hold()
         timer = threading.Timer(0.6, engine.let_go)

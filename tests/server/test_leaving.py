@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.loops import run
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT, wait_until
 from voice_cli.server import service as module
 from voice_cli.server.speech import Speech
@@ -81,7 +81,7 @@ def test_a_disconnect_frees_everything(protocol, monkeypatch):
         return speech
 
     monkeypatch.setattr(module, "Speech", tracked)
-    engine = MadeEngine(piece_frames=400)
+    engine = SteppedEngine(piece_frames=400)
     with SpeechApp(engine, max_streams=60) as app:
 
         async def main():

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from support.loops import run
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT, in_thread, wait_until
 from voice_cli.errors import EngineError
 from voice_cli.server.responses import ABORT, SpeechResponse
@@ -27,7 +27,7 @@ def endless(_request):
 
 
 def endless_engine():
-    return MadeEngine(lambda request: endless(request) if request.text == "Hello." else [sound_of(request.text)])
+    return SteppedEngine(lambda request: endless(request) if request.text == "Hello." else [sound_of(request.text)])
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def test_a_stalled_client_is_dropped_and_its_buffer_is_bounded(stream_format, no
 def test_a_slow_client_does_not_delay_others():
     """The stream is longer than the buffer, so only the queue keeps the engine from waiting."""
     long = sound_of("long", 40.0)
-    engine = MadeEngine(lambda request: [long if request.text == "Hello." else sound_of(request.text)])
+    engine = SteppedEngine(lambda request: [long if request.text == "Hello." else sound_of(request.text)])
     with SpeechApp(engine) as app, speech_request(app, 4096) as sock:
         for _ in range(3):
             assert app.request("POST", "/v1/audio/speech", {**SPEECH, "input": "Next."}).body == sound_of("Next.")
@@ -96,7 +96,7 @@ def read_chunked(sock):
 
 def test_a_half_closed_connection_does_not_hang():
     """Half-closed: the client sends nothing more, and continues to read."""
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, speech_request(app) as sock:
         sock.shutdown(socket.SHUT_WR)
         data = read_to_end(sock)
@@ -107,7 +107,7 @@ def test_a_half_closed_connection_does_not_hang():
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
 def test_a_disconnect_is_noticed_while_nothing_is_sent(how):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         engine.hold()
         with speech_request(app) as sock:
@@ -135,7 +135,7 @@ def test_a_stream_over_the_time_limit_is_truncated():
 
 
 def test_a_draining_server_finishes_streams_and_refuses_new_ones():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = SpeechApp(engine, drain_timeout=WAIT)
     with speech_request(app) as sock:
         engine.hold()
@@ -162,7 +162,7 @@ def draining_answer(app):
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
 def test_a_stream_that_outlasts_the_drain_gets_an_error(begun, stream_format):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = SpeechApp(engine, drain_timeout=0.05)
     with speech_request(app, stream_format=stream_format) as sock:
         engine.hold()
@@ -191,7 +191,7 @@ def test_the_stall_timeout_starts_after_the_buffered_audio_was_played():
     outcomes = []
 
     async def main():
-        engine = MadeEngine(lambda request: [sound_of(request.text, 1.0)] * 8)
+        engine = SteppedEngine(lambda request: [sound_of(request.text, 1.0)] * 8)
         service = Service(ServerSettings(Server(stall_timeout=0.05)), engine)
         service.on_end = lambda report: outcomes.append(report.outcome)
 
@@ -218,7 +218,7 @@ def test_a_host_without_abort_still_ends_a_stalled_stream(no_lead):
     aborted = []
 
     async def main():
-        service = Service(ServerSettings(Server(stall_timeout=0.05)), MadeEngine())
+        service = Service(ServerSettings(Server(stall_timeout=0.05)), SteppedEngine())
         try:
             for extensions in ({}, {"extensions": {ABORT: {"abort": lambda: aborted.append(1)}}}):
                 await SpeechResponse(service, SpeechOrder("Hello.", "test"))(
@@ -232,7 +232,7 @@ def test_a_host_without_abort_still_ends_a_stalled_stream(no_lead):
 
 
 def test_an_unexpected_error_is_reported_without_its_message():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         app.service.speak = broken
         answer = app.request("POST", "/v1/audio/speech", SPEECH)
         assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
@@ -247,7 +247,7 @@ def broken(_order):
 
 
 def test_an_engine_error_before_the_first_audio_has_a_status():
-    with SpeechApp(MadeEngine(lambda request: [EngineError("no")] * (request.text == "Hello."))) as app:
+    with SpeechApp(SteppedEngine(lambda request: [EngineError("no")] * (request.text == "Hello."))) as app:
         for stream_format in ("audio", "sse"):
             answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "stream_format": stream_format})
             assert answer.status == 500

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.environment import clean
-from support.speech_app import MadeEngine, SpeechApp
+from support.speech_app import SpeechApp, SteppedEngine
 
 EXAMPLES = int(os.environ.get("VOICE_FUZZ", "0")) or 15
 SEED = () if os.environ.get("VOICE_FUZZ") else ("--seed", "1", "--generation-deterministic")
@@ -40,7 +40,7 @@ def faults_of(app, *options):
 def test_schemathesis_finds_no_faults(key):
     keys = [] if key is None else [key]
     header = [] if key is None else ["-H", f"Authorization: Bearer {key}"]
-    with SpeechApp(MadeEngine(), keys=keys, max_streams=1000) as app:
+    with SpeechApp(SteppedEngine(), keys=keys, max_streams=1000) as app:
         assert not faults_of(app, "--checks", "all", *header)
         assert app.service.active == 0
 

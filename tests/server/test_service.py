@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.loops import run
-from support.speech_app import MadeEngine, sound_of
+from support.speech_app import SteppedEngine, sound_of
 from support.threads import WAIT
 from voice_cli.backends.base import Voice
 from voice_cli.backends.local.espeak import EspeakBackend
@@ -55,7 +55,7 @@ def counted(service, name, **labels):
 
 def test_the_voice_of_a_stream_is_announced():
     async def main():
-        async with service_of(MadeEngine()) as service:
+        async with service_of(SteppedEngine()) as service:
             announced = []
             service.announce = announced.append
             await sound_of_order(service, HELLO)
@@ -70,7 +70,7 @@ def test_the_voice_of_a_stream_is_announced():
 
 def test_streams_over_the_admission_limit_are_refused():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine, max_streams=2) as service:
             engine.hold()
             async with service.speak(HELLO), service.speak(HELLO):
@@ -90,7 +90,7 @@ def test_streams_over_the_admission_limit_are_refused():
 
 def test_a_stream_over_the_queue_timeout_is_an_error():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine, queue_timeout=0.1) as service:
             engine.hold()
             with pytest.raises(LateError):
@@ -105,7 +105,7 @@ def test_a_stream_over_the_queue_timeout_is_an_error():
 
 def test_the_queue_timeout_ends_with_the_first_audio():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine, queue_timeout=0.1) as service:
             engine.hold()
             engine.release()
@@ -124,7 +124,7 @@ def test_the_queue_timeout_ends_with_the_first_audio():
 
 def test_a_stream_over_the_time_limit_is_ended():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine, max_seconds=0.1) as service:
             engine.hold()
             with pytest.raises(LateError):
@@ -139,7 +139,7 @@ def test_a_stream_over_the_time_limit_is_ended():
 
 def test_waiting_streams_are_counted_separately():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine) as service:
             engine.hold()
             engine.release()
@@ -156,7 +156,7 @@ def test_waiting_streams_are_counted_separately():
 
 def test_drain_finishes_streams_and_refuses_new_ones():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine) as service:
             engine.hold()
             engine.release()
@@ -181,7 +181,7 @@ def test_drain_finishes_streams_and_refuses_new_ones():
 
 def test_a_stream_over_the_drain_timeout_is_ended():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine) as service:
             engine.hold()
 
@@ -200,7 +200,7 @@ def test_a_stream_over_the_drain_timeout_is_ended():
 
 def test_draining_an_idle_service_returns_immediately():
     async def main():
-        async with service_of(MadeEngine()) as service:
+        async with service_of(SteppedEngine()) as service:
             await service.drain(1000)
 
     run(main)
@@ -208,7 +208,7 @@ def test_draining_an_idle_service_returns_immediately():
 
 def test_close_cancels_streams():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine) as service:
             engine.hold()
             async with service.speak(HELLO) as speech:
@@ -238,14 +238,14 @@ def test_the_engine_of_the_settings_is_opened():
 
 def test_an_engine_load_failure_fails_the_warm_up():
     async def main():
-        async with service_of(MadeEngine(lambda _: [EngineError("no model")])) as service:
+        async with service_of(SteppedEngine(lambda _: [EngineError("no model")])) as service:
             with pytest.raises(EngineError, match="no model"):
                 await asyncio.to_thread(service.warm_up)
 
     run(main)
 
 
-class EngineWithoutVoiceList(MadeEngine):
+class EngineWithoutVoiceList(SteppedEngine):
     def voices(self):
         raise BackendError("it keeps no list")
 
@@ -262,7 +262,7 @@ def test_an_engine_without_a_list_of_voices_accepts_any():
 
 def test_a_voice_added_later_is_found():
     async def main():
-        engine = MadeEngine()
+        engine = SteppedEngine()
         async with service_of(engine) as service:
             await asyncio.to_thread(service.warm_up)
             assert await service.has_voice("alice")
@@ -294,7 +294,7 @@ def test_a_thousand_disconnects_at_random_times_free_everything():
                 await asyncio.sleep(0)
 
     async def main():
-        engine = MadeEngine(piece_frames=400)
+        engine = SteppedEngine(piece_frames=400)
         async with service_of(engine, max_streams=100) as service:
             born, room = [], asyncio.Semaphore(100)
             await asyncio.gather(*(client(service, room, born) for _ in range(clients)))

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.sessions import half_close, receive, receive_all, receive_until, reset_connection, send_json
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT, in_thread, wait_until
 from voice_cli.server.sockets import MOST_MESSAGE, MOST_WAITING, decoded
 
@@ -28,12 +28,12 @@ def is_over(message):
 
 
 def endless_engine():
-    return MadeEngine(lambda request: itertools.repeat(PIECE) if request.text == "Endless." else [PIECE])
+    return SteppedEngine(lambda request: itertools.repeat(PIECE) if request.text == "Endless." else [PIECE])
 
 
 @pytest.fixture(scope="module")
 def app():
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         yield app
 
 
@@ -44,49 +44,49 @@ def app():
 def test_invalid_json_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
-        assert hear(websocket)["code"] == "invalid_json"
-        tell(websocket, text("Hello."))
-        assert not any("error" in message for message in hear_until(websocket, is_over))
+        assert receive(websocket)["code"] == "invalid_json"
+        send_json(websocket, text("Hello."))
+        assert not any("error" in message for message in receive_until(websocket, is_over))
 
 
 @pytest.mark.parametrize("message", ["1", "null", "[]", '"text"', "{}", '{"text": 1}', '{"text": "a", "speed": "x"}'])
 def test_an_invalid_message_is_an_error_and_the_session_continues(app, message):
     with app.connect(PATH) as websocket:
         websocket.send(message)
-        assert hear(websocket)["error"]
-        tell(websocket, text("Hello."))
-        assert not any("error" in message for message in hear_until(websocket, is_over))
+        assert receive(websocket)["error"]
+        send_json(websocket, text("Hello."))
+        assert not any("error" in message for message in receive_until(websocket, is_over))
 
 
 def test_a_binary_message_is_an_error_and_the_session_continues(app):
     with app.connect(PATH) as websocket:
         websocket.send(bytes(1000))
-        assert hear(websocket) == {
+        assert receive(websocket) == {
             "error": "expected a JSON message, got 1000 bytes of binary data",
             "code": "invalid_message",
         }
-        tell(websocket, text("Hello."))
-        assert not any("error" in message for message in hear_until(websocket, is_over))
+        send_json(websocket, text("Hello."))
+        assert not any("error" in message for message in receive_until(websocket, is_over))
 
 
 def test_invalid_utf_8_ends_the_connection(app):
     with app.connect(PATH) as websocket:
         websocket.send(b"\xff\xfe", text=True)
-        assert hear_all(websocket).code == 1007
+        assert receive_all(websocket).code == 1007
         assert app.request("GET", "/health").status == 200
 
 
 def test_a_message_that_is_too_large_ends_the_session(app):
     with app.connect(PATH) as websocket:
         websocket.send("x" * (MOST_MESSAGE + 1))
-        assert hear_all(websocket).code == 1009
+        assert receive_all(websocket).code == 1009
     with app.connect(PATH) as websocket:
         with suppress(ConnectionClosed):  # the server stops reading
             websocket.send("x" * (5 * MOST_MESSAGE))
-        assert hear_all(websocket).messages == []
+        assert receive_all(websocket).messages == []
     with app.connect(PATH) as websocket:
         websocket.send(json.dumps(text("Hello.")).ljust(MOST_MESSAGE))
-        assert is_over(hear_until(websocket, is_over)[-1])
+        assert is_over(receive_until(websocket, is_over)[-1])
 
 
 def test_nan_and_infinity_cause_no_server_error(app):
@@ -94,57 +94,57 @@ def test_nan_and_infinity_cause_no_server_error(app):
     with app.connect(PATH) as websocket:
         for number in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000):
             websocket.send(f'{{"text": "a", "speed": {number}}}')
-            assert hear(websocket)["error"]
+            assert receive(websocket)["error"]
 
 
 # Queued orders.
 
 
 def test_texts_are_spoken_in_order():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
-        tell(websocket, *(text(f"Number {number}.") for number in range(5)))
+        send_json(websocket, *(text(f"Number {number}.") for number in range(5)))
         engine.let_go()
         for _ in range(5):
-            hear_until(websocket, is_over)
+            receive_until(websocket, is_over)
         assert [request.text for request in engine.requests] == [f"Number {number}." for number in range(5)]
 
 
 def test_the_queue_of_texts_is_bounded():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
-        tell(websocket, text("First."))
+        send_json(websocket, text("First."))
         engine.wait_for_requests(1)
-        tell(websocket, *(text("Next.") for _ in range(MOST_WAITING + 1)))
-        refusal = hear(websocket)
+        send_json(websocket, *(text("Next.") for _ in range(MOST_WAITING + 1)))
+        refusal = receive(websocket)
         assert refusal["code"] == "rate_limit_exceeded"
         engine.let_go()
         for _ in range(MOST_WAITING + 1):
-            assert "error" not in hear_until(websocket, is_over)[-1]
+            assert "error" not in receive_until(websocket, is_over)[-1]
 
 
 def test_cancel_drops_queued_texts_and_the_session_continues():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, app.connect(PATH) as websocket:
         engine.hold()
         engine.release()
-        tell(websocket, text("First."), text("Second."), text("Third."))
-        hear(websocket)
-        tell(websocket, {"type": "cancel"})
-        assert hear_until(websocket, is_over)[-1]["cancelled"]
+        send_json(websocket, text("First."), text("Second."), text("Third."))
+        receive(websocket)
+        send_json(websocket, {"type": "cancel"})
+        assert receive_until(websocket, is_over)[-1]["cancelled"]
         engine.let_go()
-        tell(websocket, text("Fourth."))
-        hear_until(websocket, is_over)
+        send_json(websocket, text("Fourth."))
+        receive_until(websocket, is_over)
         assert [request.text for request in engine.requests] == ["First.", "Fourth."]
         assert [report.reason for report in app.wait_for_reports(2)] == ["asked", ""]
 
 
 def test_cancel_without_speech_sends_nothing():
-    with SpeechApp(MadeEngine()) as app, app.connect(PATH) as websocket:
-        tell(websocket, {"type": "cancel"}, {"type": "cancel"}, text("Hello."))
-        assert hear(websocket)["chunk_index"] == 0
+    with SpeechApp(SteppedEngine()) as app, app.connect(PATH) as websocket:
+        send_json(websocket, {"type": "cancel"}, {"type": "cancel"}, text("Hello."))
+        assert receive(websocket)["chunk_index"] == 0
 
 
 # Disconnects.
@@ -153,14 +153,16 @@ def test_cancel_without_speech_sends_nothing():
 @pytest.mark.parametrize("how", ["closes", "resets", "half closes"])
 @pytest.mark.parametrize("path", [PATH, LIVE])
 def test_a_disconnect_stops_the_generation(path, how):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         engine.hold()
         with app.connect(path) as websocket:
             if path == PATH:
-                tell(websocket, text("First."), text("Second."))
+                send_json(websocket, text("First."), text("Second."))
             else:
-                tell(websocket, {"type": "init", "voice_id": "alice"}, {"type": "text", "content": "First. Second. T"})
+                send_json(
+                    websocket, {"type": "init", "voice_id": "alice"}, {"type": "text", "content": "First. Second. T"}
+                )
             engine.wait_for_requests(1)
             {"closes": websocket.close, "resets": resets(websocket), "half closes": half_closes(websocket)}[how]()
             engine.wait_until_idle()
@@ -170,7 +172,7 @@ def test_a_disconnect_stops_the_generation(path, how):
 
 
 def resets(websocket):
-    return lambda: leave_rudely(websocket)
+    return lambda: reset_connection(websocket)
 
 
 def half_closes(websocket):
@@ -179,14 +181,14 @@ def half_closes(websocket):
 
 def test_a_disconnect_behind_unread_messages_is_noticed_on_send():
     """The session does not read while its queue is full, so the next send has to fail."""
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, max_text=100) as app:
         engine.hold()
         with app.connect(LIVE) as websocket:
             sentence = {"type": "text", "content": "This is one of the sentences. "}
-            tell(websocket, {"type": "init", "voice_id": "alice", "output_format": "pcm"}, *([sentence] * 40))
+            send_json(websocket, {"type": "init", "voice_id": "alice", "output_format": "pcm"}, *([sentence] * 40))
             engine.wait_for_requests(1)
-            leave_rudely(websocket)
+            reset_connection(websocket)
         engine.let_go()
         (report,) = app.wait_for_reports(1)
         engine.wait_until_idle()
@@ -201,13 +203,13 @@ def test_a_stalled_client_is_dropped_and_its_buffer_is_bounded(no_lead):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", app.port))
         with app.connect(PATH, sock=sock, max_queue=1) as websocket:
-            tell(websocket, text("Endless."))
+            send_json(websocket, text("Endless."))
             (report,) = app.wait_for_reports(1)
             engine.wait_until_idle()
             assert (report.outcome, report.reason) == ("cancelled", "stalled")
             assert report.bytes < 12_000_000, "the buffer is not bounded"
             assert app.request("POST", "/v1/audio/speech", {"input": "Next.", "response_format": "pcm"}).body == PIECE
-            assert hear_all(websocket).code is None
+            assert receive_all(websocket).code is None
         wait_until(lambda: not app._host.server_state.connections, "the connection is still open")
 
 
@@ -215,64 +217,64 @@ def test_a_stalled_client_is_dropped_and_its_buffer_is_bounded(no_lead):
 
 
 def test_an_idle_session_is_closed():
-    with SpeechApp(MadeEngine(), max_seconds=0.2) as app:
+    with SpeechApp(SteppedEngine(), max_seconds=0.2) as app:
         for path in (PATH, LIVE):
             with app.connect(path) as websocket:
-                assert hear_all(websocket).code == 1001
+                assert receive_all(websocket).code == 1001
 
 
 def test_a_session_with_active_speech_is_not_idle():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, max_seconds=0.2) as app, app.connect(PATH) as websocket:
         settings = app.service.settings
         app.service.settings = settings._replace(server=settings.server._replace(max_seconds=3600))
         engine.hold()
-        tell(websocket, text("Hello."))
+        send_json(websocket, text("Hello."))
         engine.wait_for_requests(1)
         app.service.settings = settings
         with app.connect(PATH) as idle:  # opened later, so the first session is past its limit too
-            assert hear_all(idle).code == 1001
+            assert receive_all(idle).code == 1001
         engine.let_go()
-        assert hear_until(websocket, is_over)[-1]["is_final"]
+        assert receive_until(websocket, is_over)[-1]["is_final"]
 
 
 def test_a_stream_over_the_time_limit_is_an_error_and_the_session_continues():
     engine = endless_engine()
     with SpeechApp(engine, max_seconds=0.5) as app, app.connect(PATH) as websocket:
-        tell(websocket, text("Endless."))
-        assert hear_until(websocket, is_over)[-1]["code"] == "late"
-        tell(websocket, text("Hello."))
-        assert hear_until(websocket, is_over)[-1]["is_final"]
+        send_json(websocket, text("Endless."))
+        assert receive_until(websocket, is_over)[-1]["code"] == "late"
+        send_json(websocket, text("Hello."))
+        assert receive_until(websocket, is_over)[-1]["is_final"]
 
 
 def test_a_stream_is_closed_when_the_drain_times_out():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = SpeechApp(engine, drain_timeout=0)
     with app.connect(PATH) as websocket:
         engine.hold()
         engine.release()
-        tell(websocket, text("Hello."))
-        hear(websocket)
+        send_json(websocket, text("Hello."))
+        receive(websocket)
         closing = in_thread(app.close)
-        ending = hear_all(websocket)
+        ending = receive_all(websocket)
         assert (ending.code, ending.reason) == (1001, "the server is shutting down")
         assert closing() is None
 
 
 def test_a_stream_finishes_during_the_drain():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = SpeechApp(engine, drain_timeout=WAIT)
     with app.connect(PATH) as websocket:
         engine.hold()
         engine.release()
-        tell(websocket, text("Hello."))
-        hear(websocket)
+        send_json(websocket, text("Hello."))
+        receive(websocket)
         closing = in_thread(app.close)
         wait_until(lambda: app.service.draining, "it does not start to drain")
-        tell(websocket, text("One more."))
+        send_json(websocket, text("One more."))
         engine.let_go()
-        assert hear_until(websocket, is_over)[-1]["is_final"]
-        assert hear_until(websocket, is_over)[-1]["code"] == "draining"
+        assert receive_until(websocket, is_over)[-1]["is_final"]
+        assert receive_until(websocket, is_over)[-1]["code"] == "draining"
         assert closing() is None
 
 
@@ -280,16 +282,16 @@ def test_a_stream_finishes_during_the_drain():
 
 
 def test_the_admission_limit_is_an_error_message_on_the_socket():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, max_streams=1) as app, app.connect(PATH) as one, app.connect(PATH) as other:
         engine.hold()
         engine.release()
-        tell(one, text("Hello."))
-        hear(one)
-        tell(other, text("Hello."))
-        assert re.search("rate_limit|busy", hear(other)["code"])
+        send_json(one, text("Hello."))
+        receive(one)
+        send_json(other, text("Hello."))
+        assert re.search("rate_limit|busy", receive(other)["code"])
         engine.let_go()
-        hear_until(one, is_over)
+        receive_until(one, is_over)
         app.wait_for_reports(1)
-        tell(other, text("Hello."))
-        assert hear_until(other, is_over)[-1]["is_final"]
+        send_json(other, text("Hello."))
+        assert receive_until(other, is_over)[-1]["is_final"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support import material
 from support.loops import run
-from support.speech_app import MadeEngine, sound_of
+from support.speech_app import SteppedEngine, sound_of
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
@@ -95,7 +95,7 @@ def cut(pcm, sizes):
 
 def test_a_single_utterance_is_sent_unchanged():
     pcm = between((500, 900), "Hello there.")
-    events, speech = speak_order(MadeEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
+    events, speech = speak_order(SteppedEngine(lambda _: cut(pcm, [333])), SpeechOrder("Hello there.", "test"))
     began = events[0]
     assert isinstance(began, Began)
     (ended,) = (event for event in events if isinstance(event, Ended))
@@ -107,7 +107,7 @@ def test_a_single_utterance_is_sent_unchanged():
 
 def test_utterances_are_joined_as_one_stream():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
-    events, _ = speak_order(MadeEngine(lambda request: cut(pcm[request.text], [251])), SpeechOrder(THREE, "test"))
+    events, _ = speak_order(SteppedEngine(lambda request: cut(pcm[request.text], [251])), SpeechOrder(THREE, "test"))
     sound = sound_in(events)
     assert sound == joined([pcm[text] for text in SPOKEN])
     loud = np.flatnonzero(np.frombuffer(sound, "<i2"))
@@ -128,7 +128,7 @@ def test_utterances_are_joined_as_one_stream():
 )
 def test_the_engines_chunk_sizes_make_no_difference(sizes, silences, codec):
     def engine(sizes):
-        return MadeEngine(lambda request: cut(between(silences, request.text), sizes))
+        return SteppedEngine(lambda request: cut(between(silences, request.text), sizes))
 
     pieces, _ = speak_order(engine(sizes), SpeechOrder(THREE, "test", codec=codec))
     whole, _ = speak_order(engine([10**6]), SpeechOrder(THREE, "test", codec=codec))
@@ -138,13 +138,13 @@ def test_the_engines_chunk_sizes_make_no_difference(sizes, silences, codec):
 
 
 def test_a_requested_rate_is_converted_as_one_stream():
-    events, _ = speak_order(MadeEngine(), SpeechOrder(THREE, "test", rate=16_000))
+    events, _ = speak_order(SteppedEngine(), SpeechOrder(THREE, "test", rate=16_000))
     converter = Converter(MONO, AudioFormat(16_000, 1))
     whole = joined([sound_of(text) for text in SPOKEN])
     assert sound_in(events) == converter.convert(whole) + converter.flush()
 
 
-class Changing(MadeEngine):
+class Changing(SteppedEngine):
     """An engine whose format changes with each utterance."""
 
     FORMATS = (MONO, AudioFormat(44_100, 2), AudioFormat(16_000, 1))
@@ -171,7 +171,7 @@ def test_an_utterance_of_another_format_is_converted_to_the_first_ones():
 def test_separate_utterances_are_whole_streams():
     pcm = {text: between((700, 1100), text) for text in SPOKEN}
     order = SpeechOrder(THREE, "test", codec="wav", separate=True)
-    events, _ = speak_order(MadeEngine(lambda request: cut(pcm[request.text], [251])), order)
+    events, _ = speak_order(SteppedEngine(lambda request: cut(pcm[request.text], [251])), order)
     streams = []
     for event in events:
         if isinstance(event, Began):
@@ -183,7 +183,7 @@ def test_separate_utterances_are_whole_streams():
 
 
 def test_all_parameters_reach_the_engine():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     order = SpeechOrder(
         "Hi.",
         "test",
@@ -202,7 +202,7 @@ def test_all_parameters_reach_the_engine():
 
 def test_utterances_are_due_at_their_estimated_playback_time():
     """`due` is the start of the order, then the estimated end of playback of the text before."""
-    engine = MadeEngine()
+    engine = SteppedEngine()
     _, speech = speak_order(engine, SpeechOrder(THREE, "test"))
     report, (first, *others) = speech.report, engine.requests
     assert first.due == report.began
@@ -213,14 +213,14 @@ def test_utterances_are_due_at_their_estimated_playback_time():
 
 
 def test_the_default_voice_is_that_of_the_settings():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     speak_order(engine, SpeechOrder("Hi.", "test"), SETTINGS._replace(voice="alice"))
     assert engine.requests[0].voice == "alice"
 
 
 def test_pronunciations_and_markdown_are_applied():
     def spoken(order, settings):
-        engine = MadeEngine()
+        engine = SteppedEngine()
         speak_order(engine, order, settings)
         return [request.text for request in engine.requests]
 
@@ -231,7 +231,7 @@ def test_pronunciations_and_markdown_are_applied():
 
 
 def test_a_note_of_the_engine_is_reported_once():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     engine.notes = ["it does not stream"]
     _, speech = speak_order(engine, SpeechOrder(THREE, "test"))
     assert speech.notes == ["it does not stream"]
@@ -269,7 +269,7 @@ def test_word_times_match_the_audio():
 
 
 def test_an_engine_without_word_times_yields_none():
-    events, _ = speak_order(MadeEngine(), SpeechOrder("Hi.", "test"))
+    events, _ = speak_order(SteppedEngine(), SpeechOrder("Hi.", "test"))
     assert [event.words for event in events if isinstance(event, Ended)] == [()]
 
 
@@ -277,7 +277,7 @@ def test_an_engine_without_word_times_yields_none():
 
 
 def test_text_is_spoken_as_it_arrives():
-    engine = MadeEngine()
+    engine = SteppedEngine()
 
     async def main():
         with service_of(engine) as service:
@@ -309,7 +309,7 @@ def test_text_is_spoken_as_it_arrives():
 
 def test_an_empty_live_text_is_not_an_error():
     async def main():
-        with service_of(MadeEngine()) as service:
+        with service_of(SteppedEngine()) as service:
             text = LiveText(1000, 60)
             text.close()
             return await events_of(service, SpeechOrder(text, "test"))
@@ -341,14 +341,14 @@ def failing(order, engine, settings=SETTINGS):
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n", "---", "😀"])
 def test_blank_text_is_an_error(text):
-    events, error, report = failing(SpeechOrder(text, "test"), MadeEngine(lambda _: []))
+    events, error, report = failing(SpeechOrder(text, "test"), SteppedEngine(lambda _: []))
     assert isinstance(error, UsageError)
     assert "blank" in error.message
     assert (events, report.outcome) == ([], "failed")
 
 
 def test_an_engine_without_audio_is_an_error():
-    events, error, report = failing(SpeechOrder("Say this.", "test"), MadeEngine(lambda _: []))
+    events, error, report = failing(SpeechOrder("Say this.", "test"), SteppedEngine(lambda _: []))
     assert isinstance(error, EngineError)
     assert error.message == "made gave no sound"
     assert (events, report.outcome, report.reason) == ([], "failed", "engine")
@@ -356,7 +356,7 @@ def test_an_engine_without_audio_is_an_error():
 
 def test_an_utterance_without_audio_is_skipped():
     events, speech = speak_order(
-        MadeEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
+        SteppedEngine(lambda request: [] if request.text == SPOKEN[1] else [sound_of(request.text)]),
         SpeechOrder(THREE, "test"),
     )
     assert sound_in(events) == joined([sound_of(SPOKEN[0]), sound_of(SPOKEN[2])])
@@ -365,14 +365,14 @@ def test_an_utterance_without_audio_is_skipped():
 
 
 def test_an_engine_error_before_any_audio_is_a_failure():
-    events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [EngineError("out of breath")]))
+    events, error, report = failing(SpeechOrder("Hi.", "test"), SteppedEngine(lambda _: [EngineError("out of breath")]))
     assert (events, error.message) == ([], "out of breath")
     assert (report.outcome, report.reason, report.bytes) == ("failed", "engine", 0)
 
 
 def test_an_engine_error_in_the_middle_keeps_the_audio_before_it():
     pieces = [sound_of("a"), EngineError("out of breath")]
-    events, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: pieces))
+    events, error, report = failing(SpeechOrder("Hi.", "test"), SteppedEngine(lambda _: pieces))
     assert sound_in(events) == sound_of("a")
     assert isinstance(error, EngineError)
     assert (report.outcome, report.reason) == ("truncated", "engine")
@@ -382,14 +382,14 @@ def test_an_engine_error_in_the_second_utterance_keeps_the_first():
     def speak(request):
         return [EngineError("out of breath")] if request.text == SPOKEN[1] else [between((0, 900), request.text)]
 
-    events, error, report = failing(SpeechOrder(THREE, "test"), MadeEngine(speak))
+    events, error, report = failing(SpeechOrder(THREE, "test"), SteppedEngine(speak))
     assert sound_in(events) == sound_of(SPOKEN[0]), "silence held back for the join was sent"
     assert isinstance(error, BackendError)
     assert report.outcome == "truncated"
 
 
 def test_half_a_frame_is_truncated_audio():
-    _, error, report = failing(SpeechOrder("Hi.", "test"), MadeEngine(lambda _: [b"\1\2\3"]))
+    _, error, report = failing(SpeechOrder("Hi.", "test"), SteppedEngine(lambda _: [b"\1\2\3"]))
     assert isinstance(error, TruncatedAudio)
     assert report.outcome == "truncated"
 
@@ -422,18 +422,18 @@ def test_audio_of_unknown_format_is_an_error():
 
 
 def test_an_unavailable_codec_is_an_error_before_any_audio():
-    events, error, _ = failing(SpeechOrder("Hi.", "test", codec="mulaw", rate=16_000), MadeEngine())
+    events, error, _ = failing(SpeechOrder("Hi.", "test", codec="mulaw", rate=16_000), SteppedEngine())
     assert isinstance(error, UsageError)
     assert events == []
 
 
 def test_an_invalid_voice_is_an_error():
-    _, error, _ = failing(SpeechOrder("Hi.", "test", voice="../etc/passwd"), MadeEngine())
+    _, error, _ = failing(SpeechOrder("Hi.", "test", voice="../etc/passwd"), SteppedEngine())
     assert isinstance(error, UsageError)
 
 
 def test_cancel_stops_the_engine_and_ends_a_waiting_take():
-    engine = MadeEngine()
+    engine = SteppedEngine()
 
     async def main():
         with service_of(engine) as service:
@@ -457,7 +457,7 @@ def test_cancel_stops_the_engine_and_ends_a_waiting_take():
 
 
 def test_streams_cancelled_in_the_queue_do_not_block_the_next():
-    engine = MadeEngine()
+    engine = SteppedEngine()
 
     async def main():
         with service_of(engine) as service:
@@ -475,7 +475,7 @@ def test_streams_cancelled_in_the_queue_do_not_block_the_next():
 
 def test_cancel_ends_the_live_text():
     async def main():
-        with service_of(MadeEngine()) as service:
+        with service_of(SteppedEngine()) as service:
             text = LiveText(10, 60)
             async with service.speak(SpeechOrder(text, "test")) as speech:
                 text.put_nowait("x" * 20)
@@ -490,7 +490,7 @@ def test_cancel_ends_the_live_text():
 
 def test_a_stalled_client_delays_only_its_own_stream():
     pcm = np.arange(1_000_000).astype("<i2").tobytes()  # 42 s
-    engine = MadeEngine(lambda request: cut(pcm, [12_000]) if request.text == "Long." else [sound_of(request.text)])
+    engine = SteppedEngine(lambda request: cut(pcm, [12_000]) if request.text == "Long." else [sound_of(request.text)])
 
     async def main():
         with service_of(engine) as service:
@@ -513,7 +513,7 @@ def test_a_stalled_client_delays_only_its_own_stream():
 
 def test_the_report_is_complete():
     pcm = {text: between((0, 4800), text) for text in SPOKEN}
-    events, speech = speak_order(MadeEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
+    events, speech = speak_order(SteppedEngine(lambda request: [pcm[request.text]]), SpeechOrder(THREE, "test"))
     report = speech.report
     speech.report.mark("sent")
     assert (report.protocol, report.codec, report.outcome, report.reason) == ("test", "pcm", None, "")

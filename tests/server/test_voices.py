@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support import chatterbox
 from support.server import Answer, SpeechServer
-from support.speech_app import MadeEngine, SpeechApp
+from support.speech_app import SpeechApp, SteppedEngine
 from support.threads import WAIT, in_thread
 from voice_cli.backends.base import SpeechRequest, Voice
 from voice_cli.errors import NetworkError, ServerError, UsageError
@@ -376,7 +376,7 @@ def test_a_missing_voice_and_a_failed_fetch_have_different_errors(tmp_path):
     with SpeechServer(lambda _: Answer(SAMPLE, status=status[0])) as place:
         url = place.url.removesuffix("/v1") + "/{voice}.wav"
         options = {"engine": "chatterbox", "voices_url": url, "voices_cache": str(tmp_path)}
-        with SpeechApp(MadeEngine(voices=[]), **options) as app:
+        with SpeechApp(SteppedEngine(voices=[]), **options) as app:
             body = {"input": "Hi.", "voice": "alice", "response_format": "pcm"}
             seen = []
             for status[0] in (404, 500, 200):

@@ -41,11 +41,19 @@ def environment_in(folder: Path, more: Mapping[str, str] | None = None) -> dict[
 
 
 def run_voice(
-    *arguments: object, folder: Path, text: bytes | None = None, environment: Mapping[str, str] | None = None
+    *arguments: object,
+    folder: Path,
+    text: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
+    script: str | None = None,
 ) -> Said:
-    """Run `voice` in that folder; `text` is its standard input (None: empty)."""
+    """Run `voice` in that folder; `text` is its standard input (None: empty).
+
+    `script`: a shell script to run instead, which runs `voice` as ``"$@"``.
+    """
+    shell = [] if script is None else ["sh", "-c", script, "sh"]
     done = subprocess.run(
-        [*VOICE, *map(str, arguments)],
+        [*shell, *VOICE, *map(str, arguments)],
         input=text,
         stdin=subprocess.DEVNULL if text is None else None,
         capture_output=True,

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection
 
-from support.sessions import half_close, leave_rudely
+from support.sessions import half_close, reset_connection
 from support.speech_app import SpeechApp
 
 SPOKEN = "Hello there. This is, well, a sentence! And so on… 你好。 😀 3.30 pm\n\n# Next\n"
@@ -133,7 +133,7 @@ class Fuzzer:
             for _ in range(rng.randint(1, 50)):
                 websocket.ping()
 
-        def hear(websocket: ClientConnection) -> None:
+        def receive(websocket: ClientConnection) -> None:
             for _ in range(rng.randint(1, 30)):
                 websocket.recv(0.05)
 
@@ -141,7 +141,7 @@ class Fuzzer:
             with contextlib.suppress(TimeoutError):
                 websocket.recv(rng.random() * 0.02)
 
-        valid = [valid_sequence, valid_sequence, valid_sequence, in_any_order, hear, hear, pause]
+        valid = [valid_sequence, valid_sequence, valid_sequence, in_any_order, receive, receive, pause]
         return [*valid, nearly_valid, anything, invalid_json, binary, invalid_text, huge, long, in_pieces, ping]
 
     def _leave(self, websocket: ClientConnection) -> None:
@@ -157,7 +157,7 @@ class Fuzzer:
             lambda: None,
             websocket.close,
             lambda: websocket.close(rng.choice([1001, 1008, 1011, 3000, 4999]), "x" * rng.randint(0, 120)),
-            lambda: leave_rudely(websocket),
+            lambda: reset_connection(websocket),
             lambda: half_close(websocket),
             invalid_frames,
             half_a_frame,

@@ -22,32 +22,32 @@ class Ending(NamedTuple):
     reason: str
 
 
-def tell(websocket: ClientConnection, *messages: dict) -> None:
+def send_json(websocket: ClientConnection, *messages: dict) -> None:
     """Send messages as JSON."""
     for message in messages:
         websocket.send(json.dumps(message))
 
 
-def hear(websocket: ClientConnection) -> Any:
+def receive(websocket: ClientConnection) -> Any:
     """Return the next message: bytes or decoded JSON."""
     message = websocket.recv(timeout=WAIT)
     return message if isinstance(message, bytes) else json.loads(message)
 
 
-def hear_until(websocket: ClientConnection, is_last: Callable[[Any], bool]) -> list[Any]:
+def receive_until(websocket: ClientConnection, is_last: Callable[[Any], bool]) -> list[Any]:
     """Return the messages up to and including the first for which `is_last` is true."""
-    messages = [hear(websocket)]
+    messages = [receive(websocket)]
     while not is_last(messages[-1]):
-        messages.append(hear(websocket))
+        messages.append(receive(websocket))
     return messages
 
 
-def hear_all(websocket: ClientConnection) -> Ending:
+def receive_all(websocket: ClientConnection) -> Ending:
     """Return the messages until the server closes."""
     messages = []
     try:
         while True:
-            messages.append(hear(websocket))
+            messages.append(receive(websocket))
     except ConnectionClosed as closed:
         received = closed.rcvd
         return Ending(messages, received and received.code, received.reason if received else "")
@@ -58,7 +58,7 @@ def sound_in(messages: list[Any]) -> bytes:
     return b"".join(message for message in messages if isinstance(message, bytes))
 
 
-def leave_rudely(websocket: ClientConnection) -> None:
+def reset_connection(websocket: ClientConnection) -> None:
     """Reset the connection, like a client that exits with unread audio."""
     connection = websocket.socket
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

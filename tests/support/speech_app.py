@@ -35,7 +35,7 @@ def sound_of(text: str, seconds: float = 0.2, audio_format: AudioFormat = MONO24
     return (rng.integers(1_000, 8_000, shape) * rng.choice((-1, 1), shape)).astype("<i2").tobytes()
 
 
-class MadeEngine(EngineBackend):
+class SteppedEngine(EngineBackend):
     """An engine whose pieces a test can hold back. It runs one generation at a time."""
 
     name = "made"
@@ -78,7 +78,7 @@ class MadeEngine(EngineBackend):
 
     def warm_up(self) -> None:
         super().warm_up()
-        self.begin_anew()
+        self.reset()
 
     # Called by tests.
 
@@ -86,7 +86,7 @@ class MadeEngine(EngineBackend):
         """Set `pieces`, as in the constructor."""
         self._pieces = pieces
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Release all pieces, wait until idle, and reset to the initial state."""
         self.let_go()
         self.wait_until_idle()
@@ -246,10 +246,10 @@ class SpeechApp:
             assert self._ended.wait_for(lambda: len(self.reports) >= count, WAIT), f"{len(self.reports)} have ended"
             return list(self.reports)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Wait until no stream is running, then reset the reports and the engine."""
-        if isinstance(self.backend, MadeEngine):
-            self.backend.begin_anew()
+        if isinstance(self.backend, SteppedEngine):
+            self.backend.reset()
         with self._ended:
             assert self._ended.wait_for(lambda: not self.service.active, WAIT), "a stream is still running"
             self.reports.clear()

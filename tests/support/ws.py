@@ -34,7 +34,7 @@ class Client:
         self.left = threading.Event()
         """Set when its handler has ended."""
 
-    def hear(self) -> Any:
+    def receive(self) -> Any:
         """Return its next message, decoded."""
         message = self._connection.recv(timeout=WAIT)
         self.said.append(json.loads(message))
@@ -58,7 +58,7 @@ class Client:
         """Receive messages until the client disconnects, then raise ConnectionClosed."""
         with suppress(ConnectionClosed):
             while True:
-                self.hear()
+                self.receive()
         raise_connection_closed(self._connection)
 
 

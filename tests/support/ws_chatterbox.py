@@ -60,7 +60,7 @@ class DocumentServer:
 
     def _whole(self, client: Client) -> None:
         while True:
-            asked = client.hear()
+            asked = client.receive()
             text, voice = asked.get("text", ""), asked.get("voice_id")
             if not text or not voice:
                 client.say({"error": "Missing text or voice_id"})
@@ -87,7 +87,7 @@ class DocumentServer:
     def _pieces(self, client: Client) -> None:
         held, voice, sent = "", None, 0
         while True:
-            message = client.hear()
+            message = client.receive()
             kind = message.get("type", "text")
             if kind == "init":
                 voice = message.get("voice_id")
@@ -123,7 +123,7 @@ class DocumentServer:
 def raise_closed(client: Client) -> None:
     """End the handler after an error, as the document's server does."""
     client.close()
-    client.hear()
+    client.receive()
 
 
 def _speaks(held: str) -> bool:
@@ -141,7 +141,7 @@ class FlushingServer:
 
     def __call__(self, client: Client) -> None:
         if client.path == "/ws/synthesize":
-            asked = client.hear()
+            asked = client.receive()
             self._before(asked["text"])
             sound = wav_header(AudioFormat(RATE, 1), None) + pcm_of(asked["text"])
             self._send(client, sound if asked["output_format"] == "wav" else sound[44:], {"is_final": False})
@@ -149,10 +149,10 @@ class FlushingServer:
             client.wait_until_gone()
         at = 0
         pending = ""
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "voice_id": None, "preset": None, "flush": True})
         while True:
-            message = client.hear()
+            message = client.receive()
             if message["type"] == "end":
                 break
             if message["type"] == "cancel":

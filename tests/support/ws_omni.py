@@ -36,7 +36,7 @@ class OmniServer:
         config: dict[str, Any] | None = None
         held, utterance = "", 0
         while True:
-            message = client.hear()
+            message = client.receive()
             kind = message["type"]
             if kind == "session.config":
                 if held:

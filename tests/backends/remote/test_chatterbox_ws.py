@@ -92,7 +92,7 @@ def test_pcm_cut_into_odd_lengths_is_reassembled(talk):
 
 def test_mulaw_is_decoded(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         for data in (b"\x80\x00", b"\xff"):
             client.say({"audio": base64.b64encode(data).decode(), "format": "mulaw", "sample_rate": 8000})
         client.say({"audio": None, "is_final": True})
@@ -128,7 +128,7 @@ def test_unset_fields_are_not_sent(talk):
 )
 def test_error_in_either_shape(talk, answer, kind, message):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say(answer)
         client.wait_until_gone()
 
@@ -148,7 +148,7 @@ def test_documented_error_message_is_reported(talk):
 
 def test_error_after_audio_is_truncation(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         client.say({"error": "out of memory"})
         client.wait_until_gone()
@@ -163,7 +163,7 @@ def test_error_after_audio_is_truncation(talk):
 @pytest.mark.parametrize("sent", [False, True])
 def test_close_before_the_final_message_is_an_error(talk, sent):
     def handle(client):
-        client.hear()
+        client.receive()
         if sent:
             client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         client.close(1000)
@@ -176,7 +176,7 @@ def test_close_before_the_final_message_is_an_error(talk, sent):
 
 def test_unknown_audio_format_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"audio": "AAAA", "format": "speex", "sample_rate": 24_000})
         client.wait_until_gone()
 
@@ -188,7 +188,7 @@ def test_unknown_audio_format_is_an_error(talk):
 
 def test_change_of_audio_format_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         for rate in (24_000, 16_000):
             client.say({"audio": "AAAA", "format": "pcm", "sample_rate": rate})
         client.wait_until_gone()
@@ -202,7 +202,7 @@ def test_change_of_audio_format_is_an_error(talk):
 
 def test_unknown_messages_are_ignored(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "pong"})
         client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         client.say({"type": "metrics", "x": [1]})
@@ -217,9 +217,9 @@ def test_cancel_is_sent_before_the_connection_closes(talk):
     received = threading.Event()
 
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
-        if client.hear() == {"type": "cancel"}:
+        if client.receive() == {"type": "cancel"}:
             received.set()
 
     _, backend = talk(handle)
@@ -326,12 +326,12 @@ def test_no_piece_is_lost_for_any_text(pieces):
 
 def test_server_combines_pieces(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        texts = [client.hear()["content"], client.hear()["content"]]
+        texts = [client.receive()["content"], client.receive()["content"]]
         client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": sum(map(len, texts))})
-        client.hear()
+        client.receive()
         client.say({"type": "complete"})
         client.wait_until_gone()
 
@@ -345,13 +345,13 @@ def test_server_combines_pieces(talk):
 
 def test_server_splits_a_piece(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        length = len(client.hear()["content"])
+        length = len(client.receive()["content"])
         for text_end in (4, length - 1):  # trailing white space may not count
             client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
             client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": text_end})
-        client.hear()
+        client.receive()
         client.say({"type": "audio", "audio": "AQEB", "format": "pcm", "sample_rate": 24_000})
         client.say({"type": "complete"})
         client.wait_until_gone()
@@ -366,13 +366,13 @@ def test_server_splits_a_piece(talk):
 
 def test_pieces_without_audio_count_with_the_next(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        first, second = len(client.hear()["content"]), len(client.hear()["content"])
+        first, second = len(client.receive()["content"]), len(client.receive()["content"])
         client.say({"type": "sentence_complete", "chunks_in_sentence": 0, "text_end": first})
         client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
         client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": first + second})
-        client.hear()
+        client.receive()
         client.say({"type": "complete"})
         client.wait_until_gone()
 
@@ -386,9 +386,9 @@ def test_pieces_without_audio_count_with_the_next(talk):
 
 def test_session_completed_without_any_audio_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "voice_id": "ann"})
-        while client.hear()["type"] != "end":
+        while client.receive()["type"] != "end":
             client.say({"type": "sentence_complete", "chunks_in_sentence": 0})
         client.say({"type": "complete", "total_chunks": 0})
         client.wait_until_gone()
@@ -427,11 +427,11 @@ def test_error_between_pieces_ends_the_session(talk):
 
 def test_connection_broken_within_a_piece_is_truncation(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        client.hear()
+        client.receive()
         client.say({"type": "audio", "audio": "AAAA", "format": "pcm", "sample_rate": 24_000})
-        client.hear()
+        client.receive()
         client.cut()
 
     _, backend = talk(handle)
@@ -447,9 +447,9 @@ def test_connection_broken_within_a_piece_is_truncation(talk):
 
 def test_completion_before_the_end_of_the_text_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        client.hear()
+        client.receive()
         client.say({"type": "complete"})
         client.wait_until_gone()
 
@@ -521,7 +521,7 @@ def test_timeout_applies_only_while_audio_is_expected(talk):
 
 def test_no_response_within_the_timeout_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
         client.wait_until_gone()
 
@@ -581,9 +581,9 @@ def test_idle_session_sends_keep_alive_messages(talk, monkeypatch):
     beat = threading.Event()
 
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "ready", "flush": True})
-        assert client.hear() == {"type": "text", "content": ""}
+        assert client.receive() == {"type": "text", "content": ""}
         beat.set()
         client.wait_until_gone()
 

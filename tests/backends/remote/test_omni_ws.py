@@ -159,7 +159,7 @@ def test_words_are_in_the_text_and_in_order(words):
 
 def test_word_that_is_not_in_the_text_is_omitted(talk):
     def handle(client):
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
         client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000})
         times = [{"word": word, "start_ms": 100 * index} for index, word in enumerate(["It", "is", "three", "o'clock"])]
@@ -194,7 +194,7 @@ def test_failed_sentence_is_an_error(talk, sent):
             raise RuntimeError("out of memory")
 
     def handle(client):
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
         client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000})
         client.send(b"\0\0\0")
@@ -215,7 +215,7 @@ def test_failed_sentence_is_an_error(talk, sent):
 )
 def test_incomplete_sentence_is_truncation(talk, done, message):
     def handle(client):
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
         client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000})
         client.send(b"\0\0\0")
@@ -231,7 +231,7 @@ def test_incomplete_sentence_is_truncation(talk, done, message):
 
 def test_busy_server_is_a_rate_limit_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "error", "message": "too many streams", "code": "rate_limit_exceeded"})
         client.wait_until_gone()
 
@@ -243,7 +243,7 @@ def test_busy_server_is_a_rate_limit_error(talk):
 
 def test_refused_config_is_a_server_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "error", "message": "Invalid session config: no such voice"})
         client.close()
 
@@ -256,7 +256,7 @@ def test_refused_config_is_a_server_error(talk):
 @pytest.mark.parametrize("code", [1000, 1011])
 def test_close_before_the_end_is_an_error(talk, code):
     def handle(client):
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
         client.close(code)
 
@@ -267,7 +267,7 @@ def test_close_before_the_end_is_an_error(talk, code):
 
 def test_audio_before_its_start_message_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.send(b"\0\0")
         client.wait_until_gone()
 
@@ -279,7 +279,7 @@ def test_audio_before_its_start_message_is_an_error(talk):
 
 def test_unknown_audio_format_is_an_error(talk):
     def handle(client):
-        client.hear()
+        client.receive()
         client.say({"type": "audio.start", "format": "speex"})
         client.wait_until_gone()
 
@@ -293,11 +293,11 @@ def test_cancel_closes_the_session(talk):
     received = threading.Event()
 
     def handle(client):
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
         client.say({"type": "audio.start", "format": "pcm", "sample_rate": 24_000})
         client.send(b"\0\0")
-        if client.hear() == {"type": "session.close"}:
+        if client.receive() == {"type": "session.close"}:
             received.set()
 
     _, backend = talk(handle)
@@ -337,8 +337,8 @@ def test_idle_session_sends_keep_alive_messages(talk, monkeypatch):
     beat = threading.Event()
 
     def handle(client):
-        client.hear()
-        assert client.hear() == {"type": "input.text", "text": ""}
+        client.receive()
+        assert client.receive() == {"type": "input.text", "text": ""}
         beat.set()
         client.wait_until_gone()
 

@@ -73,9 +73,9 @@ def talk(name):
 def receive_request(client):
     """Receive the client's request."""
     if "/ws/" in client.path:
-        client.hear()
+        client.receive()
     elif "/v1/" in client.path:
-        while client.hear()["type"] != "input.done":
+        while client.receive()["type"] != "input.done":
             pass
 
 

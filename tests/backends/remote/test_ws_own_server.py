@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from support.environment import cleaned
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.streams import collect
 from support.threads import in_thread
 from voice_cli.backends import open_backend
@@ -28,7 +28,7 @@ def pair():
     opened = []
 
     def start(name, engine=None, *, key=None, options=None, **server):
-        engine = engine or MadeEngine()
+        engine = engine or SteppedEngine()
         app = SpeechApp(engine, **server)
         backend = open_backend(name, base_url=app.ws_url, api_key=key, **(options or {}))
         opened.extend((backend, app))
@@ -137,7 +137,7 @@ def test_engine_failure_is_reported(pair, name, before):
             return []
         return [piece for piece in (before, RuntimeError("out of memory")) if piece]
 
-    engine = MadeEngine(pieces)
+    engine = SteppedEngine(pieces)
     _, app, backend = pair(name, engine)
     sound, error = collect(backend.synthesize(HELLO))
     assert type(error) is (TruncatedAudio if sound else ServerError)

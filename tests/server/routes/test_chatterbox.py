@@ -9,8 +9,8 @@ import pytest
 
 from support.encoding import decoded, encoded
 from support.server import Answer, SpeechServer
-from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, tell
-from support.speech_app import MONO24, MadeEngine, SpeechApp, sound_of
+from support.sessions import half_close, receive, receive_all, receive_until, reset_connection, send_json
+from support.speech_app import MONO24, SpeechApp, SteppedEngine, sound_of
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.local.chatterbox_presets import PRESETS
@@ -43,8 +43,8 @@ def is_last(message):
 
 def exchange(websocket, request):
     """Send a request to /ws/synthesize; return the audio messages, and the last one."""
-    tell(websocket, request)
-    *audio, last = hear_until(websocket, is_last)
+    send_json(websocket, request)
+    *audio, last = receive_until(websocket, is_last)
     return audio, last
 
 
@@ -60,10 +60,10 @@ def say_whole(app, text, **fields):
 def say_pieces(app, pieces, **fields):
     """Send a text to /ws/synthesize-stream; return the audio of each message, and all messages."""
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init", "voice_id": "alice", **fields})
-        assert hear(websocket)["type"] == "ready"
-        tell(websocket, *({"type": "text", "content": piece} for piece in pieces), {"type": "end"})
-        messages = hear_until(websocket, is_last)
+        send_json(websocket, {"type": "init", "voice_id": "alice", **fields})
+        assert receive(websocket)["type"] == "ready"
+        send_json(websocket, *({"type": "text", "content": piece} for piece in pieces), {"type": "end"})
+        messages = receive_until(websocket, is_last)
     return [base64.b64decode(message["audio"]) for message in messages if message["type"] == "audio"], messages
 
 
@@ -133,7 +133,7 @@ def short_chunks(request):
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_short_chunks_are_kept_and_joined_without_padding(endpoint, serve_app):
-    app = serve_app(MadeEngine(short_chunks))
+    app = serve_app(SteppedEngine(short_chunks))
     text = "Cut as nobody would cut it."
     assert b"".join(ENDPOINTS[endpoint](app, text, output_format="pcm")) == sound_of(text)
     _, whole = encoded("mulaw", MONO24, sound_of(text))
@@ -142,13 +142,13 @@ def test_short_chunks_are_kept_and_joined_without_padding(endpoint, serve_app):
 
 def test_a_long_chunk_is_sent_whole(serve_app):
     pcm = sound_of("long", 40.0)
-    app = serve_app(MadeEngine(lambda _request: [pcm]))
+    app = serve_app(SteppedEngine(lambda _request: [pcm]))
     assert b"".join(say_whole(app, "Long.", output_format="pcm")[0]) == pcm
 
 
 def test_pcm_keeps_and_reports_the_engines_rate(serve_app):
     audio_format = AudioFormat(22_050, 1)
-    app = serve_app(MadeEngine(audio_format=audio_format))
+    app = serve_app(SteppedEngine(audio_format=audio_format))
     with app.connect(WHOLE) as websocket:
         audio, _ = exchange(websocket, {"text": "Hello.", "output_format": "wav"})
     assert {(message["format"], message["sample_rate"]) for message in audio} == {("wav", 22_050)}
@@ -176,9 +176,9 @@ def test_only_mulaw_is_counted_as_mulaw(app):
 
 def test_a_session_synthesizes_texts_in_order(app, engine):
     with app.connect(WHOLE) as websocket:
-        tell(websocket, {"text": "One.", "output_format": "pcm"}, {"text": "Two.", "output_format": "pcm"})
+        send_json(websocket, {"text": "One.", "output_format": "pcm"}, {"text": "Two.", "output_format": "pcm"})
         for text in ("One.", "Two."):
-            *audio, _ = hear_until(websocket, is_last)
+            *audio, _ = receive_until(websocket, is_last)
             assert audio[0]["chunk_index"] == 0
             assert b"".join(base64.b64decode(message["audio"]) for message in audio) == sound_of(text)
     assert [request.text for request in engine.requests] == ["One.", "Two."]
@@ -201,19 +201,19 @@ def test_a_stream_reports_each_sentence(app):
 
 def test_audio_is_sent_before_the_text_ends(app, engine):
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"}, {"type": "text", "content": "The first sentence is here. And"})
-        assert hear(websocket)["type"] == "ready"
-        assert hear(websocket)["type"] == "audio"
-        tell(websocket, {"type": "text", "content": " more."}, {"type": "end"})
-        assert hear_until(websocket, is_last)[-1]["type"] == "complete"
+        send_json(websocket, {"type": "init"}, {"type": "text", "content": "The first sentence is here. And"})
+        assert receive(websocket)["type"] == "ready"
+        assert receive(websocket)["type"] == "audio"
+        send_json(websocket, {"type": "text", "content": " more."}, {"type": "end"})
+        assert receive_until(websocket, is_last)[-1]["type"] == "complete"
     assert [request.text for request in engine.requests] == ["The first sentence is here.", "And more."]
 
 
 def test_texts_of_a_session_are_not_joined(app, engine):
     with app.connect(STREAM) as websocket:
         for text in ("One", "Two"):
-            tell(websocket, {"type": "init"}, {"type": "text", "content": text}, {"type": "end"})
-            messages = hear_until(websocket, is_last)
+            send_json(websocket, {"type": "init"}, {"type": "text", "content": text}, {"type": "end"})
+            messages = receive_until(websocket, is_last)
             assert messages[0]["type"] == "ready"
             assert messages[1]["chunk_index"] == 0
     assert [request.text for request in engine.requests] == ["One", "Two"]
@@ -221,9 +221,9 @@ def test_texts_of_a_session_are_not_joined(app, engine):
 
 def test_an_empty_text_completes_without_a_first_chunk(app, engine):
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"}, {"type": "end"})
-        assert hear(websocket)["type"] == "ready"
-        complete = hear(websocket)
+        send_json(websocket, {"type": "init"}, {"type": "end"})
+        assert receive(websocket)["type"] == "ready"
+        complete = receive(websocket)
     assert complete["type"] == "complete"
     assert complete["total_chunks"] == 0
     assert complete.get("first_chunk_ms") is None
@@ -232,12 +232,12 @@ def test_an_empty_text_completes_without_a_first_chunk(app, engine):
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
 def test_an_engine_without_audio_is_an_error(path, serve_app):
-    app = serve_app(MadeEngine(lambda request: [] if request.text != "Hi." else [bytes(20)]))
+    app = serve_app(SteppedEngine(lambda request: [] if request.text != "Hi." else [bytes(20)]))
     with app.connect(path) as websocket:
-        tell(websocket, {"text": "Hello."}) if path == WHOLE else tell(
+        send_json(websocket, {"text": "Hello."}) if path == WHOLE else send_json(
             websocket, {"type": "init"}, {"type": "text", "content": "Hello."}, {"type": "end"}
         )
-        assert "no sound" in hear_until(websocket, is_last)[-1]["error"]
+        assert "no sound" in receive_until(websocket, is_last)[-1]["error"]
 
 
 def test_an_engine_failure_is_an_error_and_the_session_continues(serve_app):
@@ -246,7 +246,7 @@ def test_an_engine_failure_is_an_error_and_the_session_continues(serve_app):
         if "fail" in request.text:
             yield RuntimeError("it broke")
 
-    app = serve_app(MadeEngine(pieces))
+    app = serve_app(SteppedEngine(pieces))
     with app.connect(WHOLE) as websocket:
         audio, last = exchange(websocket, {"text": "Now fail.", "output_format": "pcm"})
         assert "it broke" in last["error"]
@@ -267,7 +267,7 @@ def spoken(app, engine, text):
 
 
 def test_the_text_is_not_split_inside_words_and_times(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     said = spoken(
         app, engine, "Well, this is a longer test sentence. Please come and visit at 3.30 pm. Bring some food."
@@ -277,7 +277,7 @@ def test_the_text_is_not_split_inside_words_and_times(serve_app):
 
 
 def test_chinese_is_split(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     said = spoken(app, engine, "今天天气很好。我们去公园吧！你说呢？好的。")
     assert said[0] == "今天天气很好。"
@@ -285,25 +285,25 @@ def test_chinese_is_split(serve_app):
 
 
 def test_text_without_punctuation_is_buffered_up_to_a_limit(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"})
-        tell(websocket, *({"type": "text", "content": "and so on "} for _ in range(100)))
-        assert hear_until(websocket, lambda message: message["type"] == "sentence_complete")
+        send_json(websocket, {"type": "init"})
+        send_json(websocket, *({"type": "text", "content": "and so on "} for _ in range(100)))
+        assert receive_until(websocket, lambda message: message["type"] == "sentence_complete")
     assert all(len(request.text) <= 400 for request in engine.requests)
 
 
 def test_a_flush_speaks_buffered_text(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     sent = ""
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"})
+        send_json(websocket, {"type": "init"})
         for said in ("No mark", "No mark and *Markdown*. ", "No mark and *Markdown*. Again"):
-            tell(websocket, {"type": "text", "content": said[len(sent) :], "flush": True})
+            send_json(websocket, {"type": "text", "content": said[len(sent) :], "flush": True})
             sent = said
-            end = hear_until(websocket, lambda message: message["type"] == "sentence_complete")[-1]
+            end = receive_until(websocket, lambda message: message["type"] == "sentence_complete")[-1]
             assert end["text_end"] == len(sent)
     assert [request.text for request in engine.requests] == ["No mark", "and Markdown.", "Again"]
 
@@ -316,8 +316,8 @@ def test_an_invalid_voice_id_is_refused_everywhere(voice, app, engine):
     with app.connect(WHOLE) as websocket:
         assert "error" in exchange(websocket, {"text": "Hello.", "voice_id": voice})[1]
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init", "voice_id": voice})
-        assert hear(websocket)["type"] == "error"
+        send_json(websocket, {"type": "init", "voice_id": voice})
+        assert receive(websocket)["type"] == "error"
     for method, path, body in (
         ("POST", "/synthesize", {"text": "Hello.", "voice_id": voice}),
         ("POST", "/preload", ["alice", voice]),
@@ -330,12 +330,12 @@ def test_an_invalid_voice_id_is_refused_everywhere(voice, app, engine):
 
 def test_a_failed_init_keeps_no_voice(app, engine):
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init", "voice_id": "alice"})
-        assert hear(websocket)["type"] == "ready"
-        tell(websocket, {"type": "init", "voice_id": "nobody"})
-        assert hear(websocket)["code"] == "voice_not_found"
-        tell(websocket, {"type": "text", "content": "Whose voice? "}, {"type": "end"})
-        assert [hear(websocket)["code"] for _ in range(2)] == ["no_session", "no_session"]
+        send_json(websocket, {"type": "init", "voice_id": "alice"})
+        assert receive(websocket)["type"] == "ready"
+        send_json(websocket, {"type": "init", "voice_id": "nobody"})
+        assert receive(websocket)["code"] == "voice_not_found"
+        send_json(websocket, {"type": "text", "content": "Whose voice? "}, {"type": "end"})
+        assert [receive(websocket)["code"] for _ in range(2)] == ["no_session", "no_session"]
     assert engine.requests == []
 
 
@@ -352,7 +352,7 @@ def test_preload_reports_which_voices_exist(app):
 def test_preload_fetches_missing_voices(serve_app, tmp_path):
     with SpeechServer(lambda request: Answer(b"voice", status=404 if "nobody" in request.path else 200)) as place:
         app = serve_app(
-            MadeEngine(voices=[]),
+            SteppedEngine(voices=[]),
             engine="chatterbox",
             voices_url=place.url.removesuffix("/v1") + "/{voice}.wav",
             voices_cache=str(tmp_path),
@@ -370,7 +370,7 @@ def test_preload_fetches_missing_voices(serve_app, tmp_path):
 )
 @pytest.mark.parametrize(("limits", "code"), [({"max_seconds": 0.2}, "late"), ({"drain_timeout": 0}, "draining")])
 def test_a_stream_that_the_server_ends_gets_503(path, body, limits, code):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = SpeechApp(engine, **limits)
     engine.hold()
     answer = in_thread(lambda: app.request("POST", path, body))
@@ -410,8 +410,8 @@ def test_an_unknown_preset_is_refused(app, engine):
     with app.connect(WHOLE) as websocket:
         assert "preset" in exchange(websocket, {"text": "Hello.", "preset": "loud"})[1]["error"]
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init", "preset": "loud"})
-        assert "preset" in hear(websocket)["error"]
+        send_json(websocket, {"type": "init", "preset": "loud"})
+        assert "preset" in receive(websocket)["error"]
     assert app.request("POST", "/synthesize", {"text": "a", "voice_id": "alice", "preset": "loud"}).status == 400
     assert engine.requests == []
 
@@ -451,12 +451,12 @@ def test_a_session_survives_invalid_messages(path, app, engine):
     with app.connect(path) as websocket:
         for bad in BAD:
             websocket.send(bad)
-            assert "error" in hear(websocket), bad
+            assert "error" in receive(websocket), bad
         if path == WHOLE:
             assert exchange(websocket, {"text": "Hello."})[1]["is_final"]
         else:
-            tell(websocket, {"type": "init"}, {"type": "text", "content": "Hello."}, {"type": "end"})
-            assert hear_until(websocket, is_last)[-1]["type"] == "complete"
+            send_json(websocket, {"type": "init"}, {"type": "text", "content": "Hello."}, {"type": "end"})
+            assert receive_until(websocket, is_last)[-1]["type"] == "complete"
     assert [request.text for request in engine.requests] == ["Hello."]
 
 
@@ -464,19 +464,19 @@ def test_errors_have_the_endpoints_shape(app):
     with app.connect(WHOLE) as websocket:
         assert "type" not in exchange(websocket, {})[1]
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "end"})
-        assert hear(websocket)["type"] == "error"
+        send_json(websocket, {"type": "end"})
+        assert receive(websocket)["type"] == "error"
 
 
 def test_texts_over_the_limit_are_refused(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_text=50)
     with app.connect(WHOLE) as websocket:
         assert exchange(websocket, {"text": "a" * 51})[1]["code"] == "too_long"
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"}, {"type": "text", "content": "a" * 51})
-        assert hear(websocket)["type"] == "ready"
-        assert hear(websocket)["code"] == "too_long"
+        send_json(websocket, {"type": "init"}, {"type": "text", "content": "a" * 51})
+        assert receive(websocket)["type"] == "ready"
+        assert receive(websocket)["code"] == "too_long"
     assert app.request("POST", "/synthesize", {"text": "a" * 51, "voice_id": "alice"}).status == 400
     assert engine.requests == []
 
@@ -484,27 +484,27 @@ def test_texts_over_the_limit_are_refused(serve_app):
 def test_a_message_over_the_size_limit_ends_the_session(app):
     with app.connect(WHOLE) as websocket:
         websocket.send(json.dumps({"text": "a" * (1 << 20)}))
-        assert hear_all(websocket).code == 1009
+        assert receive_all(websocket).code == 1009
 
 
 def test_a_session_limits_its_queued_texts(app, engine):
     engine.hold()
     with app.connect(WHOLE) as websocket:
-        tell(websocket, *({"text": "Hello."} for _ in range(70)))
-        assert hear(websocket)["code"] == "rate_limit_exceeded"
+        send_json(websocket, *({"text": "Hello."} for _ in range(70)))
+        assert receive(websocket)["code"] == "rate_limit_exceeded"
 
 
 def test_streams_over_the_admission_limit_are_refused(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_streams=1)
     engine.hold()
     with app.connect(WHOLE) as first, app.connect(WHOLE) as second:
-        tell(first, {"text": "Hello."})
+        send_json(first, {"text": "Hello."})
         engine.wait_for_requests(1)
         assert exchange(second, {"text": "Hello."})[1]["code"] == "rate_limit_exceeded"
         assert app.request("POST", "/synthesize", {"text": "a", "voice_id": "alice"}).status == 429
         engine.let_go()
-        assert hear_until(first, is_last)[-1]["is_final"]
+        assert receive_until(first, is_last)[-1]["is_final"]
         assert exchange(second, {"text": "Hello."})[1]["is_final"], "the limit is still reached"
 
 
@@ -514,17 +514,17 @@ def test_streams_over_the_admission_limit_are_refused(serve_app):
 def begin(websocket, path):
     """Request an endless text, and receive its first audio."""
     if path == WHOLE:
-        tell(websocket, {"text": "Hello."})
+        send_json(websocket, {"text": "Hello."})
     else:
-        tell(websocket, {"type": "init"}, {"type": "text", "content": "Hello there. More"})
-        assert hear(websocket)["type"] == "ready"
-    assert hear(websocket)["audio"]
+        send_json(websocket, {"type": "init"}, {"type": "text", "content": "Hello there. More"})
+        assert receive(websocket)["type"] == "ready"
+    assert receive(websocket)["audio"]
 
 
 @pytest.fixture
 def endless(serve_app):
     """Return a server whose engine generates endless audio, 50 ms for each release."""
-    engine = MadeEngine(
+    engine = SteppedEngine(
         lambda request: itertools.repeat(sound_of(request.text, 0.05)) if request.text != "Hi." else [bytes(9600)]
     )
     app = serve_app(engine)
@@ -544,7 +544,7 @@ def test_health_responds_during_generation(path, endless):
         assert health.json["streams"] == 1
 
 
-@pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
+@pytest.mark.parametrize("leave", [lambda ws: ws.close(), reset_connection, half_close])
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
 def test_a_disconnect_stops_the_generation(path, leave, endless):
     app, engine = endless
@@ -559,12 +559,12 @@ def test_a_disconnect_stops_the_generation(path, leave, endless):
 
 @pytest.mark.parametrize("path", [WHOLE, STREAM])
 def test_a_stalled_client_is_dropped(path, serve_app, no_lead):
-    engine = MadeEngine(
+    engine = SteppedEngine(
         lambda request: itertools.repeat(sound_of(request.text, 1.0)) if request.text != "Hi." else [bytes(9600)]
     )
     app = serve_app(engine, stall_timeout=0.2)
     with app.connect(path, max_queue=1, close_timeout=0.1) as websocket:
-        tell(websocket, {"text": "Hello.", "output_format": "pcm"}) if path == WHOLE else tell(
+        send_json(websocket, {"text": "Hello.", "output_format": "pcm"}) if path == WHOLE else send_json(
             websocket, {"type": "init", "output_format": "pcm"}, {"type": "text", "content": "Hello there. More"}
         )
         (report,) = app.wait_for_reports(1)
@@ -577,8 +577,8 @@ def test_cancel_stops_the_speech_and_keeps_the_session(path, endless):
     app, engine = endless
     with app.connect(path) as websocket:
         begin(websocket, path)
-        tell(websocket, {"type": "cancel"})
-        complete = hear_until(websocket, is_last)[-1]
+        send_json(websocket, {"type": "cancel"})
+        complete = receive_until(websocket, is_last)[-1]
         assert complete["cancelled"] is True
         assert complete.get("first_chunk_ms") is None
         engine.wait_until_idle()
@@ -589,10 +589,10 @@ def test_cancel_stops_the_speech_and_keeps_the_session(path, endless):
 
 def test_a_new_init_ends_the_previous_text(app, engine):
     with app.connect(STREAM) as websocket:
-        tell(websocket, {"type": "init"}, {"type": "text", "content": "One"}, {"type": "init", "voice_id": "bob"})
-        tell(websocket, {"type": "text", "content": "Two"}, {"type": "end"})
-        kinds = [message["type"] for message in hear_until(websocket, is_last)]
-        kinds += [message["type"] for message in hear_until(websocket, is_last)]
+        send_json(websocket, {"type": "init"}, {"type": "text", "content": "One"}, {"type": "init", "voice_id": "bob"})
+        send_json(websocket, {"type": "text", "content": "Two"}, {"type": "end"})
+        kinds = [message["type"] for message in receive_until(websocket, is_last)]
+        kinds += [message["type"] for message in receive_until(websocket, is_last)]
     assert kinds.count("complete") == kinds.count("ready") == 2
     assert [(request.text, request.voice) for request in engine.requests] == [("One", None), ("Two", "bob")]
 
@@ -602,15 +602,15 @@ def test_a_shutdown_closes_the_session_as_going_away(endless):
     with app.connect(WHOLE) as websocket:
         begin(websocket, WHOLE)
         app.stop()
-        assert hear_all(websocket).code in (1001, 1012)
+        assert receive_all(websocket).code in (1001, 1012)
 
 
 def test_all_sessions_end_at_shutdown():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with contextlib.ExitStack() as sockets, SpeechApp(engine) as app:
         engine.hold()
         for _ in range(5):
-            tell(sockets.enter_context(app.connect(WHOLE)), {"text": "Hello."})
+            send_json(sockets.enter_context(app.connect(WHOLE)), {"text": "Hello."})
         engine.wait_for_requests(1)
     engine.wait_until_idle()
     assert {report.reason for report in app.reports} == {"shutdown"}

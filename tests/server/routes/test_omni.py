@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from support.encoding import decoded
-from support.sessions import half_close, hear, hear_all, hear_until, leave_rudely, sound_in, tell
-from support.speech_app import MONO24, MadeEngine, sound_of
+from support.sessions import half_close, receive, receive_all, receive_until, reset_connection, send_json, sound_in
+from support.speech_app import MONO24, SteppedEngine, sound_of
 from voice_cli.audio import CODECS, AudioFormat, Encoding
 from voice_cli.backends.base import Voice, WordEvent
 from voice_cli.config import Defaults
@@ -45,8 +45,8 @@ def is_done(message):
 def say(app, *pieces, **fields):
     """Send one utterance in a new session; return all messages."""
     with app.connect(PATH) as websocket:
-        tell(websocket, config(**fields), *text(*pieces), DONE)
-        return hear_until(websocket, is_done)
+        send_json(websocket, config(**fields), *text(*pieces), DONE)
+        return receive_until(websocket, is_done)
 
 
 def sentences_of(messages):
@@ -122,16 +122,16 @@ def test_messages_are_no_larger_than_clients_accept(app, engine):
 def test_streamed_audio_is_sent_during_generation(app, engine):
     engine.hold()
     with app.connect(PATH) as websocket:
-        tell(websocket, config(), *text("Hello there."), DONE)
+        send_json(websocket, config(), *text("Hello there."), DONE)
         engine.release()
-        assert [kind(hear(websocket)) for _ in range(2)] == ["audio.start", "sound"]
+        assert [kind(receive(websocket)) for _ in range(2)] == ["audio.start", "sound"]
         engine.let_go()
-        hear_until(websocket, is_done)
+        receive_until(websocket, is_done)
 
 
 @pytest.mark.parametrize("rate", [22_050, 24_000])
 def test_pcm_is_24_khz_and_reports_it(rate, serve_app):
-    app = serve_app(MadeEngine(audio_format=AudioFormat(rate, 1)))
+    app = serve_app(SteppedEngine(audio_format=AudioFormat(rate, 1)))
     ((start, data, _),) = sentences_of(say(app, "Hello."))
     assert (start["sample_rate"], start["channels"]) == (24_000, 1)
     assert len(data) == 2 * 4800
@@ -160,10 +160,10 @@ def test_other_formats_report_no_rate(app):
     ],
 )
 def test_split_granularity_sets_the_sentences(granularity, said, expected, serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     assert texts_of(say(app, *said, split_granularity=granularity)) == expected
-    engine.begin_anew()
+    engine.reset()
     assert texts_of(say(app, said, split_granularity=granularity)) == expected, (
         "the sentences depend on how the text is cut"
     )
@@ -185,19 +185,19 @@ def test_any_text_is_answered_in_order(said, granularity, app):
 )
 def test_a_part_is_spoken_before_the_text_ends(granularity, said, app):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity), *text(said))
-        assert kind(hear_until(websocket, lambda message: kind(message) == "audio.done")[-1]) == "audio.done"
-        tell(websocket, *text(" more."), DONE)
-        assert hear_until(websocket, is_done)[-1]["total_sentences"] == 2
+        send_json(websocket, config(split_granularity=granularity), *text(said))
+        assert kind(receive_until(websocket, lambda message: kind(message) == "audio.done")[-1]) == "audio.done"
+        send_json(websocket, *text(" more."), DONE)
+        assert receive_until(websocket, is_done)[-1]["total_sentences"] == 2
 
 
 def test_an_utterance_that_is_not_split_waits_for_its_end(app, engine):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(), *text("This is a sentence. And this is more. "), {"type": "?"})
-        assert kind(hear(websocket)) == "error", "the text before it was not accepted"
+        send_json(websocket, config(), *text("This is a sentence. And this is more. "), {"type": "?"})
+        assert kind(receive(websocket)) == "error", "the text before it was not accepted"
         assert engine.requests == []
-        tell(websocket, DONE)
-        hear_until(websocket, is_done)
+        send_json(websocket, DONE)
+        receive_until(websocket, is_done)
 
 
 # The session.
@@ -205,10 +205,10 @@ def test_an_utterance_that_is_not_split_waits_for_its_end(app, engine):
 
 def test_utterances_are_spoken_in_order_and_counted(app):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity="sentence"))
+        send_json(websocket, config(split_granularity="sentence"))
         for utterance in range(3):
-            tell(websocket, *text(TEXT), DONE)
-            messages = hear_until(websocket, is_done)
+            send_json(websocket, *text(TEXT), DONE)
+            messages = receive_until(websocket, is_done)
             numbers = {message["utterance_index"] for message in messages if isinstance(message, dict)}
             assert numbers == {utterance}
             assert len(sentences_of(messages)) == 3
@@ -217,20 +217,22 @@ def test_utterances_are_spoken_in_order_and_counted(app):
 def test_an_utterance_may_be_sent_while_the_previous_one_is_spoken(app, engine):
     engine.hold()
     with app.connect(PATH) as websocket:
-        tell(websocket, config(), *text("One."), DONE, *text("Two."), DONE, config(voice="bob"), *text("Three."), DONE)
+        send_json(
+            websocket, config(), *text("One."), DONE, *text("Two."), DONE, config(voice="bob"), *text("Three."), DONE
+        )
         engine.let_go()
         for number, said in enumerate(("One.", "Two.", "Three.")):
-            messages = hear_until(websocket, is_done)
+            messages = receive_until(websocket, is_done)
             assert (messages[-1]["utterance_index"], texts_of(messages)) == (number, [said])
     assert [request.voice for request in engine.requests] == [None, None, "bob"]
 
 
 def test_the_configuration_reaches_the_engine_and_can_be_changed(app, engine):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(voice="alice", speed=1.5, instructions="Slowly."), *text("One."), DONE)
-        hear_until(websocket, is_done)
-        tell(websocket, config(voice="bob"), *text("Two."), DONE)
-        hear_until(websocket, is_done)
+        send_json(websocket, config(voice="alice", speed=1.5, instructions="Slowly."), *text("One."), DONE)
+        receive_until(websocket, is_done)
+        send_json(websocket, config(voice="bob"), *text("Two."), DONE)
+        receive_until(websocket, is_done)
     assert [(request.voice, request.speed, request.instructions) for request in engine.requests] == [
         ("alice", 1.5, "Slowly."),
         ("bob", None, None),
@@ -240,20 +242,20 @@ def test_the_configuration_reaches_the_engine_and_can_be_changed(app, engine):
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
 def test_the_configuration_cannot_be_changed_within_an_utterance(granularity, app, engine):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity), *text("One"), config(voice="bob"))
-        assert "input.done" in hear(websocket)["message"]
-        tell(websocket, DONE)
-        hear_until(websocket, is_done)
+        send_json(websocket, config(split_granularity=granularity), *text("One"), config(voice="bob"))
+        assert "input.done" in receive(websocket)["message"]
+        send_json(websocket, DONE)
+        receive_until(websocket, is_done)
     assert [request.voice for request in engine.requests] == [None]
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence", "clause"])
 def test_an_utterance_without_text_has_no_sentences(granularity, app, engine):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity), DONE, *text("", " \n"), DONE, *text("Words."), DONE)
-        totals = [hear(websocket)["total_sentences"] for _ in range(2)]
+        send_json(websocket, config(split_granularity=granularity), DONE, *text("", " \n"), DONE, *text("Words."), DONE)
+        totals = [receive(websocket)["total_sentences"] for _ in range(2)]
         assert totals == [0, 0]
-        assert hear_until(websocket, is_done)[-1] == {
+        assert receive_until(websocket, is_done)[-1] == {
             "type": "session.done",
             "utterance_index": 2,
             "total_sentences": 1,
@@ -263,16 +265,16 @@ def test_an_utterance_without_text_has_no_sentences(granularity, app, engine):
 
 def test_the_session_ends_after_its_queued_utterances(app):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(), *text("One."), DONE, *text("Two."), DONE, CLOSE, *text("Three."), DONE)
-        messages, code, _ = hear_all(websocket)
+        send_json(websocket, config(), *text("One."), DONE, *text("Two."), DONE, CLOSE, *text("Three."), DONE)
+        messages, code, _ = receive_all(websocket)
     assert [message["utterance_index"] for message in messages if is_done(message)] == [0, 1]
     assert code == 1000
 
 
 def test_a_close_ends_the_unfinished_text(app):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity="sentence"), *text("One. Two"), CLOSE)
-        messages, code, _ = hear_all(websocket)
+        send_json(websocket, config(split_granularity="sentence"), *text("One. Two"), CLOSE)
+        messages, code, _ = receive_all(websocket)
     assert texts_of(messages) == ["One.", "Two"]
     assert code == 1000
 
@@ -280,14 +282,14 @@ def test_a_close_ends_the_unfinished_text(app):
 @pytest.mark.parametrize("before", [[], [config()]])
 def test_an_idle_session_closes_immediately(before, app):
     with app.connect(PATH) as websocket:
-        tell(websocket, *before, CLOSE)
-        assert hear_all(websocket) == ([], 1000, "")
+        send_json(websocket, *before, CLOSE)
+        assert receive_all(websocket) == ([], 1000, "")
 
 
 # Word times.
 
 
-class WordyEngine(MadeEngine):
+class WordyEngine(SteppedEngine):
     """Reports words of 100 ms each from 20 ms on, with 40 ms of leading and at least 60 ms of trailing silence."""
 
     def __init__(self, tail_ms=60):
@@ -374,8 +376,8 @@ def test_timestamps_are_null_for_an_engine_without_word_times(app):
 @pytest.mark.parametrize("fields", [{"stream_audio": False}, {"response_format": "wav"}])
 def test_word_times_need_streamed_pcm(fields, app):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(word_timestamps=True, **fields))
-        assert "word_timestamps" in hear(websocket)["message"]
+        send_json(websocket, config(word_timestamps=True, **fields))
+        assert "word_timestamps" in receive(websocket)["message"]
 
 
 # Invalid requests and failures.
@@ -400,40 +402,40 @@ def test_a_session_survives_invalid_messages(granularity, app):
     with app.connect(PATH) as websocket:
         for bad in BAD:
             websocket.send(bad)
-            assert kind(hear(websocket)) == "error"
-        tell(websocket, *text("Too early."), DONE)
-        assert [kind(hear(websocket)) for _ in range(2)] == ["error", "error"]
-        tell(websocket, config(split_granularity=granularity))
+            assert kind(receive(websocket)) == "error"
+        send_json(websocket, *text("Too early."), DONE)
+        assert [kind(receive(websocket)) for _ in range(2)] == ["error", "error"]
+        send_json(websocket, config(split_granularity=granularity))
         for bad in BAD:
             websocket.send(bad)
-            assert kind(hear(websocket)) == "error"
-        tell(websocket, *text("Hello."), DONE)
-        assert texts_of(hear_until(websocket, is_done)) == ["Hello."]
+            assert kind(receive(websocket)) == "error"
+        send_json(websocket, *text("Hello."), DONE)
+        assert texts_of(receive_until(websocket, is_done)) == ["Hello."]
 
 
 @pytest.mark.parametrize("bad", BAD_CONFIGS)
 def test_an_invalid_configuration_keeps_the_previous_one(bad, app, engine):
     with app.connect(PATH) as websocket:
         if "voice" not in bad:
-            tell(websocket, config(**bad), *text("Unheard."))
-            assert [kind(hear(websocket)) for _ in range(2)] == ["error", "error"]
-        tell(websocket, config(voice="bob"), config(**bad), *text("Hello."), DONE)
-        assert kind(hear(websocket)) == "error"
-        hear_until(websocket, is_done)
+            send_json(websocket, config(**bad), *text("Unheard."))
+            assert [kind(receive(websocket)) for _ in range(2)] == ["error", "error"]
+        send_json(websocket, config(voice="bob"), config(**bad), *text("Hello."), DONE)
+        assert kind(receive(websocket)) == "error"
+        receive_until(websocket, is_done)
     assert [(request.text, request.voice) for request in engine.requests] == [("Hello.", "bob")]
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
 def test_a_text_over_the_limit_is_refused(granularity, serve_app):
-    app = serve_app(MadeEngine(), max_text=50)
+    app = serve_app(SteppedEngine(), max_text=50)
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity), *text("a" * 51))
-        assert "50" in hear(websocket)["message"]
+        send_json(websocket, config(split_granularity=granularity), *text("a" * 51))
+        assert "50" in receive(websocket)["message"]
         if granularity == "none":
-            tell(websocket, *text("a" * 30, "b" * 30))
-            assert "50" in hear(websocket)["message"]
-        tell(websocket, *text("c."), DONE)
-        hear_until(websocket, is_done)
+            send_json(websocket, *text("a" * 30, "b" * 30))
+            assert "50" in receive(websocket)["message"]
+        send_json(websocket, *text("c."), DONE)
+        receive_until(websocket, is_done)
 
 
 def failing(request):
@@ -450,17 +452,17 @@ def failing(request):
 def test_a_truncated_sentence_ends_and_the_session_continues(granularity, stream_audio, app, engine):
     engine.give(failing)
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity, stream_audio=stream_audio))
-        tell(websocket, *text("This breaks later."), DONE)
-        messages = hear_until(websocket, is_done)
+        send_json(websocket, config(split_granularity=granularity, stream_audio=stream_audio))
+        send_json(websocket, *text("This breaks later."), DONE)
+        messages = receive_until(websocket, is_done)
         (error,) = [message for message in messages if kind(message) == "error"]
         assert "it broke off" in error["message"]
         assert bool(error.get("partial_audio")) is stream_audio
         done = next(message for message in messages if kind(message) == "audio.done")
         assert done["error"] is True
         assert messages[-1]["total_sentences"] == 1
-        tell(websocket, *text("This is fine."), DONE)
-        messages = hear_until(websocket, is_done)
+        send_json(websocket, *text("This is fine."), DONE)
+        messages = receive_until(websocket, is_done)
         assert messages[-1] == {"type": "session.done", "utterance_index": 1, "total_sentences": 1}
         assert sentences_of(messages)[0][1] == sound_of("This is fine.")
 
@@ -476,49 +478,49 @@ def test_an_engine_error_before_any_audio_is_an_error_message(app, engine):
 def test_further_text_of_a_failed_utterance_is_dropped(app, engine):
     engine.give(failing)
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity="sentence"), *text("This fails at once. And "))
-        assert kind(hear(websocket)) == "error"
-        tell(websocket, *text("this is not said. "), {"type": "?"})
-        assert kind(hear(websocket)) == "error", "the dropped text got an answer"
-        tell(websocket, *text("Nor this."), DONE, *text("But this."), DONE)
-        assert hear(websocket) == {"type": "session.done", "utterance_index": 0, "total_sentences": 0}
-        messages = hear_until(websocket, is_done)
+        send_json(websocket, config(split_granularity="sentence"), *text("This fails at once. And "))
+        assert kind(receive(websocket)) == "error"
+        send_json(websocket, *text("this is not said. "), {"type": "?"})
+        assert kind(receive(websocket)) == "error", "the dropped text got an answer"
+        send_json(websocket, *text("Nor this."), DONE, *text("But this."), DONE)
+        assert receive(websocket) == {"type": "session.done", "utterance_index": 0, "total_sentences": 0}
+        messages = receive_until(websocket, is_done)
         assert (texts_of(messages), messages[-1]["utterance_index"]) == (["But this."], 1)
 
 
 def test_an_unknown_voice_in_the_first_message_ends_the_session(serve_app):
-    app = serve_app(MadeEngine(voices=[Voice("alice")]))
+    app = serve_app(SteppedEngine(voices=[Voice("alice")]))
     with app.connect(PATH) as websocket:
-        tell(websocket, config(voice="nobody"), *text("Hello."), DONE)
-        assert hear(websocket)["code"] == "voice_not_found"
+        send_json(websocket, config(voice="nobody"), *text("Hello."), DONE)
+        assert receive(websocket)["code"] == "voice_not_found"
         with pytest.raises(ConnectionClosed) as closed:
-            hear(websocket)
+            receive(websocket)
         assert closed.value.rcvd.code == 1008
     with app.connect(PATH) as websocket:
-        tell(websocket, config(voice="alice"), config(voice="nobody"))
-        assert hear(websocket)["code"] == "voice_not_found"
-        tell(websocket, *text("Hello."), DONE)
-        assert texts_of(hear_until(websocket, is_done)) == ["Hello."]
+        send_json(websocket, config(voice="alice"), config(voice="nobody"))
+        assert receive(websocket)["code"] == "voice_not_found"
+        send_json(websocket, *text("Hello."), DONE)
+        assert texts_of(receive_until(websocket, is_done)) == ["Hello."]
 
 
 def test_streams_over_the_admission_limit_are_refused(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_streams=1)
     engine.hold()
     with app.connect(PATH) as first, app.connect(PATH) as second:
-        tell(first, config(), *text("The first."), DONE)
+        send_json(first, config(), *text("The first."), DONE)
         engine.wait_for_requests(1)
-        tell(second, config(), *text("The second."), DONE)
-        assert hear(second)["code"] == "rate_limit_exceeded"
-        assert kind(hear(second)) == "session.done"
+        send_json(second, config(), *text("The second."), DONE)
+        assert receive(second)["code"] == "rate_limit_exceeded"
+        assert kind(receive(second)) == "session.done"
         engine.let_go()
-        assert texts_of(hear_until(first, is_done)) == ["The first."]
-        tell(second, *text("Once more."), DONE)
-        assert texts_of(hear_until(second, is_done)) == ["Once more."]
+        assert texts_of(receive_until(first, is_done)) == ["The first."]
+        send_json(second, *text("Once more."), DONE)
+        assert texts_of(receive_until(second, is_done)) == ["Once more."]
 
 
 def test_the_queue_timeout_is_an_error(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, queue_timeout=0.1)
     engine.hold()
     messages = say(app, "Hello.")
@@ -539,13 +541,13 @@ def endless(app, engine):
 
 
 @pytest.mark.parametrize("granularity", ["none", "sentence"])
-@pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
+@pytest.mark.parametrize("leave", [lambda ws: ws.close(), reset_connection, half_close])
 def test_a_disconnect_stops_the_generation(leave, granularity, app, endless):
     with app.connect(PATH) as websocket:
-        tell(websocket, config(split_granularity=granularity), *text("Hello there. And"))
+        send_json(websocket, config(split_granularity=granularity), *text("Hello there. And"))
         if granularity == "none":
-            tell(websocket, DONE)
-        assert [kind(hear(websocket)) for _ in range(2)] == ["audio.start", "sound"]
+            send_json(websocket, DONE)
+        assert [kind(receive(websocket)) for _ in range(2)] == ["audio.start", "sound"]
         assert endless.live == 1
         leave(websocket)
         endless.wait_until_idle()
@@ -554,11 +556,11 @@ def test_a_disconnect_stops_the_generation(leave, granularity, app, endless):
 
 
 def test_a_stalled_client_is_dropped(serve_app, no_lead):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, stall_timeout=0.2)
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 1.0)))
     with app.connect(PATH, max_queue=1, close_timeout=0.1) as websocket:
-        tell(websocket, config(), *text("Hello."), DONE)
+        send_json(websocket, config(), *text("Hello."), DONE)
         (report,) = app.wait_for_reports(1)
         assert (report.outcome, report.reason) == ("cancelled", "stalled")
         engine.wait_until_idle()
@@ -568,6 +570,6 @@ def test_concurrent_sessions_are_independent(app):
     with contextlib.ExitStack() as sockets:
         sessions = [sockets.enter_context(app.connect(PATH)) for _ in range(8)]
         for number, websocket in enumerate(sessions):
-            tell(websocket, config(), *text(f"Session {number}."), DONE)
+            send_json(websocket, config(), *text(f"Session {number}."), DONE)
         for number, websocket in enumerate(sessions):
-            assert sound_in(hear_until(websocket, is_done)) == sound_of(f"Session {number}.")
+            assert sound_in(receive_until(websocket, is_done)) == sound_of(f"Session {number}.")

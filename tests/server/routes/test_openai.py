@@ -14,7 +14,7 @@ from support import material
 from support.command import run_voice
 from support.encoding import LEAD, decoded, encoded, likeness, mono
 from support.environment import cleaned
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.streams import collect
 from support.threads import WAIT
 from voice_cli.audio import CODECS, AudioFormat, Encoding
@@ -53,7 +53,7 @@ def _one_serial(monkeypatch):
 @pytest.fixture(scope="module")
 def app():
     """Return a server with a deterministic engine."""
-    with SpeechApp(MadeEngine(), max_text=1000) as app:
+    with SpeechApp(SteppedEngine(), max_text=1000) as app:
         yield app
 
 
@@ -97,7 +97,7 @@ def test_the_streamed_audio_equals_the_whole(app, codec):
 
 
 def test_audio_is_sent_during_generation():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, client_of(app) as client:
         engine.hold()
         engine.release()
@@ -112,7 +112,7 @@ def test_audio_is_sent_during_generation():
 
 @pytest.mark.parametrize("voice", ["bob", {"id": "bob"}], ids=str)
 def test_a_voice_may_be_a_name_or_an_object(voice):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app, client_of(app) as client:
         client.audio.speech.create(
             model="anything", voice=voice, input="Hi.", response_format="pcm", speed=1.5, instructions="calmly"
@@ -182,7 +182,7 @@ def test_an_unknown_voice_is_a_bad_request(espeak):
 
 def test_the_code_of_an_unknown_voice_ignores_the_engines_message(serve_app):
     error = UsageError("no such speaker", hint="--voice NAME; `voice voices` lists them")
-    app = serve_app(MadeEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
+    app = serve_app(SteppedEngine(lambda request: [error if request.text == "Say it." else sound_of("warm-up")]))
     answer = app.request("POST", "/v1/audio/speech", {"input": "Say it.", "voice": "nobody"})
     assert (answer.status, answer.json["error"]["code"]) == (400, "voice_not_found")
     assert "--" not in answer.body.decode()
@@ -192,7 +192,7 @@ def test_the_code_of_an_unknown_voice_ignores_the_engines_message(serve_app):
 
 
 def test_a_wrong_key_is_an_authentication_error():
-    with SpeechApp(MadeEngine(), keys=["sk-right"]) as app:
+    with SpeechApp(SteppedEngine(), keys=["sk-right"]) as app:
         with client_of(app, "sk-right") as client:
             assert client.models.list().data
         with client_of(app, "sk-wrong") as client, pytest.raises(openai.AuthenticationError) as caught:
@@ -201,7 +201,7 @@ def test_a_wrong_key_is_an_authentication_error():
 
 
 def test_streams_over_the_admission_limit_are_a_rate_limit_error():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, max_streams=1) as app, client_of(app) as client:
         engine.hold()
         engine.release()
@@ -214,7 +214,7 @@ def test_streams_over_the_admission_limit_are_a_rate_limit_error():
 
 def test_a_failure_before_the_first_audio_has_a_status():
     with (
-        SpeechApp(MadeEngine(lambda request: [EngineError("out of breath")] * (request.text != "Hi."))) as app,
+        SpeechApp(SteppedEngine(lambda request: [EngineError("out of breath")] * (request.text != "Hi."))) as app,
         client_of(app) as client,
     ):
         with pytest.raises(openai.InternalServerError) as caught:
@@ -224,7 +224,7 @@ def test_a_failure_before_the_first_audio_has_a_status():
 
 
 def test_the_queue_timeout_is_503():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, queue_timeout=0.1) as app, client_of(app) as client:
         engine.hold()
         with pytest.raises(openai.InternalServerError) as caught:
@@ -250,7 +250,7 @@ def breaking(request):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_truncated_body_is_left_incomplete(codec):
-    with SpeechApp(MadeEngine(breaking)) as app:
+    with SpeechApp(SteppedEngine(breaking)) as app:
         done = curl(app, "--json", json.dumps({**SPEECH, "response_format": codec}))
         assert done.returncode == 18, "curl: transfer closed with outstanding read data remaining"
         assert done.stdout
@@ -272,7 +272,7 @@ def test_a_truncated_body_is_left_incomplete(codec):
 
 
 def test_the_http_backend_recognizes_the_errors():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine, max_streams=1, max_text=100) as app:
         backend = HttpBackend(f"{app.url}/v1", timeout=WAIT)
         assert collect(backend.synthesize(SpeechRequest(TEXT))) == (WHOLE, None)
@@ -324,7 +324,7 @@ def test_events_carry_the_same_bytes(app, codec):
 
 
 def test_a_truncated_stream_ends_with_an_error_event():
-    engine = MadeEngine(breaking)
+    engine = SteppedEngine(breaking)
     engine.notes = ["it does not stream"]
     with SpeechApp(engine) as app:
         answer = app.request("POST", "/v1/audio/speech", {**SPEECH, "stream_format": "sse"})
@@ -416,7 +416,7 @@ def test_a_response_has_server_timing(app):
 
 
 def test_a_disconnect_stops_the_generation():
-    engine = MadeEngine()
+    engine = SteppedEngine()
     with SpeechApp(engine) as app:
         engine.hold()
         engine.release()

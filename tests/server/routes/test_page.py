@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.browser import contrast, find_browser, rgb
-from support.speech_app import MadeEngine, SpeechApp, sound_of
+from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from voice_cli.audio import CODECS, AudioFormat
 from voice_cli.backends.base import Voice
 from voice_cli.codecs.wav import wav_header
@@ -108,7 +108,7 @@ def tab(window):
 
 @pytest.fixture
 def engine():
-    return MadeEngine(lambda _: made_of(SPEECH), voices=VOICES)
+    return SteppedEngine(lambda _: made_of(SPEECH), voices=VOICES)
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_audio_plays_during_generation_and_an_underrun_is_counted(page, app, eng
 
 def test_the_end_of_the_audio_is_not_an_underrun(tab):
     pieces = made_of(SPEECH)
-    engine = MadeEngine(lambda _: [*pieces, b""])
+    engine = SteppedEngine(lambda _: [*pieces, b""])
     with SpeechApp(engine) as app:
         tab.open(app.url)
         tab.until(LOADED)
@@ -302,7 +302,7 @@ def test_a_new_speech_replaces_the_current_one(page, app, engine):
 
 
 def test_the_page_limits_its_buffered_audio(tab, window):
-    long = MadeEngine(lambda _: made_of(100 * SPEECH, 24_000))
+    long = SteppedEngine(lambda _: made_of(100 * SPEECH, 24_000))
     with SpeechApp(long) as app:
         tab.open(app.url)
         tab.until(LOADED)
@@ -331,7 +331,7 @@ def test_each_format_is_played(page, app, codec):
 def test_audio_of_another_rate_is_resampled(tab):
     source = AudioFormat(22_050, 1)
     pcm = sound_of("slower", 1.0, source)
-    with SpeechApp(MadeEngine(lambda _: made_of(pcm), audio_format=source)) as app:
+    with SpeechApp(SteppedEngine(lambda _: made_of(pcm), audio_format=source)) as app:
         tab.open(app.url)
         tab.until(LOADED)
         for codec in ("pcm", "wav"):
@@ -343,7 +343,7 @@ def test_audio_of_another_rate_is_resampled(tab):
 def test_stereo_is_mixed_to_one_channel(tab):
     stereo = AudioFormat(RATE, 2)
     pcm = sound_of("wide", 0.5, stereo)
-    with SpeechApp(MadeEngine(lambda _: made_of(pcm, 2_402), audio_format=stereo)) as app:
+    with SpeechApp(SteppedEngine(lambda _: made_of(pcm, 2_402), audio_format=stereo)) as app:
         tab.open(app.url)
         tab.until(LOADED)
         for codec in ("pcm", "wav"):
@@ -369,7 +369,7 @@ def test_the_servers_error_message_is_shown(tab, engine, field, value, words):
             raise UsageError("there is no voice no-such-voice")
         return made_of(SPEECH)
 
-    with SpeechApp(MadeEngine(refuse, voices=VOICES), max_text=100) as app:
+    with SpeechApp(SteppedEngine(refuse, voices=VOICES), max_text=100) as app:
         tab.open(app.url)
         tab.until(LOADED)
         tab.write(field, value)
@@ -387,7 +387,7 @@ def test_the_servers_error_message_is_shown(tab, engine, field, value, words):
 
 def test_a_truncated_speech_is_played_and_reported(tab):
     pieces = made_of(SPEECH)[:10]
-    engine = MadeEngine(lambda request: [*pieces, EngineError("it fell over")] if request.text != "Hi." else pieces)
+    engine = SteppedEngine(lambda request: [*pieces, EngineError("it fell over")] if request.text != "Hi." else pieces)
     with SpeechApp(engine) as app:
         tab.open(app.url)
         tab.until(LOADED)
@@ -654,7 +654,7 @@ def test_samples_do_not_depend_on_chunk_boundaries(window, parts, data, cuts, co
 @pytest.fixture(scope="module")
 def parts(window):
     """Open a page to test its parts separately."""
-    with SpeechApp(MadeEngine()) as app:
+    with SpeechApp(SteppedEngine()) as app:
         window.open(app.url)
         window.until(LOADED)
         yield

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.encoding import encoded
-from support.sessions import half_close, hear_all, leave_rudely, tell
-from support.speech_app import MONO24, MadeEngine, sound_of
+from support.sessions import half_close, receive_all, reset_connection, send_json
+from support.speech_app import MONO24, SteppedEngine, sound_of
 from support.twilio import MEDIA, Caller, start_message
 from voice_cli.audio import Encoding
 from voice_cli.config import Defaults
@@ -113,7 +113,7 @@ def test_texts_are_spoken_in_order(call, app):
 
 
 def test_a_text_may_be_sent_in_pieces(serve_app, call):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     caller = call(app, text="Hello.")
     caller.wait_for_marks(1)
@@ -130,7 +130,7 @@ def test_a_text_may_be_sent_in_pieces(serve_app, call):
 
 def test_an_unflushed_text_is_sent_to_its_end(serve_app, call, monkeypatch):
     monkeypatch.setattr(twilio, "TURN_SECONDS", 0.05)
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=ServerSettings(Server(), defaults=Defaults(flush_after=0.05)))
     caller = call(app, text="Hello.")
     caller.wait_for_marks(1)
@@ -143,7 +143,7 @@ def test_an_unflushed_text_is_sent_to_its_end(serve_app, call, monkeypatch):
 
 
 def test_another_voice_begins_a_new_text(serve_app, call):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, settings=SPOKEN_LATER)
     caller = call(app, voice="alice", text="Hello.")
     caller.wait_for_marks(1)
@@ -393,7 +393,7 @@ def test_a_telephone_key_is_ignored_by_default(call, app):
     [
         Caller.hang_up,
         lambda caller: caller._websocket.close(),
-        lambda caller: leave_rudely(caller._websocket),
+        lambda caller: reset_connection(caller._websocket),
         lambda caller: half_close(caller._websocket),
     ],
 )
@@ -458,13 +458,13 @@ def test_concurrent_calls_are_independent(call, app):
 def refusal_of(app, message):
     """Return the close code of a stream that begins with a message."""
     with app.connect(PATH) as websocket:
-        tell(websocket, {"event": "connected"}, message)
-        return hear_all(websocket).code
+        send_json(websocket, {"event": "connected"}, message)
+        return receive_all(websocket).code
 
 
 @pytest.fixture
 def locked(serve_app):
-    return serve_app(MadeEngine(), keys=["first", "second"])
+    return serve_app(SteppedEngine(), keys=["first", "second"])
 
 
 @pytest.mark.parametrize("parameters", [{}, {"api_key": ""}, {"api_key": "wrong"}, {"api_key": "firs"}])
@@ -539,10 +539,10 @@ def test_a_connection_that_never_starts_is_closed(app, monkeypatch):
         def talk():
             with contextlib.suppress(Exception):
                 while not stopped.wait(0.01):
-                    tell(websocket, {"event": "media", "media": {"payload": ""}})
+                    send_json(websocket, {"event": "media", "media": {"payload": ""}})
 
         threading.Thread(target=talk, daemon=True).start()
-        assert hear_all(websocket).code == 1001
+        assert receive_all(websocket).code == 1001
         stopped.set()
 
 
@@ -559,7 +559,7 @@ def test_a_request_for_an_unknown_call_is_an_error(path, app):
 
 
 def test_too_much_text_is_refused_and_the_call_continues(serve_app, call):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_text=100)
     caller = call(app, text="Hello.")
     caller.wait_for_marks(1)
@@ -577,7 +577,7 @@ def test_too_much_text_is_refused_and_the_call_continues(serve_app, call):
 
 
 def test_streams_over_the_admission_limit_are_refused(serve_app, call):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_streams=1)
     first, second = call(app, text="One."), call(app)
     first.wait_for_marks(1)

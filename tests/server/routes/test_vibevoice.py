@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
 from support.encoding import encoded
-from support.sessions import half_close, hear, hear_all, leave_rudely, sound_in
-from support.speech_app import MadeEngine, sound_of
+from support.sessions import half_close, receive, receive_all, reset_connection, sound_in
+from support.speech_app import SteppedEngine, sound_of
 from support.threads import WAIT
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Voice
@@ -29,7 +29,7 @@ def path_of(text, **fields):
 def say(app, text, **fields):
     """Return all messages for a text, and the close code and reason."""
     with app.connect(path_of(text, **fields)) as websocket:
-        return hear_all(websocket)
+        return receive_all(websocket)
 
 
 def events_of(messages):
@@ -74,7 +74,7 @@ def test_frames_do_not_depend_on_the_engines_chunks(cuts, app):
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100])
 def test_audio_is_24_khz_for_any_engine_rate(rate, serve_app):
     audio_format = AudioFormat(rate, 1)
-    app = serve_app(MadeEngine(audio_format=audio_format))
+    app = serve_app(SteppedEngine(audio_format=audio_format))
     _, whole = encoded("pcm", audio_format, sound_of("Hello.", audio_format=audio_format), rate=24_000)
     assert sound_in(say(app, "Hello.").messages) == whole
 
@@ -108,10 +108,10 @@ def test_the_log_events_are_those_of_the_demo_in_order(app):
 def test_the_request_is_logged_before_the_first_audio(app, engine):
     engine.hold()
     with app.connect(path_of("Hello there.")) as websocket:
-        assert hear(websocket)["event"] == "backend_request_received"
+        assert receive(websocket)["event"] == "backend_request_received"
         engine.let_go()
-        assert isinstance(hear(websocket), bytes)
-        hear_all(websocket)
+        assert isinstance(receive(websocket), bytes)
+        receive_all(websocket)
 
 
 # Requests.
@@ -163,13 +163,13 @@ def test_messages_of_the_client_are_ignored(app, engine):
         for message in ("", "{", "not json", '{"type": "cancel"}', b"\0\1\2", "a" * 100_000):
             websocket.send(message)
         engine.let_go()
-        messages, code, _ = hear_all(websocket)
+        messages, code, _ = receive_all(websocket)
     assert sound_in(messages) == sound_of("Hello there.")
     assert (code, events_of(messages)[-1]) == (1000, "backend_stream_complete")
 
 
 def test_the_voices_are_listed(serve_app):
-    engine = MadeEngine(voices=[Voice("alice"), Voice("bob")])
+    engine = SteppedEngine(voices=[Voice("alice"), Voice("bob")])
     app = serve_app(engine, settings=ServerSettings(Server(), voice="bob"))
     answer = app.request("GET", "/config")
     assert answer.status == 200
@@ -179,7 +179,7 @@ def test_the_voices_are_listed(serve_app):
 
 
 def test_the_engines_default_voice_has_a_name(serve_app):
-    engine = MadeEngine(voices=[Voice("alice")])
+    engine = SteppedEngine(voices=[Voice("alice")])
     app = serve_app(engine)
     answer = app.request("GET", "/config")
     assert answer.json == {"voices": ["default", "alice"], "default_voice": "default"}
@@ -212,7 +212,7 @@ def test_an_empty_text_is_an_error(text, app, engine):
 
 
 def test_a_text_over_the_limit_is_refused(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_text=50)
     assert "50" in failure_of(say(app, "a" * 51))
     assert engine.requests == []
@@ -237,24 +237,24 @@ def test_a_truncated_stream_is_an_error(app, engine):
 
 
 def test_streams_run_concurrently_up_to_the_admission_limit(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, max_streams=3)
     engine.hold()
     with contextlib.ExitStack() as sockets:
         streams = [sockets.enter_context(app.connect(path_of(f"Number {n}."))) for n in range(3)]
         for websocket in streams:
-            assert hear(websocket)["event"] == "backend_request_received"
+            assert receive(websocket)["event"] == "backend_request_received"
         busy = say(app, "One too many.")
         assert (busy.code, events_of(busy.messages)) == (1013, ["backend_busy"])
         engine.let_go()
         for n, websocket in enumerate(streams):
-            messages, code, _ = hear_all(websocket)
+            messages, code, _ = receive_all(websocket)
             assert (code, sound_in(messages)) == (1000, sound_of(f"Number {n}."))
         assert say(app, "Now there is room.").code == 1000
 
 
 def test_the_queue_timeout_is_reported_as_busy(serve_app):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, queue_timeout=0.1)
     engine.hold()
     ending = say(app, "Hello.")
@@ -263,7 +263,7 @@ def test_the_queue_timeout_is_reported_as_busy(serve_app):
 
 
 def test_a_key_is_accepted_in_the_query(serve_app):
-    app = serve_app(MadeEngine(), keys=["secret"])
+    app = serve_app(SteppedEngine(), keys=["secret"])
     with pytest.raises(InvalidStatus) as refused, app.connect(path_of("Hello.", api_key="wrong")):
         pass
     assert refused.value.response.status_code == 401
@@ -282,10 +282,10 @@ def endless(app, engine):
     return engine
 
 
-@pytest.mark.parametrize("leave", [lambda ws: ws.close(), leave_rudely, half_close])
+@pytest.mark.parametrize("leave", [lambda ws: ws.close(), reset_connection, half_close])
 def test_a_disconnect_stops_the_generation(leave, app, endless):
     with app.connect(path_of("Hello.")) as websocket:
-        assert [hear(websocket)["event"], len(hear(websocket))] == ["backend_request_received", FRAME]
+        assert [receive(websocket)["event"], len(receive(websocket))] == ["backend_request_received", FRAME]
         assert endless.live == 1
         leave(websocket)
         endless.wait_until_idle()
@@ -296,18 +296,18 @@ def test_a_disconnect_stops_the_generation(leave, app, endless):
 def test_a_disconnect_before_its_turn_prevents_the_generation(app, engine):
     engine.hold()
     with app.connect(path_of("The first.")) as first:
-        assert hear(first)["event"] == "backend_request_received"
+        assert receive(first)["event"] == "backend_request_received"
         engine.wait_for_requests(1)
         with app.connect(path_of("The second.")) as second:
-            assert hear(second)["event"] == "backend_request_received"
+            assert receive(second)["event"] == "backend_request_received"
         app.wait_for_reports(1)
         engine.let_go()
-        hear_all(first)
+        receive_all(first)
     assert [request.text for request in engine.requests] == ["The first."]
 
 
 def test_a_stalled_client_is_dropped(serve_app, no_lead):
-    engine = MadeEngine()
+    engine = SteppedEngine()
     app = serve_app(engine, stall_timeout=0.2)
     engine.give(lambda request: itertools.repeat(sound_of(request.text, 1.0)))
     with app.connect(path_of("Hello."), max_queue=1, close_timeout=0.1):
@@ -322,6 +322,6 @@ def test_a_slow_client_receives_all_audio(app, engine):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         with app.connect(path_of("Slow."), sock=connection, max_queue=1) as websocket:
             engine.wait_for_given(100)
-            ending = hear_all(websocket)
+            ending = receive_all(websocket)
     assert ending.code == 1000
     assert sound_in(ending.messages) == sound_of("Slow.", 0.25) * 400
