@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.codecs.media_types import DEFAULT_PCM, content_type_of, encoding_of
+from voice_cli.codecs.media_types import DEFAULT_PCM, content_type_of, encoding_in, encoding_of
 from voice_cli.codecs.table import BUILT_IN
 
 
@@ -53,6 +53,7 @@ def test_codec_of_a_content_type(content_type, codec):
         ("audio/L16; rate=44100; channels=2", AudioFormat(44_100, 2)),
         ('audio/l16; Channels="2";RATE = "48000"', AudioFormat(48_000, 2)),
         ("audio/pcm;channels=2", AudioFormat(24_000, 2)),
+        ("audio/pcm;channels=1", None),
         ('audio/pcm;x="a;rate=1\\"";rate=22050', AudioFormat(22_050, 1)),
         ('audio/pcm;x="rate=1;rate=22050', None),
         ('audio/pcm;rate=22050;x="\\', AudioFormat(22_050, 1)),
@@ -61,6 +62,36 @@ def test_codec_of_a_content_type(content_type, codec):
 )
 def test_format_of_a_content_type(content_type, audio_format):
     assert encoding_of(content_type).format == audio_format
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding"),
+    [
+        ({"content-type": "audio/pcm", "x-sample-rate": "22050"}, Encoding("pcm", AudioFormat(22_050, 1))),
+        ({"content-type": "audio/pcm", "x-audio-sample-rate": "48000"}, Encoding("pcm", AudioFormat(48_000, 1))),
+        (
+            {"content-type": "audio/pcm", "x-sample-rate": "16000", "x-num-channels": "2"},
+            Encoding("pcm", AudioFormat(16_000, 2)),
+        ),
+        (
+            {"content-type": "audio/pcm;encoding=float;bits=32", "x-sample-rate": "16000", "x-channels": "1"},
+            Encoding("pcm", AudioFormat(16_000, 1), "f32le"),
+        ),
+        ({"x-sample-rate": "16000"}, Encoding(None, AudioFormat(16_000, 1))),
+        (
+            {"content-type": "application/octet-stream", "x-sample-rate": "16000"},
+            Encoding(None, AudioFormat(16_000, 1)),
+        ),
+        ({"content-type": "audio/pcm;rate=8000", "x-sample-rate": "16000"}, Encoding("pcm", AudioFormat(8_000, 1))),
+        ({"content-type": "audio/pcm", "x-sample-rate": "fast"}, Encoding("pcm")),
+        ({"content-type": "audio/pcm", "x-sample-rate": "0"}, Encoding("pcm")),
+        ({"content-type": "audio/pcm", "x-channels": "2"}, Encoding("pcm")),
+        ({"content-type": "audio/mpeg", "x-sample-rate": "16000"}, Encoding("mp3")),
+        ({}, Encoding(None)),
+    ],
+)
+def test_encoding_in_a_response_s_headers(headers, encoding):
+    assert encoding_in(headers) == encoding
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.audio import CODECS, AudioFormat, Encoding
-from voice_cli.protocol.openai import error_message, expected_encoding, speech_body, voices_in
+from voice_cli.protocol.openai import error_message, expected_encoding, pcm_is_defined, speech_body, voices_in
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
@@ -22,10 +22,29 @@ JSON = st.recursive(
 
 
 def test_the_body_has_only_the_set_fields():
-    fields = {"text": "hi", "model": "m", "voice": "v", "codec": "mp3", "speed": None, "instructions": None}
+    fields = {"text": "hi", "model": "m", "voice": "v", "codec": "mp3", "speed": None}
+    fields |= {"instructions": None, "rate": None}
     assert speech_body(**fields) == {"model": "m", "input": "hi", "voice": "v", "response_format": "mp3"}
     assert speech_body(**{**fields, "speed": 1.0, "instructions": ""})["speed"] == 1.0
     assert speech_body(**{**fields, "instructions": "slowly"})["instructions"] == "slowly"
+    assert speech_body(**{**fields, "rate": 24_000})["sample_rate"] == 24_000
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "defined"),
+    [
+        ("api.openai.com", "gpt-4o-mini-tts", True),
+        ("API.openai.com:443", "any", True),
+        ("me.openai.azure.com", "any", True),
+        ("localhost:8880", "kokoro", True),
+        ("localhost:8000", "speaches-ai/Kokoro-82M-v1.0-ONNX", True),
+        ("localhost:8000", "speaches-ai/piper-en_US-amy-low", False),
+        ("localhost:8000", "gpt-4o-mini-tts", False),
+        ("api.openai.com.example.org", "tts-1", False),
+    ],
+)
+def test_pcm_has_a_defined_rate_from_openai_and_from_kokoro(host, model, defined):
+    assert pcm_is_defined(host, model) == defined
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -17,7 +17,7 @@ class Answer:
     """A response and how it is sent."""
 
     body: bytes = b""
-    content_type: str | None = "audio/pcm"
+    content_type: str | None = "audio/pcm; rate=24000"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     first_byte: float = 0.0

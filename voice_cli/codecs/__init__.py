@@ -13,7 +13,7 @@ from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.codecs.sniff import sniff
 from voice_cli.errors import DecodeError, EngineError, Hint, UsageError
 
-__all__ = ["Decoder", "Encoder", "open_decoder", "open_encoder", "preload"]
+__all__ = ["DEFAULT_PCM", "Decoder", "Encoder", "open_decoder", "open_encoder", "preload"]
 
 _MIN_HERTZ, _MAX_HERTZ = 4_000, 96_000
 """Limits of the rate to encode at: no built-in codec has higher ones, and a rate costs the server work and memory."""

@@ -4,6 +4,7 @@ Parsed by hand: `email.message` takes longer to import than a server takes to an
 """
 
 import re
+from collections.abc import Mapping
 
 from voice_cli.audio import MAX_CHANNELS, MAX_HERTZ, MIN_HERTZ, AudioFormat, Encoding
 from voice_cli.codecs import table
@@ -18,6 +19,9 @@ _G711_TYPES = {
     **dict.fromkeys(("audio/pcma", "audio/alaw", "audio/x-alaw"), "alaw"),
 }
 """Media types of raw G.711 and its variants, 8000 Hz if no parameter says otherwise."""
+_RATE_HEADERS = ("x-sample-rate", "x-audio-sample-rate")
+_CHANNELS_HEADERS = ("x-channels", "x-num-channels", "x-audio-channels")
+"""Headers in which some servers say the format of their PCM."""
 _KINDS = {
     **dict.fromkeys(("", "pcm", "lpcm", "linear", "linear_pcm", "int", "integer", "signed", "signed_int"), "s"),
     **dict.fromkeys(("signed_integer", "s", "l"), "s"),
@@ -33,10 +37,27 @@ _PART = re.compile(r';?((?:[^";]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+)', re.DOTAL
 """The text up to the next semicolon that is not in quotes; without backtracking, so in linear time."""
 
 
+def encoding_in(headers: Mapping[str, str]) -> Encoding:
+    """Return the encoding that a response's headers declare; their names are in lower case.
+
+    `X-Sample-Rate` and similar headers set the format of PCM, and of a type that says nothing, without a format.
+    """
+    encoding = encoding_of(headers.get("content-type"))
+    if encoding.format is not None or encoding.codec not in ("pcm", None):
+        return encoding
+    rate, channels = (
+        next((number for name in names if (number := _number(headers.get(name, ""), *limits)) is not None), None)
+        for names, limits in ((_RATE_HEADERS, (MIN_HERTZ, MAX_HERTZ)), (_CHANNELS_HEADERS, (1, MAX_CHANNELS)))
+    )
+    if rate is None:
+        return encoding
+    return encoding._replace(format=AudioFormat(rate, channels or DEFAULT_PCM.channels))
+
+
 def encoding_of(content_type: str | None) -> Encoding:
     """Parse a Content-Type header.
 
-    Raw PCM has a format only if a parameter names its rate or its channels; the other one is that of `DEFAULT_PCM`.
+    Raw PCM has a format only if a parameter names its rate or several channels; the rest is that of `DEFAULT_PCM`.
     audio/L16 is little-endian unless a parameter says otherwise: RFC 2586 says big-endian, but speech servers send
     little-endian.
     """
@@ -72,7 +93,7 @@ def _raw(essence: str, parameters: dict[str, str]) -> Encoding | None:
         return None
     if samples in ("mulaw", "alaw"):
         return Encoding("pcm", AudioFormat(rate or 8000, channels or 1), samples)
-    if rate is None and channels is None:
+    if rate is None and channels in (None, DEFAULT_PCM.channels):
         return Encoding("pcm", None, samples)
     return Encoding("pcm", AudioFormat(rate or DEFAULT_PCM.rate, channels or DEFAULT_PCM.channels), samples)
 

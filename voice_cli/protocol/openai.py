@@ -30,7 +30,11 @@ VOICES = [
 ]
 """Of api.openai.com, which has no endpoint that lists them (its API reference, 2026)."""
 
-_FORMATS = {"pcm": AudioFormat(24000, 1), "opus": AudioFormat(48000, 1)}
+PCM = AudioFormat(rate=24_000, channels=1)
+"""The format of `response_format: pcm` by definition; some servers send a voice's own rate."""
+_FORMATS = {"pcm": PCM, "opus": AudioFormat(48000, 1)}
+RATE_KEY = "sample_rate"
+"""A key of some servers' requests (speaches, `voice serve`): the rate that the response should have."""
 
 
 def expected_encoding(codec: str) -> Encoding:
@@ -38,12 +42,21 @@ def expected_encoding(codec: str) -> Encoding:
     return Encoding(codec, _FORMATS.get(codec))
 
 
+def pcm_is_defined(host: str, model: str) -> bool:
+    """Return whether PCM from that host has the format `PCM` even if no header says so.
+
+    It does from OpenAI and Azure, and from Kokoro on any server: the model has no other rate.
+    """
+    host = host.partition(":")[0].lower()
+    return host == "api.openai.com" or host.endswith(".azure.com") or "kokoro" in model.lower()
+
+
 def speech_body(
-    *, text: str, model: str, voice: str, codec: str, speed: float | None, instructions: str | None
+    *, text: str, model: str, voice: str, codec: str, speed: float | None, instructions: str | None, rate: int | None
 ) -> dict[str, Any]:
     """Return the request's JSON object. Omit what is None, since not every server knows every key."""
     body = {"model": model, "input": text, "voice": voice, "response_format": codec}
-    options = {"speed": speed, "instructions": instructions}
+    options = {"speed": speed, "instructions": instructions, RATE_KEY: rate}
     return body | {key: value for key, value in options.items() if value is not None}
 
 

@@ -116,6 +116,7 @@ class Speech:
                     if found is None:
                         continue
                     codec, decoder = found
+                    _note_assumed_format(utterance, codec)
                 yield EncodedData(utterance, codec, data, chunks)
                 yield from self._decoded(utterance, decoder.decode(data))
                 data, chunks = b"", 0
@@ -127,6 +128,7 @@ class Speech:
             found = codecs.open_decoder(stream.announced, stream.expected, data, final=True)
             if found is not None:
                 codec, decoder = found
+                _note_assumed_format(utterance, codec)
                 yield EncodedData(utterance, codec, data, chunks)
                 yield from self._decoded(utterance, decoder.decode(data))
         if decoder is not None:
@@ -181,6 +183,15 @@ class Speech:
                 rest = self._converter.flush()
             self._converter = Converter(chunk.format, self.format)
         return PcmChunk(self.format, rest + self._converter.convert(chunk.data))
+
+
+def _note_assumed_format(utterance: Utterance, codec: str) -> None:
+    announced = utterance.stream.announced
+    if codec == "pcm" and announced is not None and announced.format is None:
+        rate = (utterance.stream.expected.format or codecs.DEFAULT_PCM).rate
+        utterance.notes.append(
+            f"the server did not say the sample rate: {rate} Hz is assumed; the format wav contains it"
+        )
 
 
 def _flushed(decoder: Decoder) -> list[PcmChunk]:

@@ -90,13 +90,65 @@ def test_unset_fields_are_omitted_or_have_defaults(talk):
         "model": wire.DEFAULT_MODEL,
         "voice": wire.DEFAULT_VOICE,
         "response_format": "pcm",
+        "sample_rate": 24_000,
     }
+
+
+@pytest.mark.parametrize(("codec", "model"), [("wav", "piper"), ("mp3", "piper"), ("pcm", "kokoro")])
+def test_no_rate_is_requested_if_it_is_known_or_the_codec_contains_it(talk, codec, model):
+    server, backend = talk(Answer(b"xx"))
+    body_of(backend.synthesize(HELLO._replace(codec=codec, model=model)))
+    assert "sample_rate" not in server.requests[0].json
+
+
+REFUSALS_OF_THE_RATE = {
+    "FastAPI": (422, '{"detail": [{"loc": ["body", "sample_rate"], "msg": "Extra inputs are not permitted"}]}'),
+    "OpenAI": (400, '{"error": {"message": "Unrecognized request argument supplied: sample_rate"}}'),
+}
+
+
+@pytest.mark.parametrize("who", REFUSALS_OF_THE_RATE)
+def test_a_server_that_refuses_the_rate_is_asked_without_it_from_then_on(talk, who):
+    status, message = REFUSALS_OF_THE_RATE[who]
+
+    def respond(request):
+        if "sample_rate" in request.json:
+            return Answer(message.encode(), "application/json", status=status)
+        return Answer(BODY)
+
+    server, backend = talk(respond)
+    assert [body_of(backend.synthesize(HELLO)) for _ in range(2)] == [BODY, BODY]
+    assert ["sample_rate" in request.json for request in server.requests] == [True, False, False]
+
+
+@pytest.mark.parametrize("message", ["no such voice", "sample_rate is out of range"])
+def test_a_refusal_for_another_reason_is_reported(talk, message):
+    server, backend = talk(Answer(message.encode(), "text/plain", status=400))
+    with pytest.raises(ServerError, match=message):
+        body_of(backend.synthesize(HELLO))
+    assert len(server.requests) == (2 if "sample_rate" in message else 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "headers", "audio_format"),
+    [
+        ("piper", {}, None),
+        ("piper", {"X-Sample-Rate": "22050"}, AudioFormat(22_050, 1)),
+        ("kokoro", {}, AudioFormat(24_000, 1)),
+        ("kokoro", {"X-Sample-Rate": "22050"}, AudioFormat(22_050, 1)),
+    ],
+)
+def test_pcm_has_the_format_of_the_headers_or_that_of_its_model(talk, model, headers, audio_format):
+    _, backend = talk(Answer(BODY, "audio/pcm", headers=headers))
+    stream = backend.synthesize(HELLO._replace(model=model))
+    assert body_of(stream) == BODY
+    assert stream.announced == Encoding("pcm", audio_format)
 
 
 def test_engine_options_are_not_sent(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(HELLO._replace(options={"preset": "fast", "steps": 5})))
-    assert set(server.requests[0].json) == {"input", "model", "voice", "response_format"}
+    assert set(server.requests[0].json) == {"input", "model", "voice", "response_format", "sample_rate"}
 
 
 @pytest.mark.parametrize("key", ["sk-1\n", "sk\r\nX-Evil: 1", "sk-1\0", "schlüssel", "sk-\u2026"])

@@ -51,6 +51,7 @@ class HttpBackend(Backend):
         self._api_key = api_key
         self._timeout = timeout
         self._transfers = Transfers()
+        self._rate_is_refused = False
 
     @property
     def where(self) -> str:
@@ -58,19 +59,32 @@ class HttpBackend(Backend):
         return self._address.place
 
     def synthesize(self, request: SpeechRequest) -> "HttpStream":
+        model = request.model or openai.DEFAULT_MODEL
+        defined = request.codec != "pcm" or openai.pcm_is_defined(self.where, model)
         body = openai.speech_body(
             text=request.text,
-            model=request.model or openai.DEFAULT_MODEL,
+            model=model,
             voice=request.voice or openai.DEFAULT_VOICE,
             codec=request.codec,
             speed=request.speed,
             instructions=request.instructions,
+            rate=None if defined or self._rate_is_refused else openai.PCM.rate,
         )
         easy = self._easy(["Content-Type: application/json", "Expect:"])
-        easy.setopt(pycurl.POSTFIELDS, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+        easy.setopt(pycurl.POSTFIELDS, _json(body))
         stream = self._stream(easy, openai.SPEECH_PATH, openai.expected_encoding(request.codec))
+        stream.pcm_is_defined = defined
+        if openai.RATE_KEY in body:
+            stream.on_refusal = lambda message: self._without_rate(message, body)
         stream.send(SEND_SECONDS)
         return stream
+
+    def _without_rate(self, message: bytes, body: dict[str, Any]) -> bytes | None:
+        """Return the body to send to a server that refused the rate; None: the refusal has another reason."""
+        if openai.RATE_KEY.encode() not in message:
+            return None
+        self._rate_is_refused = True
+        return _json({key: value for key, value in body.items() if key != openai.RATE_KEY})
 
     def prepare(self) -> None:
         """Open a connection for the first request with a HEAD request for the list of models."""
@@ -119,6 +133,10 @@ class HttpBackend(Backend):
 
     def close(self) -> None:
         self._transfers.close()
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _discard(stream: HttpStream) -> None:

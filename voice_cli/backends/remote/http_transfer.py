@@ -7,7 +7,7 @@ gets back-pressure, and `cancel` ends a wait at once.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from voice_cli.audio import Encoding
@@ -136,6 +136,10 @@ class HttpStream(SpeechStream):
         self._path = path
         self._url = address.url(path)
         self._redirects = 0
+        self.pcm_is_defined = False
+        """Whether PCM has its expected format unless a header says otherwise."""
+        self.on_refusal: Callable[[bytes], bytes | None] | None = None
+        """Called once, with the body of a refusal (400 or 422); returns the body to send instead, or None."""
         self._timeout = timeout
         self._waker = Waker()
         self._lock = threading.RLock()  # the collector may run __del__ anywhere
@@ -177,9 +181,11 @@ class HttpStream(SpeechStream):
                 self._stop_if_cancelled()
                 self._transfers.perform()
                 if self._chunks and self.announced is None:
-                    from voice_cli.codecs.media_types import encoding_of  # not needed for the request
+                    from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
-                    self.announced = encoding_of(self._headers.get("content-type", ""))
+                    self.announced = encoding_in(self._headers)
+                    if self.pcm_is_defined and self.announced == Encoding("pcm", None):
+                        self.announced = self.expected
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()
@@ -232,7 +238,16 @@ class HttpStream(SpeechStream):
         self.wake()
 
     def follow(self) -> bool:
-        """Set the URL of a redirection to the same origin, and return whether there is one to request."""
+        """Set what to request next, and return whether there is something.
+
+        That is a redirection to the same origin, or another body after a refusal.
+        """
+        if self._status in (400, 422) and self.on_refusal is not None:
+            body, self.on_refusal = self.on_refusal(bytes(self._error_body)), None
+            if body is not None:
+                self._error_body.clear()
+                self.easy.setopt(pycurl.POSTFIELDS, body)
+            return body is not None
         location = self._headers.get("location")
         statuses = (307, 308) if self._path == openai.SPEECH_PATH else (301, 302, 303, 307, 308)
         if self._status not in statuses or location is None or self._redirects >= MAX_REDIRECTS:

@@ -53,6 +53,8 @@ class OpenAIBackend(Backend):
         make: Any = openai.OpenAI
         self.latest_connection: Any = None
         """The last one that was opened, of any stream."""
+        self.rate_is_refused = False
+        """Whether the server refused a request with `sample_rate`."""
         hooks = {"request": [lambda request: _thread.stream.watch(request)]}  # noqa: PLW0108  as it is when called
         options: dict[str, Any] = {
             "api_key": api_key,
@@ -92,6 +94,10 @@ class SdkStream(SpeechStream):
         self._backend = backend
         self._request = request
         self._where = str(backend.client.base_url.host)
+        self._pcm_is_defined = request.codec != "pcm" or wire.pcm_is_defined(
+            self._where, request.model or wire.DEFAULT_MODEL
+        )
+        self._rate = None if self._pcm_is_defined or backend.rate_is_refused else wire.PCM.rate
         self._received = 0
         self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._connection: Any = None
@@ -125,7 +131,13 @@ class SdkStream(SpeechStream):
     def _run(self) -> None:
         _thread.stream = self
         try:
-            self._read()
+            try:
+                self._read()
+            except self._backend.sdk.APIStatusError as exc:
+                if exc.status_code not in (400, 422) or wire.RATE_KEY not in exc.response.text or not self._rate:
+                    raise
+                self._backend.rate_is_refused, self._rate = True, None
+                self._read()
             self._handoff.close()
         except Exception as exc:
             self._handoff.close(self._failure(exc))
@@ -143,10 +155,13 @@ class SdkStream(SpeechStream):
             response_format=request.codec,
             speed=omit if request.speed is None else request.speed,
             instructions=omit if request.instructions is None else request.instructions,
+            extra_body={wire.RATE_KEY: self._rate} if self._rate else None,
         ) as response:
-            from voice_cli.codecs.media_types import encoding_of  # not needed for the request
+            from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
-            self.announced = encoding_of(response.headers.get("content-type", ""))
+            self.announced = encoding_in(response.headers)
+            if self._pcm_is_defined and self.announced == Encoding("pcm", None):
+                self.announced = self.expected
             self.end_is_marked = bool({"content-length", "transfer-encoding"} & set(response.headers))
             for data in response.iter_bytes():
                 if data and not self._received:
