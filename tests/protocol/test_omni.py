@@ -27,7 +27,7 @@ KEYS = (
     ),
 )
 TYPES = (
-    *("session.config", "input.text", "input.done", "session.close"),
+    *("session.config", "input.text", "input.done", "input.commit", "session.close"),
     *("audio.start", "audio.chunk", "audio.done", "session.done", "error", "other"),
 )
 MESSAGES = st.one_of(anything("type", *KEYS), objects(TYPES, *KEYS))
@@ -48,6 +48,7 @@ def test_client_messages_round_trip(message):
 
 def test_messages_without_fields_are_constants():
     assert wire.parse_request({"type": "input.done"}) is wire.INPUT_DONE
+    assert wire.parse_request({"type": "input.commit"}) is wire.INPUT_COMMIT
     assert wire.parse_request({"type": "session.close"}) is wire.SESSION_CLOSE
 
 

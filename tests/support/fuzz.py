@@ -32,6 +32,7 @@ OMNI = (
     {"type": "session.config", "split_granularity": "clause", "word_timestamps": True, "response_format": "mp3"},
     {"type": "input.text", "text": SPOKEN},
     {"type": "input.done"},
+    {"type": "input.commit"},
     {"type": "session.close"},
 )
 TWILIO = (

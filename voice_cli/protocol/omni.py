@@ -6,11 +6,12 @@
     server  audio.start · audio … · audio.done · … · session.done                   once per input.done
             error                                                                   at any time
 
-`input.done` ends an utterance, not the session. `split_granularity` says what is synthesized as one piece: the
-utterance (`none`, the default), a sentence, or a clause; the server calls each such piece a sentence. Audio comes in
-binary frames. With `word_timestamps` it comes in `audio.chunk` messages; the last one of a sentence has no audio, but
-the words' times, from the start of the sentence. `session.close` ends the session after all utterances were spoken. To
-cancel, disconnect.
+`input.done` ends an utterance, not the session; so does `input.commit`, which SGLang-Omni's server has, and which is
+answered with `input.committed` instead of `session.done`. `split_granularity` says what is synthesized as one piece:
+the utterance (`none`, the default), a sentence, or a clause; the server calls each such piece a sentence. Audio comes
+in binary frames. With `word_timestamps` it comes in `audio.chunk` messages; the last one of a sentence has no audio,
+but the words' times, from the start of the sentence. `session.close` ends the session after all utterances were spoken.
+To cancel, disconnect.
 
 vLLM-omni's own server (read in 2026) streams (`stream_audio`) only PCM at speed 1, answers `word_timestamps` with an
 error and no audio if it was started without a forced aligner, and closes a session that is idle for 30 s.
@@ -73,6 +74,8 @@ class InputText(NamedTuple):
 
 INPUT_DONE: Message = {"type": "input.done"}
 """The end of the utterance: speak what is left of it."""
+INPUT_COMMIT: Message = {"type": "input.commit"}
+"""The same, answered with `input.committed`."""
 SESSION_CLOSE: Message = {"type": "session.close"}
 
 
@@ -152,9 +155,15 @@ class SessionDone(NamedTuple):
 
     utterance_index: int
     total_sentences: int
+    is_committed: bool = False
+    """The answer to `input.commit`."""
 
     def message(self) -> Message:
-        return {"type": "session.done", **self._asdict()}
+        return {
+            "type": "input.committed" if self.is_committed else "session.done",
+            "utterance_index": self.utterance_index,
+            "total_sentences": self.total_sentences,
+        }
 
 
 class Failure(NamedTuple):
@@ -173,7 +182,7 @@ class Failure(NamedTuple):
 
 
 def parse_request(value: Any) -> SessionConfig | InputText | Message:
-    """Parse a client's message, INPUT_DONE and SESSION_CLOSE included."""
+    """Parse a client's message, INPUT_DONE, INPUT_COMMIT and SESSION_CLOSE included."""
     message = as_object(value)
     kind = message.get("type")
     if kind == "session.config":
@@ -189,11 +198,10 @@ def parse_request(value: Any) -> SessionConfig | InputText | Message:
         )
     if kind == "input.text":
         return InputText(text_of(message, "text") or "")
-    if kind == "input.done":
-        return INPUT_DONE
-    if kind == "session.close":
-        return SESSION_CLOSE
-    raise ValueError("type must be one of session.config, input.text, input.done, session.close")
+    for plain in (INPUT_DONE, INPUT_COMMIT, SESSION_CLOSE):
+        if kind == plain["type"]:
+            return plain
+    raise ValueError("type must be one of session.config, input.text, input.done, input.commit, session.close")
 
 
 # For clients.

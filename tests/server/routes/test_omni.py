@@ -24,6 +24,7 @@ CLAUSES = "First comes this clause, then comes another; at last there is the end
 SPOKEN_LATER = ServerSettings(Server(), defaults=Defaults(flush_after=60.0))
 CLOSE = {"type": "session.close"}
 DONE = {"type": "input.done"}
+COMMIT = {"type": "input.commit"}
 
 
 def config(**fields):
@@ -225,6 +226,19 @@ def test_an_utterance_may_be_sent_while_the_previous_one_is_spoken(app, engine):
             messages = receive_until(websocket, is_done)
             assert (messages[-1]["utterance_index"], texts_of(messages)) == (number, [said])
     assert [request.voice for request in engine.requests] == [None, None, "bob"]
+
+
+@pytest.mark.parametrize("granularity", ["none", "sentence"])
+def test_a_committed_utterance_is_answered_with_input_committed(granularity, app):
+    with app.connect(PATH) as websocket:
+        send_json(websocket, config(split_granularity=granularity), *text(TEXT), COMMIT, *text("Last."), DONE)
+        messages = receive_until(websocket, is_done)
+    total = 3 if granularity == "sentence" else 1
+    ends = [message for message in messages if kind(message) in ("input.committed", "session.done")]
+    assert ends == [
+        {"type": "input.committed", "utterance_index": 0, "total_sentences": total},
+        {"type": "session.done", "utterance_index": 1, "total_sentences": 1},
+    ]
 
 
 def test_the_configuration_reaches_the_engine_and_can_be_changed(app, engine):
@@ -473,6 +487,15 @@ def test_an_engine_error_before_any_audio_is_an_error_message(app, engine):
     assert [kind(message) for message in messages] == ["error", "session.done"]
     assert "partial_audio" not in messages[0]
     assert messages[1]["total_sentences"] == 0
+
+
+@pytest.mark.parametrize("granularity", ["none", "sentence"])
+def test_a_commit_without_text_or_after_a_failure_is_answered(granularity, app, engine):
+    engine.give(failing)
+    with app.connect(PATH) as websocket:
+        send_json(websocket, config(split_granularity=granularity), COMMIT, *text("This fails at once. "), COMMIT)
+        kinds = [kind(receive(websocket)) for _ in range(3)]
+    assert kinds == ["input.committed", "error", "input.committed"]
 
 
 def test_further_text_of_a_failed_utterance_is_dropped(app, engine):

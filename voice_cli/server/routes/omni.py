@@ -39,7 +39,7 @@ class OmniSession(SocketSession):
         self._characters = 0
         """Of `_pieces`."""
         self._failed: wire.SessionDone | None = None
-        """The answer to the next `input.done`: the utterance failed, and the rest of its text is dropped."""
+        """The answer to the end of the utterance: it failed, and the rest of its text is dropped."""
         self._closing = False
 
     async def on_message(self, message: str | bytes) -> None:
@@ -58,7 +58,7 @@ class OmniSession(SocketSession):
         elif isinstance(request, wire.InputText):
             await self._take(request.text, self._config)
         else:
-            await self._end_utterance(self._config)
+            await self._end_utterance(self._config, committed=request is wire.INPUT_COMMIT)
 
     async def _configure(self, config: wire.SessionConfig) -> None:
         if self._pieces or self.text is not None or self._failed is not None:
@@ -93,11 +93,12 @@ class OmniSession(SocketSession):
         self.text.put_nowait(text)
         await self.text.room()
 
-    async def _end_utterance(self, config: wire.SessionConfig) -> None:
+    async def _end_utterance(self, config: wire.SessionConfig, *, committed: bool) -> None:
         if self._failed is not None:
             done, self._failed = self._failed, None
-            await self.send(done.message())
-        elif self.text is not None:
+            await self.send(done._replace(is_committed=committed).message())
+            return
+        if self.text is not None:
             self.end_text()
         else:
             text = "".join(self._pieces)
@@ -108,6 +109,7 @@ class OmniSession(SocketSession):
             else:
                 self.say_live(order_of(config)).close()  # not an error: an utterance without sentences
             self._add(config, text.strip())
+        self._waiting[-1].is_committed = committed
 
     def _add(self, config: wire.SessionConfig, text: str = "") -> None:
         self._waiting.append(Sentences(self, self._begun, config, text))
@@ -162,6 +164,8 @@ class Sentences:
 
     speech: Speech
     """Set before the first event."""
+    is_committed = False
+    """The client ended the utterance with `input.commit`."""
 
     def __init__(self, session: OmniSession, number: int, config: wire.SessionConfig, text: str) -> None:
         """`text`: the whole text if it is one sentence, else empty."""
@@ -210,7 +214,7 @@ class Sentences:
         await self._session.send(wire.AudioDone(self._number, self._count - 1, self.sent, error).message())
 
     def done(self) -> wire.SessionDone:
-        return wire.SessionDone(self._number, self._count)
+        return wire.SessionDone(self._number, self._count, self.is_committed)
 
     async def _begin(self, began: Began) -> None:
         self._is_open = True
