@@ -1,6 +1,7 @@
 """The app on a socket: listening, opening the engine, and logging."""
 
 import asyncio
+import json
 import logging
 import socket
 import sys
@@ -11,6 +12,7 @@ from support.speech_app import SpeechApp, SteppedEngine
 from support.threads import in_thread
 from voice_cli.errors import EngineError, NetworkError
 from voice_cli.server.app import create_app
+from voice_cli.server.guard import log_line
 from voice_cli.server.hosting import Host, _ErrorFilter, address_of, listen, log_to
 from voice_cli.server.settings import Server, ServerSettings
 
@@ -116,7 +118,7 @@ def test_debug_logs_tracebacks():
 @pytest.fixture
 def loggers():
     """Restore the loggers after the test."""
-    names = ("voice.access", "uvicorn", "uvicorn.error", "asyncio")
+    names = ("voice.access", "uvicorn", "uvicorn.error", "asyncio", "voice.server")
     before = [
         (logger, logger.handlers, logger.filters, logger.level, logger.propagate)
         for logger in map(logging.getLogger, names)
@@ -125,6 +127,21 @@ def loggers():
     for logger, handlers, filters, level, propagate in before:
         logger.handlers, logger.filters, logger.propagate = handlers, filters, propagate
         logger.setLevel(level)
+
+
+def test_control_characters_in_the_log_are_escaped(loggers, capsys):
+    log_to(logging.StreamHandler(sys.stderr), requests=True, debug=True)
+    log_line("request", path="/\x1b]0;x\x07\x7f\n\x9b\u202e")
+    logging.getLogger("uvicorn.error").error("no voice \x1b[2J\r\nat all")
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        logging.getLogger("voice.server").exception("it failed")
+    access, error, *traceback = capsys.readouterr().err.splitlines()
+    assert json.loads(access)["path"] == "/\x1b]0;x\x07\x7f\n\x9b\u202e"
+    assert error == "no voice \\x1b[2J\\x0d\\x0aat all"
+    assert traceback[-1] == "ValueError: \\x1b[2J"
+    assert (access + error + "".join(traceback)).isprintable()
 
 
 @pytest.mark.parametrize("requests", [True, False])

@@ -194,4 +194,4 @@ def log_stream(report: Report) -> None:
 def log_line(kind: str, **values: object) -> None:
     if log.isEnabledFor(logging.INFO):
         present = {key: value for key, value in values.items() if value is not None}
-        log.info(json.dumps({**log_labels, "event": kind, **present}))
+        log.info(json.dumps({**log_labels, "event": kind, **present}).replace("\x7f", "\\u007f"))

@@ -19,6 +19,7 @@ from websockets.exceptions import InvalidState
 from websockets.http11 import Request
 
 from voice_cli.errors import Hint, Interrupted, NetworkError
+from voice_cli.printable import escaped, escaped_text
 from voice_cli.server.responses import ABORT
 from voice_cli.server.settings import Server
 from voice_cli.server.sockets import MOST_MESSAGE
@@ -223,8 +224,17 @@ class _ErrorFilter(logging.Filter):
         return True
 
 
+class _Formatter(logging.Formatter):
+    """Escape control characters; only tracebacks keep their lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return escaped_text(text) if record.exc_info else escaped(text)
+
+
 def log_to(handler: logging.Handler, *, requests: bool, debug: bool) -> None:
     """Send errors, and the access log if `requests`, to a handler."""
+    handler.setFormatter(_Formatter())
     access = logging.getLogger("voice.access")
     access.handlers, access.propagate = [handler], False
     access.setLevel(logging.INFO if requests else logging.CRITICAL)
