@@ -140,7 +140,12 @@ def test_openais_client_may_send_null_for_optional_fields(app):
 
 
 def test_models_are_found_by_name(app):
-    assert app.request("GET", "/v1/models/tts-1").json["id"] == "tts-1"
+    model = app.request("GET", "/v1/models/tts-1").json
+    assert (model["id"], model["task"], model["sample_rate"]) == ("tts-1", "text-to-speech", 24_000)
+    assert model["voices"] == [
+        {"name": "alice", "language": "en", "gender": ""},
+        {"name": "bob", "language": "de", "gender": ""},
+    ]
     unknown = app.request("GET", "/v1/models/none")
     assert (unknown.status, unknown.json["error"]["param"]) == (404, "model")
     names = [model["id"] for model in app.request("GET", "/v1/audio/models").json["models"]]

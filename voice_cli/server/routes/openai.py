@@ -87,6 +87,21 @@ class Model(BaseModel):
     owned_by: str = "voice"
 
 
+class ModelVoice(BaseModel):
+    name: str
+    """What a request's `voice` takes."""
+    language: str
+    gender: str
+
+
+class SpeechModel(Model):
+    """A model as speaches describes it, whose clients find its voices here."""
+
+    task: Literal["text-to-speech"] = "text-to-speech"
+    sample_rate: int = DEFAULT_PCM.rate
+    voices: list[ModelVoice]
+
+
 class Models(BaseModel):
     object: Literal["list"] = "list"
     data: list[Model]
@@ -115,11 +130,17 @@ async def models(request: Request) -> Models:
 
 
 @router.get("/models/{model}", responses=problems(404))
-async def model(model: str, request: Request) -> Model:
-    """Describe a model."""
+async def model(model: str, request: Request) -> SpeechModel:
+    """Describe a model and its voices."""
     if model not in model_names(request):
         raise OrderError("there is no such model", status=404, param="model", code="model_not_found")
-    return Model(id=model)
+    service: Service = request.app.state.service
+    return SpeechModel(
+        id=model,
+        voices=[
+            ModelVoice(name=voice.id, language=voice.language, gender=voice.gender) for voice in service.voice_list
+        ],
+    )
 
 
 @router.get("/audio/models")
