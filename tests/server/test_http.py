@@ -74,9 +74,19 @@ def test_head_is_supported_where_get_is(app, path):
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
-def test_slow_heads_time_out_and_do_not_delay_others(app, monkeypatch):
-    monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.3)
-    slow = [socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) for _ in range(50)]
+@pytest.fixture
+def many_descriptors():
+    """Allow this process 1,000 connections with both their ends."""
+    resource = pytest.importorskip("resource")
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
+def test_a_thousand_slow_heads_time_out_and_do_not_delay_others(app, monkeypatch, many_descriptors):
+    monkeypatch.setattr(hosting, "HEAD_SECONDS", 1.0)
+    slow = [socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) for _ in range(1000)]
     for connection in slow:
         connection.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
     assert app.request("GET", "/health").status == 200
