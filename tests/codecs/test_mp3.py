@@ -119,6 +119,7 @@ def test_joined_files_keep_their_rates():
         PIPE + ENHANCED + ID3V1,
         PIPE + LYRICS_2 + ID3V1,
         PIPE + LYRICS_1 + ID3V1,
+        PIPE + LYRICS_2.replace(b"000034", b"000037") + ID3V1,
         PIPE + bytes(40) + LYRICS_2 + APE + ID3V1 + bytes(9),
         bytes(500) + PIPE,
         PIPE + bytes(500),

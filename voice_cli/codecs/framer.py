@@ -17,8 +17,6 @@ _TAGS = {b"ID3": 10, b"TAG": 4, b"APETAGEX": 32}
 _ID3V1_BYTES = 128
 _ENHANCED_BYTES = 227
 """Of an enhanced ID3v1 tag, `TAG+`, which precedes an ID3v1 tag."""
-_LYRICS_BYTES = 5100
-"""The longest text of a Lyrics3 tag without a size."""
 
 
 class FramedDecoder(ParsingDecoder):
@@ -147,11 +145,8 @@ def _ending_tag(data: bytes, end: int) -> int:
     elif data.startswith(b"APETAGEX", max(0, end - 32)):
         has_header = data[end - 9] & 0x80
         size = int.from_bytes(data[end - 20 : end - 16], "little") + (32 if has_header else 0)
-    elif data.endswith(b"LYRICS200", 0, end) and data[end - 15 : end - 9].isdigit():
-        size = int(data[end - 15 : end - 9]) + 15
-        size = size if data.startswith(b"LYRICSBEGIN", max(0, end - size)) else 0
-    elif data.endswith(b"LYRICSEND", 0, end):
-        at = data.rfind(b"LYRICSBEGIN", max(0, end - _LYRICS_BYTES - 20), end)
+    elif data.endswith((b"LYRICS200", b"LYRICSEND"), 0, end):
+        at = data.rfind(b"LYRICSBEGIN", 0, end)  # not by its size, which some programs write wrongly
         size = end - at if at >= 0 else 0
     return size if size <= end else 0
 
