@@ -56,4 +56,4 @@ def test_redirect_error_names_the_target():
     error = refusal(308, None, where="x", headers={"location": "https://elsewhere/v1"})
     assert "https://elsewhere/v1" in error.message
     assert error.hint.render({"base_url": "--base-url"}).startswith("use that address as --base-url")
-    assert "another address" in refusal(308, None, where="x", headers={}).message
+    assert "an address that is not valid (308)" in refusal(308, None, where="x", headers={}).message

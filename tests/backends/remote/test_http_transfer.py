@@ -55,10 +55,10 @@ def body_of(stream):
         ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
         ("http://tts.example/api/v1/audio/speech", "http://tts.example/api/v1"),
         ("https://user:secret@tts.example/v1/audio/speech/?a=b#c", "https://tts.example/v1"),
-        ("http://x/\x1b]0;x\x07", "another address"),
-        ("mailto:x", "another address"),
-        ("http://[::1", "another address"),
-        (None, "another address"),
+        ("http://x/\x1b]0;x\x07", "an address that is not valid"),
+        ("mailto:x", "an address that is not valid"),
+        ("http://[::1", "an address that is not valid"),
+        (None, "an address that is not valid"),
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

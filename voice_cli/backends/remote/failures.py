@@ -41,7 +41,7 @@ def refusal(status: int, message: str | None, *, where: str, headers: Mapping[st
             hint=Hint("check {base_url} (does it end in /v1?), {model} and {voice}"),
         )
     if 300 <= status < 400:
-        return redirected(where, f"{one_line(headers.get('location') or 'another address')} ({status})")
+        return redirected(where, headers.get("location"), f" ({status})")
     if status >= 500:
         return ServerError(f"{where} failed ({status}){reason}", hint="try again, or see its log")
     return ServerError(f"{where} rejects the request ({status}){reason}")
@@ -52,9 +52,13 @@ def because(message: str | None) -> str:
     return f": {one_line(message)}" if message else ""
 
 
-def redirected(where: str, target: str = "another address") -> ServerError:
+def redirected(where: str, target: str | None, status: str = "") -> ServerError:
+    if not target:
+        return ServerError(
+            f"{where} redirects to an address that is not valid{status}", hint="see its documentation for its address"
+        )
     return ServerError(
-        f"{where} redirects to {target}",
+        f"{where} redirects to {one_line(target)}{status}",
         hint=Hint("use that address as {base_url}, if you trust it with the key"),
     )
 

@@ -264,17 +264,20 @@ class Link(TextStream):
             self._end(error)
         return False
 
-    def _connected(self, sock: Any, *arguments: Any, **options: Any) -> ClientConnection:
+    def _connected(self, sock: Any, protocol: Any, *arguments: Any, **options: Any) -> ClientConnection:
         """Keep the connected socket. Called by `websockets` before it requests the upgrade."""
         if self._socket is not None:  # `websockets` follows redirects
-            raise redirected(self._session.where)
+            uri = protocol.uri
+            host = f"[{uri.host}]" if ":" in uri.host else uri.host
+            path = uri.path.removesuffix(self._session.path.partition("?")[0])
+            raise redirected(self._session.where, f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{path}")
         self._socket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self._timestamps["connected"] = time.monotonic()
         if not self._session.opening():  # the URL is the request
             self._timestamps["request_sent"] = self._timestamps["connected"]
         if self._cancelled:
             self._shut_down()
-        return ClientConnection(self._socket, *arguments, **options)
+        return ClientConnection(self._socket, protocol, *arguments, **options)
 
     def _read(self, connection: Any) -> None:
         """Send the first messages, and read until the session is finished."""
