@@ -3,12 +3,17 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.server import SpeechServer
 from support.tensors import FakeTensor
 
 # A background job inherits an ignored SIGINT and passes it on to its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Nothing here is about time: other processes may need the processor, and the first use of text takes seconds.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture

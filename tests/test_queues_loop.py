@@ -249,7 +249,7 @@ def test_queue_may_outlive_the_loop():
     assert channel.put("more") is False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sizes=st.lists(st.integers(0, 40), max_size=60),
     capacity=st.integers(1, 60),

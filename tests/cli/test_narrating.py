@@ -58,7 +58,7 @@ def progress(narration):
     return [*seen[:-1], narration.progress()]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(MARKDOWN), max_size=12).map("".join))
 def test_progress_goes_from_0_to_the_length_of_the_text(start_narration, text):
     text = f"Said. {text}"

@@ -29,7 +29,7 @@ STREAMS = [
 ]
 IDS = [f"{codec} {audio_format} {'file' if seekable else 'pipe'}" for codec, audio_format, seekable in STREAMS]
 streams = pytest.mark.parametrize(("codec", "audio_format", "seekable"), STREAMS, ids=IDS)
-few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)

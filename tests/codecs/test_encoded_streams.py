@@ -16,7 +16,7 @@ SOURCES = (encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO44,
 STREAMS = [(codec, source) for codec in encoding.ALL for source in SOURCES]
 streams = pytest.mark.parametrize(("codec", "source"), STREAMS, ids=str)
 every_codec = pytest.mark.parametrize("codec", encoding.ALL)
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=8)
 
 FILTER_SECONDS = 0.01
 """The longest time by which resampling delays samples."""

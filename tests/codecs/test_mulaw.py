@@ -42,7 +42,7 @@ def test_silence_is_ff():
 
 
 @pytest.mark.parametrize("source", [encoding.MONO16, encoding.MONO22, material.MONO24, material.STEREO48], ids=str)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(cuts=st.lists(st.integers(1, 2000), max_size=40))
 def test_any_cut_equals_the_whole_utterance(source, cuts):
     pcm = encoding.voice(source, 0.7)

@@ -1,7 +1,7 @@
 """Ogg demuxer: packets are returned at their last lacing segment, however pages are divided."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support import material
@@ -26,7 +26,6 @@ def packets(pieces) -> list[bytes]:
 sizes = st.sampled_from([0, 1, 254, 255, 256, 509, 510, 511, 1500])
 
 
-@settings(deadline=None)
 @given(
     st.lists(sizes, min_size=1, max_size=12),
     st.integers(1, 5),

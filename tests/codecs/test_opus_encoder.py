@@ -63,7 +63,7 @@ def test_the_first_packet_is_returned_after_20_ms():
 
 
 @pytest.mark.parametrize("rate", [8000, 12_000, 16_000, 24_000, 48_000])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_decodes_to_the_same_number_of_frames(rate, data):
     source = AudioFormat(rate, 1)

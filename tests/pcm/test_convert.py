@@ -30,7 +30,7 @@ def converted(source, target, pieces):
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda pair: str(pair).replace(" ", ""))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 700), max_size=40))
 def test_the_samples_do_not_depend_on_the_cut(source, target, cuts):
     data = material.speech(source, 0.1)
@@ -40,7 +40,7 @@ def test_the_samples_do_not_depend_on_the_cut(source, target, cuts):
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda pair: str(pair).replace(" ", ""))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(frames=st.integers(0, 60) | st.integers(0, 12_000))
 @example(frames=1)
 def test_the_duration_is_kept(source, target, frames):

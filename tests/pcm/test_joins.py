@@ -108,7 +108,7 @@ RUNS = st.lists(
 UTTERANCES = st.lists(RUNS, min_size=1, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     UTTERANCES,
     st.lists(st.sampled_from([0.0, 0.004, 0.02, 0.1]), min_size=4, max_size=4),

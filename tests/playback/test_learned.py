@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.playback.learned import (
@@ -107,7 +107,6 @@ def test_a_backend_with_many_underruns_gets_no_head_start(run):
     assert known.head_start == 0
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -203,7 +203,7 @@ def test_a_prebuffer_larger_than_the_ring_does_not_block(amount):
         assert rig.heard() == sent
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=30), st.integers(1, 2))
 def test_frames_cut_anywhere_are_played_unchanged(pieces, channels):
     audio_format = AudioFormat(8000, channels)

@@ -104,7 +104,7 @@ def spoken(parts: list[str], mode: str) -> str:
     return "".join([*map(reader.feed, parts), reader.finish()])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(TEXTS, SIZES, st.sampled_from(["auto", "on", "off"]))
 @example("\x1b[1;31mred\x1b[0m", [1], "off")
 @example("*a" + 200 * "*", [1], "on")
@@ -117,7 +117,7 @@ def test_any_cut_gives_the_same_text(text, sizes, mode):
     whole.encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_control_characters_are_removed(text):
     reader = TerminalText()
@@ -125,7 +125,7 @@ def test_control_characters_are_removed(text):
     assert not [char for char in shown if (char < " " and char not in "\n\t") or "\x7f" <= char <= "\x9f"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from([*" \t\n*_:：x", "Ann", "ann:", "Mary Jane", "Bob: ", "**Bob:** ", "\n", "ſ", "İ", "hello"]),

@@ -60,7 +60,7 @@ def markdown(text, mode="auto"):
     return reader.feed(text) + reader.finish()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, CUTS, st.sampled_from([(), ("Ann", "Bob")]), st.sampled_from(["auto", "on", "off"]))
 def test_any_cut_gives_the_same_lines(text, sizes, speakers, mode):
     options = {"speakers": speakers, "markdown": mode, "pronounce": {"nginx": "engine x", "so": ""}}
@@ -69,7 +69,7 @@ def test_any_cut_gives_the_same_lines(text, sizes, speakers, mode):
     assert read(text, (1,), **options) == whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, CUTS, st.lists(st.booleans(), min_size=1, max_size=5))
 def test_the_joined_lines_are_the_text_of_the_markdown(text, sizes, pauses):
     reader = LineReader()
@@ -170,7 +170,7 @@ WORDS = st.lists(st.sampled_from(["word", " ", "\n\n", "Yes. ", "well, ", "3.", 
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(WORDS, st.sampled_from(["feed", "pause", "flush"])), max_size=8))
 def test_flushes_lose_nothing_and_leave_nothing_buffered(steps):
     reader, lines = LineReader(markdown="off"), []
@@ -251,7 +251,7 @@ def test_end_is_never_after_the_text_read():
 
 
 @given(st.lists(st.one_of(TEXTS, TEXTS.map(Flush), st.none()), max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_ends_never_decrease(pieces):
     ends = [line.end for line in lines_of(pieces, LineReader())]
     assert ends == sorted(ends)

@@ -47,7 +47,7 @@ def split(text: str, sizes: list[int] | None = None, **options: object) -> list[
     return utterances + splitter.finish()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), MAX_CHARS, st.booleans())
 @example("x\n\r\n\r  y", [1], 400, True)
 @example("“Stop!”\u2029  \n\n 1. a", [1], 400, True)
@@ -58,7 +58,7 @@ def test_any_cut_gives_the_same_utterances(text, sizes, max_chars, join_sentence
     assert split(text, [1], **options) == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS, st.lists(st.integers(1, 40), min_size=1, max_size=8), st.sampled_from(Boundary))
 def test_any_cut_gives_the_same_for_every_boundary(text, sizes, every):
     whole = split(text, every=every)
@@ -66,7 +66,7 @@ def test_any_cut_gives_the_same_for_every_boundary(text, sizes, every):
     assert "".join(whole) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, MAX_CHARS, st.sampled_from(["", "de", "en", "fr", "xx"]))
 def test_joined_utterances_are_the_text(text, max_chars, language):
     utterances = split(text, max_chars=max_chars, language=language)
@@ -74,7 +74,7 @@ def test_joined_utterances_are_the_text(text, max_chars, language):
     assert all(0 < len(utterance) <= max_chars for utterance in utterances)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=1, max_size=8), EVERY)
 def test_pauses_lose_nothing(text, steps, every):
     splitter = Splitter(max_chars=60, every=every)

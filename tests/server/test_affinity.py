@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_cli.server import affinity
@@ -104,7 +104,6 @@ def test_a_body_without_a_voice_passes_unchanged(content):
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_every_voice_is_a_valid_header_value(voice):
     home = voice_in(json.dumps({"voice": voice}).encode())
     assert home is None or home == voice

@@ -375,7 +375,7 @@ SECRET = st.text(st.sampled_from("ABCDFHJKLMQRUVWXYZ"), min_size=5, max_size=40)
 """Capital letters that do not occur in log lines otherwise."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SECRET, SECRET, st.sampled_from(["right", "wrong"]), st.sampled_from(["speech", "broken", "invalid", "socket"]))
 def test_neither_text_nor_key_is_logged(locked_app, text, secret, key, how):
     given_key = KEYS[0] if key == "right" else secret

@@ -120,7 +120,7 @@ def test_utterances_are_joined_as_one_stream():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 3000), min_size=1, max_size=5),
     st.tuples(st.integers(0, 3000), st.integers(0, 3000)),

@@ -104,7 +104,7 @@ def plain(found):
 
 
 @given(STEPS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_order_of_calls_matches_the_model(steps):
     streamer, simple = AudioStreamer(BATCH, timeout=0.0), Simple()
     for step in steps:
@@ -122,7 +122,7 @@ def test_any_order_of_calls_matches_the_model(steps):
 
 
 @given(STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_order_of_async_calls_matches_the_model(steps):
     async def main():
         streamer, simple = AsyncAudioStreamer(BATCH, timeout=0.0), Simple()

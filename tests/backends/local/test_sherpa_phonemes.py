@@ -52,7 +52,7 @@ def test_unknown_voice_is_refused():
         phonemes("Hello.", "xx-none")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=80))
 def test_any_text_is_accepted(text):
     for sentence in phonemes(text, "en-us"):

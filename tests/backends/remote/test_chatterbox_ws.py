@@ -303,7 +303,7 @@ def test_pieces_are_counted_without_text_positions_from_the_server(talk):
     assert "flush" not in server.client().said[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     pieces=st.lists(
         st.text("abc ,.?!:你é", min_size=1, max_size=40).map(str.strip).filter(bool), min_size=1, max_size=6

@@ -332,7 +332,7 @@ def test_address_that_curl_cannot_parse_is_an_error(url):
         ask()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=300))
 def test_any_response_is_a_body_or_a_voice_error(answer):
     """Random bytes instead of a response's status line, headers and body."""

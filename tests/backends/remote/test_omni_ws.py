@@ -141,7 +141,7 @@ def test_word_times_of_the_second_sentence_follow_the_first(talk):
     assert stream.words == words_in("Hello there") + moved
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.lists(st.text("abé你 ,.", min_size=1, max_size=6).map(str.strip).filter(bool), min_size=1, max_size=8))
 def test_words_are_in_the_text_and_in_order(words):
     text = " ".join(words)

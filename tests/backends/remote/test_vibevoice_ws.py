@@ -59,7 +59,7 @@ def test_unset_fields_are_not_sent(talk):
     assert server.client().path == "/stream?text=Hi"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sound=st.binary(min_size=1, max_size=5000), frame=st.integers(1, 999))
 def test_any_frame_sizes_are_reassembled(sound, frame):
     with WsServer(DemoServer(sound, frame=max(frame, len(sound) // 200 + 1))) as server:

@@ -172,7 +172,7 @@ def test_split_granularity_sets_the_sentences(granularity, said, expected, serve
         assert [request.text for request in engine.requests] == expected
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(said=st.text(max_size=60), granularity=st.sampled_from(["none", "sentence", "clause"]))
 def test_any_text_is_answered_in_order(said, granularity, app):
     messages = say(app, said, split_granularity=granularity)

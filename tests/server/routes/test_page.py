@@ -637,7 +637,7 @@ def as_page_bytes(data):
     codec=st.sampled_from(["pcm", "wav"]),
     channels=st.sampled_from([1, 2]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_samples_do_not_depend_on_chunk_boundaries(window, parts, data, cuts, codec, channels):
     sent = wav_header(AudioFormat(RATE, channels), None) + data if codec == "wav" else data
     places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
@@ -664,7 +664,7 @@ def parts(window):
     pushes=st.lists(st.integers(0, 300), max_size=12),
     blocks=st.lists(st.sampled_from([64, 128, 2_048]), min_size=1, max_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_feed_returns_all_samples_in_order(window, parts, pushes, blocks):
     got, told = window.get(
         f"""(() => {{

@@ -52,7 +52,7 @@ def test_the_engines_audio_is_sent_in_frames_of_6400_bytes(app):
     assert b"".join(frames) == sound_of("Hello there.")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(1, 4000), min_size=1, max_size=40))
 def test_frames_do_not_depend_on_the_engines_chunks(cuts, app):
     pcm = sound_of("cut", 1.0)
