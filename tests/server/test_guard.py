@@ -216,17 +216,50 @@ def test_a_websocket_needs_an_allowed_origin(app_with, cors, origin, status):
     assert handshake(app, origin=origin and origin.format(port=app.port)) == status
 
 
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_simple_cross_origin_request_is_refused(kind):
-    """Browsers send such a request without a preflight; it is refused because it is not JSON."""
+FOREIGN = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+UNSAFE = [
+    "/warmup?voice_id=alice",
+    "/v1/audio/speech",
+    "/synthesize",
+    "/preload",
+    "/twilio/MZ1/say",
+    "/twilio/MZ1/clear",
+]
+
+
+@pytest.mark.parametrize("path", UNSAFE)
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_foreign_page_cannot_send_a_request_that_does_something(path, headers):
+    """Browsers send some of them without a preflight: those without a body, and those of a form."""
     engine = SteppedEngine()
     with SpeechApp(engine) as app:
-        body = json.dumps(SPEECH)
-        head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-        typed = f"Content-Type: {kind}\r\n" if kind else ""
-        with raw(app, f"{head}{typed}Origin: https://evil.example\r\n\r\n{body}".encode()) as sock:
-            assert sock.recv(65536).startswith(b"HTTP/1.1 400 ")
+        for body in (None, json.dumps(SPEECH).encode()):
+            answer = app.request("POST", path, body, **headers)
+            assert (answer.status, answer.json["error"]["code"]) == (403, "origin")
         assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("cors", "headers"),
+    [
+        (None, {}),
+        (None, {"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}),
+        (None, {"Sec-Fetch-Site": "none"}),
+        ("https://app.example", {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}),
+        ("*", {"Origin": "null", "Sec-Fetch-Site": "cross-site"}),
+        ("*", {"Sec-Fetch-Site": "cross-site"}),
+    ],
+)
+def test_an_own_or_an_allowed_page_can(app_with, cors, headers):
+    app = app_with(cors)
+    headers = {name: value.format(port=app.port) for name, value in headers.items()}
+    assert app.request("POST", "/v1/audio/speech", SPEECH, **headers).status == 200
+    assert app.request("POST", "/warmup?voice_id=alice", **headers).status == 200
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_foreign_page_may_send_a_request_that_only_reads(open_app, headers):
+    assert open_app.request("GET", "/health", **headers).status == 200
 
 
 def preflight(app, origin):
@@ -238,6 +271,7 @@ def test_foreign_origins_are_refused_by_default(open_app):
     answer = preflight(open_app, "https://app.example")
     assert answer.status == 405
     spoken = open_app.request("POST", "/v1/audio/speech", SPEECH, Origin="https://app.example")
+    assert spoken.status == 403
     assert not [name for name in {**answer.headers, **spoken.headers} if name.startswith("access-control")]
 
 

@@ -27,6 +27,8 @@ log_labels: dict[str, str] = {}
 BODY_SECONDS = 30.0
 """Timeout for a request's body."""
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of requests that any page may send: they change nothing, and a page of another origin cannot read answers."""
 OPEN_PATHS = frozenset({"/", "/health", "/twilio"})
 """Paths without a key: the page asks for one itself, and calls send theirs in a message."""
 
@@ -86,8 +88,7 @@ class Guard:
         host = headers.get("host", "")
         if self._own_names is not None and host_name(host) not in self._own_names:
             return Problem(421, "the Host header does not name this server", "invalid_request_error", code="wrong_host")
-        origin = headers.get("origin")
-        if scope["type"] == "websocket" and origin is not None and not self._is_allowed(origin, host):
+        if scope.get("method") not in SAFE_METHODS and not self._is_allowed(headers, host):
             return Problem(403, "this origin is not allowed", "invalid_request_error", code="origin")
         if self._keys and scope["path"] not in OPEN_PATHS:
             given = key_in(scope, headers)
@@ -97,7 +98,11 @@ class Guard:
                 return Problem(401, message, "invalid_request_error", code="invalid_api_key")
         return None
 
-    def _is_allowed(self, origin: str, host: str) -> bool:
+    def _is_allowed(self, headers: Headers, host: str) -> bool:
+        """Return whether a page may send this request. Browsers add one of the headers; other clients need none."""
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site") != "cross-site" or "*" in self._origins
         own = origin.lower().partition("://")[2] == host.lower()
         return own or bool(self._origins & {"*", origin.lower()})
 
