@@ -49,3 +49,8 @@ fuzz: ## Fuzz the server for a quarter of an hour; FUZZ=N sets the number of exa
 bench: ## Run the benchmarks (20 minutes, on an idle machine) and write tests/bench/RESULTS.md
 	@scripts/bootstrap --test
 	"$(VENV)/bin/python" tests/bench/results.py
+
+.PHONY: attack
+attack: ## Measure what clients without a key can cost the server's others (4 minutes, on an idle machine)
+	@scripts/bootstrap --test
+	"$(VENV)/bin/python" tests/bench/attack.py

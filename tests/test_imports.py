@@ -224,8 +224,8 @@ WEB = {
     # library: the only modules or folders of the server that may import it
     "fastapi": {"app", "hosting", "deployment", "routes"},
     "starlette": {"app", "affinity", "deployment", "errors", "guard", "responses", "sockets", "routes"},
-    "uvicorn": {"hosting"},
-    "websockets": {"hosting"},
+    "uvicorn": {"connections", "hosting"},
+    "websockets": {"connections"},
     "prometheus_client": {"metrics"},
 }
 

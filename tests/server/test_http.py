@@ -1,20 +1,16 @@
 """HTTP details: upgrades, HTTP/1.0, HEAD, slow heads, request ids and null fields."""
 
-import contextlib
-import http.client
 import json
 import re
 import shutil
 import socket
 import subprocess
-import threading
 
 import openai
 import pytest
 
 from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT
-from voice_cli.server import hosting
 
 SPEECH = {"input": "Hello.", "response_format": "pcm"}
 
@@ -72,54 +68,6 @@ def test_head_is_supported_where_get_is(app, path):
     get, head = app.request("GET", path), app.request("HEAD", path)
     assert (get.status, head.status, head.body) == (200, 200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
-
-
-@pytest.fixture
-def many_descriptors():
-    """Allow this process 1,000 connections with both their ends."""
-    resource = pytest.importorskip("resource")
-    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
-
-
-def test_a_thousand_slow_heads_time_out_and_do_not_delay_others(app, monkeypatch, many_descriptors):
-    monkeypatch.setattr(hosting, "HEAD_SECONDS", 1.0)
-    slow = [socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) for _ in range(1000)]
-    for connection in slow:
-        connection.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
-    assert app.request("GET", "/health").status == 200
-    for connection in slow:
-        with connection, contextlib.suppress(ConnectionResetError):
-            assert connection.recv(1) == b""
-
-
-def test_a_slow_head_on_a_keep_alive_connection_times_out(app, monkeypatch):
-    monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.3)
-    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=WAIT)
-    connection.request("GET", "/health")
-    connection.getresponse().read()
-    connection.sock.sendall(b"GET /hea")
-    with contextlib.suppress(ConnectionResetError):
-        assert connection.sock.recv(1) == b""
-    connection.close()
-
-
-def test_the_head_timeout_does_not_limit_the_response(monkeypatch):
-    monkeypatch.setattr(hosting, "HEAD_SECONDS", 0.2)
-    engine = SteppedEngine()
-    with SpeechApp(engine) as app:
-        engine.hold()
-        timer = threading.Timer(0.6, engine.let_go)
-        timer.start()
-        assert app.request("POST", "/v1/audio/speech", SPEECH).body == sound_of("Hello.")
-        timer.join()
-
-
-def test_a_head_that_is_too_long_is_refused(app):
-    head, _ = exchange(app, b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * hosting.HEAD_BYTES)
-    assert head.startswith("http/1.1 400")
 
 
 def test_each_response_has_a_request_id(app):

@@ -40,6 +40,11 @@ def environment_in(folder: Path, more: Mapping[str, str] | None = None) -> dict[
     return {**clean(), **home, **(more or {})}
 
 
+def in_shell(script: str | None) -> list[str]:
+    """Return the start of a command that is run by a shell script as ``"$@"``; None: it is run without one."""
+    return [] if script is None else ["sh", "-c", script, "sh"]
+
+
 def run_voice(
     *arguments: object,
     folder: Path,
@@ -51,9 +56,8 @@ def run_voice(
 
     `script`: a shell script to run instead, which runs `voice` as ``"$@"``.
     """
-    shell = [] if script is None else ["sh", "-c", script, "sh"]
     done = subprocess.run(
-        [*shell, *VOICE, *map(str, arguments)],
+        [*in_shell(script), *VOICE, *map(str, arguments)],
         input=text,
         stdin=subprocess.DEVNULL if text is None else None,
         capture_output=True,

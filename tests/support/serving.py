@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.command import VOICE, environment_in
+from support.command import VOICE, environment_in, in_shell
 from support.threads import WAIT
 
 READY = re.compile(r"voice: (\w+) speaks on (http://\S+):(\d+) \(Ctrl-C stops it\)")
@@ -19,15 +19,21 @@ class Serving:
     patience = WAIT
     """Maximum seconds for its start and for its exit."""
 
-    def __init__(self, *arguments: object, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, on a free port unless `arguments` has --port."""
+    def __init__(
+        self,
+        *arguments: object,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        script: str | None = None,
+    ) -> None:
+        """Start it, on a free port unless `arguments` has --port. `script`: as `support.command.run_voice`."""
         port = () if "--port" in arguments else ("--port", "0")
         self.lines: list[str] = []
         """Lines of standard error so far."""
         self._changed = threading.Condition()
         self._over = False
         self.process = subprocess.Popen(
-            [*VOICE, "serve", *port, *map(str, arguments)],
+            [*in_shell(script), *VOICE, "serve", *port, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -240,6 +240,11 @@ class SpeechApp:
     def service(self) -> Any:
         return self.app.state.service
 
+    @property
+    def connections(self) -> Any:
+        """The server's open connections."""
+        return self._host.config.bounded
+
     def wait_for_reports(self, count: int) -> list[Report]:
         """Wait until this many streams have ended and return their reports."""
         with self._ended:

@@ -10,17 +10,13 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
-from websockets.http11 import Request
 
 from voice_cli.errors import Hint, Interrupted, NetworkError
 from voice_cli.printable import escaped, escaped_text
-from voice_cli.server.responses import ABORT
+from voice_cli.server.connections import HEAD_BYTES, BoundedConfig, Connections
+from voice_cli.server.metrics import Metrics
 from voice_cli.server.settings import Server
 from voice_cli.server.sockets import MOST_MESSAGE
 
@@ -30,12 +26,12 @@ SWITCH_SECONDS = 0.0005
 SEND_BYTES = 256 << 10
 """Socket send buffer. The default of megabytes would hold a minute of speech per stream."""
 
-HEAD_SECONDS = 10.0
-"""Timeout for a request's head, from the connection or from its first byte on a kept connection."""
-HEAD_BYTES = 64 << 10
-"""Size limit of a request's head."""
-KEEP_ALIVE_SECONDS = 30
 BACKLOG = 512
+"""Connections that the system keeps until they are accepted."""
+ACCEPTED = 32
+"""Connections that one turn of the event loop accepts."""
+RESERVED = 40
+"""Descriptors for everything but connections."""
 CLOSING_SECONDS = 5
 """Timeout for connections to close after the drain."""
 
@@ -49,77 +45,6 @@ EXPECTED_ERRORS = (
 """Parts of uvicorn's error messages for what the app does on purpose."""
 
 
-class Connection(H11Protocol):
-    """HTTP connection with a deadline for heads, which the app can abort: a close would wait for a stalled client.
-
-    h11, not httptools: it reads the body of a request that offers an upgrade (curl --http2, Java's HttpClient), answers
-    HTTP/1.0 without chunks, and limits a head.
-    """
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        if self._late is None and self.conn.their_state is h11.IDLE:
-            self._await_head()
-        super().data_received(data)
-
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
-        if self.scope is not None:
-            self.scope.setdefault("extensions", {})[ABORT] = {"abort": self.transport.abort}
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-
-class SocketConnection(WebSocketsSansIOProtocol):
-    """WebSocket connection that accepts long URLs, answers invalid upgrades, and can be aborted.
-
-    websockets limits a request line to 8 KB and fails longer ones, after which uvicorn would wait forever.
-    """
-
-    _target: bytes | None = None
-
-    def data_received(self, data: bytes) -> None:
-        if self._target is None:  # the first data is the whole request
-            line, end, rest = data.partition(b"\r\n")
-            method, self._target, version = line.split(b" ")
-            data = b" ".join((method, b"/", version)) + end + rest
-        super().data_received(data)
-        if not self.handshake_initiated and self.conn.handshake_exc is not None:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
-            self.transport.close()
-
-    def send_receive_event_to_app(self) -> None:
-        try:
-            super().send_receive_event_to_app()
-        except InvalidState:  # invalid UTF-8 on a closing connection
-            self.transport.close()
-
-    def handle_connect(self, event: Request) -> None:
-        event.path = (self._target or b"/").decode("ascii")
-        super().handle_connect(event)
-        if not self.close_sent:
-            self.scope["extensions"] = {**self.scope["extensions"], ABORT: {"abort": self.transport.abort}}
-
-
 class Host(uvicorn.Server):
     """Serves until a signal, then drains and stops. A second signal, or one during loading, stops at once.
 
@@ -128,21 +53,24 @@ class Host(uvicorn.Server):
 
     def __init__(self, app: FastAPI, server: Server, ready: Callable[[], None] = lambda: None) -> None:
         """`ready` is called when the server accepts connections."""
+        metrics: Metrics = app.state.service.metrics
+        connections = Connections(server, make_room(server.max_connections), metrics.dropped)
+        metrics.connections.set_function(lambda: len(connections))
         super().__init__(
-            uvicorn.Config(
+            BoundedConfig(
                 app,
-                http=Connection,
+                connections,
                 h11_max_incomplete_event_size=HEAD_BYTES,
-                ws=SocketConnection,
                 ws_max_size=MOST_MESSAGE,
                 ws_ping_timeout=None,  # a client that reads in real time reads pings late
                 ws_per_message_deflate=False,  # audio does not compress, and it would add latency
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=round(server.idle_timeout),
                 timeout_graceful_shutdown=CLOSING_SECONDS,
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 lifespan="off",
+                backlog=ACCEPTED,
             )
         )
         self._app = app
@@ -158,6 +86,8 @@ class Host(uvicorn.Server):
         self._opening = asyncio.current_task()
         await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
         await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(BACKLOG)  # asyncio has set it to what it accepts at once
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -197,6 +127,21 @@ def listen(server: Server) -> socket.socket:
             f"cannot listen on {server.host} port {server.port}: {exc.strerror}", hint=Hint("set another {port}")
         ) from exc
     return listening
+
+
+def make_room(connections: int) -> int:
+    """Raise the limit of open descriptors for so many connections; return how many of them it allows."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + RESERVED
+    if 0 <= soft < wanted:  # a negative limit is none
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+        wanted = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, wanted - RESERVED)
 
 
 def address_of(listening: socket.socket) -> str:

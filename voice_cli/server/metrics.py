@@ -27,8 +27,12 @@ class Metrics(Collector):
         histogram = partial(Histogram, registry=self._registry)
         gauge("voice_streams_waiting", "Streams that wait for the engine.").set_function(waiting)
         gauge("voice_streams_active", "Active streams.").set_function(active)
+        self.connections = gauge("voice_connections", "Open connections.")
         self._streams = counter("voice_streams", "Streams that ended.", ("protocol", "codec", "outcome"))
         self._rejected = counter("voice_rejected", "Orders refused before they became streams.", ("reason",))
+        self._dropped = counter(
+            "voice_connections_dropped", "Connections that were refused, replaced or dropped for a limit.", ("reason",)
+        )
         self._cancelled = counter("voice_cancelled", "Streams cancelled by the client or the server.", ("reason",))
         self._first_byte = histogram(
             "voice_first_byte_seconds",
@@ -46,6 +50,10 @@ class Metrics(Collector):
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+    def dropped(self, reason: str) -> None:
+        """Count a connection that a limit ended."""
+        self._dropped.labels(reason).inc()
 
     def ended(self, report: Report) -> None:
         """Count an ended stream."""

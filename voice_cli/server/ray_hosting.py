@@ -18,7 +18,6 @@ from types import FrameType
 from voice_cli.backends import backend_class
 from voice_cli.errors import EngineError, Hint
 from voice_cli.printable import one_line
-from voice_cli.server.hosting import KEEP_ALIVE_SECONDS
 from voice_cli.server.service import Service
 from voice_cli.server.settings import ServerSettings
 
@@ -94,7 +93,11 @@ def host(
             )
             serve.start(
                 proxy_location="HeadOnly",
-                http_options={"host": address, "port": port, "keep_alive_timeout_s": KEEP_ALIVE_SECONDS},
+                http_options={
+                    "host": address,
+                    "port": port,
+                    "keep_alive_timeout_s": round(settings.server.idle_timeout),
+                },
                 logging_config=quiet,
             )
             most, gpus = shares(settings, ray.cluster_resources().get("GPU", 0))

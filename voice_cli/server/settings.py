@@ -59,6 +59,10 @@ class Server(NamedTuple):
     """Allowed origins, separated by commas; None: only the server's own."""
     max_streams: Annotated[int, Key(int, whole(1, 10_000), env="VOICE_SERVER_MAX_STREAMS")] = 128
     """Admission limit: concurrent streams; further requests get 429."""
+    max_connections: Annotated[int, Key(int, whole(1, 100_000))] = 2048
+    """Open connections in all. A further one takes the place of one that waits for a request, or gets 503."""
+    max_connections_per_address: Annotated[int, Key(int, whole(1, 100_000))] = 1024
+    """Open connections from one address, or from one IPv6 network of 64 bits."""
     max_text: Annotated[int, Key(int, whole(1, 10_000_000), env="VOICE_SERVER_MAX_TEXT")] = 20_000
     """Characters of one request, or queued in one session."""
     voices: Annotated[str | None, Key(str, env="VOICE_SERVER_VOICES")] = None
@@ -69,6 +73,10 @@ class Server(NamedTuple):
     """The cache folder for fetched voices; None: in the user's cache folder."""
     voices_cache_mb: Annotated[float, Key(float, between(1, 100_000))] = 512
     """Megabytes of the cache."""
+    head_timeout: Annotated[float, Key(float, between(0.1, 3600))] = 10.0
+    """Timeout for a request's head, from the connection or from its first byte on a kept connection."""
+    idle_timeout: Annotated[float, Key(float, between(1, 3600))] = 30.0
+    """Timeout of a kept connection for its next request."""
     queue_timeout: Annotated[float, Key(float, between(0.1, 3600))] = 30.0
     """Timeout for a stream's first sound."""
     stall_timeout: Annotated[float, Key(float, between(0.1, 3600))] = 30.0
