@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from support import chatterbox
 from support.server import Answer, SpeechServer
 from support.speech_app import SpeechApp, SteppedEngine
-from support.threads import WAIT, in_thread
+from support.threads import WAIT, happened, in_thread
 from voice_cli.backends.base import SpeechRequest, Voice
-from voice_cli.errors import NetworkError, ServerError, UsageError
+from voice_cli.errors import NetworkError, RateLimitError, ServerError, UsageError
+from voice_cli.server import fetches
 from voice_cli.server import voices as module
 from voice_cli.server.service import Service
 from voice_cli.server.settings import Server, ServerSettings
@@ -40,6 +41,14 @@ def made(tmp_path):
     yield make
     for server in servers:
         server.close()
+
+
+def ready(voices, voice):
+    """Return the engine's name for a voice after it was fetched."""
+    waiter = voices.fetch(voice)
+    if waiter is not None:
+        assert list(waiter) == []
+    return voices.name_of(voice)
 
 
 def settings_of(**fields):
@@ -104,10 +113,10 @@ def test_the_engines_voice_names_are_ids(voice):
 def test_openais_voice_names_select_the_default_voice():
     voices = Voices(ServerSettings(Server(), voice="en-gb"))
     voices.know([Voice("echo"), Voice("en-gb", language="en-GB")])
-    assert voices.ready("alloy") == "en-gb"
-    assert voices.ready("default") == "en-gb"
-    assert voices.ready("echo") == "echo", "the engine's own voice is not preferred"
-    assert voices.ready("nobody") == "nobody", "the engine does not report the error"
+    assert ready(voices, "alloy") == "en-gb"
+    assert ready(voices, "default") == "en-gb"
+    assert ready(voices, "echo") == "echo", "the engine's own voice is not preferred"
+    assert ready(voices, "nobody") == "nobody", "the engine does not report the error"
 
 
 def test_has_accepts_the_engines_voices_and_variants():
@@ -154,8 +163,8 @@ def test_a_path_is_refused_by_the_engine_too(tmp_path, monkeypatch):
 
 def test_a_voice_is_fetched_once_and_cached(made):
     voices, server, cache = made()
-    assert voices.ready("alice") == "alice"
-    assert voices.ready("alice") == "alice"
+    assert ready(voices, "alice") == "alice"
+    assert ready(voices, "alice") == "alice"
     assert [request.path for request in server.requests] == ["/voices/alice.wav"]
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == {"alice.wav": SAMPLE}
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
@@ -164,7 +173,7 @@ def test_a_voice_is_fetched_once_and_cached(made):
 
 def test_an_id_is_quoted_in_the_url(made):
     voices, server, _ = made(path="/{voice}/sample.mp3?voice={voice}")
-    voices.ready("en+f3")
+    ready(voices, "en+f3")
     assert server.requests[0].path == "/en%2Bf3/sample.mp3?voice=en%2Bf3"
     assert voices.cached() == ["en+f3"]
 
@@ -173,7 +182,7 @@ def test_an_invalid_id_is_not_fetched(made):
     voices, server, _ = made()
     for voice in ("../x", "a/b", "http://evil.example", "a\n", "a?b"):
         with pytest.raises(UsageError):
-            voices.ready(voice)
+            ready(voices, voice)
     assert server.requests == []
 
 
@@ -182,7 +191,7 @@ def test_a_local_voice_is_not_fetched(made, tmp_path):
     voices, server, _ = made(voices=str(tmp_path))
     voices.know([Voice("of-the-model")])
     for voice in ("bob", "bob.flac", "of-the-model", "alloy"):
-        voices.ready(voice)
+        ready(voices, voice)
     assert server.requests == []
 
 
@@ -194,31 +203,61 @@ def test_concurrent_requests_share_one_fetch(made):
         return Answer(SAMPLE)
 
     voices, server, _ = made(respond)
-    fetches = [in_thread(lambda: voices.ready("alice")) for _ in range(8)]
+    fetches = [in_thread(lambda: ready(voices, "alice")) for _ in range(8)]
     server.wait_for(1)
     go.set()
     assert [fetch() for fetch in fetches] == ["alice"] * 8
     assert len(server.requests) == 1
 
 
-def test_after_a_failed_fetch_the_next_request_retries(made):
-    at_once, most = [0], [0]
-    lock = threading.Lock()
+def test_a_failed_fetch_is_shared_and_remembered_for_a_while(made, monkeypatch):
+    go = threading.Event()
 
     def respond(_request):
-        with lock:
-            at_once[0] += 1
-            most[0] = max(most[0], at_once[0])
-        answer = Answer(b"", status=500) if len(server.requests) < 5 else Answer(SAMPLE)
-        with lock:
-            at_once[0] -= 1
-        return answer
+        assert go.wait(WAIT)
+        return Answer(b"", status=500) if len(server.requests) < 2 else Answer(SAMPLE)
 
     voices, server, _ = made(respond)
-    outcomes = [fetch() for fetch in [in_thread(lambda: voices.ready("alice")) for _ in range(8)]]
-    assert most == [1]
-    assert sum(isinstance(outcome, ServerError) for outcome in outcomes) == 4
-    assert outcomes.count("alice") == 4
+    waiters = [voices.fetch("alice") for _ in range(30)]
+    go.set()
+    for waiter in waiters:
+        with pytest.raises(ServerError, match="answered 500"):
+            list(waiter)
+    with pytest.raises(ServerError, match="answered 500"):
+        voices.fetch("alice")
+    assert len(server.requests) == 1
+    assert ready(voices, "bob") == "bob"
+    monkeypatch.setattr(fetches.time, "monotonic", lambda: 1e9)
+    assert ready(voices, "alice") == "alice"
+
+
+def test_few_voices_are_fetched_at_once(made):
+    go = threading.Event()
+
+    def respond(_request):
+        assert go.wait(WAIT)
+        return Answer(SAMPLE)
+
+    voices, server, _ = made(respond)
+    waiters = [voices.fetch(f"voice-{number}") for number in range(fetches.MOST_FETCHES)]
+    with pytest.raises(RateLimitError, match="8 voices are being fetched"):
+        voices.fetch("one-more")
+    go.set()
+    assert [list(waiter) for waiter in waiters] == [[]] * len(waiters)
+    assert len(server.requests) == len(waiters)
+
+
+def test_a_fetch_ends_when_nobody_waits(made):
+    voices, server, cache = made(lambda _: Answer(SAMPLE, stall_after=100))
+    waiters = [voices.fetch("alice") for _ in range(2)]
+    server.wait_for(1)
+    waiters[0].cancel()
+    waiters[1].cancel()
+    happened(server.client_left)
+    assert list(cache.iterdir()) == []
+    again = voices.fetch("alice")  # it was no failure
+    server.wait_for(2)
+    again.cancel()
 
 
 def test_a_slow_fetch_does_not_delay_another_voice(made):
@@ -230,9 +269,9 @@ def test_a_slow_fetch_does_not_delay_another_voice(made):
         return Answer(SAMPLE)
 
     voices, server, _ = made(respond)
-    slow = in_thread(lambda: voices.ready("slow"))
+    slow = in_thread(lambda: ready(voices, "slow"))
     server.wait_for(1)
-    assert voices.ready("quick") == "quick"
+    assert ready(voices, "quick") == "quick"
     go.set()
     assert slow() == "slow"
 
@@ -241,7 +280,7 @@ def test_a_slow_fetch_does_not_delay_another_voice(made):
 def test_a_missing_voice_is_not_found(made, status):
     voices, _, cache = made(lambda _: Answer(b"no", status=status))
     with pytest.raises(UsageError, match="no such voice"):
-        voices.ready("nobody")
+        ready(voices, "nobody")
     assert list(cache.iterdir()) == []
 
 
@@ -249,7 +288,7 @@ def test_a_missing_voice_is_not_found(made, status):
 def test_error_responses_and_redirects_are_errors(made, status):
     voices, server, cache = made(lambda _: Answer(SAMPLE, status=status, headers={"Location": "/elsewhere"}))
     with pytest.raises(ServerError):
-        voices.ready("alice")
+        ready(voices, "alice")
     assert len(server.requests) == 1
     assert list(cache.iterdir()) == []
 
@@ -257,15 +296,15 @@ def test_error_responses_and_redirects_are_errors(made, status):
 def test_an_empty_response_is_an_error(made):
     voices, _, _ = made(lambda _: Answer(b""))
     with pytest.raises(ServerError):
-        voices.ready("alice")
+        ready(voices, "alice")
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_voice_that_is_too_large_is_refused(made, monkeypatch, chunked):
-    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(fetches, "MOST_BYTES", 100_000)
     voices, server, cache = made(lambda _: Answer(bytes(30_000_000), chunked=chunked))
     with pytest.raises(ServerError, match="larger"):
-        voices.ready("alice")
+        ready(voices, "alice")
     assert server.sent < 30_000_000, "the rest was read"
     assert list(cache.iterdir()) == []
 
@@ -273,15 +312,15 @@ def test_a_voice_that_is_too_large_is_refused(made, monkeypatch, chunked):
 def test_a_truncated_voice_is_not_cached(made):
     voices, _, cache = made(lambda _: Answer(SAMPLE, die_after=1000))
     with pytest.raises(NetworkError):
-        voices.ready("alice")
+        ready(voices, "alice")
     assert list(cache.iterdir()) == []
 
 
 def test_a_fetch_times_out(made, monkeypatch):
-    monkeypatch.setattr(module, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(fetches, "FETCH_SECONDS", 0.2)
     voices, _, cache = made(lambda _: Answer(SAMPLE, stall_after=100))
     with pytest.raises(NetworkError):
-        voices.ready("alice")
+        ready(voices, "alice")
     assert list(cache.iterdir()) == []
 
 
@@ -290,7 +329,7 @@ def test_a_write_error_is_reported_without_the_path(made):
     cache.rmdir()
     cache.write_bytes(b"")
     with pytest.raises(ServerError) as caught:
-        voices.ready("alice")
+        ready(voices, "alice")
     assert str(cache) not in caught.value.message
 
 
@@ -304,7 +343,7 @@ def test_a_voice_is_written_atomically(made, monkeypatch):
 
     monkeypatch.setattr(module.os, "replace", replace)
     with pytest.raises(ServerError):
-        voices.ready("alice")
+        ready(voices, "alice")
     ((partial, was_there),) = seen
     assert partial.startswith(".")
     assert "alice" not in partial, "the name is not random"
@@ -323,24 +362,24 @@ def aged(cache, **ages):
 
 def test_the_least_recently_used_voices_are_evicted(made):
     voices, server, cache = made(lambda _: Answer(bytes(400_000)), voices_cache_mb=1)
-    voices.ready("a")
-    voices.ready("b")
+    ready(voices, "a")
+    ready(voices, "b")
     aged(cache, a=20, b=10)
-    voices.ready("a")  # used again
-    voices.ready("c")
+    ready(voices, "a")  # used again
+    ready(voices, "c")
     assert voices.cached() == ["a", "c"]
     voices.know([Voice("a"), Voice("b"), Voice("c")])
-    voices.ready("b")  # the engine's list may still have it
+    ready(voices, "b")  # the engine's list may still have it
     assert len(server.requests) == 4
     assert "b" in voices.cached()
 
 
 def test_a_voice_larger_than_the_cache_is_kept_until_the_next(made):
     voices, _, cache = made(lambda _: Answer(bytes(2_000_000)), voices_cache_mb=1)
-    voices.ready("a")
+    ready(voices, "a")
     assert voices.cached() == ["a"]
     aged(cache, a=10)
-    voices.ready("b")
+    ready(voices, "b")
     assert voices.cached() == ["b"]
 
 
@@ -380,6 +419,7 @@ def test_a_missing_voice_and_a_failed_fetch_have_different_errors(tmp_path):
             body = {"input": "Hi.", "voice": "alice", "response_format": "pcm"}
             seen = []
             for status[0] in (404, 500, 200):
+                body["voice"] = f"alice-{status[0]}"
                 answer = app.request("POST", "/v1/audio/speech", body)
                 seen.append((answer.status, answer.json["error"]["code"] if answer.status != 200 else None))
             assert seen == [(400, "voice_not_found"), (500, "server"), (200, None)]

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -19,6 +20,9 @@ from voice_cli.server.speech import Began, Event, Speech, SpeechOrder
 ABORT = "voice.abort"
 """ASGI extension of `hosting` that closes a connection without flushing it."""
 
+PACED = "voice.paced"
+"""Extension of a request for `connections`: its response has a timeout of its own for clients that do not read."""
+
 SSE_TYPE = "text/event-stream; charset=utf-8"
 
 
@@ -31,24 +35,17 @@ class SpeechResponse(Response):
 
     def __init__(self, service: Service, order: SpeechOrder, *, sse: bool = False) -> None:
         self.background = None
-        self._service = service
+        self.service = service
         self._order = order
         self._sse = sse
+        self._began = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = False
         speech: Speech | None = None
+        scope.setdefault("extensions", {})[PACED] = True
         try:
-            async with self._service.speak(self._order) as speech, until_left(speech, receive):
-                async for events in speech:
-                    if not began:
-                        await self._send(speech, send, self._head(speech, events))
-                        began = True
-                    body = self._body(events)
-                    if body:
-                        await self._send(speech, send, body_message(body))
-                        speech.report.mark("sent")
-                await self._send(speech, send, body_message(self._tail(speech), more=False))
+            async with self.service.speak(self._order) as speech, until_left(partial(speech.cancel, "left"), receive):
+                await self.deliver(speech, send)
             return
         except Interrupted:
             if speech is not None and speech.report.reason == "stalled":
@@ -56,17 +53,33 @@ class SpeechResponse(Response):
             return  # the client disconnected
         except VoiceError as exc:
             problem = problem_of(exc)
-        if not began:
+        if not self._began:
             await problem.response()(scope, receive, send)
         elif self._sse and speech is not None:
             with contextlib.suppress(Interrupted):
-                await self._send(speech, send, body_message(event("error", {"error": problem.error}), more=False))
+                await self.send(speech, send, body_message(event("error", {"error": problem.error}), more=False))
 
-    async def _send(self, speech: Speech, send: Send, message: dict[str, Any]) -> None:
-        """Send a message. If the client stalled or disconnected, cancel the stream and raise Interrupted."""
+    async def deliver(self, speech: Speech, send: Send) -> None:
+        """Send the whole response."""
+        async for events in speech:
+            if not self._began:
+                await self.send(speech, send, self._head(speech, events))
+            body = self._body(events)
+            if body:
+                await self.send(speech, send, body_message(body))
+                speech.report.mark("sent")
+        await self.send(speech, send, body_message(self._tail(speech), more=False))
+
+    async def send(self, speech: Speech, send: Send, message: dict[str, Any], *, lead: float | None = None) -> None:
+        """Send a message. If the client stalled or disconnected, cancel the stream and raise Interrupted.
+
+        `lead`: seconds for which a client that plays may read nothing; None: what was sent so far.
+        """
+        lead = speech.report.lead if lead is None else lead
         try:
-            async with asyncio.timeout(self._service.settings.server.stall_timeout + speech.report.lead):
+            async with asyncio.timeout(self.service.settings.server.stall_timeout + lead):
                 await send(message)
+            self._began = True
         except TimeoutError:
             speech.cancel("stalled")
             raise Interrupted("the client stalled") from None
@@ -102,13 +115,13 @@ class SpeechResponse(Response):
 
 
 @contextlib.asynccontextmanager
-async def until_left(speech: Speech, receive: Receive) -> AsyncIterator[None]:
-    """Cancel the stream as soon as the client disconnects."""
+async def until_left(leave: Callable[[], object], receive: Receive) -> AsyncIterator[None]:
+    """Call `leave` as soon as the client disconnects."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             continue
-        speech.cancel("left")
+        leave()
 
     watching = asyncio.create_task(watch())
     try:

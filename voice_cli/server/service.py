@@ -87,19 +87,21 @@ class Service:
         Raises:
             OrderError: it is not a voice id.
             NetworkError, ServerError: the voice could not be fetched.
+            OverloadError: too many others are being fetched.
 
         """
-
-        def look() -> bool:
-            try:
-                self.voices.ready(voice)
-            except VoiceNotFoundError:
-                return False
-            if not self.voices.has(voice):
-                self._list_voices()
-            return self.voices.has(voice)
-
-        return await asyncio.to_thread(look)
+        try:
+            waiter = await asyncio.to_thread(self.voices.fetch, voice)
+            if waiter is not None:
+                try:
+                    await waiter.take()
+                finally:
+                    waiter.cancel()
+        except VoiceNotFoundError:
+            return False
+        if not self.voices.has(voice):
+            await asyncio.to_thread(self._list_voices)
+        return self.voices.has(voice)
 
     @property
     def active(self) -> int:

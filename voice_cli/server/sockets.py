@@ -48,6 +48,8 @@ class SocketSession(ABC):
         self._quiet_since = 0.0
         """Loop time of the last message or of the last order's end."""
         self._orders: asyncio.Queue[SpeechOrder] = asyncio.Queue(MOST_WAITING)
+        self._following: asyncio.Future[Any] | None = None
+        """The next message, if it is awaited already."""
         self._speech: Speech | None = None
         self._current: SpeechOrder | None = None
 
@@ -110,6 +112,24 @@ class SocketSession(ABC):
         if self._speech is not None:
             self._speech.cancel(reason)
 
+    async def check_voice(self, voice: str | None, *, param: str = "voice") -> None:
+        """Check a voice as the service does; raise Left if the client disconnects before. Call it in `on_message`."""
+        if voice is None:
+            return
+        checking = asyncio.ensure_future(self.service.check_voice(voice, param=param))
+        self._following = asyncio.ensure_future(self.websocket.receive())
+        try:
+            await asyncio.wait((checking, self._following), return_when=asyncio.FIRST_COMPLETED)
+            if not checking.done() and self._following.result()["type"] == "websocket.disconnect":
+                raise Left("the client left")
+            await checking
+        finally:
+            checking.cancel()
+
+    async def _receive(self) -> Any:
+        awaited, self._following = self._following, None
+        return await (awaited or self.websocket.receive())
+
     async def send(self, content: Message) -> None:
         """Send a JSON message. Raises Left if the client disconnected or stalled."""
         await self._within(self.websocket.send_text(write(content)))
@@ -137,6 +157,8 @@ class SocketSession(ABC):
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.cancel("left")
+            if self._following is not None:
+                self._following.cancel()
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,7 +189,7 @@ class SocketSession(ABC):
             since = clock() if self.is_speaking else self._quiet_since
             try:
                 async with asyncio.timeout_at(since + self.patience):
-                    message = await self.websocket.receive()
+                    message = await self._receive()
             except TimeoutError:
                 if self.is_speaking or clock() < self._quiet_since + self.patience:
                     continue
@@ -187,6 +209,7 @@ class SocketSession(ABC):
                 await self.on_problem(problem_of(error))
             except ValueError as error:
                 await self.on_problem(problem_of(OrderError(str(error), code="invalid_message")))
+            await asyncio.sleep(0)  # nothing above need have waited, and many messages may be here
 
     async def _speak(self) -> None:
         while True:

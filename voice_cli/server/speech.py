@@ -29,6 +29,7 @@ from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.script.reader import LineReader, lines_of
 from voice_cli.script.splitter import Boundary
 from voice_cli.server.errors import LateError, OrderError
+from voice_cli.server.fetches import Waiter
 from voice_cli.server.report import Report
 from voice_cli.server.settings import ServerSettings
 from voice_cli.server.voices import Voices
@@ -114,6 +115,7 @@ class Speech:
         self._queue: BoundedQueue[Event] = BoundedQueue(AHEAD_BYTES, _cost)
         self._lock = threading.Lock()
         self._narration: Narration | None = None
+        self._fetching: Waiter | None = None
         self._cancelled = False
         self._voice: str | None = None
         self._encoder: Encoder | None = None
@@ -158,7 +160,9 @@ class Speech:
         self.report.stop(reason)
         with self._lock:
             self._cancelled = True
-            narration = self._narration
+            narration, fetching = self._narration, self._fetching
+        if fetching is not None:
+            fetching.cancel()
         if isinstance(self.order.text, LiveText):
             self.order.text.close()
         if narration is not None:
@@ -186,7 +190,10 @@ class Speech:
 
     def _speak(self) -> None:
         order, report, defaults = self.order, self.report, self._settings.defaults
-        self._voice = self._voices.ready(order.voice) if order.voice is not None else self._settings.voice
+        self._voice = self._settings.voice
+        if order.voice is not None:
+            self._voice = self._voices.name_of(order.voice)
+            self._wait_for(self._voices.fetch(order.voice))
         report.mark("voice")
         narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=defaults.lookahead)
         with self._lock:
@@ -213,6 +220,17 @@ class Speech:
         if not report.utterances:
             self._explain_silence(utterance.line for utterance in narration.utterances)
         self._finish()
+
+    def _wait_for(self, voice: Waiter | None) -> None:
+        """Wait for a voice that is fetched. Raises its error, or Interrupted."""
+        if voice is None:
+            return
+        with self._lock:
+            self._fetching = voice
+            if self._cancelled:
+                voice.cancel()
+        for _ in voice:
+            continue
 
     def _explain_silence(self, lines: Iterable[Line]) -> None:
         """Raise an error for a stream without audio, unless it had no text."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -17,18 +17,15 @@ from pydantic import Field
 from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
 from voice_cli.config import user_folder, write_atomically
-from voice_cli.errors import NetworkError, ServerError
+from voice_cli.errors import ServerError
 from voice_cli.protocol import openai
-from voice_cli.server.errors import OrderError, VoiceNotFoundError
+from voice_cli.server.errors import OrderError
+from voice_cli.server.fetches import Fetches, Waiter, download
 from voice_cli.server.settings import ServerSettings
 
 PATTERN = r"[A-Za-z0-9+_][A-Za-z0-9+_.\-]{0,99}"
 """A voice id. Without slash and colon it cannot be a path or URL."""
 VoiceName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
-
-MOST_BYTES = 32 << 20
-"""Size limit of one fetched voice."""
-FETCH_SECONDS = 15.0
 
 STANDARD = frozenset({*openai.VOICES, "default"})
 """Names that OpenAI's clients send by default: the server's default voice, unless the engine has one so named."""
@@ -46,8 +43,9 @@ class Voices:
         self._cache = os.path.expanduser(server.voices_cache or os.path.join(user_folder("cache"), "voices"))
         self._most_cached = int(server.voices_cache_mb * 1e6)
         self._known: frozenset[str] = frozenset()
-        self._changed = threading.Condition()
-        self._fetching: set[str] = set()
+        self._lock = threading.Lock()
+        """Guards the cache folder."""
+        self._fetches = Fetches(self._fetch)
         self._fetched = set(self.cached())
         """Ids that are or were in the cache: the engine may list evicted ones."""
 
@@ -78,21 +76,30 @@ class Voices:
         base, _, variant = voice.partition("+")
         return voice in self._known or (bool(variant) and (not base or base in self._known))
 
-    def ready(self, voice: str) -> str | None:
-        """Return the engine's name for a voice; fetch the voice if necessary.
+    def name_of(self, voice: str) -> str | None:
+        """Return the engine's name for a voice. Raises OrderError if that is not a voice id."""
+        self.check(voice)
+        return self._default if voice not in self._known and voice in STANDARD else voice
+
+    def fetch(self, voice: str) -> Waiter | None:
+        """Start to fetch a voice that is not here, and return what to wait for; None: no voice is to be fetched.
 
         Raises:
             OrderError: that is not a voice id, or there is no such voice.
-            NetworkError, ServerError: the voice could not be fetched.
+            NetworkError, ServerError: the voice could not be fetched a moment ago.
+            OverloadError: too many others are being fetched.
 
         """
         self.check(voice)
-        if voice not in self._known and voice in STANDARD:
-            return self._default
-        is_elsewhere = voice not in self._known or voice in self._fetched
-        if self._url and self._takes_files and is_elsewhere and not self._is_in_folder(voice):
-            self._fetch(voice)
-        return voice
+        if not (self._url and self._takes_files) or (voice not in self._known and voice in STANDARD):
+            return None
+        is_here = voice in self._known and voice not in self._fetched
+        if is_here or self._is_in_folder(voice):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self._path_of(voice))
+            return None
+        return self._fetches.join(voice)
 
     def cached(self) -> list[str]:
         """Return the ids of cached voices."""
@@ -106,27 +113,19 @@ class Voices:
             return any(voice in (name, os.path.splitext(name)[0]) for name in names)
         return False
 
-    def _fetch(self, voice: str) -> None:
-        with self._changed:
-            while voice in self._fetching:
-                self._changed.wait()
-            self._fetching.add(voice)
+    def _fetch(self, voice: str, is_wanted: Callable[[], bool]) -> None:
+        path = self._path_of(voice)
+        data = download(str(self._url).replace("{voice}", quote(voice, safe="")), is_wanted)
         try:
-            path = os.path.join(self._cache, voice + suffix_of(str(self._url)))
-            with contextlib.suppress(FileNotFoundError):
-                os.utime(path)
-                return
-            data = download(str(self._url).replace("{voice}", quote(voice, safe="")))
-            with self._changed:
+            with self._lock:
                 write_atomically(path, data)
                 self._fetched.add(voice)
                 self._make_room(keep=path)
         except OSError as exc:
             raise ServerError("the server cannot write the voice to its cache") from exc
-        finally:
-            with self._changed:
-                self._fetching.discard(voice)
-                self._changed.notify_all()
+
+    def _path_of(self, voice: str) -> str:
+        return os.path.join(self._cache, voice + suffix_of(str(self._url)))
 
     def _make_room(self, keep: str) -> None:
         with contextlib.suppress(OSError):
@@ -142,38 +141,3 @@ class Voices:
 def suffix_of(url: str) -> str:
     """Return the suffix of a URL's path, or `.wav`."""
     return os.path.splitext(urlsplit(url).path)[1] or ".wav"
-
-
-def download(url: str) -> bytes:
-    """Fetch a voice. Redirects are not followed, since the settings allow only this host."""
-    from voice_cli.backends.remote.curl import pycurl
-    from voice_cli.backends.remote.http import trust_system_certificates
-
-    body = bytearray()
-
-    def take(data: bytes) -> int:
-        body.extend(data)
-        return len(data) if len(body) <= MOST_BYTES else 0
-
-    easy = pycurl.Curl()
-    try:
-        easy.setopt(pycurl.URL, url)
-        easy.setopt(pycurl.NOSIGNAL, 1)
-        easy.setopt(pycurl.FOLLOWLOCATION, 0)
-        easy.setopt(pycurl.TIMEOUT_MS, int(1000 * FETCH_SECONDS))
-        easy.setopt(pycurl.WRITEFUNCTION, take)
-        if url.startswith("https"):
-            trust_system_certificates(easy)
-        easy.perform()
-        status = easy.getinfo(pycurl.RESPONSE_CODE)
-    except pycurl.error as exc:
-        if len(body) > MOST_BYTES:
-            raise ServerError(f"the voice is larger than {MOST_BYTES} bytes") from exc
-        raise NetworkError("the voice server was not reached") from exc
-    finally:
-        easy.close()
-    if status in (403, 404, 410):
-        raise VoiceNotFoundError
-    if status != 200 or not body:
-        raise ServerError(f"the voice server answered {status}")
-    return bytes(body)

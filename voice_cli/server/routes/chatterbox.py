@@ -4,21 +4,28 @@ Differences from the document: our splitter splits the text; a session survives 
 across chunks and utterances, with padding only at the end; WAV has one header per stream.
 """
 
+import asyncio
+import json
 import time
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from starlette.types import Send
 from starlette.websockets import WebSocket
 
 from voice_cli import __version__
 from voice_cli.backends.local.chatterbox_presets import PRESETS
 from voice_cli.codecs.frames import Frames
+from voice_cli.errors import Interrupted
 from voice_cli.protocol import chatterbox as wire
 from voice_cli.protocol.fields import MAX_SPEED, MIN_SPEED, base64_of
 from voice_cli.script.pauses import Flush, LiveText
 from voice_cli.server.errors import OrderError, Problem, problems
-from voice_cli.server.responses import until_left
+from voice_cli.server.responses import SpeechResponse, body_message, until_left
 from voice_cli.server.service import Service
 from voice_cli.server.sockets import SocketSession, decoded
 from voice_cli.server.speech import Began, Speech, SpeechOrder
@@ -27,6 +34,8 @@ from voice_cli.server.voices import VoiceName
 router = APIRouter(tags=["Chatterbox"])
 
 MOST_PRELOADED = 50
+PIECE_BYTES = 48_000
+"""Audio bytes of a piece of JSON: a multiple of 3, so that base64 has no padding inside, and of a frame."""
 
 PresetName = Literal["balanced", "expressive", "fast", "clone_fidelity", "realtime", "adaptive"]
 
@@ -69,8 +78,18 @@ async def preload(
 ) -> Preloaded:
     """Fetch voices in advance."""
     service: Service = request.app.state.service
-    found = {voice: await service.has_voice(voice) for voice in voice_ids}
+    work = asyncio.ensure_future(found_voices(service, voice_ids))
+    try:
+        async with until_left(work.cancel, request.receive):
+            found = await work
+    except asyncio.CancelledError:
+        work.cancel()
+        raise Interrupted("the client left") from None
     return Preloaded(preloaded=found, cache_stats={"voices": len(service.voices.cached())})
+
+
+async def found_voices(service: Service, voices: Iterable[str]) -> dict[str, bool]:
+    return {voice: await service.has_voice(voice) for voice in voices}
 
 
 class WarmedUp(BaseModel):
@@ -88,7 +107,8 @@ async def warmup(
     """Synthesize and discard a word, so that the engine caches the voice."""
     service: Service = request.app.state.service
     began = time.monotonic()
-    async with service.speak(SpeechOrder("Hi.", "chatterbox", voice=voice_id, options={"preset": preset})) as speech:
+    order = SpeechOrder("Hi.", "chatterbox", voice=voice_id, options={"preset": preset})
+    async with service.speak(order) as speech, until_left(partial(speech.cancel, "left"), request.receive):
         async for _ in speech:
             continue
     return WarmedUp(voice_id=voice_id, warmup_ms=round(1000 * (time.monotonic() - began), 1))
@@ -115,32 +135,56 @@ class Synthesized(BaseModel):
     backend: str
 
 
-@router.post("/synthesize", responses=problems(400, 413, 429, 500, 502, 503))
-async def synthesize(body: SynthesizeBody, request: Request) -> Synthesized:
+@router.post("/synthesize", response_model=Synthesized, responses=problems(400, 413, 429, 500, 502, 503))
+async def synthesize(body: SynthesizeBody, request: Request) -> Response:
     """Synthesize a text and return all of its audio at once."""
     service: Service = request.app.state.service
-    began = time.monotonic()
-    chunks: list[bytes] = []
-    rate = 0
-    order = checked_order(service, body, body.text, body.preset)
-    async with service.speak(order) as speech, until_left(speech, request.receive):
+    return SynthesizedResponse(service, checked_order(service, body, body.text, body.preset))
+
+
+class SynthesizedResponse(SpeechResponse):
+    """A `Synthesized`, sent in pieces while it keeps the stream's place among those that are admitted."""
+
+    async def deliver(self, speech: Speech, send: Send) -> None:
+        began = time.monotonic()
+        codec = speech.order.codec
+        audio: list[bytes] = []
+        rate = 0
         async for events in speech:
             for event in events:
                 if isinstance(event, bytes):
-                    chunks.append(event)
+                    audio.append(event)
                 elif isinstance(event, Began):
                     rate = sample_rate(event)
-        audio = b"".join(chunks)
-        frames = Frames(wire.FRAME_BYTES) if body.output_format == "mulaw" else None
-        return Synthesized(
-            audio=[base64_of(frame) for frame in frames.cut(audio) + frames.finish()] if frames else base64_of(audio),
-            duration_seconds=round(speech.report.audio_seconds, 3),
-            sample_rate=rate,
-            format=body.output_format,
-            total_ms=round(1000 * (time.monotonic() - began), 1),
-            latency=speech.report.latency(),
-            backend=service.backend.name,
-        )
+        rest = {
+            "duration_seconds": round(speech.report.audio_seconds, 3),
+            "sample_rate": rate,
+            "format": codec,
+            "total_ms": round(1000 * (time.monotonic() - began), 1),
+            "latency": speech.report.latency(),
+            "backend": self.service.backend.name,
+        }
+        headers = [(b"content-type", b"application/json")]
+        await self.send(speech, send, {"type": "http.response.start", "status": 200, "headers": headers})
+        for piece in json_pieces(b"".join(audio), rest, frames=codec == "mulaw"):
+            await self.send(speech, send, body_message(piece), lead=0.0)
+        await self.send(speech, send, body_message(b"", more=False), lead=0.0)
+
+
+def json_pieces(audio: bytes, rest: dict[str, Any], *, frames: bool) -> Iterator[bytes]:
+    """Yield a JSON object of the audio, in base64, and the other fields; `frames`: as a list of frames of µ-law."""
+    cutter = Frames(wire.FRAME_BYTES)
+    yield b'{"audio": [' if frames else b'{"audio": "'
+    separator = ""
+    for at in range(0, len(audio), PIECE_BYTES):
+        piece = audio[at : at + PIECE_BYTES]
+        if frames:
+            cut = cutter.cut(piece) + (cutter.finish() if at + PIECE_BYTES >= len(audio) else [])
+            yield (separator + ", ".join(f'"{base64_of(frame)}"' for frame in cut)).encode()
+            separator = ", "
+        else:
+            yield base64_of(piece).encode()
+    yield (b"], " if frames else b'", ') + json.dumps(rest)[1:].encode()
 
 
 def sample_rate(began: Began) -> int:
@@ -242,7 +286,7 @@ class TextStreamSession(ChatterboxSession):
             order = checked_order(self.service, request, "", wire.DEFAULT_STREAM_PRESET)
             self.end_text()
             self._order = None  # a failed init keeps no voice
-            await self.service.check_voice(order.voice, param="voice_id")
+            await self.check_voice(order.voice, param="voice_id")
             self._order = order
             await self.send(wire.Ready(order.voice, order.options["preset"]).message())
         elif isinstance(request, wire.Text):

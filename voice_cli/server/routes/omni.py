@@ -67,7 +67,7 @@ class OmniSession(SocketSession):
             raise OrderError("word_timestamps needs stream_audio and response_format pcm", param="word_timestamps")
         try:
             self.service.check_order(voice=config.voice)
-            await self.service.check_voice(config.voice)
+            await self.check_voice(config.voice)
         except OrderError as error:
             if self._config is not None:
                 raise

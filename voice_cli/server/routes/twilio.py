@@ -201,7 +201,7 @@ class Call(SocketSession):
         speed, voice, preset = parse_speed(given.get("speed")), given.get("voice"), given.get("preset")
         text = given.get("text", "")
         self.service.check_order(text, voice=voice, preset=preset)
-        await self.service.check_voice(voice)
+        await self.check_voice(voice)
         if start.stream_sid in self._calls or re.fullmatch(SID, start.stream_sid) is None:
             raise OrderError("the streamSid is invalid or in use", code="invalid_stream")
         self._order = self._order._replace(voice=voice, options=present(preset=preset), speed=speed)
