@@ -12,9 +12,9 @@ import pytest
 
 from support.environment import cleaned
 from support.server import Answer, SpeechServer
-from support.threads import in_thread
+from support.threads import happened, in_thread
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.remote.http import HttpBackend
+from voice_cli.backends.remote.http import LARGEST_BODY, HttpBackend
 from voice_cli.backends.remote.http_transfer import MAX_DECODED, MAX_REDIRECTS
 from voice_cli.errors import ServerError, TruncatedAudio
 
@@ -103,6 +103,33 @@ def test_voice_list_is_redirected(talk):
     assert [voice.id for voice in backend.voices()] == ["alloy"]
 
 
+# Bodies that are no audio.
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_a_list_of_voices_has_a_limit(talk, encoding):
+    body = bytes(8 * LARGEST_BODY)
+    headers = {}
+    if encoding is not None:
+        body, headers = gzip.compress(body, 1), {"Content-Encoding": encoding}
+    server, backend = talk(Answer(body, "application/json", headers=headers, chunk=2**16, close_delimited=True))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServerError, match="more than 8 MiB"):
+            backend.voices()
+        assert tracemalloc.get_traced_memory()[1] < MAX_DECODED + 2 * LARGEST_BODY
+    finally:
+        tracemalloc.stop()
+    if encoding is None:
+        happened(server.client_left)
+
+
+def test_a_list_of_voices_at_the_limit_is_read(talk):
+    voices = b'{"voices": ["alloy"]}'
+    _, backend = talk(Answer(voices.ljust(LARGEST_BODY), "application/json", chunk=2**16))
+    assert [voice.id for voice in backend.voices()] == ["alloy"]
+
+
 # Content encodings.
 
 ENCODERS = {"gzip": gzip.compress, "deflate": zlib.compress, "x-gzip": gzip.compress}
@@ -173,7 +200,7 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
 from voice_cli.backends.base import SpeechRequest
-from voice_cli.backends.remote.http import HttpBackend
+from voice_cli.backends.remote.http import LARGEST_BODY, HttpBackend
 backend = HttpBackend(sys.argv[1])
 print(len(b"".join(backend.synthesize(SpeechRequest("Hello")))))
 """

@@ -1,7 +1,9 @@
 """The two backends for OpenAI's protocol on real sockets: behaviour that they share."""
 
+import gzip
 import threading
 import time
+import tracemalloc
 from contextlib import contextmanager
 
 import pytest
@@ -242,6 +244,24 @@ def test_error_status_reports_the_servers_message_without_a_retry(talk, status, 
     assert str(status) in caught.value.message
     assert type(caught.value) is error
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_a_large_error_body_is_read_up_to_a_limit(talk, encoding):
+    body = b"no such voice\n" + bytes(2**26)
+    headers = {}
+    if encoding is not None:
+        body, headers = gzip.compress(body, 1), {"Content-Encoding": encoding}
+    server, backend = talk(Answer(body, "text/plain", status=500, headers=headers, chunk=2**16))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServerError, match=r"failed \(500\): no such voice$"):
+            body_of(backend.synthesize(HELLO))
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+    if encoding is None:
+        happened(server.client_left)
 
 
 def test_retry_after_is_in_the_hint(talk):

@@ -303,6 +303,13 @@ def test_refused_upgrade_with_a_repeated_header(talk):
     assert error.hint == "try again in 8 s"
 
 
+def test_body_of_a_refused_upgrade_has_a_limit(talk):
+    _, backend = talk(speak, refusal=(401, {}, bytes(2**24)))
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, ServerError)
+    assert "exceeds a limit: body too large" in error.message
+
+
 def test_html_error_page_is_not_quoted(talk):
     _, backend = talk(speak, refusal=(502, {"Content-Type": "text/html"}, b"<html><h1>Bad gateway</h1></html>"))
     _, error = collect(backend.synthesize(HELLO))

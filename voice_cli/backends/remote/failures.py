@@ -14,6 +14,9 @@ from voice_cli.errors import (
 )
 from voice_cli.printable import one_line
 
+LARGEST_ERROR = 65536
+"""Bytes of an error's body that are read."""
+
 
 def refusal(status: int, message: str | None, *, where: str, headers: Mapping[str, str]) -> BackendError:
     """Return the error for an HTTP status that is not 2xx.

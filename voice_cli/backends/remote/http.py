@@ -21,6 +21,8 @@ from voice_cli.backends.remote.http_transfer import HttpStream, Transfers
 from voice_cli.errors import ServerError
 from voice_cli.protocol import openai
 
+LARGEST_BODY = 8 << 20
+"""Bytes of a body that is no audio, such as a list of voices."""
 SEND_SECONDS = 0.01
 """How long `synthesize` waits until the request is sent: enough for a server on the local network."""
 
@@ -108,10 +110,18 @@ class HttpBackend(Backend):
         """Return the body of a GET request.
 
         Raises:
-            BackendError: the request failed.
+            BackendError: the request failed, or the body has more than LARGEST_BODY bytes.
 
         """
-        return b"".join(self._stream(self._easy([]), path))
+        body = bytearray()
+        with contextlib.closing(iter(self._stream(self._easy([]), path))) as chunks:
+            for data in chunks:
+                body += data
+                if len(body) > LARGEST_BODY:
+                    raise ServerError(
+                        f"{self.where} sent more than {LARGEST_BODY >> 20} MiB, but no audio was expected"
+                    )
+        return bytes(body)
 
     def _stream(self, easy: Any, path: str, expected: Encoding = Encoding(None)) -> HttpStream:  # noqa: B008  a constant
         return HttpStream(self._transfers, easy, self._address, path, timeout=self._timeout, expected=expected)

@@ -7,7 +7,7 @@ gets back-pressure, and `cancel` ends a wait at once.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from voice_cli.audio import Encoding
@@ -20,8 +20,6 @@ from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
-LARGEST_ERROR = 65536
-"""Bytes of an error's body that are kept."""
 MAX_DECODED = 16 << 20
 """Bytes of a compressed body that are decoded before they are read: what is larger is no speech."""
 MAX_REDIRECTS = 5
@@ -172,7 +170,7 @@ class HttpStream(SpeechStream):
             self._transfers.wait(self._waker.fd, left)
         self._transfers.hand_over(self)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         with self._lock:
             self._iterated = True
         self._received_at = time.monotonic()
@@ -290,8 +288,8 @@ class HttpStream(SpeechStream):
         """Keep the data. Returns -1 to abort."""
         self._received_at = time.monotonic()
         if not 200 <= self._status < 300:
-            self._error_body += data[: LARGEST_ERROR - len(self._error_body)]
-            return None
+            self._error_body += data[: failures.LARGEST_ERROR - len(self._error_body)]
+            return -1 if len(self._error_body) == failures.LARGEST_ERROR else None
         if not self._received:
             self.timestamps["first_byte"] = self._received_at
         self._received += len(data)

@@ -14,7 +14,7 @@ from typing import Any
 
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.remote.failures import broken, check_key, refusal
+from voice_cli.backends.remote.failures import LARGEST_ERROR, broken, check_key, refusal
 from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai as wire
@@ -22,7 +22,8 @@ from voice_cli.queues import BoundedQueue
 
 AHEAD_BYTES = 1 << 20
 """Bytes that are buffered before the server has to wait."""
-
+LARGEST_ENCODED_ERROR = 4096
+"""Bytes of an error's compressed body that are read: gzip's ratio is at most about 1000."""
 
 _thread = threading.local()
 """`stream`: the one that this thread reads."""
@@ -55,7 +56,10 @@ class OpenAIBackend(Backend):
         """The last one that was opened, of any stream."""
         self.rate_is_refused = False
         """Whether the server refused a request with `sample_rate`."""
-        hooks = {"request": [lambda request: _thread.stream.watch(request)]}  # noqa: PLW0108  as it is when called
+        hooks = {
+            "request": [lambda request: _thread.stream.watch(request)],  # noqa: PLW0108  as it is when called
+            "response": [_bound_error],
+        }
         options: dict[str, Any] = {
             "api_key": api_key,
             "timeout": timeout,
@@ -83,6 +87,20 @@ class OpenAIBackend(Backend):
 
     def close(self) -> None:
         self.client.close()
+
+
+def _bound_error(response: Any) -> None:
+    """Replace the body of an error by its beginning, and close the connection if there is more. httpx calls it."""
+    if response.is_success:
+        return
+    limit = LARGEST_ENCODED_ERROR if "content-encoding" in response.headers else LARGEST_ERROR
+    body = bytearray()
+    with contextlib.closing(response.stream), contextlib.suppress(Exception):  # the status is the error to report
+        for data in response.stream:
+            body += data
+            if len(body) >= limit:
+                break
+    response.stream = type(response)(200, content=bytes(body[:limit])).stream
 
 
 class SdkStream(SpeechStream):

@@ -61,6 +61,8 @@ def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:
         return failures.nothing_answers(where)
     if isinstance(exc, exceptions.ProxyError):
         return NetworkError(f"the proxy on the way to {where} refuses the connection: {one_line(str(exc))}")
+    if isinstance(exc.__cause__, exceptions.SecurityError):  # of `websockets`, which reads 1 MiB of a body
+        return ServerError(f"the response of {where} exceeds a limit: {one_line(str(exc.__cause__))}")
     if isinstance(exc, exceptions.InvalidMessage):
         return failures.no_answer(where) if isinstance(exc.__cause__, EOFError) else failures.not_http(where)
     if isinstance(exc, exceptions.InvalidHandshake):
