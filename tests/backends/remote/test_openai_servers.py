@@ -1,6 +1,7 @@
 """The two backends for OpenAI's protocol on real sockets: behaviour that they share."""
 
 import gzip
+import re
 import threading
 import time
 import tracemalloc
@@ -13,6 +14,7 @@ from support.server import Answer, SpeechServer
 from support.threads import happened, in_thread
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.remote.address import MAX_REDIRECTS
 from voice_cli.backends.remote.http import HttpBackend
 from voice_cli.backends.remote.openai import OpenAIBackend
 from voice_cli.errors import (
@@ -316,6 +318,63 @@ def test_timeout_before_the_first_byte_and_within_the_body(talk):
 def test_empty_body_has_no_chunks(talk):
     _, backend = talk(Answer(b""))
     assert list(backend.synthesize(HELLO)) == []
+
+
+# Redirects.
+
+
+@pytest.mark.parametrize(
+    ("location", "base"),
+    [
+        ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),
+        ("http://tts.example/api/v1/audio/speech", "http://tts.example/api/v1"),
+        ("https://user:secret@tts.example/v1/audio/speech/?a=b#c", "https://tts.example/v1"),
+        ("http://x/\x1b]0;x\x07", "an address that is not valid"),
+        ("mailto:x", "an address that is not valid"),
+        ("http://[::1", "an address that is not valid"),
+        (None, "an address that is not valid"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirect_to_another_origin_is_an_error_with_the_base_url(talk, status, location, base):
+    headers = {} if location is None else {"Location": location}
+    server, backend = talk(Answer(b"", status=status, headers=headers))
+    with pytest.raises(ServerError, match=re.escape(f"redirects to {base} ({status})")) as caught:
+        body_of(backend.synthesize(HELLO))
+    assert len(server.requests) == 1
+    assert not {"secret", "sk-1"} & set(re.split(r"\W", caught.value.message))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_text_and_key_are_not_sent_to_another_origin(talk, host):
+    elsewhere, _ = talk(Answer(BODY))
+    location = f"http://{host}:{elsewhere.port}/v1/audio/speech"
+    _, backend = talk(Answer(b"", status=307, headers={"Location": location}))
+    with pytest.raises(ServerError, match="redirects to"):
+        body_of(backend.synthesize(HELLO))
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("location", ["/v1/audio/speech/", "{url}/audio/speech/", "speech/"])
+def test_redirect_to_the_same_origin_is_followed(talk, status, location):
+    def respond(request):
+        if request.path.endswith("/"):
+            return Answer(BODY)
+        return Answer(b"elsewhere", status=status, headers={"Location": location.format(url=server.url)})
+
+    server, backend = talk(respond)
+    assert body_of(backend.synthesize(HELLO)) == BODY
+    first, second = server.requests
+    assert (second.method, second.body) == ("POST", first.body)
+    assert second.headers["authorization"] == "Bearer sk-1"
+
+
+def test_redirects_are_limited(talk):
+    server, backend = talk(Answer(b"", status=307, headers={"Location": "/v1/audio/speech"}))
+    with pytest.raises(ServerError, match="redirects to"):
+        body_of(backend.synthesize(HELLO))
+    assert len(server.requests) == 1 + MAX_REDIRECTS
 
 
 # Cancellation and abandoned streams.

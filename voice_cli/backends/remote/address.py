@@ -10,6 +10,8 @@ from typing import NamedTuple
 from voice_cli.errors import ConfigError
 from voice_cli.printable import one_line
 
+MAX_REDIRECTS = 5
+
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/")
 """The characters of an address without user, query, percent-encoding or IPv6 address."""
 _SAFE = "%:@!$&'()*+,;=~-._"

@@ -13,7 +13,7 @@ from typing import Any
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.backends.remote import failures
-from voice_cli.backends.remote.address import Address, proxy_of, redirected_base, redirected_url
+from voice_cli.backends.remote.address import MAX_REDIRECTS, Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
 from voice_cli.backends.remote.descriptors import Waker, ready
 from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError
@@ -22,7 +22,6 @@ from voice_cli.protocol import openai
 
 MAX_DECODED = 16 << 20
 """Bytes of a compressed body that are decoded before they are read: what is larger is no speech."""
-MAX_REDIRECTS = 5
 
 TLS_ERRORS = frozenset(
     {

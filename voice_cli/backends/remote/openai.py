@@ -14,7 +14,8 @@ from typing import Any
 
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
-from voice_cli.backends.remote.failures import LARGEST_ERROR, broken, check_key, refusal
+from voice_cli.backends.remote.address import MAX_REDIRECTS, redirected_base, redirected_url
+from voice_cli.backends.remote.failures import LARGEST_ERROR, broken, check_key, redirected, refusal
 from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai as wire
@@ -58,7 +59,7 @@ class OpenAIBackend(Backend):
         """Whether the server refused a request with `sample_rate`."""
         hooks = {
             "request": [lambda request: _thread.stream.watch(request)],  # noqa: PLW0108  as it is when called
-            "response": [_bound_error],
+            "response": [lambda response: _thread.stream.check(response)],  # noqa: PLW0108
         }
         options: dict[str, Any] = {
             "api_key": api_key,
@@ -89,20 +90,6 @@ class OpenAIBackend(Backend):
         self.client.close()
 
 
-def _bound_error(response: Any) -> None:
-    """Replace the body of an error by its beginning, and close the connection if there is more. httpx calls it."""
-    if response.is_success:
-        return
-    limit = LARGEST_ENCODED_ERROR if "content-encoding" in response.headers else LARGEST_ERROR
-    body = bytearray()
-    with contextlib.closing(response.stream), contextlib.suppress(Exception):  # the status is the error to report
-        for data in response.stream:
-            body += data
-            if len(body) >= limit:
-                break
-    response.stream = type(response)(200, content=bytes(body[:limit])).stream
-
-
 class SdkStream(SpeechStream):
     """The SDK's streaming response, read on its own thread, so that the request is sent at once."""
 
@@ -117,6 +104,7 @@ class SdkStream(SpeechStream):
         )
         self._rate = None if self._pcm_is_defined or backend.rate_is_refused else wire.PCM.rate
         self._received = 0
+        self._redirects = 0
         self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._connection: Any = None
         """httpcore's network stream while it is used: the SDK has no other way to cancel a wait."""
@@ -141,6 +129,35 @@ class SdkStream(SpeechStream):
         """Trace the request to know its connection. httpx calls it on the stream's thread."""
         self._connection = self._backend.latest_connection  # a kept connection may be used again
         request.extensions["trace"] = self._on_event
+
+    def check(self, response: Any) -> None:
+        """Read the beginning of the body of an error. httpx calls it on the stream's thread.
+
+        httpx follows all redirections that this does not refuse: those with 307 and 308 to the same origin.
+
+        Raises:
+            ServerError: the response is another redirection.
+
+        """
+        if response.is_success:
+            return
+        limit = LARGEST_ENCODED_ERROR if "content-encoding" in response.headers else LARGEST_ERROR
+        body = bytearray()
+        with contextlib.closing(response.stream), contextlib.suppress(Exception):  # the status is the error to report
+            for data in response.stream:
+                body += data
+                if len(body) >= limit:
+                    break
+        response.stream = type(response)(200, content=bytes(body[:limit])).stream
+        if not response.has_redirect_location:
+            return
+        url, location = str(response.url), response.headers["location"]
+        target = redirected_url(url, location) if response.status_code in (307, 308) else None
+        if target is None or self._redirects >= MAX_REDIRECTS:
+            base = redirected_base(url, location, wire.SPEECH_PATH)
+            raise redirected(self._where, base, f" ({response.status_code})")
+        self._redirects += 1
+        response.headers["location"] = target
 
     def _on_event(self, name: str, info: dict[str, Any]) -> None:
         if name.endswith(("connect_tcp.complete", "start_tls.complete")):
@@ -191,6 +208,10 @@ class SdkStream(SpeechStream):
     def _failure(self, exc: Exception) -> VoiceError:
         sdk, where = self._backend.sdk, self._where
         failure: VoiceError
+        if isinstance(exc, VoiceError):
+            return exc
+        if isinstance(exc.__cause__, VoiceError):  # some versions of the SDK wrap what `check` raises
+            return exc.__cause__
         if isinstance(exc, sdk.APIStatusError):
             message = wire.error_message(exc.response.content)
             failure = refusal(exc.status_code, message, where=where, headers=exc.response.headers)
