@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_cli.api_keys import api_key, withheld_key
+from voice_cli.api_keys import api_key, key_note
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.config import (
@@ -141,10 +141,14 @@ def test_default_backend(environment, flags, backend):
     assert settled(NO_FILE, flags, environment).profile.backend == backend
 
 
-def test_openais_base_url_is_used_only_without_a_profile(file):
+def test_openais_base_url_is_used_without_a_profile_and_by_the_sdk(file):
     environment = {"OPENAI_BASE_URL": "http://env/v1"}
     assert settled(NO_FILE, {}, environment).profile.base_url == "http://env/v1"
     assert settled(file(PROFILES), {}, environment).profile.base_url is None
+    sdk = {"backend": "openai"}
+    assert settled(file(PROFILES), sdk, environment).profile.base_url == "http://env/v1"
+    azure = {**environment, "AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com"}
+    assert settled(file(PROFILES), sdk, azure).profile.base_url is None
     flag = {"base_url": "http://flag/v1"}
     assert settled(NO_FILE, flag, environment).profile.base_url == "http://flag/v1"
 
@@ -436,7 +440,8 @@ OWN_PLAIN = {**OPENAI, "OPENAI_BASE_URL": "http://own.example:8880/v1"}
 )
 def test_the_environments_key_is_sent(url, environment):
     settings = settled(NO_FILE, {"base_url": url}, environment)
-    assert (api_key(settings, environment), withheld_key(settings, environment)) == (SECRET, None)
+    assert api_key(settings, environment) == SECRET
+    assert "not sent" not in (key_note(settings, environment) or "")
 
 
 @pytest.mark.parametrize(
@@ -458,10 +463,10 @@ def test_the_environments_key_is_sent(url, environment):
 def test_the_environments_key_is_withheld_with_a_note(url, environment):
     settings = settled(NO_FILE, {"base_url": url}, environment)
     assert api_key(settings, environment) is None
-    note = withheld_key(settings, environment)
+    note = key_note(settings, environment)
     assert note.startswith("OPENAI_API_KEY is not sent to ")
     assert SECRET not in note
-    assert withheld_key(settings, {}) is None, "no key to send"
+    assert key_note(settings, {}) is None, "no key to send"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -469,13 +474,116 @@ def test_address_from_a_variable_does_not_get_the_key(scheme):
     environment = {**OPENAI, "VOICE_BASE_URL": f"{scheme}://other.example/v1"}
     settings = settled(NO_FILE, {}, environment)
     assert api_key(settings, environment) is None
-    assert "api_key_env" in withheld_key(settings, environment)
+    assert "api_key_env" in key_note(settings, environment)
 
 
-def test_key_named_by_the_profile_is_never_withheld(file):
-    settings = settled(file("profile = 'p'\n[profiles.p]\napi_key_env = 'K'\n"), {"base_url": "http://other.example"})
-    environment = {**OPENAI, "K": "another"}
-    assert (api_key(settings, environment), withheld_key(settings, environment)) == ("another", None)
+NAMED = {**OPENAI, "K": "another"}
+
+
+@pytest.fixture
+def replaced(file):
+    """Return settings of a profile with a key, whose address a flag replaces. None: no address, or no flag."""
+
+    def settle_profile(own, url, backend="http"):
+        address = "" if own is None else f"base_url = {own!r}"
+        config = file(f"profile = 'p'\n[profiles.p]\nbackend = {backend!r}\n{address}\napi_key_env = 'K'\n")
+        return settled(config, {"base_url": url})
+
+    return settle_profile
+
+
+@pytest.mark.parametrize(
+    ("own", "url"),
+    [
+        ("https://own.example/v1", None),
+        ("https://own.example/v1", "https://OWN.example:444/v2"),
+        ("https://own.example/v1", "wss://own.example"),
+        ("http://own.example:8880/v1", "https://own.example/v1"),
+        ("http://127.0.0.1:8880/v1", "http://127.0.0.1:8881/v1"),
+        (None, None),
+        (None, "https://other.example/v1"),
+        (None, "http://localhost:8880/v1"),
+        (None, "ws://127.0.0.1:8880"),
+    ],
+)
+def test_the_profiles_key_is_sent(replaced, own, url):
+    settings = replaced(own, url)
+    assert (api_key(settings, NAMED), key_note(settings, NAMED)) == ("another", None)
+
+
+@pytest.mark.parametrize(
+    ("own", "url"),
+    [
+        ("https://own.example/v1", "https://other.example/v1"),
+        ("https://own.example/v1", "http://own.example/v1"),
+        ("https://own.example/v1", "https://own.example.org/v1"),
+        ("https://own.example/v1", "https://own.example@other.example/v1"),
+        ("https://own.example/v1", "https://other.example\\@own.example/v1"),
+        ("https://own.example/v1", "http://127.0.0.1:8880/v1"),
+        ("http://localhost:8880/v1", "http://127.0.0.1:8880/v1"),
+        ("https://own.example/v1", "no address"),
+        ("no address", "another"),
+        (None, "http://other.example/v1"),
+        (None, "https:///v1"),
+    ],
+)
+def test_the_profiles_key_is_withheld_from_another_address_with_a_note(replaced, own, url):
+    settings = replaced(own, url)
+    assert api_key(settings, NAMED) is None
+    note = key_note(settings, NAMED)
+    assert note.startswith("the key of profile p is not sent to ")
+    assert "add a profile with base_url and api_key_env" in note
+    assert "\n" not in note
+    with pytest.raises(ConfigError, match="the key of profile p is not sent to") as caught:
+        api_key(replaced(own, url, backend="openai"), NAMED)  # the SDK would use its own variables
+    assert "api_key_env" in caught.value.hint
+
+
+def test_the_hint_for_a_withheld_key_works(file):
+    """A profile that has the address and the key's variable, as the note says."""
+    settings = settled(
+        file("profile = 'q'\n[profiles.q]\nbase_url = 'https://other.example/v1'\napi_key_env = 'K'\n"),
+        environment={"VOICE_BASE_URL": "https://other.example/v1"},
+    )
+    assert (api_key(settings, NAMED), key_note(settings, NAMED)) == ("another", None)
+
+
+def test_a_key_command_does_not_run_for_another_address(file, tmp_path):
+    ran = tmp_path / "ran"
+    config = file(
+        f"profile = 'p'\n[profiles.p]\nbase_url = 'https://own.example'\napi_key_command = 'touch {ran.as_posix()}'\n"
+    )
+    assert api_key(settled(config, {"base_url": "https://other.example"})) is None
+    assert not ran.exists()
+
+
+def test_the_sdks_variable_does_not_get_the_profiles_key_without_tls(file):
+    config = file("profile = 'p'\n[profiles.p]\nbackend = 'openai'\napi_key_env = 'K'\n")
+    environment = {**NAMED, "OPENAI_BASE_URL": "http://other.example/v1"}
+    with pytest.raises(ConfigError, match="is not sent to other"):
+        api_key(settled(config, environment=environment), environment)
+
+
+@pytest.mark.parametrize("url", ["http://own.example:8880/v1", "ws://own.example:8880", "HTTP://own.example:8880"])
+def test_a_key_that_is_sent_without_tls_is_a_note(file, url):
+    config = file(f"profile = 'p'\n[profiles.p]\nbase_url = {url!r}\napi_key_env = 'K'\n")
+    note = key_note(settled(config), NAMED)
+    assert note == "the key of profile p goes unencrypted to own.example:8880 (use https or wss)"
+    assert api_key(settled(config), NAMED) == "another"
+    environment = {**OPENAI, "OPENAI_BASE_URL": url}
+    note = key_note(settled(NO_FILE, environment=environment), environment)
+    assert note == "OPENAI_API_KEY goes unencrypted to own.example:8880 (use https or wss)"
+
+
+@pytest.mark.parametrize("url", ["https://own.example", "wss://own.example", "http://localhost:1", "http://127.0.0.2"])
+def test_a_key_that_is_encrypted_or_stays_on_this_machine_is_no_note(file, url):
+    config = file(f"profile = 'p'\n[profiles.p]\nbase_url = {url!r}\napi_key_env = 'K'\n")
+    assert key_note(settled(config), NAMED) is None
+
+
+def test_no_key_is_no_note(file):
+    config = file("profile = 'p'\n[profiles.p]\nbase_url = 'http://own.example'\n")
+    assert key_note(settled(config), OPENAI) is None
 
 
 COMMAND_LINE = "printf '%s' sk-top; echo secret; echo more"

@@ -16,6 +16,7 @@ from voice_cli.errors import ConfigError
 
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
+AZURE_URL_ENV = "AZURE_OPENAI_ENDPOINT"
 COMMAND_LINE = "command line"
 """The origin of a setting from the command line."""
 
@@ -147,6 +148,8 @@ class Settings(NamedTuple):
     pronounce: Mapping[str, str]
     origins: Mapping[str, str]
     """Settings to their origins, without those that have their default."""
+    own_base_url: str | None = None
+    """The profile's address in the file, which another layer may replace."""
 
 
 _FOLDERS = {
@@ -323,7 +326,8 @@ def settle(
             f"there is no profile {name!r} in {config.path}{_nearest(name, config.profiles)}",
             hint=f"it has: {', '.join(config.profiles) or 'none'}",
         )
-    profile = (config.profiles[name] if name is not None else Profile())._asdict()
+    in_file = config.profiles[name] if name is not None else Profile()
+    profile = in_file._asdict()
     defaults = {**Defaults()._asdict(), **config.defaults}
     origins = {key: f"profile {name}" for key, value in profile.items() if value is not None}
     origins |= dict.fromkeys(config.defaults, config.path)
@@ -338,10 +342,13 @@ def settle(
             f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], backend_names)}",
             hint=f"the backends: {', '.join(backend_names)}",
         )
-    if profile["base_url"] is None and name is None and environment.get(URL_ENV):
+    uses_sdk = profile["backend"] == "openai" and not environment.get(AZURE_URL_ENV)
+    if profile["base_url"] is None and (name is None or uses_sdk) and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
-    return Settings(name, Profile(**profile), Defaults(**defaults), config.pronounce, origins)
+    return Settings(
+        name, Profile(**profile), Defaults(**defaults), config.pronounce, origins, own_base_url=in_file.base_url
+    )
 
 
 def lay_over(

@@ -253,6 +253,34 @@ def test_a_key_is_never_printed(voice, serve, tmp_path, how, backend):
         assert "sk-top" not in done.out.decode()
 
 
+@pytest.mark.parametrize("backend", ["http", "openai"])
+def test_a_profiles_key_is_not_sent_to_another_address(voice, serve, tmp_path, backend):
+    server = serve(Answer(SOUND))
+    (tmp_path / "c.toml").write_text(
+        f'[profiles.p]\nbackend = "{backend}"\nbase_url = "https://own.example/v1"\napi_key_env = "MY_KEY"\n'
+    )
+    environment = {"VOICE_CONFIG": str(tmp_path / "c.toml"), "MY_KEY": SECRET, "OPENAI_API_KEY": "another"}
+    done = voice("say", "x", "--no-play", "-p", "p", "--base-url", server.url, environment=environment)
+    assert f"the key of profile p is not sent to 127.0.0.1:{server.port} (to send a key there, add" in done.line
+    if backend == "http":
+        assert done.code == 0
+        assert "authorization" not in server.requests[0].headers
+    else:
+        assert done.code == 3
+        assert server.connections == 0
+
+
+def test_a_key_that_is_sent_unencrypted_is_a_note(voice, serve, tmp_path):
+    server = serve(Answer(SOUND))
+    url = f"http://0.0.0.0:{server.port}/v1"  # this machine, but no loopback address
+    (tmp_path / "c.toml").write_text(f'profile = "p"\n[profiles.p]\nbase_url = "{url}"\napi_key_env = "MY_KEY"\n')
+    environment = {"VOICE_CONFIG": str(tmp_path / "c.toml"), "MY_KEY": SECRET}
+    done = voice("say", "x", "--no-play", environment=environment)
+    assert done.code == 0
+    assert f"the key of profile p goes unencrypted to 0.0.0.0:{server.port} (use https or wss)" in done.line
+    assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
 def test_the_message_of_a_failed_key_command_does_not_contain_it(voice, tmp_path):
     (tmp_path / "c.toml").write_text(
         f"profile = 'p'\n[profiles.p]\napi_key_command = 'false {SECRET}'\nbackend = 'http'"

@@ -89,10 +89,10 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
     options = options_of(name, profile)
     if not is_remote(name):
         return open_backend(name, **options)
-    from voice_cli.api_keys import api_key, withheld_key
+    from voice_cli.api_keys import api_key, key_note
 
-    if withheld := withheld_key(settings):
-        note(withheld)
+    if about_key := key_note(settings):
+        note(about_key)
     options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if profile.base_url is not None:
         options["base_url"] = profile.base_url
