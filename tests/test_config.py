@@ -595,6 +595,22 @@ def test_key_is_the_output_of_a_command(file):
     assert api_key(keyed(file, "api_key_command = 'echo \" k \"'")) == "k", "surrounding spaces are removed"
 
 
+def test_a_key_command_inherits_no_other_key(file):
+    variables = ["OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "K1", "K2", "SERVER_KEYS", "OP_SESSION", "HOME"]
+    line = " ".join(f"{name}=${{{name}-}}" for name in variables)
+    config = file(
+        f"profile = 'p'\n[profiles.p]\napi_key_command = 'echo {line}'\n[profiles.q]\napi_key_env = 'K1'\n"
+        "[profiles.r]\napi_key_env = 'K2'\n[server]\napi_key_env = 'SERVER_KEYS'\n"
+    )
+    key = api_key(settled(config), {**os.environ, **dict.fromkeys(variables, "x")})
+    assert key == "OPENAI_API_KEY= AZURE_OPENAI_API_KEY= K1= K2= SERVER_KEYS= OP_SESSION=x HOME=x"
+
+
+def test_a_key_command_runs_with_an_invalid_server_table(file):
+    config = file("profile = 'p'\n[profiles.p]\napi_key_command = 'echo k'\n[server]\napi_key_env = ['K']\n")
+    assert api_key(settled(config)) == "k"
+
+
 @pytest.mark.parametrize(
     "command",
     [

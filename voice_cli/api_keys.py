@@ -34,7 +34,9 @@ def api_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
             raise ConfigError(_withheld(settings), hint=_HINT)
         return None
     if profile.api_key_command:
-        return _run_key_command(profile.api_key_command)
+        hidden = {name.upper() for name in settings.key_variables}  # Windows ignores case
+        inherited = {name: value for name, value in environment.items() if name.upper() not in hidden}
+        return _run_key_command(profile.api_key_command, inherited)
     if profile.api_key_env:
         key = environment.get(profile.api_key_env)
         if not key:
@@ -130,7 +132,7 @@ def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or (is_v4 and numbers[0] == "127")
 
 
-def _run_key_command(command: str) -> str:
+def _run_key_command(command: str, environment: Mapping[str, str]) -> str:
     import subprocess
 
     hint = "run the command in a shell to see why"
@@ -138,6 +140,7 @@ def _run_key_command(command: str) -> str:
         done = subprocess.run(  # noqa: S602  the command comes from the user's own config
             command,
             shell=True,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

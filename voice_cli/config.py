@@ -16,6 +16,7 @@ from voice_cli.errors import ConfigError
 
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
+AZURE_KEY_ENV = "AZURE_OPENAI_API_KEY"
 AZURE_URL_ENV = "AZURE_OPENAI_ENDPOINT"
 COMMAND_LINE = "command line"
 """The origin of a setting from the command line."""
@@ -150,6 +151,8 @@ class Settings(NamedTuple):
     """Settings to their origins, without those that have their default."""
     own_base_url: str | None = None
     """The profile's address in the file, which another layer may replace."""
+    key_variables: frozenset[str] = frozenset()
+    """The variables that contain keys: those of OpenAI and Azure, and each `api_key_env` in the file."""
 
 
 _FOLDERS = {
@@ -346,8 +349,16 @@ def settle(
     if profile["base_url"] is None and (name is None or uses_sdk) and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
+    variables = [KEY_ENV, AZURE_KEY_ENV, config.server.get("api_key_env")]
+    variables += [of_file.api_key_env for of_file in config.profiles.values()]
     return Settings(
-        name, Profile(**profile), Defaults(**defaults), config.pronounce, origins, own_base_url=in_file.base_url
+        name,
+        Profile(**profile),
+        Defaults(**defaults),
+        config.pronounce,
+        origins,
+        own_base_url=in_file.base_url,
+        key_variables=frozenset(name for name in variables if isinstance(name, str)),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import voice_cli
 from voice_cli.backends import REMOTE
 from voice_cli.bench.trace import TRACE_ENV, Trace, read
-from voice_cli.config import KEY_ENV, Profile, Settings
+from voice_cli.config import AZURE_KEY_ENV, KEY_ENV, Profile, Settings
 from voice_cli.errors import Interrupted, VoiceError, server_name
 from voice_cli.protocol.openai import DEFAULT_BASE_URL
 
@@ -129,7 +129,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def known_secrets(profiles: Iterable[Profile], environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Return the API keys in the environment, the longest first."""
-    names = {KEY_ENV, "AZURE_OPENAI_API_KEY", *(profile.api_key_env for profile in profiles if profile.api_key_env)}
+    names = {KEY_ENV, AZURE_KEY_ENV, *(profile.api_key_env for profile in profiles if profile.api_key_env)}
     found = {environment[name] for name in names if environment.get(name)}
     return tuple(sorted(found, key=len, reverse=True))
 

@@ -91,9 +91,9 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
         return open_backend(name, **options)
     from voice_cli.api_keys import api_key, key_note
 
+    options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if about_key := key_note(settings):
         note(about_key)
-    options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
     if profile.base_url is not None:
         options["base_url"] = profile.base_url
     return open_backend(name, **options)
