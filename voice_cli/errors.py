@@ -126,4 +126,7 @@ class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818 
 
 def server_name(address: str) -> str:
     """Return host and port of an address, without credentials."""
-    return address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    place = address.partition("://")[2]
+    for delimiter in "/?#":
+        place = place.partition(delimiter)[0]
+    return place.rpartition("@")[2]

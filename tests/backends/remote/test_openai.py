@@ -63,6 +63,23 @@ def test_azure_has_its_own_address_and_header(monkeypatch, named):
     assert request.headers["api-key"] == "azure-key"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other.example/me.openai.azure.com",
+        "https://me.azure.com.example",
+        "https://a.azure.com@other",
+        "https://other?@a.azure.com",
+        "https://other#.azure.com",
+    ],
+)
+def test_azures_key_is_not_sent_to_an_address_that_only_contains_its_name(monkeypatch, url):
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
+    monkeypatch.setenv("OPENAI_API_VERSION", "2025-03-01-preview")
+    with pytest.raises(ConfigError, match="SDK has no API key"):
+        OpenAIBackend(url)
+
+
 def test_azure_without_an_api_version_is_a_config_error():
     with pytest.raises(ConfigError, match="SDK cannot start"):
         OpenAIBackend("https://me.openai.azure.com", api_key="azure-key")

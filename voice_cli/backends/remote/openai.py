@@ -16,7 +16,7 @@ from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.address import MAX_REDIRECTS, redirected_base, redirected_url
 from voice_cli.backends.remote.failures import LARGEST_ERROR, broken, check_key, redirected, refusal
-from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError
+from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError, server_name
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai as wire
 from voice_cli.queues import BoundedQueue
@@ -46,7 +46,7 @@ class OpenAIBackend(Backend):
         """
         check_key(api_key)
         endpoint = base_url or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
-        is_azure = ".azure.com" in endpoint
+        is_azure = server_name(endpoint).partition(":")[0].lower().endswith(".azure.com")
         if base_url is not None and api_key is None and not is_azure:  # the SDK would send $OPENAI_API_KEY there
             raise ConfigError("the openai SDK has no API key for this address", hint="set the profile's api_key_env")
         import openai
