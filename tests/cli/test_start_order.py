@@ -110,4 +110,6 @@ def test_saving_imports_only_our_modules_before_the_request(arguments, environme
     arguments += ["--no-play"]  # else a thread loads PortAudio concurrently
     without = modules_before_request(*arguments, environment=environment)
     more = modules_before_request(*arguments, "-o", str(tmp_path / "x.wav"), environment=environment) - without
-    assert {name for name in more if not name.startswith("voice_cli.")} <= {"struct", "_struct", "errno"}
+    ours = {name for name in more if name.startswith("voice_cli.")}
+    # Of the standard library only these, some of which older interpreters have loaded before.
+    assert {name.partition(".")[0] for name in more - ours} <= {"struct", "_struct", "errno", "re", "_sre"}

@@ -164,8 +164,8 @@ def draining_answer(app):
 def test_a_stream_that_outlasts_the_drain_gets_an_error(begun, stream_format):
     engine = SteppedEngine()
     app = SpeechApp(engine, drain_timeout=0.05)
+    engine.hold()
     with speech_request(app, stream_format=stream_format) as sock:
-        engine.hold()
         engine.wait_for_requests(1)
         if begun:
             engine.release()
