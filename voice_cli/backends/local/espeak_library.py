@@ -6,6 +6,8 @@ Its constraints:
 - `espeak_Cancel` does nothing in synchronous mode. The callback's return value stops a request.
 - It ignores a data path that is too long for its buffer: see `_data_path`.
 - `espeak_Terminate` is never called: 1.51, Debian 12's, hangs in the second call. The library stays loaded.
+- After some 170 clauses of `espeak_TextToPhonemes`, the next request lacks the event of its first word. No engine uses
+  both.
 - Settings persist after a request, those of embedded commands too: all are set for each request, and U+0001, which
   begins such a command, is removed from the text.
 """
