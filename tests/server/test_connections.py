@@ -13,11 +13,16 @@ import pytest
 from support.serving import Serving
 from support.speech_app import SpeechApp, SteppedEngine, sound_of
 from support.threads import WAIT, wait_until
-from voice_cli.server import connections
+from voice_cli.server import connections, hosting
 from voice_cli.server.connections import HEAD_BYTES, MOST_SMALL_FRAMES, READ_BYTES, network_of
 
 SPEECH = {"input": "Hello.", "response_format": "pcm"}
 MASK = b"\0\0\0\0"
+
+
+@pytest.fixture
+def small_buffers(monkeypatch):
+    monkeypatch.setattr(hosting, "SEND_BYTES", 4096)
 
 
 @pytest.fixture
@@ -284,15 +289,32 @@ def test_a_message_before_the_key_is_limited(app):
 # Clients that do not read.
 
 
-def test_a_client_that_does_not_read_a_complete_response_is_disconnected(app, monkeypatch):
+def test_a_client_that_does_not_read_a_complete_response_is_disconnected(small_buffers, app, monkeypatch):
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(WAIT)
     with connection:
         connection.connect(("127.0.0.1", app.port))
-        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: dropped(app, "unread") == 1, "it is still connected")
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/synthesize", "/warmup?voice_id=alice"])
+def test_a_client_that_leaves_after_a_pipelined_request_is_noticed(path):
+    engine = SteppedEngine()
+    with SpeechApp(engine) as app:
+        engine.hold()
+        (connection,) = connected(app)
+        body = b'{"input": "Hello.", "text": "Hello.", "voice_id": "alice"}'
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        with connection:
+            connection.sendall(request)
+            engine.wait_for_requests(1)
+            connection.sendall(request * 100)
+        (report,) = app.wait_for_reports(1)
+        assert (report.outcome, report.reason) == ("cancelled", "left")
 
 
 @pytest.mark.parametrize("output_format", ["mulaw", "wav"])

@@ -29,10 +29,10 @@ from voice_cli.server.guard import OPEN_PATHS
 from voice_cli.server.responses import ABORT, PACED
 from voice_cli.server.settings import Server
 
-READ_BYTES = 4096
-"""Bytes that one connection has read in one turn of the event loop."""
-SOCKET_READ_BYTES = 1024
-"""The same for a WebSocket: they may be 170 frames, which take some 2 ms."""
+READ_BYTES = 1024
+"""Bytes that one connection has read in one turn of the event loop: at most 170 frames (2 ms) or chunks (10 ms)."""
+REST_BYTES = 128
+"""The same for what is left of a body after the response."""
 HEAD_BYTES = 64 << 10
 """Size limit of a request's head."""
 OPEN_MESSAGE = 64 << 10
@@ -126,16 +126,16 @@ class _Bounded(asyncio.BufferedProtocol):
     loop: asyncio.AbstractEventLoop
     config: BoundedConfig
     read_bytes = READ_BYTES
-    _buffer = bytearray()
+    _buffer = memoryview(b"")
     _unread: asyncio.TimerHandle | None = None
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         if not self._buffer:
-            self._buffer = bytearray(self.read_bytes)
-        return self._buffer
+            self._buffer = memoryview(bytearray(READ_BYTES))
+        return self._buffer[: self.read_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+        self.data_received(bytes(self._buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         raise NotImplementedError
@@ -183,8 +183,14 @@ class Connection(_Bounded, H11Protocol):  # type: ignore[misc]  # of the same eo
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        if self.conn.their_state is h11.IDLE:
+        state = self.conn.their_state
+        if state is h11.IDLE:
             self._expect("head")
+        elif state in (h11.DONE, h11.MUST_CLOSE) and not self.cycle.response_complete:
+            # A pipelined request is not answered. To keep it, uvicorn would stop reading, and not notice that the
+            # client disconnects.
+            self.cycle.keep_alive = False
+            return
         H11Protocol.data_received(self, data)
 
     def handle_events(self) -> None:
@@ -220,8 +226,10 @@ class Connection(_Bounded, H11Protocol):  # type: ignore[misc]  # of the same eo
         """Set the deadline and the place among the waiting connections by the state of the request."""
         state = self.conn.their_state
         is_answered = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # at first it is
+        self.read_bytes = READ_BYTES
         if state is h11.SEND_BODY and is_answered:
             self._expect("rest")
+            self.read_bytes = REST_BYTES
         elif state is not h11.IDLE:
             self._expect(None)
         self.config.bounded.set_waiting(self.transport, waiting=state is h11.IDLE and is_answered)
@@ -244,7 +252,6 @@ class SocketConnection(_Bounded, WebSocketsSansIOProtocol):  # type: ignore[misc
     """
 
     config: BoundedConfig
-    read_bytes = SOCKET_READ_BYTES
     _target: bytes | None = None
     _allowed = float(MOST_SMALL_FRAMES)
     """Small frames that may come now."""
