@@ -114,31 +114,40 @@ class BoundedConfig(uvicorn.Config):
     """uvicorn's configuration, and the connections, which its protocols know by it."""
 
     def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
-        # uvloop does not let a protocol choose the bytes of a read.
-        super().__init__(app, http=Connection, ws=SocketConnection, loop="asyncio", **options)
+        super().__init__(app, http=_connection, ws=SocketConnection, **options)  # type: ignore[arg-type]
         self.bounded = connections
 
 
-class _Bounded(asyncio.BufferedProtocol):
-    """What both protocols have. A buffered protocol chooses how many bytes a read has."""
+class Reader(asyncio.BufferedProtocol):
+    """Reads for one of uvicorn's protocols: a buffered protocol, unlike those, chooses how many bytes a read has."""
+
+    def __init__(self, protocol: "Connection | SocketConnection") -> None:
+        self._protocol = protocol
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self.connection_made = protocol.connection_made  # type: ignore[assignment,method-assign]
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._buffer[: self._protocol.read_bytes]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+
+
+def _connection(**options: Any) -> Reader:
+    return Reader(Connection(**options))
+
+
+class _Bounded:
+    """What both protocols have."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
     config: BoundedConfig
     read_bytes = READ_BYTES
-    _buffer = memoryview(b"")
     _unread: asyncio.TimerHandle | None = None
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        if not self._buffer:
-            self._buffer = memoryview(bytearray(READ_BYTES))
-        return self._buffer[: self.read_bytes]
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._buffer[:nbytes]))
-
-    def data_received(self, data: bytes) -> None:
-        raise NotImplementedError
 
     def drop(self, reason: str) -> None:
         """Close the connection at once, and count it."""
@@ -162,7 +171,7 @@ class _Bounded(asyncio.BufferedProtocol):
         self.config.bounded.remove(self.transport)
 
 
-class Connection(_Bounded, H11Protocol):  # type: ignore[misc]  # of the same eof_received
+class Connection(_Bounded, H11Protocol):
     """HTTP connection, which the app can abort: a close would wait for a stalled client.
 
     h11, not httptools: it reads the body of a request that offers an upgrade (curl --http2, Java's HttpClient), answers
@@ -191,13 +200,17 @@ class Connection(_Bounded, H11Protocol):  # type: ignore[misc]  # of the same eo
             # client disconnects.
             self.cycle.keep_alive = False
             return
-        H11Protocol.data_received(self, data)
+        super().data_received(data)
 
     def handle_events(self) -> None:
         super().handle_events()
         self._follow()
         if self.scope is not None:
             self.scope.setdefault("extensions", {})[ABORT] = {"abort": self.transport.abort}
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        super().handle_websocket_upgrade(event)
+        self.transport.set_protocol(Reader(self.transport.get_protocol()))  # type: ignore[arg-type]
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -245,7 +258,7 @@ class Connection(_Bounded, H11Protocol):  # type: ignore[misc]  # of the same eo
             self._deadline = self.loop.call_later(self.config.bounded.head_timeout, self.drop, f"{what}_time")
 
 
-class SocketConnection(_Bounded, WebSocketsSansIOProtocol):  # type: ignore[misc]  # as above
+class SocketConnection(_Bounded, WebSocketsSansIOProtocol):
     """WebSocket connection that accepts long URLs, answers invalid upgrades, and can be aborted.
 
     websockets limits a request line to 8 KB and fails longer ones, after which uvicorn would wait forever.
@@ -263,7 +276,7 @@ class SocketConnection(_Bounded, WebSocketsSansIOProtocol):  # type: ignore[misc
             line, end, rest = data.partition(b"\r\n")
             method, self._target, version = line.split(b" ")
             data = b" ".join((method, b"/", version)) + end + rest
-        WebSocketsSansIOProtocol.data_received(self, data)
+        super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             self.transport.write(_TOO_LARGE)
             self.transport.close()
