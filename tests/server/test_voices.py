@@ -1,6 +1,7 @@
 """Voice ids, never paths or URLs; and fetched voices."""
 
 import os
+import socket
 import stat
 import string
 import sys
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from support import chatterbox
 from support.server import Answer, SpeechServer
+from support.sessions import reset_connection
 from support.speech_app import SpeechApp, SteppedEngine
 from support.threads import WAIT, happened, in_thread
 from voice_cli.backends.base import SpeechRequest, Voice
@@ -423,3 +425,28 @@ def test_a_missing_voice_and_a_failed_fetch_have_different_errors(tmp_path):
                 answer = app.request("POST", "/v1/audio/speech", body)
                 seen.append((answer.status, answer.json["error"]["code"] if answer.status != 200 else None))
             assert seen == [(400, "voice_not_found"), (500, "server"), (200, None)]
+
+
+@pytest.mark.parametrize("how", ["/preload", "/v1/audio/speech", "/warmup", "/ws/synthesize-stream"])
+def test_a_fetch_ends_when_its_client_leaves(tmp_path, how):
+    with SpeechServer(lambda _: Answer(SAMPLE, stall_after=100)) as place:
+        url = place.url.removesuffix("/v1") + "/{voice}.wav"
+        options = {"engine": "chatterbox", "voices_url": url, "voices_cache": str(tmp_path)}
+        with SpeechApp(SteppedEngine(voices=[]), **options) as app:
+            if how.startswith("/ws"):
+                with app.connect(how) as websocket:
+                    websocket.send('{"type": "init", "voice_id": "alice"}')
+                    place.wait_for(1)
+                    reset_connection(websocket)
+            else:
+                body = {
+                    "/preload": b'["alice"]',
+                    "/v1/audio/speech": b'{"input": "Hello.", "voice": "alice"}',
+                    "/warmup": b"",
+                }[how]
+                path = "/warmup?voice_id=alice" if how == "/warmup" else how
+                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                with socket.create_connection(("127.0.0.1", app.port), timeout=WAIT) as connection:
+                    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                    place.wait_for(1)
+            happened(place.client_left)
