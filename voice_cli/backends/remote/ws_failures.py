@@ -4,6 +4,7 @@ import socket
 import ssl
 
 from websockets import exceptions
+from websockets.uri import WebSocketURI
 
 from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.failures import because
@@ -46,6 +47,13 @@ def failed(exc: BaseException, *, where: str, timeout: float, received: int | No
     if failure is not exc:
         failure.__cause__ = exc
     return failure
+
+
+def redirected_to(uri: WebSocketURI, *, where: str, path: str) -> ServerError:
+    """Return the error for a redirection of a request for `path`, with the base URL to use."""
+    host = f"[{uri.host}]" if ":" in uri.host else uri.host
+    path = uri.path.removesuffix(path.partition("?")[0])
+    return failures.redirected(where, f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{path}")
 
 
 def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:

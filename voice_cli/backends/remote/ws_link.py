@@ -24,8 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from voice_cli import __version__
 from voice_cli.backends.base import PieceStream, TextStream, WordEvent
-from voice_cli.backends.remote.failures import redirected
-from voice_cli.backends.remote.ws_failures import failed
+from voice_cli.backends.remote.ws_failures import failed, redirected_to
 from voice_cli.backends.remote.ws_session import EXPECTED, Session
 from voice_cli.backends.remote.ws_tls import TlsSocket, tls_context
 from voice_cli.errors import Interrupted, RateLimitError, ServerError, VoiceError
@@ -267,10 +266,7 @@ class Link(TextStream):
     def _connected(self, sock: Any, protocol: Any, *arguments: Any, **options: Any) -> ClientConnection:
         """Keep the connected socket. Called by `websockets` before it requests the upgrade."""
         if self._socket is not None:  # `websockets` follows redirects
-            uri = protocol.uri
-            host = f"[{uri.host}]" if ":" in uri.host else uri.host
-            path = uri.path.removesuffix(self._session.path.partition("?")[0])
-            raise redirected(self._session.where, f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{path}")
+            raise redirected_to(protocol.uri, where=self._session.where, path=self._session.path)
         self._socket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self._timestamps["connected"] = time.monotonic()
         if not self._session.opening():  # the URL is the request
