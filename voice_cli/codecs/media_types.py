@@ -37,10 +37,11 @@ _PART = re.compile(r';?((?:[^";]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+)', re.DOTAL
 """The text up to the next semicolon that is not in quotes; without backtracking, so in linear time."""
 
 
-def encoding_in(headers: Mapping[str, str]) -> Encoding:
+def encoding_in(headers: Mapping[str, str], pcm: Encoding | None = None) -> Encoding:
     """Return the encoding that a response's headers declare; their names are in lower case.
 
-    `X-Sample-Rate` and similar headers set the format of PCM, and of a type that says nothing, without a format.
+    `X-Sample-Rate` and similar headers set the format of PCM, and of a type that says nothing, without a format. `pcm`:
+    the encoding of s16le without any of them.
     """
     encoding = encoding_of(headers.get("content-type"))
     if encoding.format is not None or encoding.codec not in ("pcm", None):
@@ -50,7 +51,7 @@ def encoding_in(headers: Mapping[str, str]) -> Encoding:
         for names, limits in ((_RATE_HEADERS, (MIN_HERTZ, MAX_HERTZ)), (_CHANNELS_HEADERS, (1, MAX_CHANNELS)))
     )
     if rate is None:
-        return encoding
+        return pcm if pcm is not None and encoding == Encoding("pcm") else encoding
     return encoding._replace(format=AudioFormat(rate, channels or DEFAULT_PCM.channels))
 
 

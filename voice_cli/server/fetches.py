@@ -83,7 +83,7 @@ class Fetches:
             waiter.close(failure)
 
     def _forget(self, voice: str, waiters: list[Waiter]) -> None:
-        """Let the next `join` start anew. The lock is held."""
+        """Make the next `join` start a new download. The caller holds the lock."""
         if self._waiters.get(voice) is waiters:
             del self._waiters[voice]
 

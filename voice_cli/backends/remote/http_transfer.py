@@ -180,9 +180,7 @@ class HttpStream(SpeechStream):
                 if self._chunks and self.announced is None:
                     from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
-                    self.announced = encoding_in(self._headers)
-                    if self.pcm_is_defined and self.announced == Encoding("pcm", None):
-                        self.announced = self.expected
+                    self.announced = encoding_in(self._headers, self.expected if self.pcm_is_defined else None)
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()

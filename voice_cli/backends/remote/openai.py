@@ -194,9 +194,7 @@ class SdkStream(SpeechStream):
         ) as response:
             from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
-            self.announced = encoding_in(response.headers)
-            if self._pcm_is_defined and self.announced == Encoding("pcm", None):
-                self.announced = self.expected
+            self.announced = encoding_in(response.headers, self.expected if self._pcm_is_defined else None)
             self.end_is_marked = bool({"content-length", "transfer-encoding"} & set(response.headers))
             for data in response.iter_bytes():
                 if data and not self._received:
