@@ -149,6 +149,13 @@ def test_pcm_has_the_format_of_the_headers_or_that_of_its_model(talk, model, hea
     assert stream.announced == Encoding("pcm", audio_format)
 
 
+def test_bare_pcm_instead_of_another_codec_is_announced_as_pcm(talk):
+    _, backend = talk(Answer(BODY, "audio/pcm"))
+    stream = backend.synthesize(HELLO._replace(codec="wav", model="kokoro"))
+    assert body_of(stream) == BODY
+    assert stream.announced == Encoding("pcm")
+
+
 def test_engine_options_are_not_sent(talk):
     server, backend = talk(Answer(b"xx"))
     body_of(backend.synthesize(HELLO._replace(options={"preset": "fast", "steps": 5})))

@@ -62,7 +62,8 @@ class HttpBackend(Backend):
 
     def synthesize(self, request: SpeechRequest) -> "HttpStream":
         model = request.model or openai.DEFAULT_MODEL
-        defined = request.codec != "pcm" or openai.pcm_is_defined(self.where, model)
+        is_pcm = request.codec == "pcm"
+        defined = is_pcm and openai.pcm_is_defined(self.where, model)
         body = openai.speech_body(
             text=request.text,
             model=model,
@@ -70,7 +71,7 @@ class HttpBackend(Backend):
             codec=request.codec,
             speed=request.speed,
             instructions=request.instructions,
-            rate=None if defined or self._rate_is_refused else openai.PCM.rate,
+            rate=openai.PCM.rate if is_pcm and not (defined or self._rate_is_refused) else None,
         )
         easy = self._easy(["Content-Type: application/json", "Expect:"])
         easy.setopt(pycurl.POSTFIELDS, _json(body))

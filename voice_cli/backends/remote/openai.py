@@ -99,10 +99,9 @@ class SdkStream(SpeechStream):
         self._backend = backend
         self._request = request
         self._where = str(backend.client.base_url.host)
-        self._pcm_is_defined = request.codec != "pcm" or wire.pcm_is_defined(
-            self._where, request.model or wire.DEFAULT_MODEL
-        )
-        self._rate = None if self._pcm_is_defined or backend.rate_is_refused else wire.PCM.rate
+        is_pcm = request.codec == "pcm"
+        self._pcm_is_defined = is_pcm and wire.pcm_is_defined(self._where, request.model or wire.DEFAULT_MODEL)
+        self._rate = wire.PCM.rate if is_pcm and not (self._pcm_is_defined or backend.rate_is_refused) else None
         self._received = 0
         self._redirects = 0
         self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
