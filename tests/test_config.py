@@ -17,12 +17,12 @@ from voice_cli.config import (
     Config,
     Defaults,
     Profile,
-    config_path,
     keys_of,
     load,
     settle,
 )
 from voice_cli.errors import ConfigError
+from voice_cli.folders import config_path
 
 FLAGS = {**dict.fromkeys(keys_of(Profile)), **dict.fromkeys(keys_of(Defaults))}
 

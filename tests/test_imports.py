@@ -55,7 +55,7 @@ PARTS = {
     # part (longest first): the parts that it may import, besides itself
     "playback.sinks": {"audio", "errors"},
     "playback.ring_buffer": set(),
-    "playback": {"audio", "errors", "config", "pcm", "codecs", "backends.base", "speech", "recording"},
+    "playback": {"audio", "errors", "folders", "pcm", "codecs", "backends.base", "speech", "recording"},
     "recording": {"audio", "errors", "pcm", "codecs"},
     "speech": {"audio", "errors", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
@@ -87,7 +87,8 @@ PARTS = {
     "protocol": {"audio", "errors", "printable"},
     "pcm": {"audio"},
     "api_keys": {"config", "errors", "printable"},
-    "config": {"audio", "errors"},
+    "config": {"audio", "errors", "folders"},
+    "folders": set(),
     "queues": {"errors"},
     "clock": set(),
     "audio": set(),
@@ -108,6 +109,7 @@ PARTS = {
             "backends",
         ),
         "config",
+        "folders",
     },
     "cli": None,
     "__main__": {"cli"},

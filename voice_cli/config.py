@@ -5,14 +5,13 @@ to use; each table `[profiles.NAME]` describes one voice (`Profile`). The fields
 keys: the file's checks, the environment's names, the listing of settings and the example's test use them.
 """
 
-import contextlib
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS, codec_names
 from voice_cli.errors import ConfigError
+from voice_cli.folders import config_path
 
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
@@ -155,49 +154,6 @@ class Settings(NamedTuple):
     """The variables that contain keys: those of OpenAI and Azure, and each `api_key_env` in the file."""
 
 
-_FOLDERS = {
-    "config": ("XDG_CONFIG_HOME", ".config", "Application Support", "APPDATA", "Roaming"),
-    "state": ("XDG_STATE_HOME", ".local/state", "Application Support", "LOCALAPPDATA", "Local"),
-    "cache": ("XDG_CACHE_HOME", ".cache", "Caches", "LOCALAPPDATA", "Local"),
-}
-"""By kind: the XDG variable and the default in the home folder; macOS's folder in ~/Library; Windows' variable and the
-default in ~/AppData."""
-
-
-def user_folder(kind: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the user's folder for files of a kind: `config`, `state` or `cache`."""
-    xdg, at_home, library, variable, app_data = _FOLDERS[kind]
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        folder = environment.get(variable) or os.path.join(home, "AppData", app_data)
-    elif environment.get(xdg):
-        folder = environment[xdg]
-    elif sys.platform == "darwin":
-        folder = os.path.join(home, "Library", library)
-    else:
-        folder = os.path.join(home, at_home)
-    return os.path.join(folder, "voice")
-
-
-def write_atomically(path: str, data: bytes) -> None:
-    """Write a file so that other processes never read a part of it. Its folder must exist."""
-    partial = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}")
-    try:
-        with open(partial, "xb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
-
-
-def config_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the path of the config file: $VOICE_CONFIG, or in the user's folder."""
-    named = environment.get("VOICE_CONFIG")
-    return os.path.expanduser(named) if named else os.path.join(user_folder("config", environment), "config.toml")
-
-
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the config file. A missing file is no error, unless $VOICE_CONFIG names it.
 
@@ -208,15 +164,24 @@ def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -
     path = path or config_path(environment)
     try:
         with open(path, "rb") as file:
-            import tomllib
-
-            tree = tomllib.loads(file.read().removeprefix(b"\xef\xbb\xbf").decode())  # a byte order mark
+            data: bytes | None = file.read()
     except (FileNotFoundError, NotADirectoryError):
-        if environment.get("VOICE_CONFIG"):
-            raise ConfigError(f"{path}: no such file", hint="VOICE_CONFIG names it") from None
-        return Config(path)
+        data = None
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}") from exc
+    return parse(path, data, environment)
+
+
+def parse(path: str, data: bytes | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Check the content of the config file at `path`; None: there is no file. Raises as `load`."""
+    if data is None:
+        if environment.get("VOICE_CONFIG"):
+            raise ConfigError(f"{path}: no such file", hint="VOICE_CONFIG names it")
+        return Config(path)
+    try:
+        import tomllib
+
+        tree = tomllib.loads(data.removeprefix(b"\xef\xbb\xbf").decode())  # a byte order mark
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path} is not UTF-8") from exc
     except RecursionError as exc:

@@ -24,7 +24,7 @@ NEVER = {
 OURS = {
     "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
     "cli.narrating", "cli.options", "cli.quick",
-    "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "printable", "protocol", "script", "script.line",
+    "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "folders", "printable", "protocol", "script", "script.line",
     "queues", "speech", "speech.events", "speech.narration",
 }  # fmt: skip
 """The modules of this package that may be loaded with any backend."""

@@ -8,8 +8,9 @@ from voice_cli.backends import BACKENDS
 from voice_cli.backends.remote.address import without_credentials
 from voice_cli.cli.console import print_message, write_file, write_stdout
 from voice_cli.cli.listings import print_rows
-from voice_cli.config import KEY_ENV, config_path, load, settle
+from voice_cli.config import KEY_ENV, load, settle
 from voice_cli.errors import FileError
+from voice_cli.folders import config_path
 
 
 def print_path() -> None:

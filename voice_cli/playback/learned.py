@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.config import user_folder, write_atomically
+from voice_cli.folders import user_folder, write_atomically
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
 

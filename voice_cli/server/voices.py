@@ -16,8 +16,8 @@ from pydantic import Field
 
 from voice_cli.backends import backend_class
 from voice_cli.backends.base import Voice
-from voice_cli.config import user_folder, write_atomically
 from voice_cli.errors import ServerError
+from voice_cli.folders import user_folder, write_atomically
 from voice_cli.protocol import openai
 from voice_cli.server.errors import OrderError
 from voice_cli.server.fetches import Fetches, Waiter, download
