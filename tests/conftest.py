@@ -1,12 +1,16 @@
 """Fixtures for all tests."""
 
+import os
 import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.environment import ALONE
 from support.server import SpeechServer
 from support.tensors import FakeTensor
+
+os.environ.update(ALONE)
 
 # A background job inherits an ignored SIGINT and passes it on to its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -81,6 +81,11 @@ PARTS = {
     },
     "backends": {"audio", "errors", "printable", "queues"},
     "codecs": {"audio", "errors", "printable", "pcm"},
+    "agent.paths": set(),
+    "agent.priorities": set(),
+    "agent": {
+        *("audio", "errors", "folders", "script", "backends", "speech", "playback"),
+    },
     "streamer": {"audio", "errors", "queues", "pcm", "backends.base", "speech", "playback"},
     "bench": {"audio", "errors", "printable", "config", "backends", "protocol.openai", "playback"},
     "script": {"audio", "errors", "queues"},

@@ -120,6 +120,12 @@ class Defaults(NamedTuple):
     """Seconds of silence between two sentences."""
     flush_after: Annotated[float, Key(float, between(0.05, 60), env="VOICE_FLUSH_AFTER")] = 0.6
     """Idle seconds before buffered text is spoken."""
+    wake: Annotated[float, Key(float, between(0, 5000), env="VOICE_WAKE")] = 0.0
+    """Milliseconds of silence before a speech, unless another one has just ended."""
+    agent: Annotated[str, Key(str, one_of(("auto", "on", "off")), env="VOICE_AGENT")] = "auto"
+    """Whether the agent speaks: `auto` uses it if it runs, and starts it for the next speech."""
+    agent_idle: Annotated[float, Key(float, between(1, 1e6), env="VOICE_AGENT_IDLE")] = 900.0
+    """Seconds without a speech after which the agent ends."""
     lookahead: Annotated[int, Key(int, between(1, 16), env="VOICE_LOOKAHEAD")] = 1
     """Utterances to request ahead of the current one."""
 

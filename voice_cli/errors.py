@@ -16,7 +16,9 @@
     │   └── UnmarkedEnd          8   it ended between two frames, but not where its codec says
     ├── DeviceError              9   the output device does not work
     ├── FileError               10   a file cannot be read or written
-    └── Interrupted            130   Ctrl-C, a signal, or a closed pipe
+    ├── AgentError            12   the agent does not run, or has ended
+    ├── Dropped                0     not spoken, because the options say so and another speech is playing
+    └── Interrupted            130   Ctrl-C, a signal, a closed pipe, or another speech
 
 Misuse of a class of this package (a programming error) raises ValueError or RuntimeError, none of these.
 """
@@ -60,7 +62,7 @@ class VoiceError(Exception):
     def __init_subclass__(cls, *, kind: str | None = None, exit_code: int | None = None) -> None:
         super().__init_subclass__()
         cls.kind = kind or cls.kind
-        cls.exit_code = exit_code or cls.exit_code
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
 
     def __init__(self, message: str, *, hint: str | Hint | None = None) -> None:
         super().__init__(message)
@@ -120,8 +122,26 @@ class FileError(VoiceError, kind="file", exit_code=10):
     """A file cannot be read or written."""
 
 
+class AgentError(VoiceError, kind="agent", exit_code=12):
+    """The agent does not run, or has ended."""
+
+
+class Dropped(VoiceError, kind="dropped", exit_code=0):  # noqa: N818  as requested
+    """The speech was not spoken, because its options say so and another speech is playing."""
+
+
 class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818  an ending, not a failure
-    """Ctrl-C, a signal or a closed pipe ended the program."""
+    """Ctrl-C, a signal, a closed pipe or another speech ended this one."""
+
+
+def error_of(kind: str, message: str, hint: str | None) -> VoiceError:
+    """Return the error of this kind; an unknown kind is a VoiceError."""
+    kinds: dict[str, type[VoiceError]] = {}
+    classes = [VoiceError]
+    for cls in classes:
+        kinds.setdefault(cls.kind, cls)
+        classes += cls.__subclasses__()
+    return kinds.get(kind, VoiceError)(message, hint=hint)
 
 
 def server_name(address: str) -> str:

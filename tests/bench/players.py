@@ -6,7 +6,8 @@ The server sends its first byte after 150 ms, then 20 to 24 ms of audio at a tim
 twice real time. *added* is the time from process start to the first audible sample of speech at the sink's monitor (not
 of the encoder delay that some players play), less the server's 150 ms and the leading silence of the decoded stream.
 *lost* is speech not played at the head and the tail; *gaps* are silences of 3 ms or more that are not in the stream.
-CPU is the total of all processes of the command, memory that of the largest.
+CPU is the total of all processes of the command, memory that of the largest. *agent*: `voice say` speaks through an
+agent that has spoken before.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import material
+from support.agent import RealAgent
 from support.server import Answer, SpeechServer
 from support.sound import AudioServer, Recording, holes, speech
 from voice_cli.audio import AudioFormat
@@ -46,6 +48,9 @@ print(json.dumps([began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 """Runs a shell line from a small process, because a child's peak memory includes its parent's at the fork."""
 
 SENTENCE = "From text to sound, in one line and in no time at all."
+
+
+OURS = ("voice say", "voice say, agent")
 
 
 @dataclass
@@ -80,7 +85,7 @@ def commands(stream: Stream) -> dict[str, str]:
     curl = "curl -sN -X POST {url} -H 'Content-Type: application/json' -d '{{\"input\": \"x\"}}'"
     raw = f"-f s16le -ar {stream.rate} -ch_layout mono"
     ffplay = "ffplay -nodisp -autoexit -loglevel quiet -probesize 32 -analyzeduration 0 -fflags nobuffer"
-    lines = {"voice say": f"exec {voice_command()} say x --base-url {{base}} --format {stream.codec} --quiet"}
+    lines = dict.fromkeys(OURS, f"exec {voice_command()} say x --base-url {{base}} --format {stream.codec} --quiet")
     if stream.codec == "pcm":
         lines["curl | aplay"] = f"{curl} | aplay -q -t raw -f S16_LE -r {stream.rate} -c 1 -"
         lines["curl | mpv"] = (
@@ -92,7 +97,7 @@ def commands(stream: Stream) -> dict[str, str]:
     else:
         lines["curl | mpv"] = f"{curl} | mpv --no-config --really-quiet --no-video --cache=no --ao=alsa -"
         lines["curl | ffplay"] = f"{curl} | SDL_AUDIODRIVER=alsa {ffplay} -i -"
-    return {name: line for name, line in lines.items() if shutil.which(name.split()[-1]) or name == "voice say"}
+    return {name: line for name, line in lines.items() if shutil.which(name.split()[-1]) or name in OURS}
 
 
 def streams(seconds: float) -> dict[str, Stream]:
@@ -139,12 +144,20 @@ class Run:
     memory: float
 
 
-def listen(audio: AudioServer, sink: str, line: str, reference: np.ndarray | None, lead: float, wait: float) -> Run:
+def listen(
+    audio: AudioServer,
+    sink: str,
+    line: str,
+    reference: np.ndarray | None,
+    lead: float,
+    wait: float,
+    environment: dict[str, str],
+) -> Run:
     """Run a shell line once and measure its playback."""
     with audio.record(sink) as heard:
         launched = subprocess.run(
             [sys.executable, "-ISc", LAUNCHER, line],
-            env=audio.environment(sink),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
@@ -192,7 +205,9 @@ def locate(piece: np.ndarray, reference: np.ndarray) -> int:
     return int(np.argmax(np.fft.irfft(product, size)[: len(reference)]))
 
 
-def compare(audio: AudioServer, rounds: int, seconds: float, chosen: list[str]) -> dict[str, dict[str, list[Run]]]:
+def compare(
+    audio: AudioServer, agents: dict[str, RealAgent], rounds: int, seconds: float, chosen: list[str]
+) -> dict[str, dict[str, list[Run]]]:
     """Run all commands in turn, in each round."""
     results: dict[str, dict[str, list[Run]]] = {}
     made = streams(seconds)
@@ -213,19 +228,32 @@ def compare(audio: AudioServer, rounds: int, seconds: float, chosen: list[str]) 
                 for name, line in commands(stream).items():
                     url = servers[codec].url
                     line = line.format(url=f"{url}/audio/speech", base=url)  # noqa: PLW2901
-                    run = listen(audio, stream.sink, line, stream.reference, stream.lead, SERVER_SECONDS)
+                    environment = environment_of(name, stream.sink, audio, agents)
+                    run = listen(audio, stream.sink, line, stream.reference, stream.lead, SERVER_SECONDS, environment)
                     results.setdefault(codec, {}).setdefault(name, []).append(run)
         if "embedded" in chosen:
             for name, line in {
-                "voice say": f"exec {voice_command()} say --backend espeak --quiet '{SENTENCE}'",
+                **dict.fromkeys(OURS, f"exec {voice_command()} say --backend espeak --quiet '{SENTENCE}'"),
                 "espeak-ng": f"exec espeak-ng '{SENTENCE}'",
             }.items():
-                if name == "voice say" or shutil.which(name):
-                    run = listen(audio, "ear22", line, None, 0.0, 0.0)
+                if name in OURS or shutil.which(name):
+                    environment = environment_of(name, "ear22", audio, agents)
+                    run = listen(audio, "ear22", line, None, 0.0, 0.0, environment)
                     results.setdefault("embedded", {}).setdefault(name, []).append(run)
     for server in servers.values():
         server.close()
     return results
+
+
+def environment_of(name: str, sink: str, audio: AudioServer, agents: dict[str, RealAgent]) -> dict[str, str]:
+    """Return the environment of a command; that of the agent has an agent that has spoken."""
+    if name != "voice say, agent":
+        return audio.environment(sink)
+    if sink not in agents:
+        folder = Path(tempfile.mkdtemp(prefix="voice-agent-"))
+        agents[sink] = RealAgent(folder, audio.environment(sink))
+        agents[sink].client.say("Ready.", environment=agents[sink].environment).wait()
+    return agents[sink].environment
 
 
 def median(values: list[float | None]) -> float | None:
@@ -289,9 +317,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         audio = AudioServer(Path(folder))
+        agents: dict[str, RealAgent] = {}
         try:
-            table = rows(compare(audio, options.rounds, options.seconds, options.only.split(",")))
+            table = rows(compare(audio, agents, options.rounds, options.seconds, options.only.split(",")))
         finally:
+            for agent in agents.values():
+                agent.close()
             audio.close()
     print(f"{machine()}; medians of {options.rounds}, losses and gaps the worst of them\n")
     print_table(table)

@@ -34,13 +34,12 @@ def backend():
 
 
 @pytest.fixture
-def start_narration(backend, tmp_path):
-    """Start the narration of a file."""
+def start_narration(backend):
+    """Start the narration of a text."""
     narrations = []
 
     def start(text):
-        (tmp_path / "book.md").write_text(text, newline="")
-        narrations.append(narrate(backend, SayOptions(file=str(tmp_path / "book.md")), SETTINGS))
+        narrations.append(narrate(backend, SayOptions(), SETTINGS, text))
         return narrations[-1]
 
     yield start
@@ -88,15 +87,14 @@ def test_blank_text_is_a_usage_error(start_narration, text):
         start_narration(text)
 
 
-def test_the_voices_language_reaches_the_splitter(tmp_path):
+def test_the_voices_language_reaches_the_splitter():
     """In English a year ends a sentence; in German "2019. August" is a date."""
     text = "We have moved to the town in the year 2019. August was warm, and we were glad of the garden. " * 4
 
     def spoken_lines(voice):
-        (tmp_path / "text.txt").write_text(text, "utf-8")
         backend = EspeakBackend()
         settings = SETTINGS._replace(profile=SETTINGS.profile._replace(voice=voice))
-        narration = narrate(backend, SayOptions(file=str(tmp_path / "text.txt"), markdown="off"), settings)
+        narration = narrate(backend, SayOptions(markdown="off"), settings, text)
         lines = []
         for utterance in narration:
             utterance.stream.cancel()

@@ -104,7 +104,7 @@ def test_an_invalid_value_is_a_usage_error_that_names_the_option(given, words):
 
 def test_a_common_command_line_does_not_import_typer():
     with (
-        mock.patch("voice_cli.cli.say.say", lambda given: len(given.text)) as _,
+        mock.patch("voice_cli.cli.say.say", lambda given, **_: len(given.text)) as _,
         mock.patch("voice_cli.cli.app.run", side_effect=AssertionError("typer is imported")),
     ):
         assert start.start(["say", "a", "b", "-v", "nova"]) == 2

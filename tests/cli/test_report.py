@@ -26,7 +26,7 @@ SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 
 
 def as_json(result, error=None, saved=None, settings=SETTINGS):
-    return report.outcome_object(settings, result, error, saved)
+    return report.outcome_object(settings, result, error) | {"saved": saved}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ class TestNotes:
             return rig.play_out()
 
     def reported(self, result, **options):
-        report.report(SayOptions(**options), SETTINGS, None, result, None)
+        report.report(SayOptions(**options), report.account_of(SETTINGS, None, result, None))
 
     def test_each_note_is_a_line_on_standard_error(self, capsys, result):
         self.reported(result)
@@ -122,7 +122,7 @@ def test_each_error_has_its_outcome_and_exit_code(error, outcome, kind, code):
 
 
 def test_the_report_shows_every_figure(capsys, played):
-    report.print_report(SETTINGS, played)
+    report.print_report(played.outcome.value, **report.account_of(SETTINGS, None, played, None)["debug"])
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("complete · http pcm 8000 Hz mono")
@@ -140,5 +140,5 @@ def test_the_report_shows_the_positions_of_underruns(capsys):
         rig.end()
         result = rig.play_out()
     assert result.metrics.underruns > 1
-    report.print_report(SETTINGS, result)
+    report.print_report(result.outcome.value, **report.account_of(SETTINGS, None, result, None)["debug"])
     assert f" ({result.metrics.underrun_ms:g} ms in all; at " in capsys.readouterr().err

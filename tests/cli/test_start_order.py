@@ -22,10 +22,10 @@ NEVER = {
 """Slow modules that must not be loaded."""
 
 OURS = {
-    "__main__", "audio", "backends", "backends.base", "cli", "cli.console", "cli.interrupts",
-    "cli.narrating", "cli.options", "cli.quick",
-    "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "folders", "printable", "protocol", "script", "script.line",
-    "queues", "speech", "speech.events", "speech.narration",
+    "__main__", "agent", "agent.paths", "agent.priorities", "agent.turns", "audio", "backends", "backends.base", "cli",
+    "cli.agent_client", "cli.console", "cli.interrupts", "cli.narrating", "cli.options", "cli.quick",
+    "api_keys", "cli.say", "cli.start", "clock", "config", "errors", "folders", "printable", "protocol", "script",
+    "script.line", "queues", "speech", "speech.events", "speech.narration",
 }  # fmt: skip
 """The modules of this package that may be loaded with any backend."""
 

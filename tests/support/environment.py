@@ -5,6 +5,9 @@ from collections.abc import Mapping
 
 PREFIXES = ("VOICE_", "OPENAI_", "AZURE_", "XDG_", "PULSE_", "SSL_", "CURL_")
 
+ALONE = {"XDG_STATE_HOME": os.devnull, "XDG_RUNTIME_DIR": os.devnull, "VOICE_AGENT": "off"}
+"""Variables without which runs share learned values, the queue of speeches, and the agent."""
+
 NAMES = ("NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 
 
@@ -15,10 +18,10 @@ def is_setting(name: str) -> bool:
 def clean(**more: str) -> dict[str, str]:
     """Return a copy of the environment without settings that affect `voice`, plus `more`.
 
-    Runs do not share state: learned values cannot be saved.
+    Runs do not share state: learned values cannot be saved, no agent is used, and there is no queue of speeches.
     """
     kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
-    return {**kept, "XDG_STATE_HOME": os.devnull, **more}
+    return {**kept, **ALONE, **more}
 
 
 def cleaned(monkeypatch, **more: str) -> Mapping[str, str]:

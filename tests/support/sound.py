@@ -58,6 +58,9 @@ class AudioServer:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, -10)
         self._folder = folder
+        self._through_agent = "VOICE_TEST_AGENT" in os.environ
+        """Whether `voice say` of the tests speaks through the agent, which the first one starts."""
+        self._agents: set[str] = set()
         self._socket = folder / "native"
         (folder / "asound.conf").write_text(ASOUND)
         modules = [f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"]
@@ -99,8 +102,15 @@ class AudioServer:
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps({"devices": {"default": {"latency": latency, "clean": 0}}}))
             learned = {"XDG_STATE_HOME": str(self._folder)}
+        agent = {}
+        if self._through_agent:
+            folder = self._folder / f"run-{sink}-{latency}"
+            folder.mkdir(exist_ok=True, mode=0o700)
+            self._agents.add(str(folder))
+            agent = {"XDG_RUNTIME_DIR": str(folder), "VOICE_AGENT": "on"}
         return clean(
             **learned,
+            **agent,
             HOME=str(self._folder),
             PULSE_SERVER=f"unix:{self._socket}",
             PULSE_SINK=sink,
@@ -119,6 +129,9 @@ class AudioServer:
         return max((monitor.longest_stall(since) for monitor in self._monitors.values()), default=0.0)
 
     def close(self) -> None:
+        for folder in self._agents:
+            end = [*VOICE, "agent", "stop", "--now"]
+            subprocess.run(end, env=clean(XDG_RUNTIME_DIR=folder), check=False, timeout=20)
         for monitor in self._monitors.values():
             monitor.close()
         self.process.terminate()

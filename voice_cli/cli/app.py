@@ -83,6 +83,20 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
+def _argument(name: str, kind: Any, help: str) -> inspect.Parameter:  # noqa: A002
+    """Return an argument; it may be omitted if None is of its kind."""
+    default = None if kind == kind | None else inspect.Parameter.empty
+    annotation = Annotated[kind, typer.Argument(help=help, show_default=False)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _text(help: str) -> inspect.Parameter:  # noqa: A002
+    return _argument("text", list[str] | None, help)
+
+
+_FACTOR = _argument("factor", float, "The factor, 0 to 4.")
+
+
 def _add(
     to: typer.Typer,
     name: str,
@@ -90,14 +104,14 @@ def _add(
     function: str,
     named: Mapping[str, Option],
     *,
-    text_help: str | None = None,
+    argument: inspect.Parameter | None = None,
     epilog: str | None = None,
     passes_debug: bool = False,
 ) -> None:
     """Add a command that calls a function with the values of its options by name, and reports its errors.
 
     `function`: MODULE.NAME in `voice_cli.cli`, imported when called. It may return an exit code.
-    `text_help`: it has arguments too, the words of `text`. `passes_debug`: the function needs the value of --debug too.
+    `argument`: its argument, besides the options. `passes_debug`: the function needs the value of --debug too.
     """
 
     def command(**values: Any) -> None:
@@ -114,10 +128,8 @@ def _add(
         raise typer.Exit(code)
 
     parameters = [_parameter(key, option) for key, option in named.items()]
-    if text_help is not None:
-        kind = Annotated[list[str] | None, typer.Argument(help=text_help, show_default=False)]
-        text = inspect.Parameter("text", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        parameters.insert(0, text)
+    if argument is not None:
+        parameters.insert(0, argument)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     to.command(name, help=summary, epilog=epilog)(command)
@@ -165,7 +177,7 @@ _add(
     SUMMARY,
     "say.say_values",
     options(),
-    text_help="The text; '-', or no text and a pipe: standard input.",
+    argument=_text("The text; '-', or no text and a pipe: standard input."),
     passes_debug=True,
     epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
@@ -199,6 +211,69 @@ _add(
     passes_debug=True,
 )
 
+_agent = typer.Typer(no_args_is_help=True, help="Start, stop and show the agent, which speaks for `voice say`.")
+app.add_typer(_agent, name="agent")
+_JSON = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
+_COUNT = Option("How many sentences (1).", kind=int, short="-n")
+for _to, _name, _summary, _function, _options in (
+    (_agent, "start", "Start the agent in the background, if none runs.", "agent_commands.start", {"debug": _DEBUG}),
+    (_agent, "run", "Be the agent, in the foreground.", "agent_commands.run", {"debug": _DEBUG}),
+    (
+        _agent,
+        "stop",
+        "End the agent when its speeches have ended.",
+        "agent_commands.stop",
+        {"now": Option("Stop its speeches.", kind=bool), "debug": _DEBUG},
+    ),
+    (_agent, "status", "Print what the agent does.", "agent_commands.status", _JSON),
+    (_agent, "socket", "Print the path of the agent's socket.", "agent_commands.print_socket", {}),
+    (_agent, "log", "Print the agent's log.", "agent_commands.log", {"debug": _DEBUG}),
+    (_agent, "install", "Install it as a service of the user.", "agent_commands.install", {"debug": _DEBUG}),
+    (_agent, "uninstall", "Remove the service.", "agent_commands.uninstall", {"debug": _DEBUG}),
+    (
+        app,
+        "stop",
+        "Stop the speech that is spoken.",
+        "agent_control.stop",
+        {
+            "all_": Option("Also those that wait.", kind=bool, long="--all"),
+            "number": Option("Only the speech with this id.", metavar="ID", kind=int, long="--id"),
+            **_JSON,
+        },
+    ),
+    (app, "pause", "Pause the speech that is spoken.", "agent_control.pause", {"debug": _DEBUG}),
+    (app, "resume", "Continue the speech that was paused.", "agent_control.resume", {"debug": _DEBUG}),
+    (app, "skip", "Skip to the next sentence.", "agent_control.skip", {"count": _COUNT, "debug": _DEBUG}),
+    (app, "back", "Go back to the start of the sentence.", "agent_control.back", {"count": _COUNT, "debug": _DEBUG}),
+    (
+        app,
+        "replay",
+        "Speak one of the last speeches again.",
+        "agent_control.replay",
+        {"count": Option("Which one: 1 is the last.", kind=int, short="-n"), "debug": _DEBUG},
+    ),
+    (app, "status", "Print what the agent does.", "agent_control.status", _JSON),
+    (app, "queue", "List the speeches that are spoken or wait.", "agent_control.queue", _JSON),
+):
+    _add(_to, _name, _summary, _function, _options)
+
+_add(
+    app,
+    "volume",
+    "Set the volume of the speech that is spoken.",
+    "agent_control.volume",
+    {"debug": _DEBUG},
+    argument=_FACTOR,
+)
+_add(
+    app,
+    "speed",
+    "Set the speed of the speech that is spoken.",
+    "agent_control.speed",
+    {"debug": _DEBUG},
+    argument=_FACTOR,
+)
+
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")
 _add(_config, "path", "Print the path of the config file.", "config_commands.print_path", {})
@@ -222,5 +297,5 @@ _add(
     "Measure backends, formats and devices.",
     "bench.bench",
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
-    text_help="The text; '-': standard input.",
+    argument=_text("The text; '-': standard input."),
 )

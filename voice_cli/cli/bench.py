@@ -187,7 +187,7 @@ def _run(target: Target, warm: "WarmRunner | None", text: str, secrets: Iterable
 
 
 def _failed(error: Exception, secrets: Iterable[str]) -> Run:
-    return Run(clean(outcome_object(None, None, error, None), secrets))
+    return Run(clean(outcome_object(None, None, error), secrets))
 
 
 def command_line(target: Target, text: str) -> list[str]:
@@ -223,7 +223,7 @@ class WarmRunner:
             try:
                 self._backend = self._backend or make_backend(settings)
                 started = time.monotonic()
-                narration = narrate(self._backend, options, settings)
+                narration = narrate(self._backend, options, settings, text)
                 result = play(narration, self._backend, settings, options, None, started)
                 error = result.error
             except Exception as exc:
@@ -234,7 +234,7 @@ class WarmRunner:
             trace = read(os.environ.pop(TRACE_ENV))
         if isinstance(error, Interrupted):
             raise KeyboardInterrupt
-        return Run(clean(outcome_object(settings, result, error, None), secrets), trace)
+        return Run(clean(outcome_object(settings, result, error), secrets), trace)
 
     def close(self) -> None:
         if self._backend is not None:

@@ -136,6 +136,11 @@ def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
         raise FileError(f"cannot write {path}: {exc.strerror}") from exc
 
 
+def print_traceback(text: str) -> None:
+    """Print a traceback to standard error."""
+    _write_stderr(escaped_text(text))
+
+
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print an error as one line, with `debug` after its traceback, and return its exit code."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
@@ -143,7 +148,7 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        _write_stderr(escaped_text("".join(traceback.format_exception(error))))
+        print_traceback("".join(traceback.format_exception(error)))
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code

@@ -12,8 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-INTERRUPTED = 130
-"""The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
+from voice_cli.cli.start import INTERRUPTED
 
 _signals = 0
 """How many have come."""

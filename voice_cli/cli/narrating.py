@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.cli.options import SayOptions
@@ -20,22 +20,35 @@ PIECE = 256
 """Characters to read at a time: about an utterance."""
 
 
-def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narration:
+class ArrivingText(Protocol):
+    """Text that is still arriving."""
+
+    def __iter__(self) -> "Iterator[Piece | None]":
+        """Yield the pieces, and None at a pause; raise FileError if the bytes are not text."""
+
+    def stop(self) -> None:
+        """End the iteration after the buffered text. Any thread."""
+
+
+def narrate(
+    backend: Backend, options: SayOptions, settings: Settings, text: str | None, arriving: ArrivingText | None = None
+) -> Narration:
     """Start a narration. This sends the request for the first line, unless its text is still arriving.
+
+    `text` None: it is `arriving`, from standard input if that is None.
 
     Raises:
         UsageError: there is no text.
-        FileError: the text's file cannot be read, or is not text.
         BackendError: as `Backend.synthesize`.
 
     """
-    text = read_text(options)
     request = partial(make_request, settings)
     lookahead = settings.defaults.lookahead
     if text is None:
-        from voice_cli.cli.incoming import Incoming
+        if arriving is None:
+            from voice_cli.cli.incoming import Incoming
 
-        incoming = Incoming(sys.stdin.fileno(), settings.defaults.flush_after)
+            arriving = Incoming(sys.stdin.fileno(), settings.defaults.flush_after)
         kind: type[Narration] = Narration
         if backend.supports_streaming_text and not options.dialogue:  # a dialogue needs a request for each speaker
             from voice_cli.speech.streamed_narration import StreamedNarration
@@ -43,8 +56,8 @@ def narrate(backend: Backend, options: SayOptions, settings: Settings) -> Narrat
             kind = StreamedNarration
         else:
             backend.prepare()
-        lines = _read(incoming, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
-        narration = kind(backend, lines, request, lookahead=lookahead, stop=incoming.stop)
+        lines = _read(arriving, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
+        narration = kind(backend, lines, request, lookahead=lookahead, stop=arriving.stop)
         narration.start(first=False)
         return narration
     line = single_line(text, options, settings)
@@ -73,21 +86,58 @@ def read_text(options: SayOptions) -> str | None:
         FileError: the file cannot be read, or is not text.
 
     """
-    if options.file not in (None, "-"):
-        try:
-            with open(str(options.file), "rb") as file:
-                data = file.read()
-        except OSError as exc:
-            raise FileError(f"cannot read {options.file}: {exc.strerror}") from exc
-        from voice_cli.script.text_encoding import decode_text
+    source = source_of(options, has_stdin=bool(sys.stdin), is_terminal=bool(sys.stdin) and sys.stdin.isatty())
+    if source is None:
+        return checked_text(" ".join(options.text))
+    return None if source == "-" else decoded_file(read_bytes(source), source)
 
-        text = decode_text(data, str(options.file))
-    elif sys.stdin and (options.file == "-" or options.text == ("-",) or not (options.text or sys.stdin.isatty())):
+
+def source_of(options: SayOptions, *, has_stdin: bool, is_terminal: bool) -> str | None:
+    """Return what the text is read from: a path, or `-` for standard input; None: the arguments.
+
+    `has_stdin`: standard input is open. `is_terminal`: it is a terminal.
+
+    Raises:
+        UsageError: there is no text.
+
+    """
+    if options.file not in (None, "-"):
+        return options.file
+    if has_stdin and (options.file == "-" or options.text == ("-",) or not (options.text or is_terminal)):
+        return "-"
+    if options.text and options.text != ("-",):
         return None
-    elif options.text and options.text != ("-",):
-        text = " ".join(options.text)
-    else:
-        raise UsageError("there is nothing to say", hint='as in: voice say "Hello" or: echo Hello | voice say')
+    raise UsageError("there is nothing to say", hint='as in: voice say "Hello" or: echo Hello | voice say')
+
+
+def read_bytes(path: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileError: it cannot be read.
+
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as exc:
+        raise FileError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def decoded_file(data: bytes, path: str) -> str:
+    """Return the text of a file; raises as `read_text`."""
+    from voice_cli.script.text_encoding import decode_text
+
+    return checked_text(decode_text(data, path))
+
+
+def checked_text(text: str) -> str:
+    """Return the text.
+
+    Raises:
+        UsageError: it is blank.
+
+    """
     if not text.strip():
         raise UsageError("there is nothing to say: the text is blank")
     return text

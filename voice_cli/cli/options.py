@@ -7,12 +7,13 @@ command (`app.py`), which has help, completion and usage errors.
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
+from voice_cli.agent.priorities import PRIORITIES
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.config import Defaults, Profile, keys_of
 from voice_cli.errors import Hint, UsageError, VoiceError
 
-PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "save": "Output"}
+PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "queue": "Other speeches", "save": "Output"}
 """The headings in the help, by the option that each precedes."""
 
 SUMMARY = "Speak a text while it arrives."
@@ -73,7 +74,16 @@ class SayOptions(NamedTuple):
     device: Annotated[str | None, Option("The output device; 'voice devices' lists them.", "NAME|INDEX", "-d")] = None
     volume: Annotated[float | None, Option("The volume, 0 to 4; saved files are not changed.", "FACTOR")] = None
     prebuffer: Annotated[str | None, Option("Sound to buffer before playback starts (auto).", "MS|auto")] = None
+    wake: Annotated[
+        float | None, Option("Silence to play first, for devices that lose their first sound (0).", "MS")
+    ] = None
     no_play: Annotated[bool, Option("Do not play; only save.")] = False
+    queue: Annotated[bool, Option("Wait until other speeches have ended (the default).")] = False
+    interrupt: Annotated[bool, Option("Stop the speech that is spoken, and speak at once.")] = False
+    if_idle: Annotated[bool, Option("Do not speak if another speech is spoken or waits.")] = False
+    priority: Annotated[str | None, Option("The priority among speeches (message).", "|".join(PRIORITIES))] = None
+    detach: Annotated[bool, Option("Print the speech's id and exit; the agent speaks.")] = False
+    no_agent: Annotated[bool, Option("Speak in this process, not through the agent.")] = False
     save: Annotated[
         str | None,
         Option("Save while playing, in the format of the suffix; '-' writes WAV to standard output.", "FILE", "-o"),
@@ -83,6 +93,20 @@ class SayOptions(NamedTuple):
     json: Annotated[bool, Option("Print the outcome as one JSON object.")] = False
     debug: Annotated[bool, Option("Print a latency report and tracebacks to standard error.")] = False
     quiet: Annotated[bool, Option("Print only errors.", short="-q")] = False
+
+    def arguments(self) -> list[str]:
+        """Return a command line with these values, without the program's name and the command."""
+        found = []
+        for name, option in options().items():
+            value, flag = getattr(self, name), option.flags(name)[0]
+            if value is not None and value is not False:
+                found.append(flag if value is True else f"{flag}={value}")
+        return [*found, "--", *self.text]
+
+    @property
+    def mode(self) -> str:
+        """What the speech does about others: `queue`, `interrupt` or `if-idle`."""
+        return "interrupt" if self.interrupt else "if-idle" if self.if_idle else "queue"
 
     def check(self) -> None:
         """Check each value, and combinations of options.
@@ -98,6 +122,12 @@ class SayOptions(NamedTuple):
             raise UsageError("--show, --json and -o - all write to standard output", hint="use one of them")
         if self.subtitles is not None and not self.subtitles.lower().endswith((".srt", ".vtt")):
             raise UsageError(f"cannot write subtitles to {self.subtitles}", hint="name a .srt or .vtt file")
+        if self.priority is not None and self.priority not in PRIORITIES:
+            raise UsageError(f"invalid --priority {self.priority!r}", hint=f"use one of {', '.join(PRIORITIES)}")
+        if self.queue + self.interrupt + self.if_idle > 1:
+            raise UsageError("--queue, --interrupt and --if-idle exclude each other", hint="use one of them")
+        if self.detach and (self.no_agent or self.show or self.json or self.save or self.subtitles or self.no_play):
+            raise UsageError("--detach cannot be used with options that write a result", hint="omit them, or --detach")
         if self.text and self.file is not None:
             raise UsageError("a text and --file were given", hint="use one of them")
 

@@ -1,10 +1,14 @@
 """`voice say` after its request: the device, the player, the status line."""
 
 import os
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
 
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
+from voice_cli.cli.agent_start import start_agent
 from voice_cli.cli.console import is_watched, report_error, write_file
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
@@ -12,15 +16,21 @@ from voice_cli.errors import FileError
 from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.prebuffer import Prebuffer
-from voice_cli.playback.pump import TICK
+from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.timeline import Timeline
 from voice_cli.recording.recorder import Recorder
 from voice_cli.speech.assembly import Speech
 from voice_cli.speech.narration import Narration
 
-SHOW_TICK = 0.03
-"""Seconds between two updates of `--show`: a word takes about 300 ms."""
+if TYPE_CHECKING:
+    from voice_cli.agent.turns import Turn
+
+WAKE_SECONDS = 3.0
+"""Seconds of silence after which a device may lose its first sound."""
+
+TICK = 0.03
+"""Seconds between two updates of the display, and two looks whether another speech has cancelled this one."""
 
 
 def play(
@@ -30,66 +40,134 @@ def play(
     options: SayOptions,
     recorder: Recorder | None,
     started: float,
+    turn: "Turn | None" = None,
 ) -> PlaybackResult:
-    """Play and record a narration. `started`: the start of the process, on `time.monotonic`."""
-    defaults = settings.defaults
+    """Play and record a narration. `started`: the start of the process, on `time.monotonic`.
+
+    `turn`: ends the playback if another speech has cancelled this one.
+    """
+    learned = Learned(settings.defaults.device, backend.where)
+    wake = settings.defaults.wake / 1000 if turn is None or turn.seconds_of_silence > WAKE_SECONDS else 0.0
+    sink = None if options.no_play else DeviceSink(device_of(settings), latency=learned.latency, wake=wake)
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # set by `voice bench`
         from voice_cli.bench.trace import TracedTimeline
 
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
-    learned = Learned(defaults.device, backend.where)
-    device: int | str | None = defaults.device
-    if isinstance(device, str) and device.isdecimal():
-        device = int(device)
-    player = Player(
-        None if options.no_play else DeviceSink(device, latency=learned.latency),
+    player = make_player(sink, backend, settings, recorder, timeline, learned.head_start)
+    interrupts.stop_with(player.cancel)
+    start = partial(start_agent, settings) if turn is not None and not options.no_agent else None
+    watch = Watch(turn, start).update
+    result = _play(player, speech_of(narration, settings), narration, backend, options, watch)
+    if options.subtitles is not None:
+        try:
+            write_file(options.subtitles, subtitles_of(result, options.subtitles))
+        except FileError as exc:
+            result = _failed(result, exc)
+    learn(learned, result, settings, options)
+    return result
+
+
+def device_of(settings: Settings) -> int | str | None:
+    """Return the output device of the settings: an index, a part of a name, or None for the default."""
+    device = settings.defaults.device
+    return int(device) if isinstance(device, str) and device.isdecimal() else device
+
+
+def make_player(
+    sink: Sink | None,
+    backend: Backend,
+    settings: Settings,
+    recorder: Recorder | None,
+    timeline: Timeline,
+    head_start: float,
+) -> Player:
+    """Return the player of a speech. `head_start`: as `Prebuffer`."""
+    defaults = settings.defaults
+    return Player(
+        sink,
         recorder=recorder,
-        prebuffer=Prebuffer(
-            None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000, learned.head_start
-        ),
+        prebuffer=Prebuffer(None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000, head_start),
         volume=defaults.volume,
         timeline=timeline,
         sink_optional=recorder is not None,
         expected=backend.expected(settings.profile.format or "pcm").format,
-        tick=SHOW_TICK if options.show else TICK,
+        tick=TICK,
     )
-    interrupts.stop_with(player.cancel)
-    speech = Speech(narration, pause=None if narration.is_one else defaults.pause)
-    result = _play(player, speech, narration, backend, options)
-    if options.subtitles is not None:
-        from voice_cli.speech.spoken import cues, subtitles
 
-        is_vtt = options.subtitles.lower().endswith(".vtt")
-        try:
-            write_file(options.subtitles, subtitles(cues(result.utterances, result.heard), vtt=is_vtt))
-        except FileError as exc:
-            result = _failed(result, exc)
-    if not options.no_play and defaults.prebuffer == "auto":
+
+def speech_of(narration: Narration, settings: Settings) -> Speech:
+    """Return the speech of a narration."""
+    return Speech(narration, pause=None if narration.is_one else settings.defaults.pause)
+
+
+def subtitles_of(result: PlaybackResult, path: str) -> str:
+    """Return the subtitles of what was heard, in the format of the path's suffix."""
+    from voice_cli.speech.spoken import cues, subtitles
+
+    return subtitles(cues(result.utterances, result.heard), vtt=path.lower().endswith(".vtt"))
+
+
+def learn(learned: Learned, result: PlaybackResult, settings: Settings, options: SayOptions) -> None:
+    """Learn from a playback with automatic settings."""
+    if not options.no_play and settings.defaults.prebuffer == "auto":
         learned.note(result.metrics)
-    return result
 
 
 def _play(
-    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions
+    player: Player,
+    speech: Speech,
+    narration: Narration,
+    backend: Backend,
+    options: SayOptions,
+    watch: Callable[[Player], None],
 ) -> PlaybackResult:
     if options.show:
-        from voice_cli.cli.status import TextDisplay
+        from voice_cli.cli.status import StandardOutput, TextDisplay
 
-        display = TextDisplay()
-        result = player.play(speech, on_tick=display.update)
+        output = StandardOutput()
+        display = TextDisplay(output.write)
+
+        def update(player: Player) -> None:
+            watch(player)
+            display.update(player)
+            if output.is_closed:
+                raise KeyboardInterrupt
+
+        result = player.play(speech, on_tick=update)
         display.finish(result)
-        return result if display.error is None else _failed(result, display.error)
+        return result if output.error is None else _failed(result, output.error)
     if is_watched() and not (options.quiet or options.debug):
         from voice_cli.cli.status import StatusLine
 
         makes_file = options.no_play and not narration.is_one
         with closing(StatusLine(backend.name, narration, makes_file=makes_file)) as status:
-            result = player.play(speech, on_tick=status.update)
+
+            def draw(player: Player) -> None:
+                watch(player)
+                status.update(player)
+
+            result = player.play(speech, on_tick=draw)
             status.finish(player)
             return result
-    return player.play(speech)
+    return player.play(speech, on_tick=watch)
+
+
+class Watch:
+    """Looks whether another speech has cancelled this one, and starts the agent once this one has begun."""
+
+    def __init__(self, turn: "Turn | None", start_agent: Callable[[], object] | None) -> None:
+        self._turn = turn
+        self._start_agent = start_agent
+
+    def update(self, player: Player) -> None:
+        """Look once."""
+        if self._turn is not None and self._turn.is_cancelled:
+            player.cancel()
+        if self._start_agent is not None and player.position:
+            start, self._start_agent = self._start_agent, None
+            start()
 
 
 def _failed(result: PlaybackResult, error: FileError) -> PlaybackResult:

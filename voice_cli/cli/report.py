@@ -2,14 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from voice_cli.cli.console import print_message, print_note, write_json
 from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
-from voice_cli.errors import Interrupted, TruncatedAudio, VoiceError
+from voice_cli.errors import Dropped, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
 from voice_cli.printable import escaped
@@ -28,34 +28,71 @@ BAR = 40
 """Columns of the waterfall."""
 
 
-def report(
-    options: SayOptions,
+class Account(TypedDict):
+    """All that is reported of a speech, as values that JSON has."""
+
+    json: dict[str, Any]
+    """The object that `--json` prints."""
+    device_error: str | None
+    """Why nothing was played, if only a file was needed."""
+    debug: dict[str, Any] | None
+    """What the latency report shows, besides the outcome: `described`, `timestamps` and `metrics`."""
+
+
+def account_of(
     settings: Settings | None,
     narration: Narration | None,
     result: PlaybackResult | None,
     error: BaseException | None,
     *,
-    saved: str | None = None,
-    noise: BinaryIO | None = None,
-) -> None:
+    queued: float | None = None,
+) -> Account:
+    """Return the account of a speech, or of its failure before the playback.
+
+    `queued`: seconds that it waited for other speeches; None: it does not wait.
+    """
+    debug = None
+    if result is not None and settings is not None:
+        described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
+        debug = {
+            "described": described,
+            "timestamps": dict(result.timestamps),
+            "metrics": result.metrics._asdict(),
+        }
+    return {
+        "json": outcome_object(settings, result, error) | {"queued_ms": _ms(queued)} | _spoken(narration, result),
+        "device_error": result.device_error.message if result is not None and result.device_error is not None else None,
+        "debug": debug,
+    }
+
+
+def fail(account: Account, error: BaseException, *, of_file: bool) -> None:
+    """Set an error of this process's output. `of_file`: of the saved file, without which the speech has failed."""
+    account["json"]["error"] = _error_object(error)
+    if of_file:
+        account["json"]["outcome"] = Outcome.FAILED.value
+
+
+def report(options: SayOptions, account: Account, *, saved: str | None = None, noise: BinaryIO | None = None) -> None:
     """Print the outcome of `voice say`: notes and failures, and what the options request.
 
     `saved`: the name of the saved file. `noise`: the output of the sound libraries.
     """
-    if result is not None and result.device_error is not None and error is None:
-        print_message(f"{result.device_error.message}; nothing was played")
-    is_complete = result is not None and result.outcome is Outcome.COMPLETE
-    if saved is not None and error is not None and not (is_complete or options.quiet):
+    tree, has_failed = account["json"], account["json"]["error"] is not None
+    if account["device_error"] is not None and not has_failed:
+        print_message(f"{account['device_error']}; nothing was played")
+    is_complete = tree["outcome"] == Outcome.COMPLETE.value
+    if saved is not None and has_failed and not (is_complete or options.quiet):
         print_message(f"the sound up to the error is in {saved}")
-    if result is not None and not options.quiet:
-        for note in notes_of(result):
+    if not options.quiet:
+        for note in tree["notes"] or ():
             print_note(note)
     if options.json:
-        write_json(outcome_object(settings, result, error, saved) | _spoken(narration, result))
+        write_json(tree | {"saved": saved})
     if noise is not None:
         print_noise(noise)
-    if options.debug and result is not None and settings is not None:
-        print_report(settings, result)
+    if options.debug and account["debug"] is not None:
+        print_report(tree["outcome"], **account["debug"])
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
@@ -96,9 +133,9 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def outcome_object(
-    settings: Settings | None, result: PlaybackResult | None, error: BaseException | None, saved: str | None
+    settings: Settings | None, result: PlaybackResult | None, error: BaseException | None
 ) -> dict[str, Any]:
-    """Return the object that `--json` prints, except the text; None: not measured."""
+    """Return the object that `--json` prints, except the text and the saved file; None: not measured."""
     outcome = result.outcome if result is not None else _outcome(error)
     metrics = result.metrics if result is not None else None
     audio_format = result.format if result is not None else None
@@ -109,7 +146,7 @@ def outcome_object(
         "format": result.codec if result is not None else None,
         "rate": audio_format.rate if audio_format is not None else None,
         "channels": audio_format.channels if audio_format is not None else None,
-        "saved": saved,
+        "saved": None,
         "notes": notes_of(result) if result is not None else None,
         "error": _error_object(error),
     }
@@ -118,6 +155,8 @@ def outcome_object(
 def _outcome(error: BaseException | None) -> Outcome:
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Outcome.CANCELLED
+    if isinstance(error, Dropped):
+        return Outcome.DROPPED
     return Outcome.TRUNCATED if isinstance(error, TruncatedAudio) else Outcome.FAILED
 
 
@@ -136,15 +175,14 @@ def _error_object(error: BaseException | None) -> dict[str, Any] | None:
     }
 
 
-def print_report(settings: Settings, result: PlaybackResult) -> None:
+def print_report(outcome: str, *, described: str, timestamps: Mapping[str, float], metrics: Mapping[str, Any]) -> None:
     """Print the latency report to standard error."""
     from rich.console import Console
 
     console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
-    described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
-    console.print(f"[bold]{result.outcome.value}[/bold] · {described}")
-    console.print(_waterfall(result.timestamps))
-    console.print(_figures(result))
+    console.print(f"[bold]{outcome}[/bold] · {described}")
+    console.print(_waterfall(timestamps))
+    console.print(_figures(PlaybackMetrics(**metrics)))
 
 
 def _waterfall(at_moment: Mapping[str, float]) -> "Table":
@@ -169,10 +207,9 @@ def _waterfall(at_moment: Mapping[str, float]) -> "Table":
     return table
 
 
-def _figures(result: PlaybackResult) -> "Table":
+def _figures(metrics: PlaybackMetrics) -> "Table":
     from rich.table import Table
 
-    metrics = result.metrics
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     table.add_column(style="dim")
     table.add_column()
@@ -201,7 +238,7 @@ def _figures(result: PlaybackResult) -> "Table":
     return table
 
 
-def _where(milliseconds: float | None, positions: tuple[float, ...]) -> str:
+def _where(milliseconds: float | None, positions: Sequence[float]) -> str:
     if not positions:
         return ""
     shown = ", ".join(f"{position:g}" for position in positions[:8])

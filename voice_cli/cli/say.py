@@ -1,34 +1,65 @@
 """`voice say`: settings, request, playback, report, in the order that `start` describes."""
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from voice_cli.agent.priorities import DEFAULT
 from voice_cli.backends import BACKENDS, backend_class, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
-from voice_cli.cli.console import check_writable, print_note, report_error, silence_libraries
-from voice_cli.cli.narrating import narrate, single_line
+from voice_cli.cli.console import check_writable, is_watched, print_note, report_error, silence_libraries
+from voice_cli.cli.narrating import ArrivingText, narrate, read_text, single_line
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
 from voice_cli.config import Settings, load, settle
 
 if TYPE_CHECKING:
+    from voice_cli.agent.turns import Turn
     from voice_cli.playback.player import PlaybackResult
     from voice_cli.recording.recorder import Recorder
     from voice_cli.speech.narration import Narration
 
 
-def say(options: SayOptions) -> int:
-    """Speak the text, report errors, and return the exit code."""
+def say(
+    options: SayOptions,
+    *,
+    has_tried_agent: bool = False,
+    text: str | None = None,
+    arriving: ArrivingText | None = None,
+    spoken: str = "",
+) -> int:
+    """Speak the text, report errors, and return the exit code.
+
+    `has_tried_agent`: no agent runs, or it has declined. `text`, `arriving`: instead of the text of the options, to
+    speak in this process; `spoken`: what an agent has spoken before.
+    """
     started = process_start()
+    if not has_tried_agent:
+        from voice_cli.cli.agent_client import speak_through_agent
+
+        code = speak_through_agent(options.arguments())
+        if code is not None:
+            return code
     settings: Settings | None = None
     recorder: Recorder | None = None
     narration: Narration | None = None
     result: PlaybackResult | None = None
     error: BaseException | None = None
     noise: BinaryIO | None = None
+    turn: Turn | None = None
+    queued: float | None = None
     try:
         options.check()
         settings = settle(load(), options._asdict(), backend_names=BACKENDS)
+        is_whole = text is None and arriving is None
+        if is_whole and (options.detach or (settings.defaults.agent == "on" and not options.no_agent)):
+            from voice_cli.cli.agent_start import speak_through_new_agent
+
+            code = speak_through_new_agent(options)
+            if code is not None:
+                return code
         if options.subtitles is not None:
             check_writable(options.subtitles)
         if options.save is not None:
@@ -36,6 +67,10 @@ def say(options: SayOptions) -> int:
 
             many = not (options.text and single_line(" ".join(options.text), options, settings))
             recorder = make_recorder(options.save, many=many)
+        if is_whole:
+            text = read_text(options)
+        if not options.no_play:
+            turn, queued = _wait_for_turn(options, text)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
@@ -43,7 +78,7 @@ def say(options: SayOptions) -> int:
         notes: list[str] = []
         backend = make_backend(settings, note=notes.append)
         try:
-            narration = narrate(backend, options, settings)
+            narration = narrate(backend, options, settings, text, arriving)
             # The request was sent; the server works while the rest is imported.
             for note in notes:
                 print_note(note)
@@ -51,7 +86,7 @@ def say(options: SayOptions) -> int:
                 _load_device(options, settings)
             from voice_cli.cli.playing import play
 
-            result = play(narration, backend, settings, options, recorder, started)
+            result = play(narration, backend, settings, options, recorder, started, turn)
         finally:
             if narration is not None:
                 narration.cancel()
@@ -59,13 +94,53 @@ def say(options: SayOptions) -> int:
         error = result.error
     except (Exception, KeyboardInterrupt) as exc:
         error = exc
+    finally:
+        if turn is not None:
+            turn.release()
     code = report_error(error, debug=options.debug) if error is not None else 0
     if result is not None or options.json:
-        from voice_cli.cli.report import report
+        from voice_cli.cli.report import account_of, report
 
-        saved = recorder.saved if recorder else None
-        report(options, settings, narration, result, error, saved=saved, noise=noise)
+        account = account_of(settings, narration, result, error, queued=queued)
+        if spoken:
+            account["json"]["text_spoken"] = f"{spoken.strip()} {account['json']['text_spoken'] or ''}".strip()
+        report(options, account, saved=recorder.saved if recorder else None, noise=noise)
     return code
+
+
+def _wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, float]":
+    """Wait until no other speech of the user is spoken, and return the turn and the seconds.
+
+    Raises:
+        Dropped, Interrupted: as `Turns.take` and `Turn.wait`.
+
+    """
+    if sys.platform == "win32":  # no flock(2)
+        return None, 0.0
+    from voice_cli.agent.turns import Turns
+
+    began = time.monotonic()
+    turn = Turns().take(options.priority or DEFAULT, options.mode, text=text or "")
+
+    def pause(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def say_waiting(ahead: int) -> None:
+        if is_watched() and not options.quiet:
+            print_note(waiting_line(ahead))
+
+    try:
+        turn.wait(pause, say_waiting)
+    except BaseException:
+        turn.release()
+        raise
+    return turn, time.monotonic() - began
+
+
+def waiting_line(ahead: int) -> str:
+    """Return a note that other speeches come first."""
+    return f"waiting for {ahead} other {'speech' if ahead == 1 else 'speeches'}"
 
 
 def say_values(*, text: Sequence[str] | None, **values: Any) -> int:
@@ -82,18 +157,26 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
 
 def make_backend(settings: Settings, *, note: Callable[[str], object] = print_note) -> Backend:
     """Open the backend of the settings. `note` is called with a line to print."""
+    name, options = backend_options(settings, note=note)
+    return open_backend(name, **options)
+
+
+def backend_options(
+    settings: Settings, *, note: Callable[[str], object], environment: Mapping[str, str] = os.environ
+) -> tuple[str, dict[str, Any]]:
+    """Return the name of the settings' backend and the options of its constructor; `note` as `make_backend`."""
     profile = settings.profile
     name = profile.backend or "espeak"
     if profile.format not in (None, "pcm") and not backend_class(name).has_formats:
         note(f"the format {profile.format} is not applied: {name} has its own")
     options = options_of(name, profile)
     if not is_remote(name):
-        return open_backend(name, **options)
+        return name, options
     from voice_cli.api_keys import api_key, key_note
 
-    options |= {"api_key": api_key(settings), "timeout": settings.defaults.timeout}
-    if about_key := key_note(settings):
+    options |= {"api_key": api_key(settings, environment), "timeout": settings.defaults.timeout}
+    if about_key := key_note(settings, environment):
         note(about_key)
     if profile.base_url is not None:
         options["base_url"] = profile.base_url
-    return open_backend(name, **options)
+    return name, options

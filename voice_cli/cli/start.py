@@ -6,11 +6,15 @@ device takes longest, and is loaded before the engine. A test lists the modules 
 """
 
 import sys
-from collections.abc import Sequence
 
 from voice_cli import __version__
-from voice_cli.cli import interrupts
-from voice_cli.cli.interrupts import INTERRUPTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
 
 
 def ends_at_once(code: int) -> bool:
@@ -23,10 +27,9 @@ def ends_at_once(code: int) -> bool:
     return code == INTERRUPTED or (portaudio is not None and portaudio.is_loading())
 
 
-def start(arguments: Sequence[str]) -> int:
+def start(arguments: "Sequence[str]") -> int:
     """Run a command line without the program's name, and return its exit code."""
     try:
-        interrupts.watch()
         if sys.stdout is not None:
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # of any encoding
         if list(arguments) == ["--version"]:
@@ -37,8 +40,20 @@ def start(arguments: Sequence[str]) -> int:
 
             print_say_help()
             return 0
-        from voice_cli.cli import quick
+        if arguments and arguments[0] == "say":
+            from voice_cli.cli.agent_client import speak_through_agent
 
+            code = speak_through_agent(arguments[1:])
+            if code is not None:
+                return code
+        elif len(arguments) == 1:
+            from voice_cli.cli.agent_client import CONTROLS, control
+
+            if arguments[0] in CONTROLS and control(arguments[0]):
+                return 0
+        from voice_cli.cli import interrupts, quick
+
+        interrupts.watch()
         options = quick.parse(arguments)
         if options is None:
             from voice_cli.cli.app import run
@@ -46,7 +61,7 @@ def start(arguments: Sequence[str]) -> int:
             return run(arguments)
         from voice_cli.cli.say import say
 
-        return say(options)
+        return say(options, has_tried_agent=True)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as exc:  # such as that standard output is full

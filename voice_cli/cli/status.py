@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from voice_cli.cli.console import write_stdout
@@ -78,26 +79,19 @@ class StatusLine:
 
 
 class TextDisplay:
-    """`--show`: prints the text on standard output as it is heard."""
+    """`--show`: prints the text as it is heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
+        """Set what is called with each text: `StandardOutput.write`, or the like."""
+        self._write = write
         self._done = 0
         """Utterances that were heard completely."""
         self._shown = 0
         """Characters of the utterances after them that were printed."""
         self._has_begun = False
-        self._is_closed = False
-        """Whether the reader of standard output closed it."""
-        self.error: FileError | None = None
-        """Why standard output could not be written."""
 
     def update(self, player: Player) -> None:
-        """Print the words that have begun.
-
-        Raises:
-            KeyboardInterrupt: the reader of standard output closed it.
-
-        """
+        """Print the words that have begun."""
         utterances, heard = player.utterances[self._done :], player.heard
         self._print(begun(utterances, heard))
         for utterance in utterances:
@@ -105,8 +99,6 @@ class TextDisplay:
                 break
             self._done += 1
             self._shown -= len(utterance.line.text)
-        if self._is_closed:
-            raise KeyboardInterrupt
 
     def finish(self, result: PlaybackResult) -> None:
         """Print the rest of what was heard, and end the line."""
@@ -123,11 +115,22 @@ class TextDisplay:
             self._has_begun = True
             self._write(new)
 
-    def _write(self, text: str) -> None:
-        if not self._is_closed and self.error is None and sys.stdout is not None:
+
+class StandardOutput:
+    """Text on standard output, during a playback."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        """Whether its reader closed it."""
+        self.error: FileError | None = None
+        """Why it could not be written."""
+
+    def write(self, text: str) -> None:
+        """Write text, escaped, unless that has failed."""
+        if not self.is_closed and self.error is None and sys.stdout is not None:
             try:
                 write_stdout(escaped_text(text), end="")
             except Interrupted:
-                self._is_closed = True
+                self.is_closed = True
             except FileError as exc:
                 self.error = exc

@@ -36,12 +36,13 @@ CANCEL_SECONDS = 0.5
 
 
 class Outcome(Enum):
-    """How a playback ended. Only COMPLETE is a success."""
+    """How a playback ended. Only COMPLETE is a success; DROPPED is as requested, before it began."""
 
     COMPLETE = "complete"
     TRUNCATED = "truncated"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DROPPED = "dropped"
 
 
 class PlaybackResult(NamedTuple):

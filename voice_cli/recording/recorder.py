@@ -41,6 +41,8 @@ class Recorder(ABC):
 
     saved: str | None = None
     """The name of the saved file, after `close`; None: nothing was saved."""
+    kept_codec: str | None = None
+    """The codec whose bytes are saved unchanged; of others, the PCM is saved."""
 
     def preload(self, codec: str) -> None:
         """Import what saving a stream of `codec` needs, before its first frame. Any thread."""
@@ -161,7 +163,6 @@ class FileRecorder(Recorder):
             FileError: the path is relative, and there is no working directory.
 
         """
-        self._many = many
         try:
             self._path = os.path.realpath(path)
         except OSError as exc:  # the working directory was deleted
@@ -177,6 +178,8 @@ class FileRecorder(Recorder):
                 f"{path}: no format has the suffix {suffix!r}" if suffix else f"{path} has no suffix",
                 hint=f"the known suffixes: {known}",
             )
+        if self._codec is not None and self._codec.name != "wav" and not many:  # a WAV's header may have no length
+            self.kept_codec = self._codec.name
         self._partial = ""
         self._file: BinaryIO | None = None
         self._writer: EncodedWriter | WavWriter | None = None
@@ -220,8 +223,7 @@ class FileRecorder(Recorder):
             self._writer = EncodedWriter(self._file, self._codec.name)
 
     def _is_kept(self, codec: str) -> bool:
-        """Return whether the bytes are saved unchanged: not those of a WAV, whose header may declare no length."""
-        return self._codec is not None and self._codec.name == codec != "wav" and not self._many
+        return codec == self.kept_codec
 
     def _create(self, suffix: str) -> BinaryIO:
         stem = os.path.splitext(self._path)[0]

@@ -21,14 +21,14 @@ class LiveText(BoundedQueue[Piece]):
     def __init__(self, capacity: int, flush_after: float) -> None:
         """Hold about `capacity` characters. `flush_after`: how many seconds without text are a pause."""
         super().__init__(capacity, _cost)
-        self._flush_after = flush_after
+        self.flush_after = flush_after
 
     def pieces(self) -> Iterator[Piece | None]:
         """Yield the pieces, and None at a pause after a piece that was not flushed."""
         flushed = True
         while True:
             try:
-                piece: Piece | None = self.get(None if flushed else self._flush_after)
+                piece: Piece | None = self.get(None if flushed else self.flush_after)
             except TimeoutError:
                 piece = None
             except StopIteration:

@@ -55,13 +55,16 @@ def output_devices() -> list[dict[str, Any]]:
 class DeviceSink(Sink):
     """An output device by index, by (part of) its name, or the system's default."""
 
-    def __init__(self, device: int | str | None = None, *, latency: float | None = None) -> None:
+    def __init__(self, device: int | str | None = None, *, latency: float | None = None, wake: float = 0.0) -> None:
         self._device = device
         self._wanted_latency = LATENCY if latency is None else latency
         self._sounddevice: Any = None
         self._stream: Any = None
         self._starts_quickly = False
         self._pull: Callable[[memoryview, float, bool], None] | None = None
+        self.wake = wake
+        """Seconds of silence that `start` plays before the first frame, for devices that lose their first sound."""
+        self._sounds_at = 0.0
 
     def open(self, wanted: AudioFormat) -> AudioFormat:
         self._sounddevice = load_sounddevice()
@@ -108,12 +111,24 @@ class DeviceSink(Sink):
             raise DeviceError(message, hint=hint) from exc
 
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+        self._sounds_at = time.monotonic() + self.wake
         if self._starts_quickly:
             self._stream.abort(ignore_errors=True)
             self._pull = pull
             self._start()
         else:
             self._pull = pull
+
+    def stop(self) -> None:
+        """Stop at once; the device stays open. `resume` before the next `start`. Never raises."""
+        self._pull = None
+        if self._stream is not None:
+            self._stream.abort(ignore_errors=True)
+
+    def resume(self) -> None:
+        """Prepare a stopped device for `start`: play silence, if it starts slowly."""
+        if not self._starts_quickly:
+            self._start()
 
     def _start(self) -> None:
         try:
@@ -124,10 +139,10 @@ class DeviceSink(Sink):
     def _callback(self, out: Any, _frames: int, clock: Any, status: Any) -> None:
         view = memoryview(out).cast("B")
         pull = self._pull
-        if pull is None:
+        now = time.monotonic()
+        if pull is None or now < self._sounds_at:
             view[:] = bytes(len(view))
             return
-        now = time.monotonic()
         dac_time = clock.outputBufferDacTime
         leaves_at = now + (dac_time - clock.currentTime if dac_time else self._wanted_latency)
         pull(view, leaves_at, status.output_underflow)

@@ -6,6 +6,7 @@ the interpreter lock, so other imports run meanwhile.
 
 import builtins
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +23,13 @@ MISSING = {
 SONAME = "libportaudio.so.2"
 """The library on Linux. For other systems, sounddevice includes it, and loads quickly."""
 
+STREAM_PROPERTIES = {
+    "PULSE_PROP": "application.name=voice media.role=a11y",
+    "PIPEWIRE_ALSA": '{ application.name = "voice", media.role = "Accessibility" }',
+}
+"""Variables from which the ALSA plugins of PulseAudio and PipeWire take the properties of a stream, and their values:
+the name in a volume control, and a role, so that a policy can lower other sounds during speech."""
+
 _loader: threading.Thread | None = None
 """The thread of `load_soon`."""
 
@@ -35,6 +43,7 @@ def load_sounddevice() -> Any:
     """
     if _loader is not None and _loader is not threading.current_thread():
         _loader.join()  # PortAudio must not be initialized by two threads at once
+    _name_streams()
     try:
         import sounddevice
     except OSError as exc:
@@ -59,12 +68,18 @@ def load_soon(*, default_only: bool = False) -> None:
         _loader.start()
 
 
+def _name_streams() -> None:
+    for name, value in STREAM_PROPERTIES.items():
+        os.environ.setdefault(name, value)
+
+
 def is_loading() -> bool:
     """Return whether the thread of `load_soon` is running."""
     return _loader is not None and _loader.is_alive()
 
 
 def _load(default_only: bool) -> None:
+    _name_streams()
     with contextlib.suppress(DeviceError):
         try:
             import ctypes

@@ -1,0 +1,87 @@
+"""`voice stop`, `voice pause` and the other commands about the speeches of the agent and of other processes."""
+
+from typing import Any
+
+from voice_cli.agent.client import AgentClient
+from voice_cli.agent.turns import Turns, remove
+from voice_cli.cli.agent_commands import line_of
+from voice_cli.cli.console import write_json, write_stdout
+from voice_cli.errors import AgentError
+
+
+def _agent() -> AgentClient | None:
+    try:
+        return AgentClient(start=False)
+    except AgentError:
+        return None
+
+
+def stop(all_: bool = False, number: int | None = None, as_json: bool = False) -> None:
+    """Stop the speech that is spoken, or one, or all."""
+    agent = _agent()
+    if agent is not None:
+        stopped = agent.stop(number, all=all_)
+    else:
+        from voice_cli.agent.host import described
+
+        tickets = Turns().tickets()
+        if not all_:
+            tickets = [ticket for ticket in tickets if ticket.is_speaking and number in (None, ticket.id)]
+        for ticket in tickets:
+            remove(ticket.path)
+        stopped = [described(ticket) for ticket in tickets]
+    if as_json:
+        write_json(stopped)
+
+
+def pause() -> None:
+    """Pause the speech that is spoken."""
+    AgentClient(start=False).pause()
+
+
+def resume() -> None:
+    """Continue the speech that was paused."""
+    AgentClient(start=False).resume()
+
+
+def skip(count: int | None = None) -> None:
+    """Skip sentences."""
+    AgentClient(start=False).skip(1 if count is None else count)
+
+
+def back(count: int | None = None) -> None:
+    """Go back by sentences."""
+    AgentClient(start=False).skip(-(1 if count is None else count))
+
+
+def volume(factor: float) -> None:
+    """Set the volume of the speech that is spoken."""
+    AgentClient(start=False).set_volume(factor)
+
+
+def speed(factor: float) -> None:
+    """Set the speed of the speech that is spoken."""
+    AgentClient(start=False).set_speed(factor)
+
+
+def replay(count: int | None = None) -> None:
+    """Speak one of the last speeches again, and print its id."""
+    write_stdout(str(AgentClient(start=False).replay(1 if count is None else count)))
+
+
+def status(as_json: bool = False) -> int:
+    """Print what the agent does."""
+    from voice_cli.cli.agent_commands import status as print_status
+
+    return print_status(as_json)
+
+
+def queue(as_json: bool = False) -> None:
+    """Print the speeches that are spoken or wait, of all processes of the user."""
+    from voice_cli.agent.host import described
+
+    found: list[dict[str, Any]] = [described(ticket) for ticket in Turns().tickets()]
+    if as_json:
+        write_json(found)
+    else:
+        write_stdout("\n".join(f"{each['state']:<9} {line_of(each)}" for each in found) or "nothing is spoken")

@@ -1,0 +1,312 @@
+"""`voice say` through the agent: what happens after the request.
+
+The agent sends what the player, the recorder and the displays of this process would get, and they do the same with it.
+If the agent dies, this process speaks what was not heard.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from voice_cli.agent.messages import Message, MessageReader, encode
+from voice_cli.audio import AudioFormat, PcmChunk
+from voice_cli.cli import interrupts
+from voice_cli.cli.agent_text import TextSender, not_heard
+from voice_cli.cli.console import check_writable, is_watched, print_note, report_error, write_file, write_stdout
+from voice_cli.cli.options import SayOptions
+from voice_cli.cli.start import INTERRUPTED
+from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError, error_of
+
+if TYPE_CHECKING:
+    from _socket import socket
+
+    from voice_cli.cli.status import StandardOutput, StatusLine
+    from voice_cli.recording.recorder import Recorder
+
+
+class AgentDied(Exception):  # noqa: N818
+    """The agent ended during the speech."""
+
+
+def follow(connection: "socket") -> int | None:
+    """Follow a speech whose request was sent, and return the exit code; None: this process must speak."""
+    interrupts.watch()
+    followed = FollowedSpeech(connection)
+    try:
+        return followed.run()
+    except AgentDied:
+        return followed.speak_rest()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        connection.close()
+
+
+class FollowedSpeech:
+    """A speech that the agent speaks for this process."""
+
+    def __init__(self, connection: "socket") -> None:
+        self._connection = connection
+        self._send_lock = threading.Lock()
+        self._messages = self._read()
+        self._options = SayOptions()
+        self._accepted: Message = {}
+        self._text: TextSender | None = None
+        self._recorder: Recorder | None = None
+        self._output: StandardOutput | None = None
+        self._status: StatusLine | None = None
+        self._shown = RemotePlayer()
+        self._error: BaseException | None = None
+        """The first error of this process's files."""
+        self._heard: Message = {"said": 0, "rest": "", "end": 0}
+        self._has_started = False
+
+    def run(self) -> int | None:
+        """Follow it to its end.
+
+        Raises:
+            AgentDied: the agent ended first.
+
+        """
+        try:
+            for message, payload in self._messages:
+                kind = message["type"]
+                if kind == "declined":
+                    return None
+                if kind == "accepted":
+                    code = self._accept(message)
+                    if code is not None:
+                        return code
+                elif kind == "end":
+                    return self._finish(message)
+                elif kind == "error":
+                    return report_error(error_of(message["kind"], message["message"], message["hint"]), debug=False)
+                else:
+                    self._handle(kind, message, payload)
+        finally:
+            if self._status is not None:
+                self._status.close()
+        raise AgentDied
+
+    def _read(self) -> Iterator[tuple[Message, bytes]]:
+        reader = MessageReader(self._connection.recv)
+        with suppress(OSError):
+            while (read := reader.read()) is not None:
+                yield read
+
+    def _send(self, message: Message, payload: bytes = b"") -> None:
+        """Send a message. If the agent has died, `_read` ends."""
+        with self._send_lock, suppress(OSError):
+            self._connection.sendall(encode(message, payload))
+
+    def _cancel(self) -> None:
+        self._send({"type": "cancel"})
+
+    def _accept(self, message: Message) -> int | None:
+        """Do what the speech needs of this process; return an exit code if it ends here."""
+        self._accepted = message
+        self._options = options = _options_of(message)
+        interrupts.stop_with(self._cancel)
+        try:
+            self._prepare_files(options)
+            if message["reads"] is not None:
+                self._text = TextSender(message["reads"], self._send)
+        except VoiceError as exc:
+            self._connection.close()
+            return self._conclude_failure(exc)
+        if options.detach:
+            if self._text is not None:
+                self._text.wait(self._messages)
+            write_stdout(str(message["id"]))
+            return 0
+        if is_watched() and not (options.quiet or options.debug or options.show):
+            from voice_cli.cli.status import StatusLine
+
+            self._status = StatusLine(message["backend"], self._shown, makes_file=self._makes_file(options))  # type: ignore[arg-type]
+            self._tick()
+        return None
+
+    def _makes_file(self, options: SayOptions) -> bool:
+        return options.no_play and not self._is_one(options)
+
+    def _is_one(self, options: SayOptions) -> bool:
+        """Return whether the text is one line."""
+        from voice_cli.script.line import plain_line
+
+        has_rules = options.dialogue or self._accepted["pronounce"]
+        return bool(options.text) and not has_rules and plain_line(" ".join(options.text)) is not None
+
+    def _prepare_files(self, options: SayOptions) -> None:
+        if options.subtitles is not None:
+            check_writable(options.subtitles)
+        keeps = None
+        if options.save is not None:
+            from voice_cli.cli.saving import make_recorder
+
+            self._recorder = make_recorder(options.save, many=not self._is_one(options))
+            keeps = self._recorder.kept_codec
+        if options.show:
+            from voice_cli.cli.status import StandardOutput
+
+            self._output = StandardOutput()
+        if self._accepted["waits"]:
+            self._send({"type": "ready", "keeps": keeps})
+
+    def _conclude_failure(self, error: VoiceError) -> int:
+        """Report an error of this process before the speech began."""
+        from voice_cli.cli.report import account_of, report
+
+        code = report_error(error, debug=self._options.debug)
+        if self._options.json:
+            account = account_of(None, None, None, error)
+            account["json"]["backend"] = self._accepted["backend"]
+            report(self._options, account)
+        return code
+
+    def _handle(self, kind: str, message: Message, payload: bytes) -> None:
+        if kind == "heard":
+            self._heard = message
+        elif kind == "taken":
+            if self._text is not None:
+                self._text.credit(message["bytes"])
+        elif kind == "shown" and self._output is not None:
+            self._output.write(message["text"])
+            if self._output.is_closed:
+                self._cancel()
+        elif kind == "recording" and self._recorder is not None:
+            recorder, codec = self._recorder, message["codec"]
+            self._record(lambda: recorder.begin(codec))
+        elif kind == "recorded" and self._recorder is not None:
+            self._record(lambda: self._write(message, payload))
+        elif kind == "note":
+            print_note(message["text"])
+        elif kind == "queued":
+            from voice_cli.cli.say import waiting_line
+
+            if is_watched() and not self._options.quiet:
+                print_note(waiting_line(message["ahead"]))
+        elif kind == "started":
+            self._has_started = True
+        elif kind == "progress":
+            self._shown.set(message)
+            self._tick()
+
+    def _tick(self) -> None:
+        if self._status is not None:
+            self._status.update(self._shown)  # type: ignore[arg-type]
+
+    def _write(self, message: Message, payload: bytes) -> None:
+        if self._recorder is not None:
+            if "rate" in message:
+                self._recorder.write_pcm(PcmChunk(AudioFormat(message["rate"], message["channels"]), payload))
+            else:
+                self._recorder.write_encoded(payload)
+
+    def _record(self, action: Callable[[], None]) -> None:
+        """Record; if the file cannot be written, the playback continues."""
+        if self._error is None:
+            try:
+                action()
+            except FileError as exc:
+                self._error = exc
+            except Interrupted:
+                self._cancel()
+
+    def _finish(self, message: Message) -> int:
+        """Report the outcome as `say` does."""
+        account = message["account"]
+        sent = account["json"]["error"]
+        self._options = options = _options_of(message)
+        if self._recorder is not None:
+            try:
+                self._recorder.close(complete=sent is None and self._error is None)
+            except VoiceError as exc:
+                self._error = self._error or exc
+        has_file_failed = self._error is not None
+        if message["subtitles"] is not None and options.subtitles is not None:
+            try:
+                write_file(options.subtitles, message["subtitles"])
+            except FileError as exc:
+                self._error = self._error or exc
+        if self._output is not None and self._output.error is not None:
+            self._error = self._error or self._output.error
+        code = 0
+        if sent is not None:
+            if options.debug and message.get("traceback"):
+                from voice_cli.cli.console import print_traceback
+
+                print_traceback(message["traceback"])
+            code = report_error(error_of(sent["kind"], sent["message"], sent["hint"]), debug=False)
+            if self._error is not None:
+                report_error(self._error, debug=options.debug)
+        elif self._error is not None:
+            code = report_error(self._error, debug=options.debug)
+        if account["debug"] is not None or options.json:
+            from voice_cli.cli.report import fail, report
+
+            if sent is None and self._error is not None:
+                fail(account, self._error, of_file=has_file_failed)
+            report(options, account, saved=self._recorder.saved if self._recorder else None)
+        return code
+
+    def speak_rest(self) -> int | None:
+        """Speak what was not heard in this process, after the agent has died; None: speak all of it, as without it."""
+        options = self._options
+        if not self._accepted:
+            return None
+        if self._recorder is not None or options.no_play:
+            with suppress(VoiceError):
+                if self._recorder is not None:
+                    self._recorder.close(complete=False)
+            return self._conclude_failure(TruncatedAudio("the agent ended during the speech"))
+        from voice_cli.cli.say import say
+
+        text, arriving = None, None
+        if self._text is None or self._text.path != "-":
+            whole = self._text.whole() if self._text is not None else " ".join(options.text)
+            text, spoken = not_heard(whole, self._heard)
+            if not text.strip():
+                return 0
+        else:
+            arriving, spoken = self._text.rest(self._heard)
+        if self._has_started and not options.quiet:
+            print_note("the agent ended during the speech; this process speaks the rest")
+        return say(options, has_tried_agent=True, text=text, arriving=arriving, spoken=spoken)
+
+
+def _options_of(message: Message) -> SayOptions:
+    options = {name: value for name, value in message["options"].items() if name in SayOptions._fields}
+    return SayOptions(**options | {"text": tuple(options["text"])})
+
+
+class RemotePlayer(SimpleNamespace):
+    """The state of the agent's player, as `StatusLine` shows it; also the progress of its narration."""
+
+    def __init__(self) -> None:
+        from voice_cli.playback.state import State
+
+        super().__init__(
+            state=State.WAITING,
+            position=0.0,
+            timeline=SimpleNamespace(audio_seconds=0.0),
+            is_paused=False,
+            volume=1.0,
+            speed=1.0,
+            total=None,
+            done=None,
+        )
+
+    def set(self, message: Message) -> None:
+        """Set the values of a message `progress`."""
+        from voice_cli.playback.state import State
+
+        self.state, self.position = State(message["state"]), message["position"]
+        self.timeline.audio_seconds = message["made"]
+        self.is_paused = message["paused"]
+        self.done, self.total = message["done"], message["total"]
+
+    def progress(self) -> int | None:
+        """As `Narration.progress`."""
+        return self.done  # type: ignore[no-any-return]  # of SimpleNamespace

@@ -1,0 +1,108 @@
+"""What a speech of the agent does, sent to its client: what is recorded, what is heard, and the state."""
+
+import time
+from typing import TYPE_CHECKING
+
+from voice_cli.agent.messages import MAX_BYTES, Message
+from voice_cli.agent.session import Session
+from voice_cli.audio import PcmChunk
+from voice_cli.cli.status import TextDisplay
+from voice_cli.playback.player import PlaybackResult, Player
+from voice_cli.recording.recorder import Recorder
+from voice_cli.speech.spoken import said
+
+if TYPE_CHECKING:
+    from voice_cli.speech.narration import Narration
+
+
+class RelayRecorder(Recorder):
+    """Sends what is to be saved to the client, which writes the file."""
+
+    def __init__(self, session: Session, kept: str | None) -> None:
+        """`kept`: the codec whose bytes are saved unchanged; of others, the PCM is sent."""
+        self._session = session
+        self._kept = kept
+        self._is_kept = False
+
+    def begin(self, codec: str) -> None:
+        self._is_kept = codec == self._kept
+        self._session.send({"type": "recording", "codec": codec})
+
+    def write_encoded(self, data: bytes) -> None:
+        if self._is_kept:
+            self._send({"type": "recorded"}, data)
+
+    def write_pcm(self, chunk: PcmChunk) -> None:
+        if not self._is_kept:
+            self._send({"type": "recorded", "rate": chunk.format.rate, "channels": chunk.format.channels}, chunk.data)
+
+    def _send(self, message: Message, data: bytes) -> None:
+        size = MAX_BYTES // 12 * 12  # whole frames
+        for at in range(0, len(data), size):
+            self._session.send(message, data[at : at + size])
+
+    def close(self, *, complete: bool) -> None:
+        """Do nothing: the client closes the file."""
+
+
+class Relay:
+    """Sends what a speech does to the client, as it happens."""
+
+    def __init__(self, session: Session, narration: "Narration", *, shows: bool, watches: bool) -> None:
+        """`shows`: the text, as it is heard. `watches`: the state, for the status line."""
+        self._session = session
+        self._narration = narration
+        self._watches = watches
+        self._display = TextDisplay(lambda text: session.send({"type": "shown", "text": text})) if shows else None
+        self._has_started = False
+        self._done = 0
+        self._said = 0
+        """Characters of the utterances before `_done`."""
+        self._told = -1
+        self._watched_at = 0.0
+
+    def update(self, player: Player) -> None:
+        """Send what has changed."""
+        if not self._has_started and player.position:
+            self._has_started = True
+            self._session.send({"type": "started"})
+        if self._display is not None:
+            self._display.update(player)
+        self._tell_heard(player)
+        if self._watches and time.monotonic() - self._watched_at > 0.1:
+            self._watched_at = time.monotonic()
+            self._tell_progress(player)
+
+    def _tell_heard(self, player: Player) -> None:
+        heard = player.heard
+        utterances = player.utterances[self._done :]
+        for utterance in utterances:
+            if utterance.end is None or utterance.end > heard:
+                break
+            self._done += 1
+            self._said += len(utterance.line.text)
+        current = player.utterances[self._done : self._done + 1]
+        text = said(current, heard)
+        if (count := self._said + len(text)) != self._told and self._has_started:
+            self._told = count
+            line = current[0].line if current else player.utterances[self._done - 1].line
+            rest = line.text[len(text) :] if current else ""
+            self._session.send({"type": "heard", "said": count, "rest": rest, "end": line.end})
+
+    def _tell_progress(self, player: Player) -> None:
+        self._session.send(
+            {
+                "type": "progress",
+                "state": player.state.value,
+                "position": player.position,
+                "made": player.timeline.audio_seconds,
+                "done": self._narration.progress(),
+                "total": self._narration.total,
+                "paused": getattr(player, "is_paused", False),
+            }
+        )
+
+    def finish(self, result: PlaybackResult) -> None:
+        """Send the rest."""
+        if self._display is not None:
+            self._display.finish(result)
