@@ -6,11 +6,11 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support.environment import ALONE
+from support.environment import alone
 from support.server import SpeechServer
 from support.tensors import FakeTensor
 
-os.environ.update(ALONE)
+os.environ.update(alone())
 
 # A background job inherits an ignored SIGINT and passes it on to its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)

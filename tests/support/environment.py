@@ -1,14 +1,23 @@
 """Environments without the settings of the machine that runs the tests."""
 
+import itertools
 import os
+import tempfile
 from collections.abc import Mapping
 
 PREFIXES = ("VOICE_", "OPENAI_", "AZURE_", "XDG_", "PULSE_", "SSL_", "CURL_")
 
-ALONE = {"XDG_STATE_HOME": os.devnull, "XDG_RUNTIME_DIR": os.devnull, "VOICE_AGENT": "off"}
-"""Variables without which runs share learned values, the queue of speeches, and the agent."""
+_FOLDER = tempfile.TemporaryDirectory(prefix="voice-run-")
+_numbers = itertools.count()
 
 NAMES = ("NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
+
+
+def alone() -> dict[str, str]:
+    """Return variables without which runs share learned values, the queue of speeches, and the agent."""
+    folder = os.path.join(_FOLDER.name, f"{next(_numbers)}")
+    os.mkdir(folder, 0o700)
+    return {"XDG_STATE_HOME": os.devnull, "XDG_RUNTIME_DIR": folder, "VOICE_AGENT": "off"}
 
 
 def is_setting(name: str) -> bool:
@@ -18,10 +27,10 @@ def is_setting(name: str) -> bool:
 def clean(**more: str) -> dict[str, str]:
     """Return a copy of the environment without settings that affect `voice`, plus `more`.
 
-    Runs do not share state: learned values cannot be saved, no agent is used, and there is no queue of speeches.
+    Runs do not share state: learned values cannot be saved, no agent is used, and each has a queue of its own.
     """
     kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
-    return {**kept, **ALONE, **more}
+    return {**kept, **alone(), **more}
 
 
 def cleaned(monkeypatch, **more: str) -> Mapping[str, str]:

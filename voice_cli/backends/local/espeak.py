@@ -14,7 +14,7 @@ _MAX_VOICE_BYTES = 59
 
 
 class EspeakBackend(EngineBackend):
-    """espeak-ng: PCM in chunks of at most 60 ms, with 12 ms of silence before the speech and some 300 ms after it.
+    """espeak-ng: PCM in chunks of at most 60 ms, without the silence before the speech, and with some 300 ms after it.
 
     All backends of the process share the library, which generates one request at a time.
 

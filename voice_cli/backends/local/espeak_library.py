@@ -105,6 +105,9 @@ class Library:
         self._format = AudioFormat(rate, FORMAT.channels)
         self._generation: Generation | None = None
         self._fault: BaseException | None = None
+        self._dropped = 0
+        """Frames of silence at the start of the request's speech, which are not passed on."""
+        self._has_begun = False
         self._callback = _Callback(self._spoken)
         library.espeak_SetSynthCallback(self._callback)
 
@@ -119,10 +122,13 @@ class Library:
             generation.format = self._format
             self._generation = generation
             self._fault = None
+            self._dropped, self._has_begun = 0, False
             try:
                 status = self._library.espeak_Synth(
                     text, ctypes.c_size_t(len(text) + 1), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
                 )
+                if not self._has_begun and self._dropped:  # a text that is silence
+                    generation.write(bytes(self._dropped * FORMAT.frame_bytes))
             finally:
                 self._generation = None
             if self._fault is not None:
@@ -159,20 +165,29 @@ class Library:
             generation = self._generation
             if generation is None:
                 return 1
+            data = ctypes.string_at(samples, frames * FORMAT.frame_bytes) if samples and frames > 0 else b""
+            if not self._has_begun:
+                data = self._without_silence(data)
             index = 0
             while (event := events[index]).type != _EVENT_LIST_TERMINATED:
                 if event.type == _EVENT_WORD:
-                    word = WordEvent(event.text_position - 1, event.length, event.audio_position / 1000)
-                    generation.words.append(word)
+                    seconds = max(0.0, event.audio_position / 1000 - self._format.seconds(self._dropped))
+                    generation.words.append(WordEvent(event.text_position - 1, event.length, seconds))
                 elif event.type == _EVENT_SAMPLERATE:  # MBROLA's voices have other rates
                     self._format = generation.format = AudioFormat(event.number, FORMAT.channels)
                 index += 1
-            if not samples or frames <= 0:
-                return int(generation.cancelled)
-            return int(not generation.write(ctypes.string_at(samples, frames * FORMAT.frame_bytes)))
+            return int(not generation.write(data)) if data else int(generation.cancelled)
         except BaseException as error:
             self._fault = error
             return 1
+
+    def _without_silence(self, data: bytes) -> bytes:
+        """Drop the silence before the speech, which espeak-ng generates in vain."""
+        silent = (len(data) - len(data.lstrip(b"\0"))) // FORMAT.frame_bytes
+        self._dropped += silent
+        data = data[silent * FORMAT.frame_bytes :]
+        self._has_begun = bool(data)
+        return data
 
     def _choose(self, wanted: str) -> None:
         if self._set_voice(wanted):
