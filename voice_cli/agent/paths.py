@@ -12,7 +12,8 @@ SOCKET_ENV = "VOICE_AGENT_SOCKET"
 def runtime_folder(environment: "Mapping[str, str]" = os.environ) -> str:
     """Return the folder for sockets and locks, which ends with the session of the user or of the machine."""
     folder = environment.get("XDG_RUNTIME_DIR")
-    return os.path.join(folder, "voice") if folder else f"/tmp/voice-{os.getuid()}"  # noqa: S108  checked by `make_private`
+    user = os.getuid() if hasattr(os, "getuid") else 0  # not on Windows, where there is no agent
+    return os.path.join(folder, "voice") if folder else f"/tmp/voice-{user}"  # noqa: S108  checked by `make_private`
 
 
 def socket_path(environment: "Mapping[str, str]" = os.environ) -> str:

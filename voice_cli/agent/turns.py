@@ -8,6 +8,13 @@ A speech is cancelled by removing its ticket, which its process notices.
 """
 
 import contextlib
+import sys
+
+from voice_cli.errors import AgentError, Dropped, Interrupted
+
+if sys.platform == "win32":  # no flock(2)
+    raise AgentError("there is no agent on Windows", hint="speeches are spoken in their own processes")
+
 import fcntl
 import math
 import os
@@ -18,7 +25,6 @@ from typing import NamedTuple
 
 from voice_cli.agent.paths import make_private, runtime_folder
 from voice_cli.agent.priorities import PRIORITIES
-from voice_cli.errors import Dropped, Interrupted
 
 SPEAKING = "speaking"
 """The name of the file that the process that speaks has locked. It contains the name of its ticket."""

@@ -165,6 +165,15 @@ class FollowedSpeech:
             report(self._options, account)
         return code
 
+    def _conclude_heard(self, text: str) -> int:
+        """Report that all was heard, although the agent died before it said so."""
+        from voice_cli.cli.report import account_of, report
+
+        account = account_of(None, None, None, None)
+        account["json"] |= {"outcome": "complete", "backend": self._accepted["backend"], "text_spoken": text.strip()}
+        report(self._options, account)
+        return 0
+
     def _handle(self, kind: str, message: Message, payload: bytes) -> None:
         if kind == "heard":
             self._heard = message
@@ -268,7 +277,7 @@ class FollowedSpeech:
             whole = self._text.whole() if self._text is not None else " ".join(options.text)
             text, spoken = not_heard(whole, self._heard)
             if not text.strip():
-                return 0
+                return self._conclude_heard(spoken)
         else:
             arriving, spoken = self._text.rest(self._heard)
         if self._has_started and not options.quiet:

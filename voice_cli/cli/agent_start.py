@@ -12,10 +12,16 @@ from voice_cli.errors import AgentError
 def start_agent(settings: Settings) -> None:
     """Start the agent in the background, if the settings and the environment allow it."""
     from voice_cli.agent.launch import may_start, start
-    from voice_cli.agent.paths import SOCKET_ENV
+    from voice_cli.agent.paths import SOCKET_ENV, socket_path
+    from voice_cli.cli.agent_client import connect
 
     is_terminal = any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    if settings.defaults.agent == "auto" and SOCKET_ENV not in os.environ and may_start(is_terminal=is_terminal):
+    if settings.defaults.agent != "auto" or SOCKET_ENV in os.environ or not may_start(is_terminal=is_terminal):
+        return
+    running = connect(socket_path())
+    if running is not None:
+        running.close()
+    else:
         with suppress(OSError):
             start()
 

@@ -2,96 +2,16 @@
 
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
+from support.portaudio import FakeSoundDevice, PortAudioError
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks import device
 from voice_cli.playback.sinks.device import DeviceSink, output_devices
 
 MONO = AudioFormat(24000, 1)
-
-
-class PortAudioError(Exception):
-    pass
-
-
-class FakeStream:
-    latency = 0.031
-
-    def __init__(self, owner, options):
-        self.owner = owner
-        self.options = options
-        self.active = False
-        self.aborted = self.closed = False
-
-    def start(self):
-        if self.owner.start_fails:
-            raise PortAudioError("Error starting stream: Device unavailable", -9985)
-        self.active = True
-
-    def abort(self, ignore_errors=True):
-        self.active, self.aborted = False, True
-
-    def close(self, ignore_errors=True):
-        self.closed = True
-
-    def pull(self, frames, *, adc=None, underflow=False):
-        """Call the callback as PortAudio does, and return the block."""
-        block = bytearray(frames * 2 * self.options["channels"])
-        clock = SimpleNamespace(currentTime=500.0, outputBufferDacTime=0.0 if adc is None else 500.0 + adc)
-        self.options["callback"](block, frames, clock, SimpleNamespace(output_underflow=underflow))
-        return bytes(block)
-
-
-class FakeSoundDevice:
-    """The part of python-sounddevice that DeviceSink uses."""
-
-    PortAudioError = PortAudioError
-
-    def __init__(self):
-        self.devices = [
-            {
-                "name": "mic",
-                "hostapi": 0,
-                "max_output_channels": 0,
-                "default_samplerate": 44100.0,
-                "default_low_output_latency": 0.0,
-            },
-            {
-                "name": "speakers",
-                "hostapi": 0,
-                "max_output_channels": 2,
-                "default_samplerate": 48000.0,
-                "default_low_output_latency": 0.01,
-            },
-        ]
-        self.default = SimpleNamespace(device=(0, 1))
-        self.refused = lambda _rate, _channels: False
-        self.start_fails = False
-        self.tried = []
-        self.streams = []
-
-    def query_hostapis(self):
-        return ({"name": "ALSA"},)
-
-    def query_devices(self, device=None, kind=None):
-        if kind is None:
-            return self.devices
-        if device == "two":
-            raise ValueError("Multiple output devices found for 'two'")
-        if device in (None, 1, "speak") and self.devices:
-            return self.devices[1]
-        raise PortAudioError(f"Error querying device {device}")
-
-    def RawOutputStream(self, **options):  # noqa: N802  sounddevice's name
-        self.tried.append((options["samplerate"], options["channels"]))
-        if self.refused(options["samplerate"], options["channels"]):
-            raise PortAudioError("Error opening RawOutputStream: Invalid sample rate [PaErrorCode -9997]", -9997)
-        self.streams.append(FakeStream(self, options))
-        return self.streams[-1]
 
 
 @pytest.fixture
@@ -267,3 +187,27 @@ def test_portaudio_that_does_not_start_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [Raising(PortAudioError("Error initializing PortAudio"))])
     with pytest.raises(DeviceError, match="does not start"):
         DeviceSink().open(MONO)
+
+
+def test_wake_plays_silence_first(portaudio, monkeypatch):
+    sink = DeviceSink(wake=0.5)
+    sink.open(MONO)
+    now = time.monotonic()
+    monkeypatch.setattr(device.time, "monotonic", lambda: now)
+    sink.start(lambda out, *_: out.__setitem__(slice(None), b"\1" * len(out)))
+    assert portaudio.streams[0].pull(10) == bytes(20)
+    now += 0.6
+    assert portaudio.streams[0].pull(10) == b"\1" * 20
+
+
+def test_a_stopped_device_stays_open_and_starts_again(portaudio):
+    sink = DeviceSink()
+    sink.open(MONO)
+    sink.start(lambda out, *_: out.__setitem__(slice(None), b"\1" * len(out)))
+    sink.stop()
+    (stream,) = portaudio.streams
+    assert (stream.active, stream.closed) == (False, False)
+    sink.resume()
+    sink.start(lambda out, *_: out.__setitem__(slice(None), b"\2" * len(out)))
+    assert stream.pull(2) == b"\2" * 4
+    assert sink.is_alive
