@@ -145,3 +145,17 @@ def test_device_underflow_causes_gaps_and_loses_nothing(audio, serve, who):
     samples = heard.samples[:, 0]
     assert np.array_equal(samples[samples != 0], sent[:, 0])
     assert holes(heard.sound, heard.rate, 0.01)
+
+
+def test_the_stream_has_our_name_and_the_role_of_accessibility(audio, serve):
+    server = serve(Answer(speech(20.0).tobytes()))
+    with audio.record() as heard:
+        process = subprocess.Popen([*VOICE, "say", "x", "--base-url", server.url], env=audio.environment())
+        heard.wait_for_sound()
+        listed = subprocess.run(
+            ["pactl", "list", "sink-inputs"], env=audio.environment(), capture_output=True, check=True
+        )
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    assert b'application.name = "voice"' in listed.stdout
+    assert b'media.role = "a11y"' in listed.stdout

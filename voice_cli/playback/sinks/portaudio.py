@@ -24,7 +24,7 @@ SONAME = "libportaudio.so.2"
 """The library on Linux. For other systems, sounddevice includes it, and loads quickly."""
 
 STREAM_PROPERTIES = {
-    "PULSE_PROP": "application.name=voice media.role=a11y",
+    "PULSE_PROP_OVERRIDE": "application.name=voice media.role=a11y",
     "PIPEWIRE_ALSA": '{ application.name = "voice", media.role = "Accessibility" }',
 }
 """Variables from which the ALSA plugins of PulseAudio and PipeWire take the properties of a stream, and their values:
