@@ -111,6 +111,7 @@ PARTS = {
         "config",
         "folders",
     },
+    "assistants": {"errors", "folders", "script", "agent"},
     "cli": None,
     "__main__": {"cli"},
     "": set(),

@@ -37,6 +37,10 @@ def start(arguments: Sequence[str]) -> int:
 
             print_say_help()
             return 0
+        if list(arguments[:1]) == ["hook"]:
+            from voice_cli.cli.hook import hook
+
+            return hook(arguments[1:])
         from voice_cli.cli import quick
 
         options = quick.parse(arguments)

@@ -1,0 +1,1 @@
+"""Coding assistants that speak: their hooks. See docs/assistants.md."""
