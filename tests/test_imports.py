@@ -193,6 +193,9 @@ HEAVY = {
     "httpx": set(),
     "requests": set(),
     "soundfile": set(),
+    "mcp": {"assistants.mcp_server"},
+    "anyio": {"assistants.mcp_server"},
+    "pydantic": {"assistants.mcp_server"},
 }
 
 

@@ -240,3 +240,4 @@ for _name, _summary, _options, _help in (
     ("voice", "Set the voice of a session.", _DEBUGGED, f"{_SESSION} Then the voice."),
 ):
     _add(_hooks, _name, _summary, f"hooks.{_name}", _options, text_help=_help)
+_add(app, "mcp", "Serve tools to speak to an assistant, with the Model Context Protocol.", "mcp.serve", _DEBUGGED)
