@@ -80,8 +80,8 @@ CODEX = {"session_id": "abc123", "turn_id": "1", "cwd": "/my/project", "model": 
 )
 def test_the_events_of_each_program(values, kind, text):
     transcript = "/none" if text == "" and values.get("transcript_path") and kind is Kind.REPLY else ""
-    assert parse(json.dumps(values)) == Event("abc123", "/my/project", kind, text, transcript)
-    assert parse(json.dumps(values).encode()) == parse(json.dumps(values))
+    for data in (json.dumps(values), json.dumps(values).encode()):
+        assert parse(data)._replace(time=0.0) == Event("abc123", "/my/project", kind, text, transcript)
 
 
 @pytest.mark.parametrize(

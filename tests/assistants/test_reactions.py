@@ -84,6 +84,16 @@ def test_a_new_session_is_muted_if_all_are(hook, agent, state):
     assert read(state).sessions["abc"].muted
 
 
+def test_a_reply_is_dropped_if_the_next_prompt_comes_while_the_agent_starts(hook, agent):
+    agent.has_started.clear()
+    hook(STOP)
+    hook(PROMPT)
+    assert agent.call()[0] == "stop"
+    agent.has_started.set()
+    hook({**STOP, "last_assistant_message": "Next."})
+    assert agent.call()[1]["text"] == "Next."
+
+
 def test_nothing_to_speak_is_no_speech(hook, agent):
     hook({**STOP, "last_assistant_message": "```\nmake\n```"})
     hook(PROMPT)

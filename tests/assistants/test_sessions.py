@@ -21,11 +21,11 @@ def test_a_change_is_kept(tmp_path):
     assert read(path) == State()
 
     def edit(state):
-        state.sessions["a"] = Session("codex", "/x", 5, muted=True, voice="en-gb")
+        state.sessions["a"] = Session("codex", "/x", 5, 4.5, muted=True, voice="en-us")
         return "result"
 
     assert change(path, edit) == "result"
-    assert read(path) == State(sessions={"a": Session("codex", "/x", 5, muted=True, voice="en-gb")})
+    assert read(path) == State(sessions={"a": Session("codex", "/x", 5, 4.5, muted=True, voice="en-us")})
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 

@@ -37,6 +37,9 @@ class FakeAgent:
         """The results of methods by name, without those of `say`."""
         self.refusal = None
         """The error of each call."""
+        self.has_started = threading.Event()
+        """Until it is set, clients that start the agent wait."""
+        self.has_started.set()
         self._speeches = {}
         self._ids = itertools.count(1)
         self._listening = socket.socket(socket.AF_UNIX)
@@ -70,6 +73,10 @@ class FakeAgent:
     def _serve(self, connection):
         with contextlib.suppress(BrokenPipeError), connection, connection.makefile("rwb") as file:
             method, arguments = json.loads(file.readline())
+            if method == "start":
+                happened(self.has_started)
+                file.write(b"{}\n")
+                return
             self.calls.put((method, arguments))
             answer = {"error": self.refusal} if self.refusal else {"result": self._answer(method, arguments)}
             file.write(json.dumps(answer).encode() + b"\n")
@@ -94,6 +101,8 @@ class AgentClient:
     def __init__(self, path=None, *, start=True):
         if VARIABLE not in os.environ:
             raise EngineError("cannot start the agent" if start else "no agent runs")
+        if start:
+            self._call("start")
 
     def say(
         self,
@@ -129,7 +138,7 @@ class AgentClient:
                 answer = json.loads(file.readline())
         if "error" in answer:
             raise EngineError(answer["error"])
-        return answer["result"]
+        return answer.get("result")
 
 
 class AgentSpeech:

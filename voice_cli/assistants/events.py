@@ -1,6 +1,7 @@
 """What a program passes to its hook: one JSON object, on standard input or as an argument."""
 
 import json
+import time
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, BinaryIO, NamedTuple
@@ -38,6 +39,8 @@ class Event(NamedTuple):
     """The assistant's words, in Markdown."""
     transcript: str = ""
     """The file of the session's messages, if a reply comes without its text."""
+    time: float = 0.0
+    """When it was read, as of `time.time`."""
 
 
 def read_object(stream: BinaryIO) -> bytes:
@@ -76,7 +79,7 @@ def parse(data: bytes | str) -> Event | None:
     if not session or len(session) > MAX_NAME or not session.isprintable():
         raise UsageError("a hook's input must name its session")
     transcript = _text(values, "transcript_path") if kind is Kind.REPLY and not text else ""
-    return Event(session, _text(values, "cwd"), kind, text, transcript)
+    return Event(session, _text(values, "cwd"), kind, text, transcript, time.time())
 
 
 def _kind_and_text(values: Mapping[str, Any]) -> tuple[Kind, str] | None:

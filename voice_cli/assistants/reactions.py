@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from voice_cli.agent.client import AgentClient
@@ -27,7 +26,9 @@ def react(program: str, event: Event, arguments: Arguments) -> None:
 
     def note(state: sessions.State) -> sessions.Session:
         session = state.sessions.setdefault(event.session, sessions.Session(muted=state.muted))
-        session.program, session.folder, session.seen = program, event.folder, int(time.time())
+        session.program, session.folder, session.seen = program, event.folder, int(event.time)
+        if event.kind is Kind.PROMPT:
+            session.prompted = event.time
         return session
 
     path = sessions.state_path()
@@ -39,7 +40,10 @@ def react(program: str, event: Event, arguments: Arguments) -> None:
         silence([event.session])
     elif not session.muted and (text := spoken(event.text or last_reply(event.transcript))):
         settings = {"markdown": "off", **({"voice": session.voice} if session.voice else {})}
-        AgentClient().say(
+        agent = AgentClient()
+        if sessions.read(path).sessions.get(event.session, session).prompted > event.time:
+            return  # the user went on while the agent started
+        agent.say(
             text,
             arguments=arguments(settings),
             priority="important" if event.kind is Kind.QUESTION else "message",

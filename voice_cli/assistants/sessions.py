@@ -30,6 +30,8 @@ class Session:
     folder: str = ""
     seen: int = 0
     """The time of its last event, in seconds since 1970."""
+    prompted: float = 0.0
+    """The time of the user's last prompt, likewise."""
     muted: bool = False
     voice: str = ""
     """Empty: the voice of the settings."""
