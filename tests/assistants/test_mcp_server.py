@@ -130,6 +130,23 @@ def test_a_client_that_leaves_stops_its_speech(use, agent):
     assert agent.call() == ("cancel", {"id": 1})
 
 
+def test_many_calls_may_wait(use, agent):
+    agent.answers["stop"] = []
+    many = 50
+
+    async def test(session):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(many):
+                tasks.start_soon(session.call_tool, "say", {"text": "Hello"})
+            for _ in range(2 * many):
+                assert (await next_call(agent))[0] in ("say", "wait")
+            assert (await session.call_tool("stop", {})).structured_content == {"stopped": []}
+            for speech in range(1, many + 1):
+                agent.end(speech)
+
+    use(test)
+
+
 def test_stop_returns_what_was_stopped(use, agent):
     stopped = [{"id": 3, "text_spoken": "One.", "text_remaining": "Two."}]
     agent.answers["stop"] = stopped

@@ -5,12 +5,13 @@ descriptor 1 is standard error, so that no library's output gets between the mes
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-from anyio import get_cancelled_exc_class
+from anyio import CapacityLimiter, get_cancelled_exc_class
 from anyio.to_thread import run_sync
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -28,6 +29,9 @@ INSTRUCTIONS = (
 )
 OUTCOME = ("outcome", "text_spoken", "text_remaining", "error")
 """What is returned of the outcome of a speech."""
+
+THREADS = CapacityLimiter(math.inf)
+"""The threads of calls. The default allows 40, which calls that wait would use up: the protocol is read on one, too."""
 
 Result = TypeVar("Result")
 
@@ -104,7 +108,7 @@ def make_server(
 async def _run(work: Callable[[], Result], *, abandon: bool = False) -> Result:
     """Run blocking work on a thread. `abandon`: a cancelled call does not wait for its end."""
     try:
-        return await run_sync(work, abandon_on_cancel=abandon)
+        return await run_sync(work, abandon_on_cancel=abandon, limiter=THREADS)
     except VoiceError as error:
         raise ToolError(f"{error.message} ({error.hint})" if error.hint else error.message) from error
 
@@ -112,6 +116,6 @@ async def _run(work: Callable[[], Result], *, abandon: bool = False) -> Result:
 async def _running() -> AgentClient | None:
     """Return a client of the agent; None: none runs, so nothing is spoken."""
     try:
-        return await run_sync(partial(AgentClient, start=False))
+        return await run_sync(partial(AgentClient, start=False), limiter=THREADS)
     except VoiceError:
         return None
