@@ -116,6 +116,7 @@ PARTS = {
         "config",
         "folders",
     },
+    "assistants": {"errors", "folders", "script", "agent"},
     "cli": None,
     "__main__": {"cli"},
     "": set(),
@@ -197,6 +198,9 @@ HEAVY = {
     "httpx": set(),
     "requests": set(),
     "soundfile": set(),
+    "mcp": {"assistants.mcp_server"},
+    "anyio": {"assistants.mcp_server"},
+    "pydantic": {"assistants.mcp_server"},
 }
 
 

@@ -31,11 +31,13 @@ def user_folder(kind: str, environment: "Mapping[str, str]" = os.environ) -> str
     return os.path.join(folder, "voice")
 
 
-def write_atomically(path: str, data: bytes) -> None:
-    """Write a file so that other processes never read a part of it. Its folder must exist."""
+def write_atomically(path: str, data: bytes, mode: int | None = None) -> None:
+    """Write a file so that other processes never read a part of it. Its folder must exist. `mode`: its permissions."""
     partial = os.path.join(os.path.dirname(path), f".{os.urandom(8).hex()}")
     try:
         with open(partial, "xb") as file:
+            if mode is not None:
+                os.chmod(partial, mode)  # while it is empty
             file.write(data)
         os.replace(partial, path)
     except BaseException:

@@ -299,3 +299,20 @@ _add(
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
     argument=_text("The text; '-': standard input."),
 )
+
+_DEBUGGED = {"debug": _DEBUG}
+_EVERY = {"every": Option("All sessions, also new ones.", kind=bool, long="--all"), **_DEBUGGED}
+_PROGRAMS = "The programs: claude-code, codex, gemini."
+_SESSION = "The beginning of a session's id."
+_hooks = typer.Typer(no_args_is_help=True, help="Install hooks with which coding assistants speak.")
+app.add_typer(_hooks, name="hooks")
+_add(_hooks, "list", "List where hooks are installed, and the sessions.", "hooks.show", _LISTING)
+for _name, _summary, _options, _help in (
+    ("install", "Add hooks to the settings of programs.", _DEBUGGED, _PROGRAMS),
+    ("uninstall", "Remove the hooks.", _DEBUGGED, _PROGRAMS),
+    ("mute", "Mute sessions.", _EVERY, _SESSION),
+    ("unmute", "Unmute sessions.", _EVERY, _SESSION),
+    ("voice", "Set the voice of a session.", _DEBUGGED, f"{_SESSION} Then the voice."),
+):
+    _add(_hooks, _name, _summary, f"hooks.{_name}", _options, text_help=_help)
+_add(app, "mcp", "Serve tools to speak to an assistant, with the Model Context Protocol.", "mcp.serve", _DEBUGGED)

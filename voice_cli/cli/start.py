@@ -35,6 +35,10 @@ def start(arguments: "Sequence[str]") -> int:
         if list(arguments) == ["--version"]:
             print(f"voice {__version__}")  # noqa: T201
             return 0
+        if list(arguments[:1]) == ["hook"]:
+            from voice_cli.cli.hook import hook
+
+            return hook(arguments[1:])
         if list(arguments) in (["say", "--help"], ["say", "-h"]):
             from voice_cli.cli.help import print_say_help
 
