@@ -50,7 +50,8 @@ def test_it_is_not_started_on_windows(home, monkeypatch):
 
 def test_the_folder_is_that_of_the_session_or_of_the_user():
     assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/voice"
-    assert runtime_folder({}) == f"/tmp/voice-{os.getuid()}"
+    own = f"/run/user/{os.getuid()}"
+    assert runtime_folder({}) == (f"{own}/voice" if os.path.isdir(own) else f"/tmp/voice-{os.getuid()}")
     assert socket_path({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/voice/agent.sock"
     assert socket_path({"VOICE_AGENT_SOCKET": "/v.sock"}) == "/v.sock"
 

@@ -80,7 +80,7 @@ def test_say_waits_and_returns_what_was_heard(use, agent):
             method, given = await next_call(agent)
             assert method == "say"
             assert given["text"] == "Hello there"
-            assert given["arguments"] == ["--voice=-x"]
+            assert given["options"] == {"voice": "-x"}
             assert (given["priority"], given["mode"], given["detach"]) == ("important", "queue", False)
             assert given["has_environment"]
             assert await next_call(agent) == ("wait", {"id": 1})

@@ -13,7 +13,7 @@ from voice_cli.assistants.sessions import MOST, Session, change, read
 STOP = {"hook_event_name": "Stop", "session_id": "abc", "cwd": "/project", "last_assistant_message": "**Done.**"}
 PROMPT = {"hook_event_name": "UserPromptSubmit", "session_id": "abc", "prompt": "x"}
 QUESTION = {"hook_event_name": "Notification", "session_id": "abc", "message": "May I?"}
-SPEECH = {"arguments": ["--markdown=off"], "mode": "queue", "name": "abc", "detach": True, "has_environment": True}
+SPEECH = {"options": {"markdown": "off"}, "mode": "queue", "name": "abc", "detach": True, "has_environment": True}
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_muted_session_is_silent_and_another_has_its_voice(hook, agent, state)
     change(state, lambda s: s.sessions.update({"abc": Session(muted=True), "b": Session(voice="-x")}))
     hook(STOP)
     hook({**STOP, "session_id": "b"})
-    assert agent.call()[1]["arguments"] == ["--markdown=off", "--voice=-x"]
+    assert agent.call()[1]["options"] == {"markdown": "off", "voice": "-x"}
     hook(PROMPT)
     assert agent.call()[0] == "stop"
     assert agent.calls.empty()

@@ -106,7 +106,7 @@ def commands(audio: AudioServer, rounds: int) -> None:
     for _ in range(rounds):
         for name, line in lines.items():
             with audio.record("ear22") as heard:
-                with agent.client.say(LONG, arguments=["--backend", "espeak"], environment=agent.environment) as spoken:
+                with agent.client.say(LONG, options={"backend": "espeak"}, environment=agent.environment) as spoken:
                     heard.wait_for_sound()
                     heard.wait_for(0.7)
                     began = time.monotonic()

@@ -108,14 +108,14 @@ class AgentClient:
         self,
         text,
         *,
-        arguments=(),
+        options=None,
         priority="message",
         mode="queue",
         name=None,
         environment=None,
         detach=False,
     ):
-        given = {"text": text, "arguments": list(arguments), "priority": priority, "mode": mode, "name": name}
+        given = {"text": text, "options": dict(options or {}), "priority": priority, "mode": mode, "name": name}
         given |= {"detach": detach, "has_environment": (environment or {}).get(VARIABLE) == os.environ[VARIABLE]}
         return AgentSpeech(self._call("say", **given))
 

@@ -16,7 +16,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from voice_cli.agent.launch import start as start_agent
@@ -51,7 +52,7 @@ class AgentClient:
         self,
         text: str,
         *,
-        arguments: Sequence[str] = (),
+        options: Mapping[str, Any] = MappingProxyType({}),
         priority: str = DEFAULT,
         mode: str = "queue",
         name: str | None = None,
@@ -62,7 +63,7 @@ class AgentClient:
 
         Args:
             text: the text.
-            arguments: options of `voice say`, such as `["--voice", "en-gb"]`.
+            options: options of `voice say` by name, such as `{"voice": "en-gb", "base_url": "http://host/v1"}`.
             priority: one of `priorities.PRIORITIES`.
             mode: `queue`, `interrupt` or `if-idle`.
             name: a name for `stop`.
@@ -73,8 +74,8 @@ class AgentClient:
             VoiceError: the agent refused it, with the kind and exit code of `voice say`.
 
         """
-        options = {"text": [text], "priority": priority, mode.replace("-", "_"): True, "detach": detach}
-        message: Message = {"type": "say", "version": VERSION, "arguments": list(arguments), "options": options}
+        given = {"text": [text], "priority": priority, mode.replace("-", "_"): True, "detach": detach}
+        message: Message = {"type": "say", "version": VERSION, "options": {**options, **given}}
         message |= {"folder": os.getcwd(), "stdin": False}
         message |= {} if name is None else {"name": name}
         message |= {} if environment is None else {"environment": dict(environment)}

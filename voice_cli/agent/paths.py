@@ -11,8 +11,10 @@ SOCKET_ENV = "VOICE_AGENT_SOCKET"
 
 def runtime_folder(environment: "Mapping[str, str]" = os.environ) -> str:
     """Return the folder for sockets and locks, which ends with the session of the user or of the machine."""
-    folder = environment.get("XDG_RUNTIME_DIR")
     user = os.getuid() if hasattr(os, "getuid") else 0  # not on Windows, where there is no agent
+    folder = environment.get("XDG_RUNTIME_DIR")
+    if not folder and os.path.isdir(f"/run/user/{user}"):  # a program may pass few variables, such as cron
+        folder = f"/run/user/{user}"
     return os.path.join(folder, "voice") if folder else f"/tmp/voice-{user}"  # noqa: S108  checked by `make_private`
 
 

@@ -7,7 +7,7 @@ descriptor 1 is standard error, so that no library's output gets between the mes
 import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -36,10 +36,8 @@ THREADS = CapacityLimiter(math.inf)
 Result = TypeVar("Result")
 
 
-def make_server(
-    list_voices: Callable[[], list[dict[str, Any]]], arguments: Callable[[Mapping[str, str]], list[str]]
-) -> MCPServer[Any]:
-    """Return the server. `arguments` returns the command-line options for settings by name."""
+def make_server(list_voices: Callable[[], list[dict[str, Any]]]) -> MCPServer[Any]:
+    """Return the server."""
     server: MCPServer[Any] = MCPServer("voice", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
     ours = f"mcp-{os.getpid()}"
 
@@ -54,11 +52,11 @@ def make_server(
         profile: Annotated[str | None, Field(description="A profile of the user's settings.")] = None,
     ) -> dict[str, Any]:
         """Speak a text. Return its id, or if it waits also what was heard (text_spoken) and what was not."""
-        settings = {name: value for name, value in (("voice", voice), ("profile", profile)) if value}
+        options = {name: value for name, value in (("voice", voice), ("profile", profile)) if value}
         speech = await _run(
             lambda: AgentClient().say(
                 text,
-                arguments=arguments(settings),
+                options=options,
                 priority=priority,
                 mode="interrupt" if interrupt else "queue",
                 name=ours,

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from voice_cli.agent.client import AgentClient
 from voice_cli.assistants import sessions
@@ -10,11 +10,8 @@ from voice_cli.assistants.events import Event, Kind
 from voice_cli.assistants.reply import last_reply, spoken
 from voice_cli.errors import FileError, VoiceError
 
-Arguments = Callable[[Mapping[str, str]], list[str]]
-"""Returns the command-line options for settings by name."""
 
-
-def react(program: str, event: Event, arguments: Arguments) -> None:
+def react(program: str, event: Event) -> None:
     """Note the event in the file of sessions, and do what it asks for.
 
     A reply waits for its turn, a question goes first, and a prompt ends the speech of its session.
@@ -39,13 +36,13 @@ def react(program: str, event: Event, arguments: Arguments) -> None:
     if event.kind in (Kind.PROMPT, Kind.END):
         silence([event.session])
     elif not session.muted and (text := spoken(event.text or last_reply(event.transcript))):
-        settings = {"markdown": "off", **({"voice": session.voice} if session.voice else {})}
+        options = {"markdown": "off", **({"voice": session.voice} if session.voice else {})}
         agent = AgentClient()
         if sessions.read(path).sessions.get(event.session, session).prompted > event.time:
             return  # the user went on while the agent started
         agent.say(
             text,
-            arguments=arguments(settings),
+            options=options,
             priority="important" if event.kind is Kind.QUESTION else "message",
             name=event.session,
             environment=dict(os.environ),

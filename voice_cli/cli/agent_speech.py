@@ -13,6 +13,7 @@ from voice_cli.agent.session import Session, field
 from voice_cli.backends import BACKENDS
 from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
+from voice_cli.cli.console import print_message
 from voice_cli.cli.narrating import checked_text, decoded_file, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
 from voice_cli.cli.playing import TICK, WAKE_SECONDS, device_of, learn, make_player, speech_of, subtitles_of
@@ -309,6 +310,8 @@ class AgentSpeech:
             times = account["debug"]["timestamps"]
             account["debug"]["timestamps"] = {name: at - self._started for name, at in times.items()}
         self._outcome = account["json"]
+        if error is not None and self._session.is_detached and not isinstance(error, Interrupted):
+            print_message(f"speech {self.id}: {error}")  # to the log: no client reports it
         if narration is not None and self._options is not None and not self._options.no_play:
             self._host.remember(self._again(narration, self._options))
         options = self._options or SayOptions()

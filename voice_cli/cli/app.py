@@ -314,5 +314,5 @@ for _name, _summary, _options, _help in (
     ("unmute", "Unmute sessions.", _EVERY, _SESSION),
     ("voice", "Set the voice of a session.", _DEBUGGED, f"{_SESSION} Then the voice."),
 ):
-    _add(_hooks, _name, _summary, f"hooks.{_name}", _options, text_help=_help)
+    _add(_hooks, _name, _summary, f"hooks.{_name}", _options, argument=_text(_help))
 _add(app, "mcp", "Serve tools to speak to an assistant, with the Model Context Protocol.", "mcp.serve", _DEBUGGED)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from voice_cli.assistants import events
 from voice_cli.assistants.programs import known
@@ -12,13 +12,6 @@ from voice_cli.errors import VoiceError
 
 MAX_LOG = 1 << 16
 """The most bytes of the log of errors; a longer one begins anew."""
-
-
-def as_options(settings: Mapping[str, str]) -> list[str]:
-    """Return options of `voice say`. A value may begin with a dash."""
-    from voice_cli.cli.options import long_flag
-
-    return [f"{long_flag(name)}={value}" for name, value in settings.items()]
 
 
 def hook(arguments: Sequence[str]) -> int:
@@ -33,7 +26,7 @@ def hook(arguments: Sequence[str]) -> int:
             _detach()
             from voice_cli.assistants.reactions import react
 
-            react(program, event, as_options)
+            react(program, event)
     except Exception as exc:
         _report(exc)
     return 0

@@ -6,7 +6,6 @@ from typing import Any
 
 from voice_cli.backends import BACKENDS
 from voice_cli.backends.packages import install_line, load
-from voice_cli.cli.hook import as_options
 from voice_cli.cli.say import make_backend
 from voice_cli.config import load as load_config
 from voice_cli.config import settle
@@ -18,11 +17,11 @@ def serve() -> None:
     from voice_cli.assistants.mcp_server import make_server
 
     if hasattr(os, "getuid"):
-        # Assistants pass few variables. Without this one, neither the agent's socket nor PulseAudio's is found.
+        # Assistants pass few variables. Without this one, an agent that is started does not find PulseAudio.
         folder = f"/run/user/{os.getuid()}"
         if os.path.isdir(folder):
             os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-    make_server(_voices, as_options).run()
+    make_server(_voices).run()
 
 
 def _voices() -> list[dict[str, Any]]:
