@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voice_cli.backends.base import WordEvent
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
-from voice_cli.speech.spoken import CUE_CHARS, Word, begun, cues, said, subtitles, words_of
+from voice_cli.speech.spoken import CUE_CHARS, Word, begun, cues, said, sort_text, subtitles, words_of
 
 
 def line(text):
@@ -141,6 +141,35 @@ def test_an_utterance_without_an_end_was_not_said():
     assert said(utterances(LINES, [silent(0.0, 1.0), silent(1.3, None)]), 9.0) == "One and two. "
     assert said(utterances(LINES, [silent(0.0, None)]), 9.0) == ""
     assert said(utterances([line("a"), *LINES], [silent(0.0, 1.0)]), 9.0) == "a"
+
+
+@pytest.mark.parametrize(
+    ("spans", "texts"),
+    [
+        ([(0.0, 0.9)], ("One and", "", " two. Three.")),
+        ([(0.0, 2.0)], ("One and two. Three.", "", "")),
+        ([(0.0, 0.5), (1.5, 2.0)], ("OneThree.", " and two. ", "")),
+        ([(0.0, 0.5), (1.5, 1.6)], ("One", " and two. ", "Three.")),
+        ([(0.0, 0.5), (2.0, 2.0)], ("One", " and two. Three.", "")),
+        ([(0.0, 1.9), (0.0, 0.5)], ("One and two. ", "", "Three.")),
+        ([(0.0, 0.5), (1.5, 1.9), (0.4, 2.0)], ("One and two. Three.", "", "")),
+    ],
+)
+def test_each_word_was_heard_or_skipped_or_remains(spans, texts):
+    assert sort_text(utterances(LINES, SECTIONS), spans) == texts
+
+
+def test_an_utterance_without_a_start_remains():
+    assert (
+        sort_text([*utterances(LINES, SECTIONS), Utterance(line("End."), SimpleNamespace(words=[]))], [(0.0, 9.0)])[2]
+        == "End."
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0, 2.5), st.floats(0, 2.5)), min_size=1, max_size=4))
+def test_the_three_texts_are_the_whole_text(spans):
+    texts = sort_text(utterances(LINES, SECTIONS), [(min(span), max(span)) for span in spans])
+    assert sorted("".join(texts)) == sorted("One and two. Three.")
 
 
 def test_cues_have_a_maximum_length_and_end_at_the_stop():

@@ -1,11 +1,13 @@
 """`voice say` after its request: the device, the player, the status line."""
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
-from voice_cli.cli.console import is_watched, report_error, write_file
+from voice_cli.cli.console import is_watched, print_note, report_error, write_file
+from voice_cli.cli.keys import KEYS_TICK, Keys, are_usable
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import FileError
@@ -40,6 +42,7 @@ def play(
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
     learned = Learned(defaults.device, backend.where)
+    has_keys = not options.no_play and narration.total is not None and are_usable()
     device: int | str | None = defaults.device
     if isinstance(device, str) and device.isdecimal():
         device = int(device)
@@ -53,17 +56,18 @@ def play(
         timeline=timeline,
         sink_optional=recorder is not None,
         expected=backend.expected(settings.profile.format or "pcm").format,
-        tick=SHOW_TICK if options.show else TICK,
+        tick=KEYS_TICK if has_keys else SHOW_TICK if options.show else TICK,
     )
     interrupts.stop_with(player.cancel)
     speech = Speech(narration, pause=None if narration.is_one else defaults.pause)
-    result = _play(player, speech, narration, backend, options)
+    result = _play(player, speech, narration, backend, options, has_keys=has_keys)
     if options.subtitles is not None:
         from voice_cli.speech.spoken import cues, subtitles
 
+        furthest = max(end for _, end in result.spans)
         is_vtt = options.subtitles.lower().endswith(".vtt")
         try:
-            write_file(options.subtitles, subtitles(cues(result.utterances, result.heard), vtt=is_vtt))
+            write_file(options.subtitles, subtitles(cues(result.utterances, furthest), vtt=is_vtt))
         except FileError as exc:
             result = _failed(result, exc)
     if not options.no_play and defaults.prebuffer == "auto":
@@ -72,13 +76,13 @@ def play(
 
 
 def _play(
-    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions
+    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions, *, has_keys: bool
 ) -> PlaybackResult:
     if options.show:
         from voice_cli.cli.status import TextDisplay
 
         display = TextDisplay()
-        result = player.play(speech, on_tick=display.update)
+        result = _play_with_keys(player, speech, display.update, print_note, has_keys=has_keys)
         display.finish(result)
         return result if display.error is None else _failed(result, display.error)
     if is_watched() and not (options.quiet or options.debug):
@@ -86,10 +90,30 @@ def _play(
 
         makes_file = options.no_play and not narration.is_one
         with closing(StatusLine(backend.name, narration, makes_file=makes_file)) as status:
-            result = player.play(speech, on_tick=status.update)
+            result = _play_with_keys(player, speech, status.update, status.note, has_keys=has_keys)
             status.finish(player)
             return result
-    return player.play(speech)
+    return _play_with_keys(player, speech, lambda _player: None, print_note, has_keys=has_keys)
+
+
+def _play_with_keys(
+    player: Player,
+    speech: Speech,
+    update: Callable[[Player], None],
+    note: Callable[[str], None],
+    *,
+    has_keys: bool,
+) -> PlaybackResult:
+    """Play, call `update` about ten times a second, and apply the keys that are pressed."""
+    if not has_keys:
+        return player.play(speech, on_tick=update)
+    with closing(Keys(player, note)) as keys:
+
+        def on_tick(player: Player) -> None:
+            keys.poll(is_playing=player.position > 0)
+            update(player)
+
+        return player.play(speech, on_tick=on_tick)
 
 
 def _failed(result: PlaybackResult, error: FileError) -> PlaybackResult:

@@ -2,13 +2,16 @@
 
 import sys
 import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from voice_cli.cli.console import write_stdout
+from voice_cli.cli.console import print_note, write_stdout
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.state import State
 from voice_cli.printable import escaped_text
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import begun, said
 
@@ -24,6 +27,11 @@ WORDS = {
 }
 
 
+def state_of(player: Player) -> str:
+    """Return the word for what the player does."""
+    return "paused" if player.is_paused and player.state is not State.DONE else WORDS[player.state]
+
+
 class StatusLine:
     """A line on standard error with backend, state and time, or a bar if a file is made. For the main thread."""
 
@@ -34,6 +42,7 @@ class StatusLine:
         self._began = time.monotonic()
         self._live: Any = None
         self._task: Any = None
+        self._parts: list[str] = []
 
     def update(self, player: Player) -> None:
         """Draw the player's state."""
@@ -43,11 +52,25 @@ class StatusLine:
                 return
             self._start()
         if self._task is None:
-            self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
+            parts = [self._backend, state_of(player), f"{player.position or waited:.0f} s"]
+            if player.speed != 1:
+                parts.append(f"speed {player.speed:.2g}")
+            if player.volume != 1:
+                parts.append(f"volume {player.volume:.2g}")
+            if parts != self._parts:
+                self._parts = parts
+                self._live.update(" · ".join(parts))
         else:
             done = self._narration.progress()
             made = player.timeline.audio_seconds
             self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
+
+    def note(self, text: str) -> None:
+        """Print a note, above the line if there is one."""
+        if self._live is None:
+            print_note(text)
+        else:
+            self._live.console.print(f"voice: {text}", style="dim", markup=False)
 
     def finish(self, player: Player) -> None:
         """Draw the final state."""
@@ -78,13 +101,15 @@ class StatusLine:
 
 
 class TextDisplay:
-    """`--show`: prints the text on standard output as it is heard."""
+    """`--show`: prints the text on standard output as it is heard, each word once. Skipped text is not printed."""
 
     def __init__(self) -> None:
-        self._done = 0
-        """Utterances that were heard completely."""
-        self._shown = 0
-        """Characters of the utterances after them that were printed."""
+        self._spans = 0
+        """Spans that were printed completely."""
+        self._until = 0.0
+        """Seconds of the speech up to which the next one was printed."""
+        self._shown: dict[int, int] = {}
+        """Characters that were printed, by the index of the utterance."""
         self._has_begun = False
         self._is_closed = False
         """Whether the reader of standard output closed it."""
@@ -98,25 +123,35 @@ class TextDisplay:
             KeyboardInterrupt: the reader of standard output closed it.
 
         """
-        utterances, heard = player.utterances[self._done :], player.heard
-        self._print(begun(utterances, heard))
-        for utterance in utterances:
-            if utterance.end is None or utterance.end > heard:
-                break
-            self._done += 1
-            self._shown -= len(utterance.line.text)
+        self._show(player.utterances, player.spans, begun)
         if self._is_closed:
             raise KeyboardInterrupt
 
     def finish(self, result: PlaybackResult) -> None:
         """Print the rest of what was heard, and end the line."""
-        self._print(said(result.utterances[self._done :], result.heard))
+        self._show(result.utterances, result.spans, said)
         if self._has_begun:
             self._write("\n")
 
-    def _print(self, text: str) -> None:
-        new = text[self._shown :]
-        self._shown = max(self._shown, len(text))
+    def _show(
+        self,
+        utterances: Sequence[Utterance],
+        spans: Sequence[tuple[float, float]],
+        text_until: Callable[[Sequence[Utterance], float], str],
+    ) -> None:
+        """Print what was heard since the last call."""
+        for span in range(self._spans, len(spans)):
+            start, end = spans[span]
+            start = max(start, self._until) if span == self._spans else start
+            first = max(0, bisect_right(utterances, start, key=_start_of) - 1)
+            for index in range(first, bisect_right(utterances, end, key=_start_of)):
+                self._print(index, text_until(utterances[index : index + 1], end))
+        self._spans, self._until = len(spans) - 1, spans[-1][1]
+
+    def _print(self, index: int, text: str) -> None:
+        shown = self._shown.get(index, 0)
+        new = text[shown:]
+        self._shown[index] = max(shown, len(text))
         if not self._has_begun:
             new = new.lstrip()
         if new:
@@ -131,3 +166,7 @@ class TextDisplay:
                 self._is_closed = True
             except FileError as exc:
                 self.error = exc
+
+
+def _start_of(utterance: Utterance) -> float:
+    return utterance.start or 0.0

@@ -72,7 +72,7 @@ def layout_of(channels: int) -> str:
     return {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
 
 
-def amplify(data: bytes, gain: float) -> bytes:
+def amplify(data: bytes | memoryview, gain: float) -> bytes | memoryview:
     """Scale samples by a factor, clipped at full scale."""
     if gain == 1:
         return data

@@ -1,4 +1,7 @@
-"""The text that was heard: by word if the backend sends word times, otherwise by utterance."""
+"""The text that was heard: by word if the backend sends word times, otherwise by utterance.
+
+Positions are seconds of the speech. After a jump, several parts of it were heard: its spans.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,10 @@ from voice_cli.speech.events import Utterance
 
 CUE_CHARS = 80
 """Maximum length of a subtitle: two lines on a screen."""
+
+
+NEAR = 0.001
+"""Seconds by which positions may differ."""
 
 
 class Word(NamedTuple):
@@ -63,12 +70,38 @@ def said(utterances: Sequence[Utterance], heard: float) -> str:
     """Return the text that was heard in the first `heard` seconds, up to the last whole word."""
     parts = []
     for utterance in utterances:
-        if utterance.end is not None and utterance.end <= heard + 0.001:
+        if utterance.end is not None and utterance.end <= heard + NEAR:
             parts.append(utterance.line.text)
             continue
         parts.extend(word.text for word in words_of(utterance) or () if word.end <= heard)
         break
     return "".join(parts)
+
+
+def was_heard(start: float, end: float, spans: Sequence[tuple[float, float]]) -> bool:
+    """Return whether all of that part of the speech was heard, at once or in several spans."""
+    at = start
+    for first, last in sorted(spans):
+        if first <= at + NEAR:
+            at = max(at, last)
+    return end <= at + NEAR
+
+
+def sort_text(utterances: Sequence[Utterance], spans: Sequence[tuple[float, float]]) -> tuple[str, str, str]:
+    """Return the text that was heard, the text before the last position that was not, and the rest, each in order."""
+    heard: list[str] = []
+    skipped: list[str] = []
+    remaining: list[str] = []
+    here = spans[-1][1]
+    for utterance in utterances:
+        start = utterance.start or 0.0
+        end = math.inf if utterance.end is None else utterance.end
+        for word in words_of(utterance) or [Word(utterance.line.text, start, end)]:
+            if was_heard(word.start, word.end, spans):
+                heard.append(word.text)
+            else:
+                (skipped if word.end <= here + NEAR else remaining).append(word.text)
+    return "".join(heard), "".join(skipped), "".join(remaining)
 
 
 def begun(utterances: Sequence[Utterance], heard: float) -> str:
