@@ -127,6 +127,20 @@ def test_show_prints_each_word_once_and_none_that_was_skipped(capsys):
     assert capsys.readouterr().out == "\n"
 
 
+def test_show_prints_an_utterance_without_word_times_when_it_begins(capsys):
+    utterances = [Utterance(Line(text, text.strip()), SimpleNamespace(words=[])) for text in ("One. ", "Two. ")]
+    for index, utterance in enumerate(utterances):
+        utterance.start, utterance.end = index * 3.0, index * 3.0 + 2.0
+    display = TextDisplay()
+    display.update(SimpleNamespace(utterances=utterances, spans=[(0.0, 0.0)]))
+    assert capsys.readouterr().out == "One. "
+    utterances[0].line = Line("One. More. ", "One. More.")
+    display.update(SimpleNamespace(utterances=utterances, spans=[(0.0, 2.5)]))
+    assert capsys.readouterr().out == "More. "
+    display.finish(SimpleNamespace(utterances=utterances, spans=[(0.0, 4.0)]))
+    assert capsys.readouterr().out == "\n", "the second was not heard to its end"
+
+
 class Voice:
     """A backend with the streams of a test."""
 

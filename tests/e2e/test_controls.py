@@ -131,7 +131,10 @@ def test_live_volume_changes_the_next_frames(audio, serve, job):
     assert json.loads(out)["underruns"] == 0
 
 
-SENTENCES = ("One is first.", "Two is next.", "Three is third.", "Four is last.")
+SENTENCES = tuple(
+    f"This {which} sentence is long enough to be an utterance, without a clause that might be spoken alone."
+    for which in ("first", "second", "third", "last")
+)
 
 
 def test_skip_and_back_by_sentence(audio, serve, job):

@@ -22,15 +22,15 @@ END = 24_000
 
 
 class Bench:
-    """A feeder of 3 s with five utterances, whose controls are applied at once, and a source that a null sink pulls."""
+    """A feeder of 3 s with five sentences, whose controls are applied at once, and a source that a null sink pulls."""
 
     def __init__(self, starts=STARTS, end=END, needed=0.0):
         self.sent = numbered(end)
         self.starts = starts
-        self.utterances = []
+        self.known = []
         self.written = 0
         self.source = SinkSource(MONO, feeder.RING_SECONDS)
-        self.feeder = Feeder(1.0, utterances=lambda: self.utterances, needed=lambda _is_start: needed, fail=pytest.fail)
+        self.feeder = Feeder(1.0, starts=lambda: self.known, needed=lambda _is_start: needed, fail=pytest.fail)
         self.feeder._thread = SimpleNamespace(join=lambda _timeout: None)  # no thread is started
         self.feeder.attach(self.source)
         self.sink = NullSink(latency=LATENCY)
@@ -41,11 +41,10 @@ class Bench:
         """What each jump left and where it should land."""
 
     def write(self, frames):
-        """Write as the pump does: an utterance is known once its first frame is written."""
+        """Write as the pump does: a sentence is known once its first frame is written."""
         target = min(self.written + frames, len(self.sent) // 2)
         while self.written < target:
-            coming = [start for start in self.starts[len(self.utterances) :] if start <= self.written]
-            self.utterances += [SimpleNamespace(start=start / 8000) for start in coming]
+            self.known = [start / 8000 for start in self.starts if start <= self.written]
             upto = min([target, *(start for start in self.starts if start > self.written)])
             count = self.feeder.write(memoryview(self.sent)[2 * self.written : 2 * upto])
             self.written += count // 2

@@ -3,7 +3,7 @@
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from voice_cli.cli.console import print_note, write_stdout
@@ -13,7 +13,7 @@ from voice_cli.playback.state import State
 from voice_cli.printable import escaped_text
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
-from voice_cli.speech.spoken import begun, said
+from voice_cli.speech.spoken import NEAR, pieces_of
 
 PATIENCE = 0.4
 """Seconds before the status line appears, so that importing rich does not delay the first sound."""
@@ -108,8 +108,8 @@ class TextDisplay:
         """Spans that were printed completely."""
         self._until = 0.0
         """Seconds of the speech up to which the next one was printed."""
-        self._shown: dict[int, int] = {}
-        """Characters that were printed, by the index of the utterance."""
+        self._shown: dict[tuple[int, int], int] = {}
+        """Characters that were printed, by the index of the utterance and of the word."""
         self._has_begun = False
         self._is_closed = False
         """Whether the reader of standard output closed it."""
@@ -123,35 +123,32 @@ class TextDisplay:
             KeyboardInterrupt: the reader of standard output closed it.
 
         """
-        self._show(player.utterances, player.spans, begun)
+        self._show(player.utterances, player.spans, is_over=False)
         if self._is_closed:
             raise KeyboardInterrupt
 
     def finish(self, result: PlaybackResult) -> None:
         """Print the rest of what was heard, and end the line."""
-        self._show(result.utterances, result.spans, said)
+        self._show(result.utterances, result.spans, is_over=True)
         if self._has_begun:
             self._write("\n")
 
-    def _show(
-        self,
-        utterances: Sequence[Utterance],
-        spans: Sequence[tuple[float, float]],
-        text_until: Callable[[Sequence[Utterance], float], str],
-    ) -> None:
-        """Print what was heard since the last call."""
+    def _show(self, utterances: Sequence[Utterance], spans: Sequence[tuple[float, float]], *, is_over: bool) -> None:
+        """Print the words that began since the last call; if it is over, only those that have ended."""
         for span in range(self._spans, len(spans)):
             start, end = spans[span]
             start = max(start, self._until) if span == self._spans else start
             first = max(0, bisect_right(utterances, start, key=_start_of) - 1)
             for index in range(first, bisect_right(utterances, end, key=_start_of)):
-                self._print(index, text_until(utterances[index : index + 1], end))
+                for number, word in enumerate(pieces_of(utterances[index])):
+                    is_new = word.start >= start - NEAR or (index, number) in self._shown
+                    if is_new and (word.end if is_over else word.start) <= end + NEAR:
+                        self._print((index, number), word.text)
         self._spans, self._until = len(spans) - 1, spans[-1][1]
 
-    def _print(self, index: int, text: str) -> None:
-        shown = self._shown.get(index, 0)
-        new = text[shown:]
-        self._shown[index] = max(shown, len(text))
+    def _print(self, place: tuple[int, int], text: str) -> None:
+        new = text[self._shown.get(place, 0) :]
+        self._shown[place] = max(self._shown.get(place, 0), len(text))
         if not self._has_begun:
             new = new.lstrip()
         if new:

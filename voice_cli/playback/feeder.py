@@ -7,7 +7,7 @@ keeps `AHEAD_SECONDS` in the ring, so that the next control drops little. No loc
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from voice_cli.pcm.convert import amplify
 from voice_cli.pcm.tempo import Tempo
@@ -15,7 +15,6 @@ from voice_cli.playback.prebuffer import RING_SECONDS
 from voice_cli.playback.ring_buffer import Segment
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.store import BLOCK_SECONDS, Store
-from voice_cli.speech.events import Utterance
 
 KEPT_SECONDS = 600.0
 """Seconds of the speech that are kept to go back to: 29 MB at 24 kHz mono."""
@@ -33,7 +32,7 @@ REFILL_SECONDS = 0.25
 """Seconds between two looks at the ring."""
 
 BACK_SECONDS = 1.0
-"""Seconds of an utterance after which going back goes to its own start."""
+"""Seconds of a sentence after which going back goes to its own start."""
 
 VOLUMES = (0.0, 4.0)
 SPEEDS = (0.25, 4.0)
@@ -42,15 +41,15 @@ SPEEDS = (0.25, 4.0)
 class Feeder:
     """The store of one speech and the controls of its playback. Any thread may call the controls, which do not wait.
 
-    `utterances` returns those of the speech that have a start. `needed` returns the seconds to buffer before the gate
-    opens, after a jump or otherwise. `fail` is called with an error of the thread.
+    `starts` returns the positions in the speech of the sentences that have arrived, in seconds. `needed` returns the
+    seconds to buffer before the gate opens, after a jump or otherwise. `fail` is called with an error of the thread.
     """
 
     def __init__(
         self,
         volume: float,
         *,
-        utterances: Callable[[], Sequence[Utterance]],
+        starts: Callable[[], list[float]],
         needed: Callable[[bool], float],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -58,7 +57,7 @@ class Feeder:
         self.speed = 1.0
         self.is_paused = False
         self.source: SinkSource | None = None
-        self._utterances = utterances
+        self._starts_in_seconds = starts
         self._needed = needed
         self._fail = fail
         self._changed = threading.Condition()
@@ -76,7 +75,7 @@ class Feeder:
         self._target: int | None = None
         """The frame to jump to, while `_is_stale`."""
         self._awaited: int | None = None
-        """The index of an utterance to jump to when it arrives."""
+        """The index of a sentence to jump to when it arrives."""
 
     # The controls. Any thread.
 
@@ -104,7 +103,7 @@ class Feeder:
                 self._refresh()
 
     def skip(self, count: int) -> None:
-        """Go `count` utterances forward or back: -1 is the start of this one, or of the one before near the start."""
+        """Go `count` sentences forward or back: -1 is the start of this one, or of the one before near the start."""
         with self._changed:
             source = self.source
             if source is None or not count:
@@ -178,7 +177,7 @@ class Feeder:
     # With the lock.
 
     def _go_on(self) -> None:
-        """Feed the ring after a change of the store, or jump to an utterance that has arrived."""
+        """Feed the ring after a change of the store, or jump to a sentence that has arrived."""
         if self._awaited is not None:
             self._aim(self._awaited)
         elif self.source is not None and self._target is None:
@@ -198,14 +197,11 @@ class Feeder:
         return self._capacity(source) - (self._store.end - due) * source.format.frame_bytes
 
     def _starts(self) -> list[int]:
-        """Return the first frame of each utterance."""
-        if self.source is None:
-            return []
-        audio_format = self.source.format
-        return [audio_format.frames(each.start) for each in self._utterances() if each.start is not None]
+        """Return the first frame of each sentence."""
+        return [] if self.source is None else [self.source.format.frames(start) for start in self._starts_in_seconds()]
 
     def _aim(self, index: int) -> None:
-        """Jump to an utterance, or wait for it, or go to the end if it does not exist."""
+        """Jump to a sentence, or wait for it, or go to the end if it does not exist."""
         starts = self._starts()
         was_awaited, self._awaited = self._awaited, None
         if index < len(starts):
@@ -219,7 +215,7 @@ class Feeder:
         self._refresh()
 
     def _kept(self, starts: list[int], index: int) -> int:
-        """Return the first frame of an utterance; if it is no longer kept, of the first one that is."""
+        """Return the first frame of a sentence; if it is no longer kept, of the first one that is."""
         oldest = self._store.oldest
         return next((start for start in starts[index:] if start >= oldest), oldest)
 

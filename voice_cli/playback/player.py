@@ -217,11 +217,11 @@ class Player:
         self._pump.feeder.pause(is_paused=False)
 
     def skip(self, count: int) -> None:
-        """Go forward or back by utterances.
+        """Go forward or back by sentences; by utterances (which may have several) if the backend sends no word times.
 
         1 is the start of the next one. -1 is the start of the current one, or of the one before if less than a second
-        of the current one was played. If the target has not arrived, it is played when it does; after the last
-        utterance, the speech ends. Going back ends at the oldest utterance that is kept (`feeder.KEPT_SECONDS`).
+        of the current one was played. If the target has not arrived, it is played when it does; after the last one,
+        the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`).
         """
         self._pump.feeder.skip(count)
 

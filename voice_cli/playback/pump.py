@@ -30,6 +30,7 @@ from voice_cli.speech.events import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from voice_cli.speech.spoken import sentence_starts
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import SpeechStream
@@ -79,7 +80,7 @@ class Pump:
         self._clock = clock
         self.feeder = Feeder(
             volume,
-            utterances=lambda: self.speech.utterances if self.speech is not None else (),
+            starts=self._sentence_starts,
             needed=self._needed,
             fail=self._stop_with,
         )
@@ -94,6 +95,8 @@ class Pump:
         """There is no device."""
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
+        self._ended_starts: list[list[float]] = []
+        """The starts of the sentences, of each utterance that has ended."""
         self._received = 0
         """The backend's chunks whose audio is being written."""
         self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, count)
@@ -133,6 +136,16 @@ class Pump:
         self._news.set()
         if self.speech is not None:
             self.speech.cancel()
+
+    def _sentence_starts(self) -> list[float]:
+        """Return where the sentences begin that have arrived, in seconds of the speech. With the feeder's lock."""
+        utterances = self.speech.utterances if self.speech is not None else []
+        coming = []
+        for index, utterance in enumerate(utterances[len(self._ended_starts) :], len(self._ended_starts)):
+            coming.append(sentence_starts(utterance))
+            if utterance.end is not None and index == len(self._ended_starts):
+                self._ended_starts.append(coming.pop())
+        return [start for starts in (*self._ended_starts, *coming) for start in starts]
 
     def count_played(self) -> None:
         """Count the whole chunks that were pulled, if there is a device."""

@@ -5,6 +5,7 @@ Positions are seconds of the speech. After a jump, several parts of it were hear
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from voice_cli.script.line import Line
@@ -66,16 +67,29 @@ def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
     return ends
 
 
-def said(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text that was heard in the first `heard` seconds, up to the last whole word."""
-    parts = []
-    for utterance in utterances:
-        if utterance.end is not None and utterance.end <= heard + NEAR:
-            parts.append(utterance.line.text)
-            continue
-        parts.extend(word.text for word in words_of(utterance) or () if word.end <= heard)
-        break
-    return "".join(parts)
+def pieces_of(utterance: Utterance) -> list[Word]:
+    """Return the words of the line, or the whole line if their times are not known. The end of the last may be inf."""
+    end = math.inf if utterance.end is None else utterance.end
+    return words_of(utterance) or [Word(utterance.line.text, utterance.start or 0.0, end)]
+
+
+def sentence_starts(utterance: Utterance) -> list[float]:
+    """Return where an utterance begins, and where each later sentence of it does, if word times are known."""
+    from voice_cli.script.ends import Boundary
+    from voice_cli.script.splitter import Splitter
+
+    words, places, at = pieces_of(utterance), [], 0
+    for word in words:
+        places.append((at + len(word.text) - len(word.text.lstrip()), word.start))
+        at += len(word.text)
+    starts = [utterance.start or 0.0]
+    splitter = Splitter(every=Boundary.SENTENCE)
+    sentences = splitter.feed(utterance.line.text) + splitter.finish() if len(words) > 1 else []
+    for end in accumulate(map(len, sentences)):
+        start = next((start for first, start in places if first >= end), starts[-1])
+        if start > starts[-1]:
+            starts.append(start)
+    return starts
 
 
 def was_heard(start: float, end: float, spans: Sequence[tuple[float, float]]) -> bool:
@@ -94,27 +108,12 @@ def sort_text(utterances: Sequence[Utterance], spans: Sequence[tuple[float, floa
     remaining: list[str] = []
     here = spans[-1][1]
     for utterance in utterances:
-        start = utterance.start or 0.0
-        end = math.inf if utterance.end is None else utterance.end
-        for word in words_of(utterance) or [Word(utterance.line.text, start, end)]:
+        for word in pieces_of(utterance):
             if was_heard(word.start, word.end, spans):
                 heard.append(word.text)
             else:
                 (skipped if word.end <= here + NEAR else remaining).append(word.text)
     return "".join(heard), "".join(skipped), "".join(remaining)
-
-
-def begun(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text up to the word or utterance that is playing."""
-    parts = []
-    for utterance in utterances:
-        if utterance.start is None or utterance.start > heard:
-            break
-        words = words_of(utterance)
-        parts.append(
-            utterance.line.text if words is None else "".join(word.text for word in words if word.start <= heard)
-        )
-    return "".join(parts)
 
 
 def cues(utterances: Sequence[Utterance], heard: float) -> Iterator[Word]:
