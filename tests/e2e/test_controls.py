@@ -131,17 +131,15 @@ def test_live_volume_changes_the_next_frames(audio, serve, job):
     assert json.loads(out)["underruns"] == 0
 
 
-SENTENCES = tuple(
-    f"This {which} sentence is long enough to be an utterance, without a clause that might be spoken alone."
-    for which in ("first", "second", "third", "last")
-)
+PARAGRAPHS = ("One is first.", "Two is next.", "Three is third.", "Four is last.")
+"""Each is an utterance."""
 
 
 def test_skip_and_back_by_sentence(audio, serve, job):
-    sounds = {text: speech(2.0, seed=seed) for seed, text in enumerate(SENTENCES)}
+    sounds = {text: speech(2.0, seed=seed) for seed, text in enumerate(PARAGRAPHS)}
     server = serve(lambda request: Answer(sounds[request.json["input"]].tobytes()))
     options = ("--json", "--pause", "0", "--lookahead", "3")
-    with audio.record() as heard, job(" ".join(SENTENCES), "--base-url", server.url, *options) as voice:
+    with audio.record() as heard, job("\n\n".join(PARAGRAPHS), "--base-url", server.url, *options) as voice:
         heard.wait_for_sound()
         server.wait_for(4)
         heard.wait_for(0.5)
@@ -151,7 +149,7 @@ def test_skip_and_back_by_sentence(audio, serve, job):
         heard.wait_for(0.3)
         report, out = voice.end()
     assert report["code"] == 0
-    one, two, three, four = (sounds[text][:, 0] for text in SENTENCES)
+    one, two, three, four = (sounds[text][:, 0] for text in PARAGRAPHS)
     sound = heard.sound[:, 0]
     np.testing.assert_array_equal(sound[-2 * len(four) :], np.concatenate((three, four)))
     first = int(np.argmax(sound[: len(one)] != one))
@@ -162,8 +160,8 @@ def test_skip_and_back_by_sentence(audio, serve, job):
     assert third + again + 2 * RAMP == len(sound) - len(three) - len(four)
     result = json.loads(out)
     assert result["outcome"] == "complete"
-    assert result["text_spoken"] == " ".join(SENTENCES[2:])
-    assert result["text_skipped"] == " ".join(SENTENCES[:2])
+    assert result["text_spoken"].split() == " ".join(PARAGRAPHS[2:]).split()
+    assert result["text_skipped"].split() == " ".join(PARAGRAPHS[:2]).split()
     assert result["text_remaining"] == ""
     assert (result["underruns"], result["device_underflows"]) == (0, 0)
     assert len(two) == 2 * RATE
