@@ -306,9 +306,7 @@ class Feeder:
             source, is_stale = self.source, self._is_stale
         if self._is_closed or source is None:
             return
-        if is_stale:  # load numpy and PyAV without the lock
-            amplify(b"", self.volume)
-            if self.speed != 1:
-                Tempo(source.format, self.speed)
+        if is_stale and self.speed != 1:
+            Tempo(source.format, self.speed)  # loads PyAV without the lock
         with self._changed:
             self._apply(source)

@@ -30,7 +30,6 @@ from voice_cli.speech.events import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from voice_cli.speech.spoken import sentence_starts
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import SpeechStream
@@ -139,6 +138,8 @@ class Pump:
 
     def _sentence_starts(self) -> list[float]:
         """Return where the sentences begin that have arrived, in seconds of the speech. With the feeder's lock."""
+        from voice_cli.speech.spoken import sentence_starts
+
         utterances = self.speech.utterances if self.speech is not None else []
         coming = []
         for index, utterance in enumerate(utterances[len(self._ended_starts) :], len(self._ended_starts)):

@@ -75,17 +75,18 @@ def pieces_of(utterance: Utterance) -> list[Word]:
 
 def sentence_starts(utterance: Utterance) -> list[float]:
     """Return where an utterance begins, and where each later sentence of it does, if word times are known."""
+    starts = [utterance.start or 0.0]
+    words, places, at = pieces_of(utterance), [], 0
+    if len(words) == 1:
+        return starts
     from voice_cli.script.ends import Boundary
     from voice_cli.script.splitter import Splitter
 
-    words, places, at = pieces_of(utterance), [], 0
     for word in words:
         places.append((at + len(word.text) - len(word.text.lstrip()), word.start))
         at += len(word.text)
-    starts = [utterance.start or 0.0]
     splitter = Splitter(every=Boundary.SENTENCE)
-    sentences = splitter.feed(utterance.line.text) + splitter.finish() if len(words) > 1 else []
-    for end in accumulate(map(len, sentences)):
+    for end in accumulate(map(len, splitter.feed(utterance.line.text) + splitter.finish())):
         start = next((start for first, start in places if first >= end), starts[-1])
         if start > starts[-1]:
             starts.append(start)
