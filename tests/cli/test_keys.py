@@ -186,6 +186,14 @@ def test_handlers_are_restored(rig):
     assert interrupts._at_exit is None
 
 
+def test_the_terminal_is_restored_at_the_second_interrupt(rig, monkeypatch):
+    monkeypatch.setattr(interrupts, "_signals", 1)
+    rig.press(b"x")
+    with pytest.raises(KeyboardInterrupt):
+        interrupts._on_signal(signal.SIGINT, None)
+    assert rig.is_plain
+
+
 def test_the_terminal_is_restored_before_a_signal_stops_the_process(rig, monkeypatch):
     rig.press(b"x")
     sent = []

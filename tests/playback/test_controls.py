@@ -185,6 +185,27 @@ def test_skip_to_an_utterance_that_arrives_later():
         assert result.metrics.underruns == 0
 
 
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_skip_does_not_shorten_the_pauses_of_the_recording(skips):
+    recorder = PcmRecorder()
+    first, second = FakeStream(), FakeStream()
+    with Rig([first, second], recorder=recorder, prebuffer=Prebuffer(0.05), pause=0.3) as rig:
+        rig.give(SENT[:8000])
+        rig.step(0.25)
+        if skips:
+            rig.player.skip(1)
+            rig.applied()
+        rig.step(2.0)
+        first.end()
+        rig.settle()
+        rig.give(SENT[16_000:24_000], stream=1)
+        rig.applied()
+        rig.end(stream=1)
+        result = rig.play_out()
+        assert recorder.pcm == SENT[:8000] + bytes(2 * 2400) + SENT[16_000:24_000]
+        assert result.metrics.underruns == (0 if skips else 1)
+
+
 def test_the_volume_is_live(rig):
     rig.step(0.5)
     rig.player.set_volume(0.5)

@@ -1,4 +1,4 @@
-"""The pump: the thread that consumes the speech, records it, converts it for the device and fills the ring.
+"""The pump: the thread that consumes the speech, records it, converts it for the device and passes it to the feeder.
 
 It never touches a device. It sets the format that it needs (`wanted_format`), and the thread that owns the device calls
 `attach` with a `SinkSource`, or None if there is no device. The first format is a guess, so that the device opens while
@@ -342,8 +342,7 @@ class Pump:
     def _needed(self, is_start: bool) -> float:
         """Return the seconds to buffer before the gate opens."""
         source = self.source
-        is_start = is_start or source is None or source.started_at is None or source.is_resting
-        dry_runs = 0 if is_start or source is None else source.underrun_count + 1
+        dry_runs = 0 if is_start or source is None or not source.is_dry else source.underrun_count + 1
         return self._prebuffer.needed(self._latency, dry_runs, self._gap)
 
     def _open_gate(self, source: SinkSource) -> None:

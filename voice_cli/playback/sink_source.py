@@ -110,6 +110,11 @@ class SinkSource:
         latest = self.latest
         return latest.start if latest.is_jump and latest is not self._segment else None
 
+    @property
+    def is_dry(self) -> bool:
+        """Whether an underrun is under way."""
+        return self._dry_since is not None and not self.is_resting
+
     def rest(self, *, expected: bool) -> None:
         """Set whether more frames are not due yet, so that an empty ring is not an underrun."""
         self._may_rest = expected
@@ -213,9 +218,6 @@ class SinkSource:
         if segment.is_jump:
             self._again = memoryview(b"")
             self._end_gap(now)
-            if not segment.is_playable:
-                self._dry_since = now
-                self.is_resting = True
         self.history.move(now, start, segment.speed, is_jump=segment.is_jump)
 
     def _stop(self) -> None:
