@@ -1,5 +1,7 @@
 """The controls of the player."""
 
+import random
+import sys
 import threading
 
 import pytest
@@ -287,6 +289,44 @@ def test_controls_from_many_threads():
         result = rig.play_out()
         assert result.outcome is Outcome.COMPLETE
         assert result.heard == END / 8000
+
+
+def test_frames_are_exact_with_controls_and_pulls_on_different_threads():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    rng = random.Random(1)
+    try:
+        with Rig(streams()) as rig:
+            rig.settle()
+            happened(rig.sink.started)
+            over = threading.Event()
+
+            def pull():
+                while rig.source.ended_at is None and not over.is_set():
+                    rig.sink.step(rng.randrange(1, 100))
+
+            pulled = in_thread(pull)
+            for _ in range(300):
+                rng.choice(
+                    (
+                        rig.player.pause,
+                        rig.player.resume,
+                        lambda: rig.player.skip(rng.choice((-3, -2, -1, 1))),
+                        lambda: rig.player.set_volume(1.0 + rig.player.volume % 2),  # 2 and 1 in turn
+                    )
+                )()
+            rig.player.resume()
+            rig.player.skip(-9)
+            assert pulled() is None
+            over.set()
+            result = rig.play_out()
+    finally:
+        sys.setswitchinterval(interval)
+    spans = [(round(8000 * start), round(8000 * end)) for start, end in result.spans]
+    heard = memoryview(rig.played()).cast("h")
+    expected = memoryview(frames(*spans)).cast("h")
+    assert len(heard) == len(expected)
+    assert all(value in (frame, min(2 * frame, 32767)) for value, frame in zip(heard, expected, strict=True))
 
 
 def test_a_control_after_the_end_changes_nothing(rig):

@@ -72,6 +72,8 @@ class Feeder:
         """Rendered PCM for which the ring has no room."""
         self._is_stale = False
         """Whether a control was called that the ring does not reflect."""
+        self._jump = 0
+        """The number of the last jump."""
         self._target: int | None = None
         """The frame to jump to, while `_is_stale`."""
         self._awaited: int | None = None
@@ -112,9 +114,7 @@ class Feeder:
             if self._awaited is not None:
                 index = self._awaited + count
             else:
-                here = self._target if self._target is not None else source.landing
-                if here is None:
-                    here = int(source.history.speech_frame)
+                here = self._next_frame(source)
                 index = max(0, bisect_right(starts, here) - 1)
                 heard = here - starts[index] if starts else 0
                 index += count + (count < 0 and heard >= source.format.frames(BACK_SECONDS))
@@ -191,10 +191,13 @@ class Feeder:
         source = self.source
         if source is None or self._awaited is not None:
             return 1 << 62
-        due = self._target if self._target is not None else source.landing
-        if due is None:
-            due = int(source.history.speech_frame)
-        return self._capacity(source) - (self._store.end - due) * source.format.frame_bytes
+        due = self._store.end - self._next_frame(source)
+        return self._capacity(source) - due * source.format.frame_bytes
+
+    def _next_frame(self, source: SinkSource) -> int:
+        """Return the frame of the speech that is played next."""
+        landing = source.landing if self._target is None else self._target
+        return int(source.history.speech_frame) if landing is None else landing
 
     def _starts(self) -> list[int]:
         """Return the first frame of each sentence."""
@@ -270,14 +273,15 @@ class Feeder:
     def _renew(self, source: SinkSource) -> None:
         """Continue with a new segment, at the target or where playback is, at the current speed and volume."""
         audio_format = source.format
-        landing = source.landing if self._target is None else self._target
         is_awaited = self._awaited is not None
-        start = int(source.history.speech_frame) if landing is None else landing
+        is_jump = self._target is not None or (is_awaited and source.latest.start is not None)
+        self._jump += is_jump
+        start = self._next_frame(source)
         segment = Segment(
             audio_format.frames(AHEAD_SECONDS) * audio_format.frame_bytes,
             start=None if is_awaited else start,
             speed=self.speed,
-            is_jump=is_awaited or landing is not None,
+            jump=self._jump,
         )
         self._is_stale, self._target = False, None
         self._rest = memoryview(b"")
@@ -286,7 +290,7 @@ class Feeder:
         if not is_awaited:
             self._feed(source, segment, audio_format.frames(FIRST_SECONDS) * audio_format.frame_bytes)
             is_ready = self._is_complete or self._ahead(source, segment) >= self._needed(True)
-            segment.is_open = is_ready if segment.is_jump else source.is_open
+            segment.is_open = is_ready if is_jump else source.is_open
         source.latest = segment
         self._changed.notify_all()
 

@@ -274,13 +274,17 @@ class Player:
         if not pump.done:
             return False
         source = pump.source
-        return source is None or not pump.written or (source.ended_at is not None and self._clock() >= source.ended_at)
+        if source is None or not pump.written:
+            return True
+        ended_at = source.ended_at
+        return ended_at is not None and self._clock() >= ended_at
 
     def _wait_seconds(self) -> float:
         source = self._pump.source
         if not self._pump.done or source is None or source.is_paused:
             return self._tick
-        left = source.buffered + 0.005 if source.ended_at is None else source.ended_at - self._clock()
+        ended_at = source.ended_at
+        left = source.buffered + 0.005 if ended_at is None else ended_at - self._clock()
         return min(self._tick, max(0.0, left))
 
     def _watch_sink(self) -> None:

@@ -59,20 +59,21 @@ class RingBuffer:
 class Segment(RingBuffer):
     """The PCM that continues a speech, behind a gate that the writer opens and the reader closes."""
 
-    def __init__(self, capacity: int, *, start: int | None = 0, speed: float = 1.0, is_jump: bool = False) -> None:
+    def __init__(self, capacity: int, *, start: int | None = 0, speed: float = 1.0, jump: int = 0) -> None:
         """Set where the segment begins in the speech.
 
         Args:
             capacity: bytes.
             start: the number in the speech of the first frame; None: nothing follows until the next segment.
             speed: frames of the speech for each frame.
-            is_jump: playback continues with the first frame; otherwise with the one that is due.
+            jump: the number of jumps up to it. After another number, playback continues with the first frame; after
+                the same one, with the frame that is due.
 
         """
         super().__init__(capacity)
         self.start = start
         self.speed = speed
-        self.is_jump = is_jump
+        self.jump = jump
         self.is_open = False
         self.is_complete = False
         """Nothing more will be written."""

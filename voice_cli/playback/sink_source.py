@@ -47,6 +47,8 @@ class SinkSource:
         """The segment that is written, and is read from the next pull on."""
         self._segment = self.latest
         """The segment that is read."""
+        self._jump = 0
+        """The number of the last jump that was made."""
         self._flowing = False
         self._ramp = memoryview(b"")
         self._rises = False
@@ -108,7 +110,7 @@ class SinkSource:
     def landing(self) -> int | None:
         """The frame of the speech to which the next pull jumps, if it does."""
         latest = self.latest
-        return latest.start if latest.is_jump and latest is not self._segment else None
+        return latest.start if latest.jump != self._jump else None
 
     @property
     def is_dry(self) -> bool:
@@ -148,7 +150,7 @@ class SinkSource:
             self._resume(dac_time)
         self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
         latest = self.latest
-        if latest is not self._segment and (latest.is_jump or not self._again):
+        if latest is not self._segment and (latest.jump != self._jump or not self._again):
             self._switch(latest, dac_time)
         if self.ended_at is not None:
             self.ended_at = max(self.ended_at, dac_time - self._silence_after_end)
@@ -202,23 +204,23 @@ class SinkSource:
         """Continue with another segment, unless its next frame is not rendered yet."""
         here = self.history.speech_frame
         start = here if segment.start is None else float(segment.start)
-        if not segment.is_jump:
+        is_jump = segment.jump != self._jump
+        if not is_jump:
             behind = max(0, round((here - start) / segment.speed)) * self._frame_bytes
             if behind > segment.readable:
                 return
             segment.skip(behind)
             start = here
-        is_seamless = not segment.is_jump and segment.speed == self._segment.speed == 1
+        if is_jump or not segment.speed == self._segment.speed == 1:
+            self._stop()
+            self._last = memoryview(b"")
+            self.ended_at = None
+            if is_jump:
+                self._again = memoryview(b"")
+                self._end_gap(now)
+            self.history.move(now, start, segment.speed, is_jump=is_jump)
+        self._jump = segment.jump  # last, so that another thread sees either a landing or the new position
         self._segment = segment
-        if is_seamless:
-            return
-        self._stop()
-        self._last = memoryview(b"")
-        self.ended_at = None
-        if segment.is_jump:
-            self._again = memoryview(b"")
-            self._end_gap(now)
-        self.history.move(now, start, segment.speed, is_jump=segment.is_jump)
 
     def _stop(self) -> None:
         """Ramp down from the last frame; a run begins with the next one."""
@@ -300,7 +302,8 @@ class SinkSource:
 
     def heard(self, now: float) -> float:
         """Return the seconds of the speech that have left the device at `now`."""
-        if self.ended_at is not None and now >= self.ended_at:
+        ended_at = self.ended_at
+        if ended_at is not None and now >= ended_at:
             return self.history.seconds  # the device's clock may be faster than its rate
         return self.history.heard(now)
 
