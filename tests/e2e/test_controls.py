@@ -215,3 +215,20 @@ def test_a_key_does_not_echo_and_is_not_left_for_the_shell(audio, serve, job):
     assert report["code"] == 0
     assert voice.drawn == ""
     assert not holes(heard.sound, RATE)
+
+
+def test_skip_within_an_utterance_that_has_word_times(audio, job):
+    text = "The first sentence is rather long. The second one is long too. The third is the end."
+    with audio.record() as heard, job(text, "--json") as voice:
+        heard.wait_for_sound()
+        voice.press(b"\x1b[C")
+        heard.wait_for(0.5)
+        report, out = voice.end()
+    assert report["code"] == 0
+    result = json.loads(out)
+    spoken, skipped = result["text_spoken"], result["text_skipped"]
+    assert spoken.endswith("The second one is long too. The third is the end.")
+    assert skipped
+    assert "The first sentence is rather long.".endswith(skipped)
+    assert len(result["words"]) == len(spoken.split())
+    assert len(result["utterances"]) == 1
