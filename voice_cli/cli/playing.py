@@ -104,7 +104,7 @@ def _play_with_keys(
     *,
     has_keys: bool,
 ) -> PlaybackResult:
-    """Play, call `update` about ten times a second, and apply the keys that are pressed."""
+    """Play, and at each tick apply the keys that were pressed and call `update`."""
     if not has_keys:
         return player.play(speech, on_tick=update)
     with closing(Keys(player, note)) as keys:

@@ -192,7 +192,7 @@ class Player:
         """Stop the playback and cancel the request. Any thread; `play` returns soon."""
         self._pump.cancel()
 
-    # The controls. Any thread may call them, during and before `play`; each returns at once.
+    # The controls. Any thread may call them, also before `play`; each returns at once.
 
     @property
     def is_paused(self) -> bool:
@@ -221,7 +221,8 @@ class Player:
 
         1 is the start of the next one. -1 is the start of the current one, or of the one before if less than a second
         of the current one was played. If the target has not arrived, it is played when it does; after the last one,
-        the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`).
+        the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`). Before the device is
+        open, and without one, nothing is skipped.
         """
         self._pump.feeder.skip(count)
 

@@ -77,12 +77,7 @@ class Pump:
         self._recorder = recorder
         self._prebuffer = prebuffer
         self._clock = clock
-        self.feeder = Feeder(
-            volume,
-            starts=self._sentence_starts,
-            needed=self._needed,
-            fail=self._stop_with,
-        )
+        self.feeder = Feeder(volume, starts=self._sentence_starts, needed=self._needed, fail=self._stop_with)
         self._gap: float | None = None
         """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks arrived."""
         self._waiting_since: float | None = None
@@ -185,8 +180,11 @@ class Pump:
                 self._write(self.source, self._converter.flush())
         except BaseException as exc:
             self._fail(exc)
-        with self._changed:
+        try:
             self.feeder.finish()
+        except BaseException as exc:
+            self._stop_with(exc)
+        with self._changed:
             self.done = True
             self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
@@ -284,7 +282,7 @@ class Pump:
             self.cancelled = True
 
     def _stop_with(self, exc: BaseException) -> None:
-        """Fail and cancel the speech. The feeder's thread."""
+        """Fail and cancel the speech: the feeder has failed. The pump's or the feeder's thread."""
         self._fail(exc)
         self.cancel()
 
