@@ -217,8 +217,11 @@ def test_the_volume_is_live(rig):
     rig.player.set_volume(1.0)
     rig.applied()
     played_out(rig)
-    halved = b"".join(round(value / 2).to_bytes(2, "little") for value in range(4001, 8001))
-    assert rig.played() == SENT[:8000] + halved + SENT[16_000:]
+    heard = list(memoryview(rig.played()).cast("h"))
+    ramp = 40
+    assert heard[:4000] == list(range(1, 4001))
+    assert heard[4000 + ramp : 8000] == [round(value / 2) for value in range(4001 + ramp, 8001)]
+    assert heard[8000 + ramp :] == list(range(8001 + ramp, END + 1))
 
 
 def test_the_speed_is_live_and_times_are_those_of_the_speech(rig):
@@ -326,7 +329,7 @@ def test_frames_are_exact_with_controls_and_pulls_on_different_threads():
     heard = memoryview(rig.played()).cast("h")
     expected = memoryview(frames(*spans)).cast("h")
     assert len(heard) == len(expected)
-    assert all(value in (frame, min(2 * frame, 32767)) for value, frame in zip(heard, expected, strict=True))
+    assert all(frame <= value <= min(2 * frame, 32767) for value, frame in zip(heard, expected, strict=True))
 
 
 def test_a_control_after_the_end_changes_nothing(rig):

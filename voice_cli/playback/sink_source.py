@@ -8,8 +8,8 @@ replace silence, so every frame of the speech is played once, in order and uncha
 block after an underflow, as PortAudio does on ALSA, that block is played again.
 
 A control that changes what is played next leaves the ring alone that the audio thread reads. It fills another one, a
-`Segment`, and the audio thread continues with that from its next pull on. Only where that does not continue the sound,
-a falling and a rising ramp are inserted.
+`Segment`, and the audio thread continues with that from its next pull on. Another volume is faded in over 5 ms. Where a
+segment does not continue the sound, a falling and a rising ramp are inserted.
 """
 
 from array import array
@@ -219,8 +219,19 @@ class SinkSource:
                 self._again = memoryview(b"")
                 self._end_gap(now)
             self.history.move(now, start, segment.speed, is_jump=is_jump)
+        elif self._flowing:
+            self._again = self._faded(self._segment, segment)
+            segment.skip(len(self._again))
         self._jump = segment.jump  # last, so that another thread sees either a landing or the new position
         self._segment = segment
+
+    def _faded(self, old: Segment, new: Segment) -> memoryview:
+        """Return the first frames of the new segment, faded in over the same ones of the old one."""
+        size = self.format.frames(RAMP_SECONDS) * self._frame_bytes
+        before, after = (memoryview(segment.peek(size)).cast("h") for segment in (old, new))
+        steps = min(len(before), len(after))
+        pairs = zip(range(1, steps + 1), before, after, strict=False)
+        return memoryview(array("h", [a + (b - a) * i // (steps + 1) for i, a, b in pairs])).cast("B")
 
     def _stop(self) -> None:
         """Ramp down from the last frame; a run begins with the next one."""
