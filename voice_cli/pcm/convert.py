@@ -1,7 +1,6 @@
 """Conversion of rate and channels, and volume."""
 
 import sys
-from array import array
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
@@ -82,6 +81,8 @@ def amplify(data: bytes | memoryview, gain: float) -> bytes | memoryview:
     if gain == 1:
         return data
     if len(data) <= _FEW_BYTES and "numpy" not in sys.modules:
+        from array import array
+
         samples = [round(sample * gain) for sample in memoryview(data).cast("B").cast("h")]
         if gain > 1 and samples and not -FULL_SCALE <= min(samples) <= max(samples) < FULL_SCALE:
             samples = [min(FULL_SCALE - 1, max(-FULL_SCALE, sample)) for sample in samples]
