@@ -177,7 +177,7 @@ def test_tables_import_their_modules_late(folder):
 
 HEAVY = {
     # library: the modules or parts that may import it
-    "av": {"codecs", "pcm.convert"},
+    "av": {"codecs", "pcm.convert", "pcm.tempo"},
     "numpy": {"backends.local", "codecs", "pcm"},
     "sounddevice": {"playback.sinks.portaudio"},
     "openai": {"backends.remote.openai"},

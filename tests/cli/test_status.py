@@ -10,13 +10,14 @@ import pytest
 from support.command import screen_of
 from support.player import FakeStream, Rig, numbered
 from support.threads import happened, in_thread
-from voice_cli.backends.base import SpeechRequest
+from voice_cli.backends.base import SpeechRequest, WordEvent
 from voice_cli.cli import status
-from voice_cli.cli.status import StatusLine
+from voice_cli.cli.status import StatusLine, TextDisplay
 from voice_cli.errors import ServerError
 from voice_cli.playback.player import Player
 from voice_cli.script.line import Line
 from voice_cli.speech.assembly import Speech
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
 
 
@@ -56,6 +57,33 @@ def test_the_line_shows_backend_state_and_time(line):
         assert shown(line, rig.player) == "kokoro · done · 1 s"
 
 
+def test_the_line_shows_a_pause_and_what_is_not_normal(line):
+    with Rig([FakeStream(numbered(16_000), end=True)]) as rig:
+        rig.settle()
+        rig.step(0.5)
+        player = rig.player
+        player.pause()
+        assert shown(line, player).startswith("kokoro · paused · ")
+        player.resume()
+        player.set_speed(1.5)
+        player.set_volume(0.25)
+        assert shown(line, player).startswith("kokoro · speaking · ")
+        assert shown(line, player).endswith(" · speed 1.5 · volume 0.25")
+        player.pause()
+        player.cancel()
+        rig.result()
+        assert " · done · " in shown(line, player)
+
+
+def test_a_note_is_printed_above_the_line(line, screen):
+    with Rig([FakeStream()]) as rig:
+        rig.opened()
+        line.update(rig.player)
+        line.note("space [pause]")
+    assert "voice: space [pause]" in screen_of(screen.getvalue())[0]
+    screen.truncate(0)
+
+
 def test_a_failed_request_is_not_shown_as_speaking(line):
     with Rig([FakeStream()]) as rig:
         rig.opened()
@@ -69,6 +97,48 @@ def test_a_short_playback_has_no_status_line(line, screen, monkeypatch):
         rig.play_out()
         line.finish(rig.player)
     assert screen.getvalue() == ""
+
+
+def timed(index, *words):
+    """Return an utterance of one second for each word, after those before it."""
+    text = " ".join(words) + " "
+    places = [(text.index(word), len(word), float(at)) for at, word in enumerate(words)]
+    utterance = Utterance(Line(text, text.strip()), SimpleNamespace(words=[WordEvent(*place) for place in places]))
+    utterance.start, utterance.end = index * 3.0, index * 3.0 + 3.0
+    return utterance
+
+
+def test_show_prints_each_word_once_and_none_that_was_skipped(capsys):
+    utterances = [timed(0, "One", "two", "three."), timed(1, "Four", "five", "six."), timed(2, "Seven", "eight", "9.")]
+    display = TextDisplay()
+    seen = []
+    for spans in (
+        [(0.0, 0.5)],
+        [(0.0, 1.2)],
+        [(0.0, 1.3), (6.0, 6.1)],
+        [(0.0, 1.3), (6.0, 7.5), (3.0, 4.5)],
+        [(0.0, 1.3), (6.0, 7.5), (3.0, 6.5)],
+        [(0.0, 1.3), (6.0, 7.5), (3.0, 9.0)],
+    ):
+        display.update(SimpleNamespace(utterances=utterances, spans=spans))
+        seen.append(capsys.readouterr().out)
+    assert seen == ["One", " two", "Seven", " eightFour five", " six. ", " 9. "]
+    display.finish(SimpleNamespace(utterances=utterances, spans=[(0.0, 1.3), (6.0, 7.5), (3.0, 9.0)]))
+    assert capsys.readouterr().out == "\n"
+
+
+def test_show_prints_an_utterance_without_word_times_when_it_begins(capsys):
+    utterances = [Utterance(Line(text, text.strip()), SimpleNamespace(words=[])) for text in ("One. ", "Two. ")]
+    for index, utterance in enumerate(utterances):
+        utterance.start, utterance.end = index * 3.0, index * 3.0 + 2.0
+    display = TextDisplay()
+    display.update(SimpleNamespace(utterances=utterances, spans=[(0.0, 0.0)]))
+    assert capsys.readouterr().out == "One. "
+    utterances[0].line = Line("One. More. ", "One. More.")
+    display.update(SimpleNamespace(utterances=utterances, spans=[(0.0, 2.5)]))
+    assert capsys.readouterr().out == "More. "
+    display.finish(SimpleNamespace(utterances=utterances, spans=[(0.0, 4.0)]))
+    assert capsys.readouterr().out == "\n", "the second was not heard to its end"
 
 
 class Voice:

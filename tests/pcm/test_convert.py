@@ -110,6 +110,14 @@ def test_volume_does_not_overflow(data, gain):
     assert np.all(np.abs(after - wanted) <= 0.51 + 1e-6 * np.abs(wanted))
 
 
+@pytest.mark.parametrize("gain", [0.0, 0.1, 0.5, 1.3, 4.0])
+def test_volume_is_the_same_with_and_without_numpy(gain, monkeypatch):
+    data = material.speech(AudioFormat(48000, 2), 0.1) + struct.pack("<4h", 32767, -32768, 5, -5)
+    with_numpy = amplify(data, gain)
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert amplify(data, gain) == with_numpy
+
+
 def test_full_volume_returns_the_input():
     data = b"\1\2" * 10
     assert amplify(data, 1.0) is data
@@ -121,7 +129,7 @@ def test_no_library_is_loaded_without_a_conversion():
         "import sys\n"
         "from voice_cli.audio import AudioFormat\n"
         "from voice_cli.pcm.convert import Converter, amplify\n"
-        "Converter(AudioFormat(24000, 1), AudioFormat(24000, 1)).convert(b'xx'); amplify(b'xx', 1.0)\n"
+        "Converter(AudioFormat(24000, 1), AudioFormat(24000, 1)).convert(b'xx'); amplify(b'xx', 0.5)\n"
         "assert not {'av', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

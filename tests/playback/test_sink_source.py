@@ -13,7 +13,8 @@ from support.null_sink import NullSink
 from support.player import MONO, numbered
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat
-from voice_cli.playback.sink_source import KEPT_EVENTS, Gap, SinkSource
+from voice_cli.playback.history import KEPT_EVENTS
+from voice_cli.playback.sink_source import Gap, SinkSource
 
 LATENCY = 0.02
 RAMP = 40
@@ -149,7 +150,7 @@ def test_finish_during_a_pull_is_not_missed(monkeypatch):
     bench = Bench()
     bench.source.write(numbered(20))
     bench.source.open_gate()
-    read_into = bench.source._ring.read_into
+    read_into = bench.source.latest.read_into
 
     def read_and_finish(out):
         count = read_into(out)
@@ -158,10 +159,11 @@ def test_finish_during_a_pull_is_not_missed(monkeypatch):
         return count
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.source._ring, "read_into", read_and_finish)
+        patch.setattr(bench.source.latest, "read_into", read_and_finish)
         bench.step(30)
-    heard = bench.step(RAMP + 30)
-    assert heard[RAMP : RAMP + 5] == numbers(5, first=21)
+    heard = bench.step(3 * RAMP)
+    down = RAMP - 10  # the rest of the falling ramp
+    assert heard[down + RAMP : down + RAMP + 5] == numbers(5, first=21)
     assert bench.source.ended_at is not None
 
 
@@ -233,14 +235,6 @@ def test_a_full_ring_takes_the_whole_frames_that_fit():
     assert source.buffered == pytest.approx(0.01)
 
 
-def test_room_in_returns_the_seconds_until_the_bytes_fit():
-    bench = Bench(capacity=1.0)
-    assert bench.source.room_in(16000) == 0
-    bench.source.write(numbered(8000))
-    assert bench.source.room_in(1600) == pytest.approx(0.1)
-    assert bench.source.room_in(10**9) == pytest.approx(1.0), "more than the capacity waits for an empty ring"
-
-
 def test_time_of_works_across_gaps():
     bench = Bench()
     bench.source.write(numbered(100))
@@ -252,12 +246,12 @@ def test_time_of_works_across_gaps():
     source = bench.source
     heard = bench.heard
     for frame in (0, 1, 99, 100, 101, 159):
-        assert source.time_of(frame) == bench.at(heard.index(frame + 1, (frame > 99) * 440)), frame
+        assert source.history.time_of(frame) == bench.at(heard.index(frame + 1, (frame > 99) * 440)), frame
     assert source.position == 200
-    assert source.time_of(199) is not None
-    assert source.time_of(200) is None
-    assert SinkSource(MONO, 1.0).time_of(0) is None
-    assert SinkSource(MONO, 1.0).time_of(-1) is None
+    assert source.history.time_of(199) is not None
+    assert source.history.time_of(200) is None
+    assert SinkSource(MONO, 1.0).history.time_of(0) is None
+    assert SinkSource(MONO, 1.0).history.time_of(-1) is None
 
 
 def test_underflows_are_counted_only_while_speech_plays():
@@ -294,9 +288,9 @@ def test_a_block_that_the_device_discarded_is_played_again():
     assert bench.step(60) == numbers(60, first=161)
     assert bench.source.position == 220
     (gap,) = bench.source.underflows
-    assert gap == pytest.approx((100, 0.04 + 100 / 8000))
-    assert bench.source.time_of(99) == pytest.approx(LATENCY + 99 / 8000)
-    assert bench.source.time_of(100) == pytest.approx(LATENCY + 0.04 + 200 / 8000)
+    assert gap == pytest.approx((100, 0.04 + 100 / 8000, 100 / 8000))
+    assert bench.source.history.time_of(99) == pytest.approx(LATENCY + 99 / 8000)
+    assert bench.source.history.time_of(100) == pytest.approx(LATENCY + 0.04 + 200 / 8000)
 
 
 def test_a_block_discarded_twice_is_played_a_third_time():
@@ -389,7 +383,7 @@ def test_every_frame_is_played_once_and_the_counters_match(steps, audio_format):
         assert not any(bench.sink.heard)
         return
     assert speech_and_gaps(bench) == written
-    last = source.time_of(source.position - 1)
+    last = source.history.time_of(source.position - 1)
     assert source.ended_at == pytest.approx(last + 1 / audio_format.rate)
     assert source.underrun_count == len(source.underruns)
     assert source.underrun_seconds == pytest.approx(sum(gap.seconds for gap in source.underruns))
@@ -401,7 +395,7 @@ def speech_and_gaps(bench):
     at = round((source.started_at - LATENCY) * rate) * size
     assert not any(bench.sink.heard[:at])
     speech = b""
-    for before, gap in itertools.pairwise([Gap(0, 0.0), *source.underruns, Gap(source.position, 0.0)]):
+    for before, gap in itertools.pairwise([Gap(0, 0.0, 0.0), *source.underruns, Gap(source.position, 0.0, 0.0)]):
         length = (gap.frame - before.frame) * size
         speech += bench.sink.heard[at : at + length]
         at += length
@@ -444,7 +438,7 @@ def speech_without_gaps(bench):
     at = round((source.started_at - LATENCY) * 8000)
     out, position = [], 0
     heard = bench.heard
-    for gap in [*source.underruns, Gap(source.position, 0.0)]:
+    for gap in [*source.underruns, Gap(source.position, 0.0, 0.0)]:
         out += heard[at : at + gap.frame - position]
         at += gap.frame - position + round(gap.seconds * 8000)
         position = gap.frame

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voice_cli.backends.base import WordEvent
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
-from voice_cli.speech.spoken import CUE_CHARS, Word, begun, cues, said, subtitles, words_of
+from voice_cli.speech.spoken import CUE_CHARS, Word, cues, sentence_starts, sort_text, subtitles, words_of
 
 
 def line(text):
@@ -33,6 +33,11 @@ def utterance(line, section):
 
 def utterances(lines, sections):
     return [utterance(*both) for both in zip(lines, sections, strict=False)]
+
+
+def said(utterances, heard):
+    """Return the text that was heard if the first `heard` seconds were, without a jump."""
+    return sort_text(utterances, [(0.0, heard)])[0]
 
 
 def silent(start, end):
@@ -121,26 +126,53 @@ def test_said_returns_whole_words(heard, text):
     assert said(utterances(LINES, SECTIONS), heard) == text
 
 
-@pytest.mark.parametrize(
-    ("heard", "text"),
-    [(0.0, "One"), (0.5, "One and"), (0.7, "One and two. "), (1.4, "One and two. "), (1.5, "One and two. Three.")],
-)
-def test_begun_includes_the_current_word(heard, text):
-    assert begun(utterances(LINES, SECTIONS), heard) == text
-
-
-def test_without_words_said_and_begun_go_by_utterance():
+def test_without_words_said_goes_by_utterance():
     sections = [silent(0.0, 1.0), silent(1.3, 2.0)]
     assert said(utterances(LINES, sections), 0.99) == ""
     assert said(utterances(LINES, sections), 1.0) == "One and two. "
-    assert begun(utterances(LINES, sections), 0.1) == "One and two. "
-    assert begun(utterances(LINES, sections), 1.3) == "One and two. Three."
 
 
 def test_an_utterance_without_an_end_was_not_said():
     assert said(utterances(LINES, [silent(0.0, 1.0), silent(1.3, None)]), 9.0) == "One and two. "
     assert said(utterances(LINES, [silent(0.0, None)]), 9.0) == ""
     assert said(utterances([line("a"), *LINES], [silent(0.0, 1.0)]), 9.0) == "a"
+
+
+def test_sentences_start_at_their_first_words():
+    text = line("Dr. Who came. He saw! Then (he) left")
+    places = [(0, 3), (4, 3), (8, 5), (14, 2), (17, 4), (22, 4), (27, 4), (32, 4)]
+    timed = section(1.0, 9.0, *((start, length, float(at)) for at, (start, length) in enumerate(places)), lead=0.0)
+    assert sentence_starts(utterance(text, timed)) == [1.0, 4.0, 6.0]
+    assert sentence_starts(utterance(text, silent(1.0, 9.0))) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("spans", "texts"),
+    [
+        ([(0.0, 0.9)], ("One and", "", " two. Three.")),
+        ([(0.0, 2.0)], ("One and two. Three.", "", "")),
+        ([(0.0, 0.5), (1.5, 2.0)], ("OneThree.", " and two. ", "")),
+        ([(0.0, 0.5), (1.5, 1.6)], ("One", " and two. ", "Three.")),
+        ([(0.0, 0.5), (2.0, 2.0)], ("One", " and two. Three.", "")),
+        ([(0.0, 1.9), (0.0, 0.5)], ("One and two. ", "", "Three.")),
+        ([(0.0, 0.5), (1.5, 1.9), (0.4, 2.0)], ("One and two. Three.", "", "")),
+    ],
+)
+def test_each_word_was_heard_or_skipped_or_remains(spans, texts):
+    assert sort_text(utterances(LINES, SECTIONS), spans) == texts
+
+
+def test_an_utterance_without_a_start_remains():
+    assert (
+        sort_text([*utterances(LINES, SECTIONS), Utterance(line("End."), SimpleNamespace(words=[]))], [(0.0, 9.0)])[2]
+        == "End."
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0, 2.5), st.floats(0, 2.5)), min_size=1, max_size=4))
+def test_the_three_texts_are_the_whole_text(spans):
+    texts = sort_text(utterances(LINES, SECTIONS), [(min(span), max(span)) for span in spans])
+    assert sorted("".join(texts)) == sorted("One and two. Three.")
 
 
 def test_cues_have_a_maximum_length_and_end_at_the_stop():

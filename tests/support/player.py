@@ -219,9 +219,8 @@ class Rig:
 
     @property
     def is_held_back(self) -> bool:
-        """Whether the pump waits because the ring is full."""
-        source = self._pump.source
-        return self._blocked and source is not None and source._ring.writable == 0
+        """Whether the pump waits for room."""
+        return self._blocked and self._pump.source is not None and self._pump.feeder._room() <= 0
 
     def opened(self) -> None:
         """Wait until the device is open."""
@@ -253,6 +252,14 @@ class Rig:
         while frames > 0:
             self.sink.step(min(block, frames))
             frames -= block
+            self.applied()
+
+    def applied(self) -> None:
+        """Apply the controls that were called and refill the ring, as the feeder's thread does soon."""
+        feeder = self._pump.feeder
+        if feeder._thread is not None:
+            with feeder._changed:
+                feeder._apply(self.source)
 
     def play_out(self) -> PlaybackResult:
         """Pull all audio and return the result."""
@@ -266,6 +273,7 @@ class Rig:
             happened(self.sink.started)
             while self.source.ended_at is None or self.sink.now < self.source.ended_at:
                 self.sink.step(self.source.format.rate // 100)
+                self.applied()
         return self.result()
 
     def result(self) -> PlaybackResult:
@@ -274,6 +282,15 @@ class Rig:
         if isinstance(result, BaseException):
             raise result
         return result
+
+    def played(self) -> bytes:
+        """Return the frames that the device pulled, at the times that the history has; ramps and pauses left out."""
+        audio_format, zero = self.source.format, self.sink.latency + self.sink.started_at
+        parts = []
+        for stretch in self.source.history.stretches():
+            first, last = (round((at - zero) * audio_format.rate) for at in (stretch.began, stretch.ended))
+            parts.append(self.sink.heard[first * audio_format.frame_bytes : last * audio_format.frame_bytes])
+        return b"".join(parts)
 
     def heard(self) -> bytes:
         """Return the streams' audio that the device pulled, located by the source's start time and underruns."""

@@ -308,9 +308,9 @@ def _now(player: Any) -> dict[str, Any]:
         return {}
     return {
         "position_s": round(player.heard, 3),
-        "paused": getattr(player, "is_paused", False),
-        "volume": getattr(player, "volume", None),
-        "speed": getattr(player, "speed", None),
+        "paused": player.is_paused,
+        "volume": player.volume,
+        "speed": player.speed,
     }
 
 

@@ -151,11 +151,12 @@ class Session:
             return False
         return True
 
-    def send_error(self, error: VoiceError) -> None:
-        """Send an error that is not the end of a speech."""
+    def send_error(self, error: VoiceError, *, of: str | None = None) -> None:
+        """Send an error. `of`: the type of the message that it answers; None: the speech has ended."""
         self.send(
             {
                 "type": "error",
+                "of": of,
                 "kind": error.kind,
                 "message": error.message,
                 "hint": str(error.hint) if error.hint else None,
@@ -202,7 +203,7 @@ class Session:
                 else:
                     self.send(self._control(message))
             except VoiceError as exc:
-                self.send_error(exc)
+                self.send_error(exc, of=None if kind == "say" else kind)
 
     def _say(self, message: Message) -> None:
         if self._speech is not None:

@@ -22,6 +22,7 @@ from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError,
 if TYPE_CHECKING:
     from _socket import socket
 
+    from voice_cli.cli.keys import Keys
     from voice_cli.cli.status import StandardOutput, StatusLine
     from voice_cli.recording.recorder import Recorder
 
@@ -57,10 +58,11 @@ class FollowedSpeech:
         self._recorder: Recorder | None = None
         self._output: StandardOutput | None = None
         self._status: StatusLine | None = None
-        self._shown = RemotePlayer()
+        self._player = RemotePlayer(self._send)
+        self._keys: Keys | None = None
         self._error: BaseException | None = None
         """The first error of this process's files."""
-        self._heard: Message = {"said": 0, "rest": "", "end": 0}
+        self._heard: Message = {"rest": "", "end": 0}
         self._has_started = False
 
     def run(self) -> int | None:
@@ -81,11 +83,13 @@ class FollowedSpeech:
                         return code
                 elif kind == "end":
                     return self._finish(message)
-                elif kind == "error":
+                elif kind == "error" and message["of"] is None:
                     return report_error(error_of(message["kind"], message["message"], message["hint"]), debug=False)
                 else:
                     self._handle(kind, message, payload)
         finally:
+            if self._keys is not None:
+                self._keys.close()
             if self._status is not None:
                 self._status.close()
         raise AgentDied
@@ -124,8 +128,14 @@ class FollowedSpeech:
         if is_watched() and not (options.quiet or options.debug or options.show):
             from voice_cli.cli.status import StatusLine
 
-            self._status = StatusLine(message["backend"], self._shown, makes_file=self._makes_file(options))  # type: ignore[arg-type]
-            self._tick()
+            self._status = StatusLine(message["backend"], self._player, makes_file=self._makes_file(options))  # type: ignore[arg-type]
+        if not options.no_play and message["reads"] != "-":
+            from voice_cli.cli.keys import Keys, are_usable
+
+            if are_usable():
+                self._player.id = message["id"]
+                self._keys = Keys(self._player, self._status.note if self._status is not None else print_note)
+        self._tick()
         return None
 
     def _makes_file(self, options: SayOptions) -> bool:
@@ -199,12 +209,14 @@ class FollowedSpeech:
         elif kind == "started":
             self._has_started = True
         elif kind == "progress":
-            self._shown.set(message)
+            self._player.set(message)
             self._tick()
 
     def _tick(self) -> None:
+        if self._keys is not None:
+            self._keys.poll(is_playing=self._has_started)
         if self._status is not None:
-            self._status.update(self._shown)  # type: ignore[arg-type]
+            self._status.update(self._player)  # type: ignore[arg-type]
 
     def _write(self, message: Message, payload: bytes) -> None:
         if self._recorder is not None:
@@ -290,22 +302,22 @@ def _options_of(message: Message) -> SayOptions:
     return SayOptions(**options | {"text": tuple(options["text"])})
 
 
-class RemotePlayer(SimpleNamespace):
-    """The state of the agent's player, as `StatusLine` shows it; also the progress of its narration."""
+class RemotePlayer:
+    """The agent's player, for `StatusLine` and `Keys`; also the progress of its narration."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        """Set what sends a message to the agent."""
         from voice_cli.playback.state import State
 
-        super().__init__(
-            state=State.WAITING,
-            position=0.0,
-            timeline=SimpleNamespace(audio_seconds=0.0),
-            is_paused=False,
-            volume=1.0,
-            speed=1.0,
-            total=None,
-            done=None,
-        )
+        self.id = 0
+        self.state = State.WAITING
+        self.position = 0.0
+        self.timeline = SimpleNamespace(audio_seconds=0.0)
+        self.is_paused = False
+        self.volume = self.speed = 1.0
+        self.total: int | None = None
+        self._done: int | None = None
+        self._send = send
 
     def set(self, message: Message) -> None:
         """Set the values of a message `progress`."""
@@ -313,9 +325,30 @@ class RemotePlayer(SimpleNamespace):
 
         self.state, self.position = State(message["state"]), message["position"]
         self.timeline.audio_seconds = message["made"]
-        self.is_paused = message["paused"]
-        self.done, self.total = message["done"], message["total"]
+        self.is_paused, self.volume, self.speed = message["paused"], message["volume"], message["speed"]
+        self._done, self.total = message["done"], message["total"]
 
     def progress(self) -> int | None:
         """As `Narration.progress`."""
-        return self.done  # type: ignore[no-any-return]  # of SimpleNamespace
+        return self._done
+
+    def _control(self, kind: str, **values: float) -> None:
+        self._send({"type": kind, "id": self.id, **values})
+
+    def pause(self) -> None:
+        self._control("pause")
+
+    def resume(self) -> None:
+        self._control("resume")
+
+    def skip(self, count: int) -> None:
+        self._control("skip", count=count)
+
+    def set_volume(self, factor: float) -> None:
+        self._control("volume", factor=factor)
+
+    def set_speed(self, factor: float) -> None:
+        self._control("speed", factor=factor)
+
+    def cancel(self) -> None:
+        self._send({"type": "cancel"})

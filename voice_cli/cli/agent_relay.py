@@ -1,6 +1,7 @@
 """What a speech of the agent does, sent to its client: what is recorded, what is heard, and the state."""
 
 import time
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from voice_cli.agent.messages import MAX_BYTES, Message
@@ -9,10 +10,14 @@ from voice_cli.audio import PcmChunk
 from voice_cli.cli.status import TextDisplay
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.recording.recorder import Recorder
-from voice_cli.speech.spoken import said
+from voice_cli.speech.spoken import sort_text
 
 if TYPE_CHECKING:
     from voice_cli.speech.narration import Narration
+
+
+WATCH_SECONDS = 0.05
+"""Seconds between two messages `progress`."""
 
 
 class RelayRecorder(Recorder):
@@ -55,10 +60,7 @@ class Relay:
         self._watches = watches
         self._display = TextDisplay(lambda text: session.send({"type": "shown", "text": text})) if shows else None
         self._has_started = False
-        self._done = 0
-        self._said = 0
-        """Characters of the utterances before `_done`."""
-        self._told = -1
+        self._told = (-1, 0)
         self._watched_at = 0.0
 
     def update(self, player: Player) -> None:
@@ -69,25 +71,21 @@ class Relay:
         if self._display is not None:
             self._display.update(player)
         self._tell_heard(player)
-        if self._watches and time.monotonic() - self._watched_at > 0.1:
+        if self._watches and time.monotonic() - self._watched_at > WATCH_SECONDS:
             self._watched_at = time.monotonic()
             self._tell_progress(player)
 
     def _tell_heard(self, player: Player) -> None:
-        heard = player.heard
-        utterances = player.utterances[self._done :]
-        for utterance in utterances:
-            if utterance.end is None or utterance.end > heard:
-                break
-            self._done += 1
-            self._said += len(utterance.line.text)
-        current = player.utterances[self._done : self._done + 1]
-        text = said(current, heard)
-        if (count := self._said + len(text)) != self._told and self._has_started:
-            self._told = count
-            line = current[0].line if current else player.utterances[self._done - 1].line
-            rest = line.text[len(text) :] if current else ""
-            self._session.send({"type": "heard", "said": count, "rest": rest, "end": line.end})
+        utterances, spans = player.utterances, player.spans
+        here = spans[-1][1]
+        index = bisect_right(utterances, here, key=lambda utterance: utterance.start or 0.0) - 1
+        if index < 0 or not self._has_started:
+            return
+        line = utterances[index].line
+        _, _, rest = sort_text([utterances[index]], [(0.0, here)])
+        if (told := (index, len(rest))) != self._told:
+            self._told = told
+            self._session.send({"type": "heard", "rest": rest, "end": line.end})
 
     def _tell_progress(self, player: Player) -> None:
         self._session.send(
@@ -98,7 +96,9 @@ class Relay:
                 "made": player.timeline.audio_seconds,
                 "done": self._narration.progress(),
                 "total": self._narration.total,
-                "paused": getattr(player, "is_paused", False),
+                "paused": player.is_paused,
+                "volume": player.volume,
+                "speed": player.speed,
             }
         )
 

@@ -14,9 +14,10 @@ from voice_cli.backends import BACKENDS
 from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
 from voice_cli.cli.console import print_message
+from voice_cli.cli.keys import TICK
 from voice_cli.cli.narrating import checked_text, decoded_file, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
-from voice_cli.cli.playing import TICK, WAKE_SECONDS, device_of, learn, make_player, speech_of, subtitles_of
+from voice_cli.cli.playing import WAKE_SECONDS, device_of, learn, make_player, speech_of, subtitles_of
 from voice_cli.cli.report import account_of
 from voice_cli.cli.say import backend_options
 from voice_cli.config import Config, Settings, load, parse, settle

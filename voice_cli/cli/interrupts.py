@@ -17,6 +17,7 @@ from voice_cli.cli.start import INTERRUPTED
 _signals = 0
 """How many have come."""
 _stop: Callable[[], None] | None = None
+_at_exit: Callable[[], None] | None = None
 
 
 def watch() -> None:
@@ -40,6 +41,12 @@ def stop_with(stop: Callable[[], None]) -> None:
         raise KeyboardInterrupt
 
 
+def at_exit(restore: Callable[[], None] | None) -> None:
+    """Call `restore` at the second signal, after which nothing else may run; None: nothing is to be restored."""
+    global _at_exit  # noqa: PLW0603
+    _at_exit = restore
+
+
 def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
     if what.exc_type is not KeyboardInterrupt:  # that is recorded in `_signals`
         sys.__unraisablehook__(what)
@@ -48,6 +55,8 @@ def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
 def _on_signal(_number: int, _frame: object) -> None:
     global _signals  # noqa: PLW0603
     _signals += 1
+    if _signals > 1 and _at_exit is not None:
+        _at_exit()
     if _signals > 2:  # the main thread may wait for a lock
         os._exit(INTERRUPTED)
     if _stop is None or _signals > 1:

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
 from voice_cli.cli.agent_start import start_agent
-from voice_cli.cli.console import is_watched, report_error, write_file
+from voice_cli.cli.console import is_watched, print_note, report_error, write_file
+from voice_cli.cli.keys import TICK, Keys, are_usable
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import FileError
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 WAKE_SECONDS = 3.0
 """Seconds of silence after which a device may lose its first sound."""
-
-TICK = 0.03
-"""Seconds between two updates of the display, and two looks whether another speech has cancelled this one."""
 
 
 def play(
@@ -57,8 +55,11 @@ def play(
     timeline.mark("process_start", started)
     player = make_player(sink, backend, settings, recorder, timeline, learned.head_start)
     interrupts.stop_with(player.cancel)
-    start = partial(start_agent, settings) if turn is not None and not options.no_agent else None
-    watch = Watch(turn, start).update
+    watch = Watch(
+        turn,
+        partial(start_agent, settings) if turn is not None and not options.no_agent else None,
+        has_keys=sink is not None and narration.total is not None and are_usable(),
+    )
     result = _play(player, speech_of(narration, settings), narration, backend, options, watch)
     if options.subtitles is not None:
         try:
@@ -106,7 +107,8 @@ def subtitles_of(result: PlaybackResult, path: str) -> str:
     """Return the subtitles of what was heard, in the format of the path's suffix."""
     from voice_cli.speech.spoken import cues, subtitles
 
-    return subtitles(cues(result.utterances, result.heard), vtt=path.lower().endswith(".vtt"))
+    furthest = max(end for _, end in result.spans)
+    return subtitles(cues(result.utterances, furthest), vtt=path.lower().endswith(".vtt"))
 
 
 def learn(learned: Learned, result: PlaybackResult, settings: Settings, options: SayOptions) -> None:
@@ -116,12 +118,7 @@ def learn(learned: Learned, result: PlaybackResult, settings: Settings, options:
 
 
 def _play(
-    player: Player,
-    speech: Speech,
-    narration: Narration,
-    backend: Backend,
-    options: SayOptions,
-    watch: Callable[[Player], None],
+    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions, watch: "Watch"
 ) -> PlaybackResult:
     if options.show:
         from voice_cli.cli.status import StandardOutput, TextDisplay
@@ -130,12 +127,11 @@ def _play(
         display = TextDisplay(output.write)
 
         def update(player: Player) -> None:
-            watch(player)
             display.update(player)
             if output.is_closed:
                 raise KeyboardInterrupt
 
-        result = player.play(speech, on_tick=update)
+        result = watch.play(player, speech, update, print_note)
         display.finish(result)
         return result if output.error is None else _failed(result, output.error)
     if is_watched() and not (options.quiet or options.debug):
@@ -143,26 +139,36 @@ def _play(
 
         makes_file = options.no_play and not narration.is_one
         with closing(StatusLine(backend.name, narration, makes_file=makes_file)) as status:
-
-            def draw(player: Player) -> None:
-                watch(player)
-                status.update(player)
-
-            result = player.play(speech, on_tick=draw)
+            result = watch.play(player, speech, status.update, status.note)
             status.finish(player)
             return result
-    return player.play(speech, on_tick=watch)
+    return watch.play(player, speech, lambda _player: None, print_note)
 
 
 class Watch:
-    """Looks whether another speech has cancelled this one, and starts the agent once this one has begun."""
+    """What is looked at during a playback: the turn, which another speech may cancel, and the keys."""
 
-    def __init__(self, turn: "Turn | None", start_agent: Callable[[], object] | None) -> None:
+    def __init__(self, turn: "Turn | None", start_agent: Callable[[], object] | None, *, has_keys: bool) -> None:
+        """`start_agent` is called once the speech has begun."""
         self._turn = turn
         self._start_agent = start_agent
+        self._has_keys = has_keys
 
-    def update(self, player: Player) -> None:
-        """Look once."""
+    def play(
+        self, player: Player, speech: Speech, update: Callable[[Player], object], note: Callable[[str], None]
+    ) -> PlaybackResult:
+        """Play, and call `update` at each tick. `note` prints a line for the keys."""
+        with closing(Keys(player, note)) if self._has_keys else nullcontext() as keys:
+
+            def on_tick(player: Player) -> None:
+                self._look(player)
+                if keys is not None:
+                    keys.poll(is_playing=player.position > 0)
+                update(player)
+
+            return player.play(speech, on_tick=on_tick)
+
+    def _look(self, player: Player) -> None:
         if self._turn is not None and self._turn.is_cancelled:
             player.cancel()
         if self._start_agent is not None and player.position:

@@ -14,7 +14,7 @@ from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
 from voice_cli.printable import escaped
 from voice_cli.speech.narration import Narration
-from voice_cli.speech.spoken import said, words_of
+from voice_cli.speech.spoken import sort_text, was_heard, words_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,19 +104,19 @@ def notes_of(result: PlaybackResult) -> list[str]:
 def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[str, Any]:
     """Return the text that was spoken and that was not, with the times of words and utterances."""
     if narration is None or result is None:
-        return {"text_spoken": None, "text_remaining": None, "words": None, "utterances": None}
+        return dict.fromkeys(("text_spoken", "text_skipped", "text_remaining", "words", "utterances"))
     unasked = "" if result.outcome is Outcome.COMPLETE else narration.unspoken()
-    spoken = said(result.utterances, result.heard)
-    rest = "".join(utterance.line.text for utterance in narration.utterances)[len(spoken) :] + unasked
+    spoken, skipped, rest = sort_text(narration.utterances, result.spans)
     words = [words_of(utterance) for utterance in result.utterances]
     return {
         "text_spoken": spoken.strip(),
-        "text_remaining": rest.strip(),
+        "text_skipped": skipped.strip(),
+        "text_remaining": (rest + unasked).strip(),
         "words": [
             {"word": word.text.strip(), "start_ms": _ms(word.start), "end_ms": _ms(word.end)}
             for of_utterance in words
             for word in of_utterance or ()
-            if word.end <= result.heard
+            if was_heard(word.start, word.end, result.spans)
         ]
         if any(words)
         else None,
@@ -222,6 +222,7 @@ def _figures(metrics: PlaybackMetrics) -> "Table":
     row("leading silence from the backend", metrics.leading_silence_ms, " ms")
     row("generation", metrics.generation_ms, " ms")
     row("playback", metrics.playback_ms, " ms")
+    row("paused", metrics.paused_ms, " ms")
     row("audio", metrics.audio_ms, " ms")
     row("real-time factor of the backend", metrics.real_time_factor)
     row("bytes received", metrics.bytes_received)

@@ -2,16 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from voice_cli.cli.console import write_stdout
+from voice_cli.cli.console import print_note, write_stdout
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.state import State
 from voice_cli.printable import escaped_text
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
-from voice_cli.speech.spoken import begun, said
+from voice_cli.speech.spoken import NEAR, pieces_of
 
 PATIENCE = 0.4
 """Seconds before the status line appears, so that importing rich does not delay the first sound."""
@@ -25,6 +27,11 @@ WORDS = {
 }
 
 
+def state_of(player: Player) -> str:
+    """Return the word for what the player does."""
+    return "paused" if player.is_paused and player.state is not State.DONE else WORDS[player.state]
+
+
 class StatusLine:
     """A line on standard error with backend, state and time, or a bar if a file is made. For the main thread."""
 
@@ -35,6 +42,7 @@ class StatusLine:
         self._began = time.monotonic()
         self._live: Any = None
         self._task: Any = None
+        self._parts: list[str] = []
 
     def update(self, player: Player) -> None:
         """Draw the player's state."""
@@ -44,11 +52,25 @@ class StatusLine:
                 return
             self._start()
         if self._task is None:
-            self._live.update(f"{self._backend} · {WORDS[player.state]} · {player.position or waited:.0f} s")
+            parts = [self._backend, state_of(player), f"{player.position or waited:.0f} s"]
+            if player.speed != 1:
+                parts.append(f"speed {player.speed:.2g}")
+            if player.volume != 1:
+                parts.append(f"volume {player.volume:.2g}")
+            if parts != self._parts:
+                self._parts = parts
+                self._live.update(" · ".join(parts))
         else:
             done = self._narration.progress()
             made = player.timeline.audio_seconds
             self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
+
+    def note(self, text: str) -> None:
+        """Print a note, above the line if there is one."""
+        if self._live is None:
+            print_note(text)
+        else:
+            self._live.console.print(f"voice: {text}", style="dim", markup=False)
 
     def finish(self, player: Player) -> None:
         """Draw the final state."""
@@ -79,36 +101,45 @@ class StatusLine:
 
 
 class TextDisplay:
-    """`--show`: prints the text as it is heard."""
+    """`--show`: prints the text as it is heard, each word once. Skipped text is not printed."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         """Set what is called with each text: `StandardOutput.write`, or the like."""
         self._write = write
-        self._done = 0
-        """Utterances that were heard completely."""
-        self._shown = 0
-        """Characters of the utterances after them that were printed."""
+        self._spans = 0
+        """Spans that were printed completely."""
+        self._until = 0.0
+        """Seconds of the speech up to which the next one was printed."""
+        self._shown: dict[tuple[int, int], int] = {}
+        """Characters that were printed, by the index of the utterance and of the word."""
         self._has_begun = False
 
     def update(self, player: Player) -> None:
         """Print the words that have begun."""
-        utterances, heard = player.utterances[self._done :], player.heard
-        self._print(begun(utterances, heard))
-        for utterance in utterances:
-            if utterance.end is None or utterance.end > heard:
-                break
-            self._done += 1
-            self._shown -= len(utterance.line.text)
+        self._show(player.utterances, player.spans, is_over=False)
 
     def finish(self, result: PlaybackResult) -> None:
         """Print the rest of what was heard, and end the line."""
-        self._print(said(result.utterances[self._done :], result.heard))
+        self._show(result.utterances, result.spans, is_over=True)
         if self._has_begun:
             self._write("\n")
 
-    def _print(self, text: str) -> None:
-        new = text[self._shown :]
-        self._shown = max(self._shown, len(text))
+    def _show(self, utterances: Sequence[Utterance], spans: Sequence[tuple[float, float]], *, is_over: bool) -> None:
+        """Print the words that began since the last call; if it is over, only those that have ended."""
+        for span in range(self._spans, len(spans)):
+            start, end = spans[span]
+            start = max(start, self._until) if span == self._spans else start
+            first = max(0, bisect_right(utterances, start, key=_start_of) - 1)
+            for index in range(first, bisect_right(utterances, end, key=_start_of)):
+                for number, word in enumerate(pieces_of(utterances[index])):
+                    is_new = word.start >= start - NEAR or (index, number) in self._shown
+                    if is_new and (word.end if is_over else word.start) <= end + NEAR:
+                        self._print((index, number), word.text)
+        self._spans, self._until = len(spans) - 1, spans[-1][1]
+
+    def _print(self, place: tuple[int, int], text: str) -> None:
+        new = text[self._shown.get(place, 0) :]
+        self._shown[place] = max(self._shown.get(place, 0), len(text))
         if not self._has_begun:
             new = new.lstrip()
         if new:
@@ -134,3 +165,7 @@ class StandardOutput:
                 self.is_closed = True
             except FileError as exc:
                 self.error = exc
+
+
+def _start_of(utterance: Utterance) -> float:
+    return utterance.start or 0.0

@@ -55,21 +55,18 @@ def _holes(source: SinkSource, gaps: Iterable[Gap]) -> list[Hole]:
     """Return the place of each gap; skip one that no frame follows."""
     holes = []
     for gap in gaps:
-        ended = source.time_of(gap.frame)
+        ended = source.history.time_of(gap.frame)
         if ended is not None:
-            holes.append(Hole(ended - gap.seconds, gap.seconds, source.format.seconds(gap.frame)))
+            holes.append(Hole(ended - gap.seconds, gap.seconds, gap.position))
     return holes
 
 
 def _heard(source: SinkSource) -> list[tuple[float, float]]:
-    """Return the corners of what was heard: (time, seconds of the stream); the line is level in an underrun."""
-    last = source.time_of(source.position - 1) if source.position else None
-    if source.started_at is None or last is None:
-        return []
-    corners = [(source.started_at, 0.0)]
-    for hole in underruns(source):
-        corners += [(hole.at, hole.position), (hole.at + hole.seconds, hole.position)]
-    return [*corners, (last + source.format.seconds(1), source.format.seconds(source.position))]
+    """Return the corners of what was heard: (time, seconds of the speech); the line is level in an underrun."""
+    corners = []
+    for stretch in source.history.stretches():
+        corners += [(stretch.began, stretch.start), (stretch.ended, stretch.end)]
+    return corners
 
 
 def _height(corners: Sequence[tuple[float, float]], at: float) -> float | None:

@@ -31,6 +31,12 @@ device's period."""
 DEAD_SECONDS = 5.0
 """Seconds without a pull after which the device counts as lost."""
 
+DRAIN_SECONDS = 0.5
+"""Seconds after the estimated end in which the device should pull the silence that fills its buffer."""
+
+DRAIN_TICK = 0.002
+"""Seconds between two looks whether it did."""
+
 CANCEL_SECONDS = 0.5
 """Seconds to wait for a cancelled pump."""
 
@@ -61,7 +67,9 @@ class PlaybackResult(NamedTuple):
     utterances: tuple[Utterance, ...]
     """Those that have audio, in order."""
     heard: float
-    """Seconds that left the device; without a device, seconds that were decoded."""
+    """The position of the speech, in seconds, at the end; without a device, seconds that were decoded."""
+    spans: tuple[tuple[float, float], ...]
+    """The parts of the speech that were heard, in the order of playback, in seconds; the last one ends at `heard`."""
     device_error: DeviceError | None
     """Why nothing was played, if the sink was optional."""
 
@@ -97,6 +105,7 @@ class Player:
         self._tick = tick
         self._pulls = 0
         self._pulled_at = 0.0
+        self._watched_at = 0.0
         self._pump = Pump(
             self.timeline,
             recorder=recorder,
@@ -110,22 +119,36 @@ class Player:
 
     @property
     def state(self) -> State:
-        return State.DONE if self._is_done else self._pump.state
+        if self._is_done:
+            return State.DONE
+        state, source = self._pump.state, self._pump.source
+        if state is State.BUFFERING and source is not None and source.is_open:
+            return State.PLAYING  # the gate was opened after a jump
+        return state
 
     @property
     def position(self) -> float:
-        """Seconds of speech that the device has pulled."""
+        """The position in the speech, in seconds, of the frame that the device pulls next."""
         source = self._pump.source
-        return source.format.seconds(source.position) if source is not None else 0.0
+        return source.history.seconds if source is not None else 0.0
 
     @property
     def heard(self) -> float:
-        """Seconds of speech that have left the device; without a device, seconds that were decoded."""
+        """The position in the speech, in seconds, that leaves the device; without a device, seconds that were decoded.
+
+        It goes back where playback does.
+        """
         source = self._pump.source
         if source is not None:
             return source.heard(self._clock())
         speech = self._pump.speech
         return speech.seconds if self._sink is None and speech is not None else 0.0
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """The parts of the speech that were heard, in the order of playback, in seconds; the last ends at `heard`."""
+        source = self._pump.source
+        return source.spans(self._clock()) if source is not None else [(0.0, self.heard)]
 
     @property
     def utterances(self) -> Sequence[Utterance]:
@@ -166,6 +189,7 @@ class Player:
                 self._sink.close()
             if not self._pump.done:
                 self._pump.cancel()
+            self._pump.feeder.close(CANCEL_SECONDS)
             if thread.ident is not None:  # it may be interrupted before it starts
                 thread.join(CANCEL_SECONDS)
             sys.setswitchinterval(interval)
@@ -174,6 +198,48 @@ class Player:
     def cancel(self) -> None:
         """Stop the playback and cancel the request. Any thread; `play` returns soon."""
         self._pump.cancel()
+
+    # The controls. Any thread may call them, also before `play`; each returns at once.
+
+    @property
+    def is_paused(self) -> bool:
+        return self._pump.feeder.is_paused
+
+    @property
+    def volume(self) -> float:
+        """The factor of the samples."""
+        return self._pump.feeder.volume
+
+    @property
+    def speed(self) -> float:
+        """Seconds of speech a second."""
+        return self._pump.feeder.speed
+
+    def pause(self) -> None:
+        """Play silence from the device's next pull on. The sink keeps running, and the speech is still received."""
+        self._pump.feeder.pause(is_paused=True)
+
+    def resume(self) -> None:
+        """End a pause: play the frame that follows the last one that was played."""
+        self._pump.feeder.pause(is_paused=False)
+
+    def skip(self, count: int) -> None:
+        """Go forward or back by sentences; by utterances (which may have several) if the backend sends no word times.
+
+        1 is the start of the next one. -1 is the start of the current one, or of the one before if less than a second
+        of the current one was played. If the target has not arrived, it is played when it does; after the last one,
+        the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`). Before the device is
+        open, and without one, nothing is skipped.
+        """
+        self._pump.feeder.skip(count)
+
+    def set_volume(self, factor: float) -> None:
+        """Change the volume, 0 to 4, of what is played next."""
+        self._pump.feeder.set_volume(factor)
+
+    def set_speed(self, factor: float) -> None:
+        """Change the speed, 0.25 to 4, of what is played next. The pitch stays."""
+        self._pump.feeder.set_speed(factor)
 
     def _open_sink(self) -> None:
         """Open the sink if the pump needs it."""
@@ -216,21 +282,29 @@ class Player:
         if not pump.done:
             return False
         source = pump.source
-        return source is None or not pump.written or (source.ended_at is not None and self._clock() >= source.ended_at)
+        if source is None or not pump.written:
+            return True
+        ended_at, now = source.ended_at, self._clock()
+        if ended_at is None or self._sink is None or now < ended_at:
+            return ended_at is not None and now >= ended_at
+        return source.silence_after_end >= self._sink.latency or now >= ended_at + DRAIN_SECONDS
 
     def _wait_seconds(self) -> float:
         source = self._pump.source
-        if not self._pump.done or source is None:
+        if not self._pump.done or source is None or source.is_paused:
             return self._tick
-        left = source.buffered + 0.005 if source.ended_at is None else source.ended_at - self._clock()
-        return min(self._tick, max(0.0, left))
+        ended_at = source.ended_at
+        left = source.buffered + 0.005 if ended_at is None else ended_at - self._clock()
+        return min(self._tick, max(DRAIN_TICK if ended_at is not None else 0.0, left))
 
     def _watch_sink(self) -> None:
         source = self._pump.source
         if source is None or self._sink is None or not self._is_started:
             return
         now = self._clock()
-        if source.pulls != self._pulls:
+        was_stopped = now - self._watched_at > DEAD_SECONDS / 2  # this process, by Ctrl-Z
+        self._watched_at = now
+        if source.pulls != self._pulls or was_stopped:
             self._pulls, self._pulled_at = source.pulls, now
         elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
             raise DeviceError("the output device stopped playing", hint=Hint("see {list_devices}"))
@@ -241,10 +315,10 @@ class Player:
         if source is not None and source.started_at is not None:
             timeline.mark("started", source.started_at)
             if timeline.audible_seconds is not None:
-                audible = source.time_of(source.format.frames(timeline.audible_seconds))
+                audible = source.history.first_time_of(timeline.audible_seconds)
                 if audible is not None:
                     timeline.mark("first_audible", audible)
-            last = source.time_of(source.position - 1)
+            last = source.history.time_of(source.position - 1)
             if last is not None:
                 timeline.mark("last_frame", last + 1 / source.format.rate)
         pump.count_played()
@@ -266,6 +340,7 @@ class Player:
             format=pump.speech.format if pump.speech is not None else None,
             utterances=tuple(self.utterances),
             heard=self.heard,
+            spans=tuple(self.spans),
             device_error=self._device_error,
         )
 

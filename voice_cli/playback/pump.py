@@ -1,4 +1,4 @@
-"""The pump: the thread that consumes the speech, records it, converts it for the device and fills the ring.
+"""The pump: the thread that consumes the speech, records it, converts it for the device and passes it to the feeder.
 
 It never touches a device. It sets the format that it needs (`wanted_format`), and the thread that owns the device calls
 `attach` with a `SinkSource`, or None if there is no device. The first format is a guess, so that the device opens while
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import FileError, Interrupted
-from voice_cli.pcm.convert import Converter, amplify
+from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.levels import first_audible
+from voice_cli.playback.feeder import Feeder
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.state import State
@@ -75,8 +76,8 @@ class Pump:
         self._timeline = timeline
         self._recorder = recorder
         self._prebuffer = prebuffer
-        self._volume = volume
         self._clock = clock
+        self.feeder = Feeder(volume, starts=self._sentence_starts, needed=self._needed, fail=self._stop_with)
         self._gap: float | None = None
         """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks arrived."""
         self._waiting_since: float | None = None
@@ -88,6 +89,8 @@ class Pump:
         """There is no device."""
         self._stream: SpeechStream | None = None
         self._converter: Converter | None = None
+        self._ended_starts: list[list[float]] = []
+        """The starts of the sentences, of each utterance that has ended."""
         self._received = 0
         """The backend's chunks whose audio is being written."""
         self._chunks: deque[tuple[int, int]] = deque()  # (bytes written up to their end, count)
@@ -116,6 +119,7 @@ class Pump:
             self._latency = latency
             self._is_silent = source is None
             self._attached_for = wanted
+            self.feeder.attach(source)
             self._changed.notify_all()
 
     def cancel(self) -> None:
@@ -127,12 +131,27 @@ class Pump:
         if self.speech is not None:
             self.speech.cancel()
 
+    def _sentence_starts(self) -> list[float]:
+        """Return where the sentences begin that have arrived, in seconds of the speech. With the feeder's lock."""
+        from voice_cli.speech.spoken import sentence_starts
+
+        utterances = self.speech.utterances if self.speech is not None else []
+        coming = []
+        for index, utterance in enumerate(utterances[len(self._ended_starts) :], len(self._ended_starts)):
+            coming.append(sentence_starts(utterance))
+            if utterance.end is not None and index == len(self._ended_starts):
+                self._ended_starts.append(coming.pop())
+        return [start for starts in (*self._ended_starts, *coming) for start in starts]
+
     def count_played(self) -> None:
         """Count the whole chunks that were pulled, if there is a device."""
         if self.source is not None:
-            taken = self.source.position * self.source.format.frame_bytes
+            history, frame_bytes = self.source.history, self.source.format.frame_bytes
+            taken = history.speech_frame * frame_bytes
             while self._chunks and self._chunks[0][0] <= taken:
-                self._timeline.chunks_played = (self._timeline.chunks_played or 0) + self._chunks.popleft()[1]
+                end, count = self._chunks.popleft()
+                if history.has_played(end // frame_bytes):
+                    self._timeline.chunks_played = (self._timeline.chunks_played or 0) + count
 
     # The pump's thread.
 
@@ -158,12 +177,14 @@ class Pump:
             self._note_stream()
             self._count_written()
             if self.source is not None and self._converter is not None and not self.cancelled:
-                self._write(self.source, amplify(self._converter.flush(), self._volume))
+                self._write(self.source, self._converter.flush())
         except BaseException as exc:
             self._fail(exc)
+        try:
+            self.feeder.finish()
+        except BaseException as exc:
+            self._stop_with(exc)
         with self._changed:
-            if self.source is not None:
-                self.source.finish()
             self.done = True
             self.state = State.DRAINING if self.written else State.DONE
         self._news.set()
@@ -172,7 +193,7 @@ class Pump:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
         if self.source is not None:
             self.source.rest(expected=True)
-            if self.source.buffered:
+            if self.feeder.buffered:
                 self._open_gate(self.source)
 
     def _expect(self, event: UtteranceStarted) -> None:
@@ -251,7 +272,7 @@ class Pump:
         if source is not None:
             if self._converter is None or self._converter.target != source.format:
                 self._converter = Converter(chunk.format, source.format)
-            self._write(source, amplify(self._converter.convert(chunk.data), self._volume))
+            self._write(source, self._converter.convert(chunk.data))
         if source is None or not source.is_open:
             self._waiting_since = self._clock()
 
@@ -259,6 +280,11 @@ class Pump:
         self.error = self.error or exc
         if isinstance(exc, Interrupted):
             self.cancelled = True
+
+    def _stop_with(self, exc: BaseException) -> None:
+        """Fail and cancel the speech: the feeder has failed. The pump's or the feeder's thread."""
+        self._fail(exc)
+        self.cancel()
 
     def _stop_if_cancelled(self) -> None:
         if self.cancelled:
@@ -290,16 +316,16 @@ class Pump:
         timeline = self._timeline
         view = memoryview(data)
         while view:
-            count = source.write(view)
+            count = self.feeder.write(view)
             self.written += count
             view = view[count:]
-            timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, source.buffered)
+            timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, self.feeder.buffered)
             self._turn_gate(source)
             if view:
                 began = self._clock()
                 with self._changed:
                     self._stop_if_cancelled()
-                    self._changed.wait(min(TICK, max(0.001, source.room_in(len(view)))))
+                    self._changed.wait(min(TICK, max(0.001, self.feeder.room_in(len(view)))))
                     self._stop_if_cancelled()
                 if self._stream is not None and "last_byte" not in self._stream.timestamps:
                     timeline.held_back_seconds += self._clock() - began
@@ -308,9 +334,14 @@ class Pump:
         if source.is_open:
             return
         self.state = State.BUFFERING
-        dry_runs = 0 if source.started_at is None or source.is_resting else source.underrun_count + 1
-        if source.buffered >= self._prebuffer.needed(self._latency, dry_runs, self._gap):
+        if self.feeder.buffered >= self._needed(False):
             self._open_gate(source)
+
+    def _needed(self, is_start: bool) -> float:
+        """Return the seconds to buffer before the gate opens."""
+        source = self.source
+        dry_runs = 0 if is_start or source is None or not source.is_dry else source.underrun_count + 1
+        return self._prebuffer.needed(self._latency, dry_runs, self._gap)
 
     def _open_gate(self, source: SinkSource) -> None:
         source.open_gate()

@@ -44,9 +44,40 @@ class RingBuffer:
         self._read += count
         return count
 
+    def skip(self, count: int) -> None:
+        """Remove `count` bytes, which are buffered. The reader's thread."""
+        self._read += count
+
     def peek(self, count: int) -> bytes:
         """Return up to `count` bytes without removing them. The reader's thread."""
         count = min(count, self.readable)
         start = self._read % self._capacity
         head = bytes(self._memory[start : start + count])
         return head + bytes(self._memory[: count - len(head)])
+
+
+class Segment(RingBuffer):
+    """The PCM that continues a speech, behind a gate that the writer opens and the reader closes."""
+
+    def __init__(self, capacity: int, *, start: int | None = 0, speed: float = 1.0, jump: int = 0) -> None:
+        """Set where the segment begins in the speech.
+
+        Args:
+            capacity: bytes.
+            start: the number in the speech of the first frame; None: nothing follows until the next segment.
+            speed: frames of the speech for each frame.
+            jump: the number of jumps up to it. After another number, playback continues with the first frame; after
+                the same one, with the frame that is due.
+
+        """
+        super().__init__(capacity)
+        self.start = start
+        self.speed = speed
+        self.jump = jump
+        self.is_open = False
+        self.is_complete = False
+        """Nothing more will be written."""
+
+    @property
+    def is_playable(self) -> bool:
+        return self.is_open or self.is_complete

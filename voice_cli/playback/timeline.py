@@ -39,7 +39,9 @@ class PlaybackMetrics(NamedTuple):
     generation_ms: float | None = None
     """Request sent to the last byte, without the time in which the ring was full (back-pressure)."""
     playback_ms: float | None = None
-    """First frame to last frame at the DAC, underruns included."""
+    """First frame to last frame at the DAC, with underruns and without pauses."""
+    paused_ms: float | None = None
+    """How long playback was paused after its first frame."""
     audio_ms: float | None = None
     """Decoded audio."""
     real_time_factor: float | None = None
@@ -95,20 +97,24 @@ class Timeline:
         if began is not None and ended is not None and self.bytes_received:
             generation = max(0.0, ended - began - self.held_back_seconds)
         audio = self.audio_seconds or None
+        playback = self.between("started", "last_frame")
+        if playback is not None and source is not None:
+            playback = round(playback - 1000 * source.paused_seconds, 2)
         return PlaybackMetrics(
             ttfa_ms=self.between("process_start", "first_audible"),
             ttfb_ms=self.between("request_sent", "first_byte"),
             leading_silence_ms=_ms(self.audible_seconds),
             generation_ms=_ms(generation),
-            playback_ms=self.between("started", "last_frame"),
+            playback_ms=playback,
+            paused_ms=_ms(source.paused) if source else None,
             audio_ms=_ms(audio),
             real_time_factor=round(generation / audio, 4) if generation is not None and audio else None,
             underruns=source.underrun_count if source else None,
             underrun_ms=_ms(source.underrun_seconds) if source else None,
-            underrun_positions_ms=_positions(source, source.underruns) if source else (),
+            underrun_positions_ms=_positions(source.underruns) if source else (),
             device_underflows=source.underflow_count if source else None,
             device_underflow_ms=_ms(source.underflow_seconds) if source else None,
-            device_underflow_positions_ms=_positions(source, source.underflows) if source else (),
+            device_underflow_positions_ms=_positions(source.underflows) if source else (),
             chunks_received=self.chunks_received,
             chunks_played=self.chunks_played,
             bytes_received=self.bytes_received,
@@ -116,8 +122,8 @@ class Timeline:
         )
 
 
-def _positions(source: SinkSource, gaps: Iterable[Gap]) -> tuple[float, ...]:
-    return tuple(round(1000 * source.format.seconds(gap.frame), 1) for gap in gaps)
+def _positions(gaps: Iterable[Gap]) -> tuple[float, ...]:
+    return tuple(round(1000 * gap.position, 1) for gap in gaps)
 
 
 def _ms(seconds: float | None) -> float | None:

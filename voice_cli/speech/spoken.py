@@ -1,7 +1,11 @@
-"""The text that was heard: by word if the backend sends word times, otherwise by utterance."""
+"""The text that was heard: by word if the backend sends word times, otherwise by utterance.
+
+Positions are seconds of the speech. After a jump, several parts of it were heard: its spans.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from voice_cli.script.line import Line
@@ -9,6 +13,10 @@ from voice_cli.speech.events import Utterance
 
 CUE_CHARS = 80
 """Maximum length of a subtitle: two lines on a screen."""
+
+
+NEAR = 0.001
+"""Seconds by which positions may differ."""
 
 
 class Word(NamedTuple):
@@ -59,29 +67,54 @@ def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
     return ends
 
 
-def said(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text that was heard in the first `heard` seconds, up to the last whole word."""
-    parts = []
-    for utterance in utterances:
-        if utterance.end is not None and utterance.end <= heard + 0.001:
-            parts.append(utterance.line.text)
-            continue
-        parts.extend(word.text for word in words_of(utterance) or () if word.end <= heard)
-        break
-    return "".join(parts)
+def pieces_of(utterance: Utterance) -> list[Word]:
+    """Return the words of the line, or the whole line if their times are not known. The end of the last may be inf."""
+    end = math.inf if utterance.end is None else utterance.end
+    return words_of(utterance) or [Word(utterance.line.text, utterance.start or 0.0, end)]
 
 
-def begun(utterances: Sequence[Utterance], heard: float) -> str:
-    """Return the text up to the word or utterance that is playing."""
-    parts = []
+def sentence_starts(utterance: Utterance) -> list[float]:
+    """Return where an utterance begins, and where each later sentence of it does, if word times are known."""
+    starts = [utterance.start or 0.0]
+    words, places, at = pieces_of(utterance), [], 0
+    if len(words) == 1:
+        return starts
+    from voice_cli.script.ends import Boundary
+    from voice_cli.script.splitter import Splitter
+
+    for word in words:
+        places.append((at + len(word.text) - len(word.text.lstrip()), word.start))
+        at += len(word.text)
+    splitter = Splitter(every=Boundary.SENTENCE)
+    for end in accumulate(map(len, splitter.feed(utterance.line.text) + splitter.finish())):
+        start = next((start for first, start in places if first >= end), starts[-1])
+        if start > starts[-1]:
+            starts.append(start)
+    return starts
+
+
+def was_heard(start: float, end: float, spans: Sequence[tuple[float, float]]) -> bool:
+    """Return whether all of that part of the speech was heard, at once or in several spans."""
+    at = start
+    for first, last in sorted(spans):
+        if first <= at + NEAR:
+            at = max(at, last)
+    return end <= at + NEAR
+
+
+def sort_text(utterances: Sequence[Utterance], spans: Sequence[tuple[float, float]]) -> tuple[str, str, str]:
+    """Return the text that was heard, the text before the last position that was not, and the rest, each in order."""
+    heard: list[str] = []
+    skipped: list[str] = []
+    remaining: list[str] = []
+    here = spans[-1][1]
     for utterance in utterances:
-        if utterance.start is None or utterance.start > heard:
-            break
-        words = words_of(utterance)
-        parts.append(
-            utterance.line.text if words is None else "".join(word.text for word in words if word.start <= heard)
-        )
-    return "".join(parts)
+        for word in pieces_of(utterance):
+            if was_heard(word.start, word.end, spans):
+                heard.append(word.text)
+            else:
+                (skipped if word.end <= here + NEAR else remaining).append(word.text)
+    return "".join(heard), "".join(skipped), "".join(remaining)
 
 
 def cues(utterances: Sequence[Utterance], heard: float) -> Iterator[Word]:

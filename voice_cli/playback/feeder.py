@@ -1,0 +1,316 @@
+"""The feeder: moves the PCM of a speech through tempo and volume into the ring of the source.
+
+It keeps what was received in a `Store`. Until the first control, the pump's thread moves every chunk into the ring at
+once. A control makes a new `Segment` with what is due at the new settings; from then on, the thread `voice-feeder`
+keeps `AHEAD_SECONDS` in the ring, so that the next control drops little. No lock is shared with the audio thread.
+"""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable
+
+from voice_cli.pcm.convert import amplify
+from voice_cli.pcm.tempo import Tempo
+from voice_cli.playback.prebuffer import RING_SECONDS
+from voice_cli.playback.ring_buffer import Segment
+from voice_cli.playback.sink_source import SinkSource
+from voice_cli.playback.store import BLOCK_SECONDS, Store
+
+KEPT_SECONDS = 600.0
+"""Seconds of the speech that are kept to go back to: 29 MB at 24 kHz mono."""
+
+AHEAD_SECONDS = 2.0
+"""Seconds in the ring after the first control."""
+
+FIRST_SECONDS = 0.2
+"""Seconds that are rendered before a new segment is played."""
+
+SLICE_SECONDS = 0.25
+"""Seconds to render at a time."""
+
+REFILL_SECONDS = 0.25
+"""Seconds between two looks at the ring."""
+
+BACK_SECONDS = 1.0
+"""Seconds of a sentence after which going back goes to its own start."""
+
+VOLUMES = (0.0, 4.0)
+SPEEDS = (0.25, 4.0)
+
+
+class Feeder:
+    """The store of one speech and the controls of its playback. Any thread may call the controls, which do not wait.
+
+    `starts` returns the positions in the speech of the sentences that have arrived, in seconds. `needed` returns the
+    seconds to buffer before the gate opens, after a jump or otherwise. `fail` is called with an error of the thread.
+    """
+
+    def __init__(
+        self,
+        volume: float,
+        *,
+        starts: Callable[[], list[float]],
+        needed: Callable[[bool], float],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.volume = volume
+        self.speed = 1.0
+        self.is_paused = False
+        self.source: SinkSource | None = None
+        self._starts_in_seconds = starts
+        self._needed = needed
+        self._fail = fail
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._is_complete = False
+        self._store = Store(1, 1, 1)
+        self._tempo: Tempo | None = None
+        self._read = 0
+        """The frame to render next."""
+        self._rest = memoryview(b"")
+        """Rendered PCM for which the ring has no room."""
+        self._is_stale = False
+        """Whether a control was called that the ring does not reflect."""
+        self._jump = 0
+        """The number of the last jump."""
+        self._target: int | None = None
+        """The frame to jump to, while `_is_stale`."""
+        self._awaited: int | None = None
+        """The index of a sentence to jump to when it arrives."""
+
+    # The controls. Any thread.
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Play silence from the next pull on, or go on at the same frame."""
+        with self._changed:
+            self.is_paused = is_paused
+            if self.source is not None:
+                self.source.is_paused = is_paused
+
+    def set_volume(self, factor: float) -> None:
+        """Change the volume; it is limited to `VOLUMES`."""
+        factor = min(VOLUMES[1], max(VOLUMES[0], factor))
+        with self._changed:
+            if factor != self.volume:
+                self.volume = factor
+                self._refresh()
+
+    def set_speed(self, factor: float) -> None:
+        """Change the speed; it is limited to `SPEEDS`."""
+        factor = min(SPEEDS[1], max(SPEEDS[0], factor))
+        with self._changed:
+            if factor != self.speed:
+                self.speed = factor
+                self._refresh()
+
+    def skip(self, count: int) -> None:
+        """Go `count` sentences forward or back: -1 is the start of this one, or of the one before near the start."""
+        with self._changed:
+            source = self.source
+            if source is None or not count:
+                return
+            starts = self._starts()
+            if self._awaited is not None:
+                index = self._awaited + count
+            else:
+                here = self._next_frame(source)
+                index = max(0, bisect_right(starts, here) - 1)
+                heard = here - starts[index] if starts else 0
+                index += count + (count < 0 and heard >= source.format.frames(BACK_SECONDS))
+            self._aim(max(0, index))
+
+    # The pump's thread.
+
+    def attach(self, source: SinkSource | None) -> None:
+        """Set the source to feed, before anything is written."""
+        with self._changed:
+            self.source = source
+            if source is not None:
+                audio_format = source.format
+                kept = round(KEPT_SECONDS / BLOCK_SECONDS)
+                self._store = Store(audio_format.frame_bytes, audio_format.frames(BLOCK_SECONDS), kept)
+                source.is_paused = self.is_paused
+                if self.speed != 1:
+                    self._refresh()
+
+    def write(self, data: memoryview) -> int:
+        """Store the whole frames for which there is room, feed the ring, and return the number of bytes."""
+        with self._changed:
+            count = min(len(data), max(0, self._room()))
+            self._store.append(data[:count])
+            self._go_on()
+            return count
+
+    def finish(self) -> None:
+        """Mark the speech as complete."""
+        with self._changed:
+            self._is_complete = True
+            self._go_on()
+
+    @property
+    def buffered(self) -> float:
+        """Seconds of playback in the ring and in the store; 0 while a jump is under way."""
+        source = self.source
+        with self._changed:
+            if source is None or self._target is not None or self._awaited is not None:
+                return 0.0
+            return self._ahead(source, source.latest)
+
+    def room_in(self, size: int) -> float:
+        """Return the seconds of playback until `size` bytes fit, or until everything is played if they never do."""
+        source = self.source
+        with self._changed:
+            if source is None:
+                return 0.0
+            missing = min(size, self._capacity(source)) - self._room()
+            return max(0.0, missing / source.format.frame_bytes / source.format.rate / source.latest.speed)
+
+    def close(self, timeout: float) -> None:
+        """End the thread, and wait for it for `timeout` seconds at most."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    # With the lock.
+
+    def _go_on(self) -> None:
+        """Feed the ring after a change of the store, or jump to a sentence that has arrived."""
+        if self._awaited is not None:
+            self._aim(self._awaited)
+        elif self.source is not None and self._target is None:
+            self._feed(self.source, self.source.latest)
+
+    def _capacity(self, source: SinkSource) -> int:
+        return source.format.frames(RING_SECONDS) * source.format.frame_bytes
+
+    def _room(self) -> int:
+        """Return how many bytes may be stored: as many as the ring holds, beyond the frame that is played next."""
+        source = self.source
+        if source is None or self._awaited is not None:
+            return 1 << 62
+        due = self._store.end - self._next_frame(source)
+        return self._capacity(source) - due * source.format.frame_bytes
+
+    def _next_frame(self, source: SinkSource) -> int:
+        """Return the frame of the speech that is played next."""
+        landing = source.landing if self._target is None else self._target
+        return int(source.history.speech_frame) if landing is None else landing
+
+    def _starts(self) -> list[int]:
+        """Return the first frame of each sentence."""
+        return [] if self.source is None else [self.source.format.frames(start) for start in self._starts_in_seconds()]
+
+    def _aim(self, index: int) -> None:
+        """Jump to a sentence, or wait for it, or go to the end if it does not exist."""
+        starts = self._starts()
+        was_awaited, self._awaited = self._awaited, None
+        if index < len(starts):
+            self._target = self._kept(starts, index)
+        elif self._is_complete:
+            self._target = self._store.end
+        else:
+            self._awaited, self._target = index, None
+            if was_awaited == index:
+                return
+        self._refresh()
+
+    def _kept(self, starts: list[int], index: int) -> int:
+        """Return the first frame of a sentence; if it is no longer kept, of the first one that is."""
+        oldest = self._store.oldest
+        return next((start for start in starts[index:] if start >= oldest), oldest)
+
+    def _refresh(self) -> None:
+        """Have the ring filled anew."""
+        if self.source is None or self._is_closed:
+            return
+        self._is_stale = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="voice-feeder", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _ahead(self, source: SinkSource, segment: Segment) -> float:
+        """Return the seconds of playback in a segment and in the store after it."""
+        rendered = (segment.readable + len(self._rest)) // source.format.frame_bytes
+        unread = max(0, self._store.end - self._read) / segment.speed
+        return (rendered + unread) / source.format.rate
+
+    def _feed(self, source: SinkSource, segment: Segment, enough: int | None = None) -> None:
+        """Write to the segment until it is full, or has `enough` bytes, or nothing more is stored."""
+        while enough is None or segment.readable < enough:
+            self._rest = self._rest or self._render(source)
+            if not self._rest:
+                segment.is_complete = self._is_complete
+                return
+            self._rest = self._rest[segment.write(self._rest) :]
+            if self._rest:
+                return
+
+    def _render(self, source: SinkSource) -> memoryview:
+        """Return the next frames at the speed and the volume; none if nothing more is stored."""
+        while data := self._store.read(self._read, source.format.frames(SLICE_SECONDS)):
+            self._read += len(data) // source.format.frame_bytes
+            changed = data if self._tempo is None else self._tempo.process(data)
+            if changed:
+                return memoryview(amplify(changed, self.volume))
+        if self._tempo is None or not self._is_complete:
+            return data
+        tempo, self._tempo = self._tempo, None
+        return memoryview(amplify(tempo.flush(), self.volume))
+
+    def _apply(self, source: SinkSource) -> None:
+        """Apply the controls that were called, and fill the ring."""
+        if self._is_stale:
+            self._renew(source)
+        if self._awaited is None:
+            self._feed(source, source.latest)
+            if self._is_complete or self._ahead(source, source.latest) >= self._needed(False):
+                source.open_gate()  # it may have closed because the ring ran empty
+
+    def _renew(self, source: SinkSource) -> None:
+        """Continue with a new segment, at the target or where playback is, at the current speed and volume."""
+        audio_format = source.format
+        is_awaited = self._awaited is not None
+        is_jump = self._target is not None or (is_awaited and source.latest.start is not None)
+        self._jump += is_jump
+        start = self._next_frame(source)
+        segment = Segment(
+            audio_format.frames(AHEAD_SECONDS) * audio_format.frame_bytes,
+            start=None if is_awaited else start,
+            speed=self.speed,
+            jump=self._jump,
+        )
+        self._is_stale, self._target = False, None
+        self._rest = memoryview(b"")
+        self._read = start
+        self._tempo = None if self.speed == 1 else Tempo(audio_format, self.speed)
+        if not is_awaited:
+            self._feed(source, segment, audio_format.frames(FIRST_SECONDS) * audio_format.frame_bytes)
+            is_ready = self._is_complete or self._ahead(source, segment) >= self._needed(True)
+            segment.is_open = is_ready if is_jump else source.is_open
+        source.latest = segment
+        self._changed.notify_all()
+
+    # The feeder's thread.
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closed:
+                self._turn()
+        except BaseException as exc:  # else the playback would not end
+            self._fail(exc)
+
+    def _turn(self) -> None:
+        """Wait for a control or for room in the ring, and fill it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stale or self._is_closed, REFILL_SECONDS)
+            source, is_stale = self.source, self._is_stale
+        if self._is_closed or source is None:
+            return
+        if is_stale and self.speed != 1:
+            Tempo(source.format, self.speed)  # loads PyAV without the lock
+        with self._changed:
+            self._apply(source)
