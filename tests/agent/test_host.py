@@ -54,6 +54,8 @@ class StepSpeech:
         return {"text_spoken": "h", "text_remaining": "i"} if self._ended.wait(timeout) else None
 
     heard = 1.5
+    is_paused = False
+    volume = speed = 1.0
 
     def pause(self):
         self.calls.append("pause")

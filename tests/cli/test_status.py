@@ -12,7 +12,7 @@ from support.player import FakeStream, Rig, numbered
 from support.threads import happened, in_thread
 from voice_cli.backends.base import SpeechRequest, WordEvent
 from voice_cli.cli import status
-from voice_cli.cli.status import StatusLine, TextDisplay
+from voice_cli.cli.status import StandardOutput, StatusLine, TextDisplay
 from voice_cli.errors import ServerError
 from voice_cli.playback.player import Player
 from voice_cli.script.line import Line
@@ -110,7 +110,7 @@ def timed(index, *words):
 
 def test_show_prints_each_word_once_and_none_that_was_skipped(capsys):
     utterances = [timed(0, "One", "two", "three."), timed(1, "Four", "five", "six."), timed(2, "Seven", "eight", "9.")]
-    display = TextDisplay()
+    display = TextDisplay(StandardOutput().write)
     seen = []
     for spans in (
         [(0.0, 0.5)],
@@ -131,7 +131,7 @@ def test_show_prints_an_utterance_without_word_times_when_it_begins(capsys):
     utterances = [Utterance(Line(text, text.strip()), SimpleNamespace(words=[])) for text in ("One. ", "Two. ")]
     for index, utterance in enumerate(utterances):
         utterance.start, utterance.end = index * 3.0, index * 3.0 + 2.0
-    display = TextDisplay()
+    display = TextDisplay(StandardOutput().write)
     display.update(SimpleNamespace(utterances=utterances, spans=[(0.0, 0.0)]))
     assert capsys.readouterr().out == "One. "
     utterances[0].line = Line("One. More. ", "One. More.")
@@ -139,6 +139,17 @@ def test_show_prints_an_utterance_without_word_times_when_it_begins(capsys):
     assert capsys.readouterr().out == "More. "
     display.finish(SimpleNamespace(utterances=utterances, spans=[(0.0, 4.0)]))
     assert capsys.readouterr().out == "\n", "the second was not heard to its end"
+
+
+def test_show_prints_a_text_once_whose_word_times_come_later(capsys):
+    utterance = timed(0, "One", "two", "three.")
+    words, utterance.stream.words = utterance.stream.words, []
+    display = TextDisplay(StandardOutput().write)
+    display.update(SimpleNamespace(utterances=[utterance], spans=[(0.0, 0.0)]))
+    utterance.stream.words = words
+    for heard in (0.5, 1.5, 2.5, 3.5):
+        display.update(SimpleNamespace(utterances=[utterance], spans=[(0.0, heard)]))
+    assert capsys.readouterr().out.split() == ["One", "two", "three."]
 
 
 class Voice:

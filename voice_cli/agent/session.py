@@ -204,6 +204,9 @@ class Session:
                     self.send(self._control(message))
             except VoiceError as exc:
                 self.send_error(exc, of=None if kind == "say" else kind)
+            except Exception as exc:
+                self.send_error(VoiceError(f"internal error of the agent: {type(exc).__name__}: {exc}"))
+                raise
 
     def _say(self, message: Message) -> None:
         if self._speech is not None:

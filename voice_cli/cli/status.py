@@ -110,8 +110,8 @@ class TextDisplay:
         """Spans that were printed completely."""
         self._until = 0.0
         """Seconds of the speech up to which the next one was printed."""
-        self._shown: dict[tuple[int, int], int] = {}
-        """Characters that were printed, by the index of the utterance and of the word."""
+        self._shown: set[tuple[int, int]] = set()
+        """The characters that were printed: the index of the utterance, and the position in its text."""
         self._has_begun = False
 
     def update(self, player: Player) -> None:
@@ -131,15 +131,19 @@ class TextDisplay:
             start = max(start, self._until) if span == self._spans else start
             first = max(0, bisect_right(utterances, start, key=_start_of) - 1)
             for index in range(first, bisect_right(utterances, end, key=_start_of)):
-                for number, word in enumerate(pieces_of(utterances[index])):
-                    is_new = word.start >= start - NEAR or (index, number) in self._shown
+                at = 0
+                for word in pieces_of(utterances[index]):
+                    is_new = word.start >= start - NEAR or (index, at) in self._shown
                     if is_new and (word.end if is_over else word.start) <= end + NEAR:
-                        self._print((index, number), word.text)
+                        self._print(index, at, word.text)
+                    at += len(word.text)
         self._spans, self._until = len(spans) - 1, spans[-1][1]
 
-    def _print(self, place: tuple[int, int], text: str) -> None:
-        new = text[self._shown.get(place, 0) :]
-        self._shown[place] = max(self._shown.get(place, 0), len(text))
+    def _print(self, index: int, at: int, text: str) -> None:
+        """Print a part of an utterance's text, without what was printed before its words were known."""
+        places = [(index, at + offset) for offset in range(len(text))]
+        new = "".join([text[place - at] for _, place in places if (index, place) not in self._shown])
+        self._shown.update(places)
         if not self._has_begun:
             new = new.lstrip()
         if new:
