@@ -1,6 +1,7 @@
 """The curve of a playback: how much had been received and heard over time; the difference was buffered.
 
-It is computed afterwards from `Timeline.arrivals` and the source's counters; no thread samples anything.
+It is computed afterwards from `Timeline.arrivals` and the source's counters; no thread samples anything. It is that of
+a playback without controls, as in `voice bench`.
 """
 
 from bisect import bisect_right
@@ -63,10 +64,13 @@ def _holes(source: SinkSource, gaps: Iterable[Gap]) -> list[Hole]:
 
 def _heard(source: SinkSource) -> list[tuple[float, float]]:
     """Return the corners of what was heard: (time, seconds of the speech); the line is level in an underrun."""
-    corners = []
-    for stretch in source.history.stretches():
-        corners += [(stretch.began, stretch.start), (stretch.ended, stretch.end)]
-    return corners
+    last = source.history.time_of(source.position - 1) if source.position else None
+    if source.started_at is None or last is None:
+        return []
+    corners = [(source.started_at, 0.0)]
+    for hole in underruns(source):
+        corners += [(hole.at, hole.position), (hole.at + hole.seconds, hole.position)]
+    return [*corners, (last + source.format.seconds(1), source.history.seconds)]
 
 
 def _height(corners: Sequence[tuple[float, float]], at: float) -> float | None:
