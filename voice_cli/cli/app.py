@@ -214,7 +214,6 @@ _add(
 _agent = typer.Typer(no_args_is_help=True, help="Start, stop and show the agent, which speaks for `voice say`.")
 app.add_typer(_agent, name="agent")
 _JSON = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
-_COUNT = Option("How many sentences (1).", kind=int, short="-n")
 for _to, _name, _summary, _function, _options in (
     (_agent, "start", "Start the agent in the background, if none runs.", "agent_commands.start", {"debug": _DEBUG}),
     (_agent, "run", "Be the agent, in the foreground.", "agent_commands.run", {"debug": _DEBUG}),
@@ -243,36 +242,21 @@ for _to, _name, _summary, _function, _options in (
     ),
     (app, "pause", "Pause the speech that is spoken.", "agent_control.pause", {"debug": _DEBUG}),
     (app, "resume", "Continue the speech that was paused.", "agent_control.resume", {"debug": _DEBUG}),
-    (app, "skip", "Skip to the next sentence.", "agent_control.skip", {"count": _COUNT, "debug": _DEBUG}),
-    (app, "back", "Go back to the start of the sentence.", "agent_control.back", {"count": _COUNT, "debug": _DEBUG}),
-    (
-        app,
-        "replay",
-        "Speak one of the last speeches again.",
-        "agent_control.replay",
-        {"count": Option("Which one: 1 is the last.", kind=int, short="-n"), "debug": _DEBUG},
-    ),
     (app, "status", "Print what the agent does.", "agent_control.status", _JSON),
     (app, "queue", "List the speeches that are spoken or wait.", "agent_control.queue", _JSON),
 ):
     _add(_to, _name, _summary, _function, _options)
 
-_add(
-    app,
-    "volume",
-    "Set the volume of the speech that is spoken.",
-    "agent_control.volume",
-    {"debug": _DEBUG},
-    argument=_FACTOR,
-)
-_add(
-    app,
-    "speed",
-    "Set the speed of the speech that is spoken.",
-    "agent_control.speed",
-    {"debug": _DEBUG},
-    argument=_FACTOR,
-)
+_COUNT = _argument("count", int | None, "How many sentences (1).")
+_WHICH = _argument("count", int | None, "Which one: 1 is the last.")
+for _name, _summary, _number in (
+    ("skip", "Skip to the next sentence.", _COUNT),
+    ("back", "Go back to the start of the sentence.", _COUNT),
+    ("replay", "Speak one of the last speeches again.", _WHICH),
+    ("volume", "Set the volume of the speech that is spoken.", _FACTOR),
+    ("speed", "Set the speed of the speech that is spoken.", _FACTOR),
+):
+    _add(app, _name, _summary, f"agent_control.{_name}", {"debug": _DEBUG}, argument=_number)
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")
