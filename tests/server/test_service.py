@@ -106,7 +106,7 @@ def test_a_stream_over_the_queue_timeout_is_an_error():
 def test_the_queue_timeout_ends_with_the_first_audio():
     async def main():
         engine = SteppedEngine()
-        async with service_of(engine, queue_timeout=0.1) as service:
+        async with service_of(engine, queue_timeout=1.0) as service:
             engine.hold()
             engine.release()
             async with service.speak(HELLO) as speech:
@@ -114,7 +114,7 @@ def test_the_queue_timeout_ends_with_the_first_audio():
                 while not any(isinstance(event, bytes) for event in events):
                     events = await speech.take()
                 taking = asyncio.create_task(speech.take())
-                await asyncio.wait([taking], timeout=0.3)
+                await asyncio.wait([taking], timeout=1.2)
                 assert not taking.done()
                 engine.let_go()
                 assert await taking

@@ -271,7 +271,13 @@ class Rig:
                 assert self._over, "the streams have not ended"
         if self._pump.source is not None and self._pump.written:
             happened(self.sink.started)
-            while self.source.ended_at is None or self.sink.now < self.source.ended_at:
+            # The player waits until silence fills the device's buffer.
+            source = self.source
+            while (
+                source.ended_at is None
+                or self.sink.now < source.ended_at
+                or source.silence_after_end < self.sink.latency
+            ):
                 self.sink.step(self.source.format.rate // 100)
                 self.applied()
         return self.result()

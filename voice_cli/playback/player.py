@@ -287,7 +287,8 @@ class Player:
         ended_at, now = source.ended_at, self._clock()
         if ended_at is None or self._sink is None or now < ended_at:
             return ended_at is not None and now >= ended_at
-        return source.silence_after_end >= self._sink.latency or now >= ended_at + DRAIN_SECONDS
+        is_drained = source.silence_after_end > self._sink.latency - 0.001
+        return is_drained or now >= ended_at + DRAIN_SECONDS
 
     def _wait_seconds(self) -> float:
         source = self._pump.source
