@@ -16,7 +16,7 @@ from voice_cli.agent.client import AgentClient
 from voice_cli.agent.host import Host
 from voice_cli.agent.messages import VERSION, MessageReader, encode
 from voice_cli.agent.turns import Turns
-from voice_cli.errors import AgentError, Interrupted, UsageError
+from voice_cli.errors import AgentError, Interrupted, UsageError, VoiceError
 
 
 class StepSpeech:
@@ -170,6 +170,12 @@ def test_stop_by_name_and_all(client):
     assert [each["name"] for each in client.stop(all=True)] == ["b"]
 
 
+def test_stop_all_tells_what_was_heard_of_each(client):
+    for _ in range(4):
+        client.say("hi")
+    assert [each["text_spoken"] for each in client.stop(all=True)] == ["h"] * 4
+
+
 def test_controls_reach_the_player_that_speaks(client, host):
     with pytest.raises(UsageError, match="nothing is spoken"):
         client.pause()
@@ -182,6 +188,25 @@ def test_controls_reach_the_player_that_speaks(client, host):
     with pytest.raises(UsageError, match="count"):
         client.request({"type": "skip", "count": "x"})
     assert client.status()["speaking"]["position_s"] == 1.5
+
+
+def test_an_internal_error_ends_the_wait(hosts, monkeypatch):
+    def fail(speech):
+        speech._session.send({"type": "accepted", "id": speech.id})
+        speech._session.send_error(VoiceError("internal error of the agent"))
+        speech._host.forget(speech)
+
+    monkeypatch.setattr(StepSpeech, "run", fail)
+    speech = AgentClient(hosts().path).say("hi")
+    with pytest.raises(VoiceError, match="internal error"):
+        speech.wait()
+
+
+def test_more_text_than_the_window_ends_the_connection(connection):
+    connection.send({"type": "text", "text": "x" * 200_000})
+    connection.send({"type": "text", "text": "x"})
+    assert "bytes of text" in connection.receive()["message"]
+    assert connection.receive() is None
 
 
 def test_a_client_that_leaves_ends_its_speech(client, host, connection):

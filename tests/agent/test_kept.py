@@ -79,8 +79,19 @@ def test_a_device_that_does_not_open_is_an_error_and_not_kept(portaudio, sink):
     with pytest.raises(DeviceError):
         sink.at(None, 0.03, 0.0).open(MONO)
     sink.close()
+    assert portaudio.initialized == 1, "the devices are listed again"
     portaudio.start_fails = False
     speak(sink)
+
+
+def test_a_device_that_begins_to_play_is_not_closed_by_the_timer(portaudio, sink):
+    """The timer fires while `open` has the lock."""
+    speak(sink)
+    timer = sink._timer
+    sink.at(None, 0.03, 0.0).open(MONO)
+    timer.function()
+    sink.start(lambda out, *_: None)
+    assert sink.is_alive
 
 
 class Closing:

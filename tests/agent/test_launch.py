@@ -4,6 +4,7 @@ import configparser
 import os
 import plistlib
 import shlex
+import socket
 import subprocess
 import sys
 
@@ -64,6 +65,30 @@ def test_a_folder_that_others_may_use_is_refused(tmp_path, kind):
         path.chmod(0o755)
     with pytest.raises(PermissionError):
         make_private(str(path))
+
+
+def test_a_socket_in_a_folder_of_others_is_not_used(tmp_path):
+    """Its owner would get the request with the environment."""
+    folder = tmp_path / "run" / "voice"
+    folder.mkdir(parents=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "agent.sock"))
+    listener.listen()
+    listener.settimeout(WAIT)
+    environment = {
+        **environment_in(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path / "run"),
+        "VOICE_AGENT": "auto",
+        "CI": "1",
+    }
+    for mode in (0o755, 0o770):
+        folder.chmod(mode)
+        assert run_voice("say", "Hello", "--no-play", folder=tmp_path, environment=environment).code == 0
+        assert run_voice("pause", folder=tmp_path, environment=environment).code == 12
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    listener.close()
 
 
 def test_start_status_log_and_stop(tmp_path):

@@ -1,5 +1,6 @@
 """The queue of speeches: priorities, order, and the end of a process."""
 
+import math
 import os
 import subprocess
 import sys
@@ -146,6 +147,47 @@ def test_the_ticket_says_who_speaks(turns):
     turn.release()
 
 
+def test_only_one_of_many_that_come_at_once_finds_the_queue_idle(turns):
+    start = threading.Barrier(8)
+
+    def take():
+        start.wait(WAIT)
+        try:
+            return turns.take("message", "if-idle")
+        except Dropped:
+            return None
+
+    results = [result() for result in [in_thread(take) for _ in range(8)]]
+    (taken,) = [turn for turn in results if turn is not None]
+    taken.release()
+
+
+def test_the_silence_before_a_speech_is_known(turns):
+    first = turns.take("message", "queue")
+    wait(first)
+    assert first.seconds_of_silence == math.inf, "no speech came before"
+    first.release()
+    second = turns.take("message", "queue")
+    wait(second)
+    assert 0 <= second.seconds_of_silence < WAIT
+    second.release()
+
+
+def test_a_long_name_is_cut(turns):
+    turn = turns.take("message", "queue", name="x" * 5000)
+    (found,) = turns.tickets()
+    assert found.name == "x" * 80
+    turn.release()
+
+
+def test_what_a_crash_leaves_is_removed(turns):
+    turns.take("message", "queue").release()
+    with open(os.path.join(turns.folder, ".11-00000000000000000001-1-1"), "w"):
+        pass
+    assert turns.tickets() == []
+    assert os.listdir(turns.folder) == ["lock"]
+
+
 KILLED = """
 import os, signal, sys
 from voice_cli.agent.turns import Turns
@@ -167,7 +209,7 @@ def test_a_process_that_is_killed_leaves_the_queue(turns):
     result()
     assert [each.pid for each in turns.tickets()] == [os.getpid()]
     turn.release()
-    assert os.listdir(turns.folder) == [SPEAKING]
+    assert sorted(os.listdir(turns.folder)) == ["lock", SPEAKING]
 
 
 def test_without_a_folder_every_speech_is_spoken(tmp_path):

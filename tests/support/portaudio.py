@@ -62,6 +62,14 @@ class FakeSoundDevice:
         self.start_fails = False
         self.tried = []
         self.streams = []
+        self.initialized = 0
+        """How often the devices were listed again."""
+
+    def _terminate(self):
+        assert all(stream.closed or not stream.active for stream in self.streams)
+
+    def _initialize(self):
+        self.initialized += 1
 
     def query_hostapis(self):
         return ({"name": "ALSA"},)

@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from voice_cli.agent.launch import log_path
 from voice_cli.agent.launch import start as start_agent
-from voice_cli.agent.messages import VERSION, Message, MessageReader, encode
-from voice_cli.agent.paths import socket_path
+from voice_cli.agent.messages import LONG_LINES, VERSION, Message, MessageReader, encode
+from voice_cli.agent.paths import SOCKET_ENV, own_socket, socket_path
 from voice_cli.agent.priorities import DEFAULT
 from voice_cli.errors import AgentError, VoiceError, error_of
 
@@ -40,12 +41,16 @@ class AgentClient:
             AgentError: no agent listens, and none could be started.
 
         """
-        self.path = path or socket_path()
+        self.path = path or own_socket() or socket_path()
+        is_named = path is not None or SOCKET_ENV in os.environ
         try:
+            if not is_named and own_socket() is None:
+                raise FileNotFoundError
             _connect(self.path).close()
         except OSError as exc:
-            if not start or path is not None:
-                raise AgentError("no agent runs", hint="start it: voice agent start") from exc
+            if not start or is_named:
+                where = f" on {self.path}" if is_named else ""
+                raise AgentError(f"no agent runs{where}", hint="start it: voice agent start") from exc
             start_and_wait(self.path)
 
     def say(
@@ -137,7 +142,7 @@ class AgentClient:
         return {key: value for key, value in self.request({"type": "status"}).items() if key != "type"}
 
     def shutdown(self, *, now: bool = False) -> None:
-        """Let the agent end when its speeches have ended; `now`: stop them."""
+        """Ask the agent to end after its speeches; `now`: cancel them."""
         self.request({"type": "shutdown", "now": now})
 
     def request(self, message: Message) -> Message:
@@ -202,6 +207,9 @@ class AgentSpeech:
                     if message["type"] == "end":
                         self._outcome = message["account"]["json"]
                         break
+                    if message["type"] == "error" and message.get("of") is None:
+                        self._connection.close()
+                        raise _error(message)
                 self._connection.close()
             if self._outcome is None:
                 raise AgentError("the agent has ended during the speech", hint="try again")
@@ -231,7 +239,7 @@ def start_and_wait(path: str) -> None:
 
     """
     try:
-        start_agent()
+        process = start_agent()
     except OSError as exc:
         raise AgentError(f"the agent cannot be started: {exc.strerror}") from exc
     deadline = time.monotonic() + START_SECONDS
@@ -239,10 +247,12 @@ def start_and_wait(path: str) -> None:
         try:
             _connect(path).close()
         except OSError:
+            if process.poll() is not None:  # or another one was started at the same time, and listens soon
+                deadline = min(deadline, time.monotonic() + 1.0)
             time.sleep(0.02)
         else:
             return
-    raise AgentError("the agent did not start", hint="see voice agent log")
+    raise AgentError("the agent did not start", hint=f"see {log_path()}")
 
 
 def _connect(path: str) -> socket.socket:
@@ -259,7 +269,7 @@ def _connect(path: str) -> socket.socket:
 
 def _messages(connection: socket.socket, message: Message) -> Iterator[Message]:
     """Send a message and yield those that come, until the connection ends."""
-    reader = MessageReader(connection.recv)
+    reader = MessageReader(connection.recv, limit=LONG_LINES)
     with contextlib.suppress(OSError):
         connection.sendall(encode(message))
         while (read := reader.read()) is not None:

@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Any
 from voice_cli.agent.messages import Message, ProtocolError
 from voice_cli.agent.paths import make_private
 from voice_cli.agent.session import Session, Speech, Unattended, field
-from voice_cli.agent.turns import Ticket, Turns, remove
+from voice_cli.agent.turns import Ticket, Turns, remove, ticket_name
 from voice_cli.errors import AgentError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LAST_SECONDS = 1.0
+"""Seconds in which the last clients should take their answers, when the agent ends."""
+
 KEPT_SPEECHES = 20
 """How many of the last speeches can be spoken again."""
+
+ACCEPT_SECONDS = 0.05
+"""Seconds until the next try after a connection could not be accepted."""
 
 MAX_WAIT = 60.0
 """Seconds: the most between two checks whether the agent was idle."""
@@ -48,7 +54,7 @@ class Host:
         self.path = path
         self.version = version
         self.idle = idle
-        """Seconds without a connection after which the agent ends."""
+        """Seconds without a speech after which the agent ends."""
         self.turns = turns or Turns()
         self.started = time.time()
         self.spoken = 0
@@ -90,7 +96,7 @@ class Host:
         make_private(folder)
         import fcntl
 
-        lock = os.open(os.path.join(folder, "agent.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -114,8 +120,11 @@ class Host:
             self._places.acquire()
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # closed by `end`
-                break
+            except OSError:  # closed by `end`; or there are too many open files, or the peer has gone
+                self._places.release()
+                if not self._is_ending:
+                    time.sleep(ACCEPT_SECONDS)
+                continue
             if not is_same_user(connection):
                 connection.close()
                 self._places.release()
@@ -130,19 +139,21 @@ class Host:
         finally:
             with self._lock:
                 self._connections -= 1
-                self._active_at = time.monotonic()
+                self._lock.notify_all()
             self._places.release()
 
     def _say(self, message: Message, session: Session) -> Speech:
         speech = self._open_speech(next(self._ids), message, session, self)
         with self._lock:
             self._speeches[speech.id] = speech
+            self._active_at = time.monotonic()
         return speech
 
     def forget(self, speech: Speech) -> None:
-        """Note that a speech has ended."""
+        """Remove a speech that has ended."""
         with self._lock:
             self._speeches.pop(speech.id, None)
+            self._active_at = time.monotonic()
             self.spoken += 1
             self._lock.notify_all()
 
@@ -169,12 +180,18 @@ class Host:
 
     def cancel(self, ticket: Ticket) -> None:
         """End a speech of the queue, of this process or another one."""
-        with self._lock:
-            speech = self._speeches.get(ticket.id) if ticket.agent == self.path else None
+        speech = self._speech_of(ticket)
         if speech is not None:
             speech.cancel()
         else:
             remove(ticket.path)
+
+    def _speech_of(self, ticket: Ticket) -> Speech | None:
+        """Return the speech of a ticket; None: another process speaks it."""
+        if (ticket.agent, ticket.pid) != (self.path, os.getpid()):
+            return None
+        with self._lock:
+            return self._speeches.get(ticket.id)
 
     def _stop(self, message: Message) -> dict[str, Any]:
         tickets = self.turns.tickets()
@@ -182,17 +199,13 @@ class Host:
         if number is not None:
             chosen = [ticket for ticket in tickets if ticket.id == number]
         elif name is not None:
-            chosen = [ticket for ticket in tickets if ticket.name == name]
+            chosen = [ticket for ticket in tickets if ticket.name == ticket_name(name)]
         else:
             chosen = tickets if field(message, "all", bool, False) else [each for each in tickets if each.is_speaking]
-        stopped = []
+        speeches = [(ticket, self._speech_of(ticket)) for ticket in chosen]
         for ticket in chosen:
             self.cancel(ticket)
-        for ticket in chosen:
-            with self._lock:
-                speech = self._speeches.get(ticket.id) if ticket.agent == self.path else None
-            stopped.append(described(ticket) | (_outcome_of(speech) if speech is not None else {}))
-        return {"stopped": stopped}
+        return {"stopped": [described(ticket) | (_outcome_of(speech) if speech else {}) for ticket, speech in speeches]}
 
     def _on_player(self, message: Message, method: str, *values: object) -> dict[str, Any]:
         """Call a method of the player that speaks, if it speaks the speech that the message names."""
@@ -200,8 +213,7 @@ class Host:
         current = next(iter(self.turns.tickets()), None)
         if current is None or not current.is_speaking or number not in (None, current.id):
             raise UsageError("nothing is spoken" if number is None else f"speech {number} is not spoken now")
-        with self._lock:
-            speech = self._speeches.get(current.id) if current.agent == self.path else None
+        speech = self._speech_of(current)
         if speech is None or speech.player is None:
             raise UsageError(
                 f"the speech of process {current.pid} is not spoken by the agent", hint="it can only be stopped"
@@ -211,8 +223,7 @@ class Host:
 
     def _status(self) -> dict[str, Any]:
         tickets = self.turns.tickets()
-        with self._lock:
-            speech = self._speeches.get(tickets[0].id) if tickets and tickets[0].is_speaking else None
+        speech = self._speech_of(tickets[0]) if tickets and tickets[0].is_speaking else None
         player = speech.player if speech is not None else None
         return {
             "version": self.version,
@@ -242,9 +253,10 @@ class Host:
 
     def end(self) -> None:
         """Stop listening, and let `run` return. Another agent may then listen."""
-        if self._is_ending:
-            return
-        self._is_ending = True
+        with self._lock:
+            if self._is_ending:
+                return
+            self._is_ending = True
         with contextlib.suppress(OSError):
             os.unlink(self.path)
         if self._listener is not None:
@@ -254,14 +266,15 @@ class Host:
             os.close(self._locked)
 
     def wait_for_speeches(self) -> None:
-        """Return when no speech is left. Call after `run`."""
+        """Return when no speech is left, and its client has the outcome. Call after `run`."""
         with self._lock:
             self._lock.wait_for(lambda: not self._speeches)
+            self._lock.wait_for(lambda: not self._connections, LAST_SECONDS)
 
     def _watch_idle(self) -> None:
         while not self._is_ending:
             with self._lock:
-                left = self.idle if self._connections else self.idle - (time.monotonic() - self._active_at)
+                left = self.idle if self._speeches else self.idle - (time.monotonic() - self._active_at)
             if left <= 0:
                 self.end()
                 return
@@ -270,10 +283,13 @@ class Host:
 
 def is_same_user(connection: socket.socket) -> bool:
     """Return whether the peer's process belongs to this user (unix(7), SO_PEERCRED; on macOS LOCAL_PEERCRED)."""
-    if sys.platform == "linux":
-        _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    else:
-        _version, uid = struct.unpack("2I", connection.getsockopt(0, 1, 76)[:8])
+    try:
+        if sys.platform == "linux":
+            _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        else:
+            _version, uid = struct.unpack("2I", connection.getsockopt(0, 1, 76)[:8])
+    except (OSError, struct.error):  # the peer has gone
+        return False
     return bool(uid == os.getuid())
 
 

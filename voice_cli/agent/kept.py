@@ -12,6 +12,7 @@ from voice_cli.backends.base import Backend
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.device import DeviceSink
+from voice_cli.playback.sinks.portaudio import reload_devices
 
 DEVICE_SECONDS = 5.0
 """Seconds after a speech until the device is closed, so that other programs can have it and it can sleep."""
@@ -45,8 +46,9 @@ class KeptSink(Sink):
                 self._timer = None
             key = (self._settings, wanted)
             if self._sink is not None and self._format is not None and key == self._opened:
-                self._sink.resume()
-                return self._format
+                with contextlib.suppress(DeviceError):  # the audio server was restarted while it was stopped
+                    self._sink.resume()
+                    return self._format
             return self._open(key)
 
     def _open(self, key: tuple[Any, ...]) -> AudioFormat:
@@ -55,7 +57,11 @@ class KeptSink(Sink):
         device, latency = key[0]
         self._sink = DeviceSink(device, latency=latency)
         self._opened, self._format = (), None
-        self._format = self._sink.open(key[1])
+        try:
+            self._format = self._sink.open(key[1])
+        except DeviceError:  # it may be a device that was plugged in after the agent began
+            reload_devices()
+            self._format = self._sink.open(key[1])
         self._opened = key
         return self._format
 
@@ -81,16 +87,24 @@ class KeptSink(Sink):
                 if not self._opened:
                     self._sink = None
                 elif self._timer is None:
-                    self._timer = threading.Timer(DEVICE_SECONDS, self.release)
+                    self._timer = threading.Timer(DEVICE_SECONDS, self._expire)
                     self._timer.daemon = True
                     self._timer.start()
 
     def release(self) -> None:
         """Close the device now."""
         with self._lock:
-            if self._sink is not None:
-                self._sink.close()
-            self._sink, self._timer, self._opened = None, None, ()
+            self._release()
+
+    def _expire(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():  # else a speech has begun meanwhile
+                self._release()
+
+    def _release(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        self._sink, self._timer, self._opened = None, None, ()
 
     @property
     def latency(self) -> float:

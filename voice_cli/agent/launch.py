@@ -3,8 +3,15 @@
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from voice_cli.folders import user_folder
+
+if TYPE_CHECKING:
+    import subprocess
+
+MAX_LOG = 1 << 20
+"""The most bytes of the log; a longer one begins anew."""
 
 COMMAND = (sys.executable, "-m", "voice_cli", "agent", "run")
 """The command that runs the agent in the foreground."""
@@ -30,8 +37,8 @@ def may_start(environment: Mapping[str, str] = os.environ, *, is_terminal: bool)
     )
 
 
-def start() -> int:
-    """Start the agent in the background, and return its process ID at once.
+def start() -> "subprocess.Popen[bytes]":
+    """Start the agent in the background, and return its process at once.
 
     It continues when this process and its terminal end.
 
@@ -40,11 +47,14 @@ def start() -> int:
 
     """
     import subprocess
+    import threading
 
     path = log_path()
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        log = open(path, "ab")  # noqa: SIM115  closed below
+        log = open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115  closed below
+        if log.tell() > MAX_LOG:
+            log.truncate(0)
     except OSError:
         log = open(os.devnull, "ab")  # noqa: SIM115
     with log:
@@ -56,5 +66,5 @@ def start() -> int:
             start_new_session=True,
             cwd="/",
         )
-    process.returncode = 0  # it outlives this process, so that nothing waits for it
-    return process.pid
+    threading.Thread(target=process.wait, daemon=True).start()  # if it ends first, it must not remain as a zombie
+    return process

@@ -26,11 +26,17 @@ def encode(message: Message, payload: bytes = b"") -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n" + payload
 
 
+LONG_LINES = 1 << 30
+"""The limit of a client, which trusts the agent."""
+
+
 class MessageReader:
     """Reads messages. `receive` returns up to so many bytes, and none at the end."""
 
-    def __init__(self, receive: Callable[[int], bytes]) -> None:
+    def __init__(self, receive: Callable[[int], bytes], *, limit: int = MAX_BYTES) -> None:
+        """`limit`: the most bytes of a line. The agent's own lines may be longer, since they have a whole text."""
         self._receive = receive
+        self._limit = limit
         self._data = bytearray()
         self._seen = 0
         """Bytes at the start of `_data` that contain no end of a line."""
@@ -65,8 +71,8 @@ class MessageReader:
     def _line(self) -> bytes | None:
         while (end := self._data.find(b"\n", self._seen)) < 0:
             self._seen = len(self._data)
-            if self._seen > MAX_BYTES:
-                raise ProtocolError(f"a message is longer than {MAX_BYTES} bytes")
+            if self._seen > self._limit:
+                raise ProtocolError(f"a message is longer than {self._limit} bytes")
             if not self._fill():
                 return None
         line = bytes(self._data[:end])

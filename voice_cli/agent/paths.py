@@ -20,7 +20,26 @@ def runtime_folder(environment: "Mapping[str, str]" = os.environ) -> str:
 
 def socket_path(environment: "Mapping[str, str]" = os.environ) -> str:
     """Return the path of the agent's socket."""
-    return environment.get(SOCKET_ENV) or os.path.join(runtime_folder(environment), "agent.sock")
+    named = environment.get(SOCKET_ENV)
+    return os.path.abspath(named) if named else os.path.join(runtime_folder(environment), "agent.sock")
+
+
+def own_socket(environment: "Mapping[str, str]" = os.environ) -> str | None:
+    """Return the path of the agent's socket; None: another user may have created it.
+
+    $VOICE_AGENT_SOCKET is trusted.
+    """
+    path = socket_path(environment)
+    return path if environment.get(SOCKET_ENV) or is_private(os.path.dirname(path)) else None
+
+
+def is_private(folder: str) -> bool:
+    """Return whether a folder belongs to this user, and no other user may use it."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and found.st_mode & 0o170077 == 0o040000
 
 
 def make_private(folder: str) -> None:
@@ -33,6 +52,5 @@ def make_private(folder: str) -> None:
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
-        found = os.lstat(folder)
-        if found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
+        if not is_private(folder):
             raise PermissionError(f"{folder} is not a folder that only this user may use") from None

@@ -4,6 +4,7 @@ A thread reads the messages; the speech runs on a thread of its own. Any thread 
 """
 
 import contextlib
+import math
 import socket
 import struct
 import threading
@@ -55,6 +56,8 @@ class SessionText:
             return
         self._undecoded += len(data)
         if text:
+            if not self._pieces.has_room:
+                raise ProtocolError(f"more than {WINDOW} bytes of text are under way")
             self._sizes.append(self._undecoded)
             self._undecoded = 0
             self._pieces.put(text)
@@ -62,7 +65,7 @@ class SessionText:
             self._pieces.close()
 
     def collect(self) -> None:
-        """Expect the bytes of a file, for `whole`. Call before the client sends them."""
+        """Collect the following bytes for `whole`, instead of decoding them. Call before the client sends them."""
         self._is_collected = True
 
     def whole(self, pause: Callable[[float], bool]) -> bytes:
@@ -138,8 +141,11 @@ class Session:
         """The codec whose bytes the client saves unchanged."""
         self.is_detached = False
         """Whether the speech continues when the client disconnects."""
+
+    def limit_sending(self) -> None:
+        """Count a client that does not read for `SEND_SECONDS` as gone: others wait for the end of its speech."""
         seconds = struct.pack("ll", SEND_SECONDS, 0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
 
     def send(self, message: Message, payload: bytes = b"") -> bool:
         """Send a message, and return whether the client is still there."""
@@ -185,14 +191,12 @@ class Session:
 
     def _handle(self, message: Message, payload: bytes) -> None:
         kind = message["type"]
+        had_speech = self._speech is not None
         if kind == "text":
             text = message.get("text")
             self.text.feed(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else payload)
         elif kind == "text_end":
             self.text.feed(b"", final=True)
-        elif kind == "ready":
-            self.kept_codec = field(message, "keeps", str)
-            self.ready.set()
         elif kind == "cancel":
             if self._speech is not None:
                 self._speech.cancel()
@@ -200,10 +204,13 @@ class Session:
             try:
                 if kind == "say":
                     self._say(message)
+                elif kind == "ready":
+                    self.kept_codec = field(message, "keeps", str)
+                    self.ready.set()
                 else:
                     self.send(self._control(message))
             except VoiceError as exc:
-                self.send_error(exc, of=None if kind == "say" else kind)
+                self.send_error(exc, of=None if kind == "say" and not had_speech else kind)
             except Exception as exc:
                 self.send_error(VoiceError(f"internal error of the agent: {type(exc).__name__}: {exc}"))
                 raise
@@ -232,6 +239,9 @@ class Unattended(Session):
         self.kept_codec = None
         self.is_detached = True
 
+    def limit_sending(self) -> None:
+        """Do nothing."""
+
     def send(self, _message: Message, _payload: bytes = b"") -> bool:
         return True
 
@@ -245,7 +255,7 @@ def field(message: Message, name: str, kind: type, default: Any = None) -> Any:
     """
     value = message.get(name, default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
     if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
         raise UsageError(f"{name} of the message {message['type']} must be of type {kind.__name__}")
     return value

@@ -19,7 +19,7 @@ import fcntl
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ FIRST_POLL, POLL, MAX_POLL = 0.01, 0.02, 0.5
 """Seconds between two looks at the queue: the first, more for each speech ahead, and the most."""
 
 SHOWN_CHARACTERS = 80
-"""Characters of the text in a ticket."""
+"""Characters of the text, and of the name, in a ticket."""
 
 _numbers = count()
 
@@ -94,6 +94,9 @@ class Turns:
             names = sorted(os.listdir(self.folder))
         except OSError:
             return []
+        for name in names:
+            if name.startswith("."):
+                self._read(name, is_speaking=False)  # removes what a crash has left
         found = [self._read(name, is_speaking=name == speaking) for name in names if name[0].isdecimal()]
         return sorted(filter(None, found), key=lambda ticket: not ticket.is_speaking)
 
@@ -108,36 +111,42 @@ class Turns:
                 pid, number, agent, label, text = file.read(4096).split("\n", 4)
         except (OSError, ValueError):
             return None
-        priority = PRIORITIES[min(int(name[0]), len(PRIORITIES) - 1)]
+        priority = PRIORITIES[min(int(name.lstrip(".")[0]), len(PRIORITIES) - 1)]
         return Ticket(path, int(pid), int(number), agent, priority, is_speaking, label, text)
 
     def take(self, priority: str, mode: str, *, id: int = 0, agent: str = "", name: str = "", text: str = "") -> "Turn":  # noqa: A002
-        """Enter the queue.
+        """Add a ticket to the queue.
 
         Raises:
             Dropped: another speech is spoken or waits, which this one may not disturb.
 
         """
+        content = f"{os.getpid()}\n{id}\n{agent}\n{ticket_name(name)}\n{' '.join(text[:SHOWN_CHARACTERS].split())}"
+        order = f"{PRIORITIES.index(priority)}{int(mode != 'interrupt')}-{time.monotonic_ns():020d}"
+        path = os.path.join(self.folder, f"{order}-{os.getpid()}-{next(_numbers)}")
         try:
             make_private(os.path.dirname(self.folder))
             make_private(self.folder)
-        except OSError:
+            with self.locked():
+                is_dropped, cancelled = effects(priority, mode, self.tickets())
+                if is_dropped:
+                    raise Dropped("not spoken: another speech is playing")
+                descriptor = _create(path, content.encode("utf-8", "replace"))
+                for ticket in cancelled:
+                    remove(ticket.path)
+        except OSError:  # such as that the folder cannot be used
             return Turn(self, None, -1, cancelled=())
-        is_dropped, cancelled = effects(priority, mode, self.tickets())
-        if is_dropped:
-            raise Dropped("not spoken: another speech is playing")
-        for ticket in cancelled:
-            remove(ticket.path)
-        order = f"{PRIORITIES.index(priority)}{int(mode != 'interrupt')}-{time.monotonic_ns():020d}"
-        path = os.path.join(self.folder, f"{order}-{os.getpid()}-{next(_numbers)}")
-        hidden = os.path.join(self.folder, f".{os.path.basename(path)}")
-        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        line = " ".join(text[:SHOWN_CHARACTERS].split())
-        content = f"{os.getpid()}\n{id}\n{agent}\n{' '.join(name.split())}\n{line}"
-        os.write(descriptor, content.encode("utf-8", "replace"))
-        os.rename(hidden, path)
         return Turn(self, path, descriptor, cancelled=cancelled)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from changing the queue, for a moment."""
+        descriptor = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 class Turn:
@@ -167,15 +176,21 @@ class Turn:
         while self.path is not None:
             if self.is_cancelled:
                 raise Interrupted("cancelled by another speech")
-            tickets = self._turns.tickets()
-            ahead = sum(ticket.is_speaking or ticket.path < self.path for ticket in tickets)
-            if not ahead and self._begin():
-                return
+            ahead = self._ahead()
+            if not ahead:
+                with self._turns.locked():
+                    if not (self._ahead() or self.is_cancelled) and self._begin():
+                        return
             if on_wait is not None and ahead != told:
                 on_wait(ahead)
                 told = ahead
             if pause(min(MAX_POLL, FIRST_POLL + POLL * ahead)):
                 raise Interrupted("interrupted")
+
+    def _ahead(self) -> int:
+        """Return how many speeches come first."""
+        tickets = self._turns.tickets()
+        return sum(ticket.is_speaking or ticket.path < (self.path or "") for ticket in tickets)
 
     def _begin(self) -> bool:
         """Lock `SPEAKING`, if no speech is spoken."""
@@ -185,7 +200,9 @@ class Turn:
             os.close(descriptor)
             return False
         self._speaking = descriptor
-        self.seconds_of_silence = max(0.0, time.time() - os.fstat(descriptor).st_mtime)
+        status = os.fstat(descriptor)
+        if status.st_size:  # else no speech came before
+            self.seconds_of_silence = max(0.0, time.time() - status.st_mtime)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, os.path.basename(self.path or "").encode())
         return True
@@ -196,7 +213,7 @@ class Turn:
         return self.path is not None and not os.path.exists(self.path)
 
     def release(self) -> None:
-        """Leave the queue. May be called again."""
+        """Remove the ticket, and release the locks. May be called again."""
         path, self.path = self.path, None
         if path is not None:
             remove(path)
@@ -214,6 +231,26 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def ticket_name(name: str) -> str:
+    """Return a name as tickets have it: one line, not too long."""
+    return " ".join(name.split())[:SHOWN_CHARACTERS]
+
+
+def _create(path: str, content: bytes) -> int:
+    """Create a ticket and lock it, before others can see it; return its descriptor."""
+    hidden = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
+    descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, content)
+        os.rename(hidden, path)
+    except BaseException:
+        os.close(descriptor)
+        remove(hidden)
+        raise
+    return descriptor
 
 
 def remove(path: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 
 from voice_cli import __version__
-from voice_cli.agent.paths import SOCKET_ENV, socket_path
+from voice_cli.agent.paths import SOCKET_ENV, own_socket
 from voice_cli.clock import process_start
 from voice_cli.folders import config_path
 
@@ -24,13 +24,13 @@ MAX_REQUEST = 1 << 20
 
 
 def speak_through_agent(arguments: "Sequence[str]") -> int | None:
-    """Let the agent speak, and return the exit code; None: this process must speak.
+    """Send the request to the agent, and return the exit code; None: speak in this process.
 
     `arguments`: those of `voice say`.
     """
     if "--no-agent" in arguments or os.environ.get("VOICE_AGENT") == "off" or "VOICE_TRACE" in os.environ:
         return None
-    connection = connect(socket_path())
+    connection = connect()
     if connection is None:
         return None
     request = _request(arguments)
@@ -45,6 +45,9 @@ def speak_through_agent(arguments: "Sequence[str]") -> int | None:
     return follow(connection)
 
 
+CONTROL_SECONDS = 10.0
+"""Seconds to wait for the answer to a control message."""
+
 CONTROLS = {
     "stop": b'{"type":"stop"}\n',
     "pause": b'{"type":"pause"}\n',
@@ -56,10 +59,11 @@ CONTROLS = {
 
 
 def control(command: str) -> bool:
-    """Let the agent do a command of `CONTROLS`; False: `agent_control` must, which reports what is wrong."""
-    connection = connect(socket_path())
+    """Send a command of `CONTROLS`, and return whether the agent did it. Otherwise, `agent_control` reports why."""
+    connection = connect()
     if connection is None:
         return False
+    connection.settimeout(CONTROL_SECONDS)
     try:
         connection.sendall(CONTROLS[command])
         answer = connection.recv(1 << 16)
@@ -70,9 +74,12 @@ def control(command: str) -> bool:
     return answer.startswith(b'{"type":"done"')
 
 
-def connect(path: str) -> "socket | None":
+def connect() -> "socket | None":
     """Connect to the agent; None: it does not run."""
     if sys.platform == "win32":
+        return None
+    path = own_socket()
+    if path is None:
         return None
     from _socket import AF_UNIX, SOCK_STREAM, socket
 

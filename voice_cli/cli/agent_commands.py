@@ -18,10 +18,12 @@ from voice_cli.cli.agent_speech import AgentSpeech
 from voice_cli.cli.console import print_message, write_json, write_stdout
 from voice_cli.config import load, settle
 from voice_cli.errors import AgentError, FileError
+from voice_cli.playback.player import SWITCH_INTERVAL
+from voice_cli.printable import escaped, escaped_text
 
 
 def run() -> None:
-    """Be the agent, until it is idle or gets SIGTERM.
+    """Run the agent until it is idle or gets SIGTERM.
 
     Raises:
         AgentError: another one runs.
@@ -46,6 +48,7 @@ def run() -> None:
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name), end)
     prepare()
+    sys.setswitchinterval(SWITCH_INTERVAL)  # as `Player` does for one speech
     host.run()
     host.wait_for_speeches()
     sink.release()
@@ -72,7 +75,7 @@ def start() -> None:
 
 
 def stop(now: bool = False) -> None:
-    """Let the agent end."""
+    """Ask the agent to end after its speeches; `now`: cancel them."""
     try:
         AgentClient(start=False).shutdown(now=now)
     except AgentError:
@@ -100,8 +103,6 @@ def status(as_json: bool = False) -> int:
 
 def line_of(speech: dict[str, Any]) -> str:
     """Return a speech of the queue as a line."""
-    from voice_cli.printable import escaped
-
     about = f" at {speech['position_s']:.1f} s" if "position_s" in speech else ""
     paused = ", paused" if speech.get("paused") else ""
     return f"{speech['id']} ({speech['priority']}{about}{paused}): {escaped(speech['text'])}"
@@ -122,9 +123,10 @@ def log() -> None:
     path = log_path()
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            sys.stdout.writelines(file)
+            text = file.read()
     except OSError as exc:
         raise FileError(f"cannot read {path}: {os.strerror(exc.errno or 0)}") from exc
+    write_stdout(escaped_text(text), end="")
 
 
 def install() -> None:

@@ -10,7 +10,7 @@ from voice_cli.agent.kept import KeptBackends, KeptSink
 from voice_cli.agent.messages import Message, ProtocolError
 from voice_cli.agent.priorities import DEFAULT
 from voice_cli.agent.session import Session, field
-from voice_cli.backends import BACKENDS
+from voice_cli.backends import BACKENDS, is_remote
 from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
 from voice_cli.cli.console import print_message
@@ -67,6 +67,10 @@ NOT_REPEATED = frozenset(
 """The options that a speech does not have when it is spoken again."""
 
 
+MAX_REPLAYED = 100_000
+"""The most characters of a text that can be spoken again."""
+
+
 class Declined(Exception):  # noqa: N818  not an error: the client speaks itself
     """The client must speak this text itself."""
 
@@ -91,9 +95,10 @@ class AgentSpeech:
         self._sink = sink
         self._backends = backends
         self._arguments = _strings(message, "arguments")
-        own = dict(os.environ)
         self._values = _options(message)
-        self._environment: Mapping[str, str] = own if "environment" not in message else _table(message, "environment")
+        self._environment: Mapping[str, str] = (
+            _table(message, "environment") if "environment" in message else os.environ
+        )
         self._folder: str | None = field(message, "folder", str)
         self._config: dict[str, Any] | None = field(message, "config", dict)
         self._terminals = _strings(message, "terminals")
@@ -135,13 +140,14 @@ class AgentSpeech:
         subtitles: str | None = None
         error: BaseException | None = None
         turn: Turn | None = None
-        queued = 0.0
+        queued: float | None = None
         try:
             options = self._parse()
             options.check()
             settings = self._settings(options)
             text, recorder = self._accept(options, settings)
             if not options.no_play:
+                self._session.limit_sending()
                 began = time.monotonic()
                 turn = self._take_turn(options, text)
                 turn.wait(self._cancelled.wait, self._tell_queued)
@@ -196,10 +202,12 @@ class AgentSpeech:
 
     def _localized(self, settings: Settings) -> Settings:
         """Make paths that are relative to the client's folder absolute."""
+        if is_remote(str(settings.profile.backend)) or self._folder is None:
+            return settings
         paths: dict[str, Any] = {}
-        for name in ("model", "voices", "voice"):
+        for name, exists in (("model", os.path.exists), ("voices", os.path.isdir), ("voice", os.path.isfile)):
             value = getattr(settings.profile, name)
-            if value and self._folder and os.path.exists(path := os.path.join(self._folder, value)):
+            if value and exists(path := os.path.join(self._folder, value)):
                 paths[name] = path
         return settings._replace(profile=settings.profile._replace(**paths)) if paths else settings
 
@@ -303,7 +311,7 @@ class AgentSpeech:
         narration: "Narration | None",
         result: PlaybackResult | None,
         error: BaseException | None,
-        queued: float,
+        queued: float | None,
         subtitles: str | None,
     ) -> None:
         account = account_of(settings, narration, result, error, queued=queued)
@@ -314,7 +322,9 @@ class AgentSpeech:
         if error is not None and self._session.is_detached and not isinstance(error, Interrupted):
             print_message(f"speech {self.id}: {error}")  # to the log: no client reports it
         if narration is not None and self._options is not None and not self._options.no_play:
-            self._host.remember(self._again(narration, self._options))
+            again = self._again(narration, self._options)
+            if len(again["options"]["text"][0]) <= MAX_REPLAYED:
+                self._host.remember(again)
         options = self._options or SayOptions()
         message: Message = {"type": "end", "account": account, "subtitles": subtitles, "options": options._asdict()}
         if error is not None and options.debug:

@@ -216,7 +216,7 @@ app.add_typer(_agent, name="agent")
 _JSON = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
 for _to, _name, _summary, _function, _options in (
     (_agent, "start", "Start the agent in the background, if none runs.", "agent_commands.start", {"debug": _DEBUG}),
-    (_agent, "run", "Be the agent, in the foreground.", "agent_commands.run", {"debug": _DEBUG}),
+    (_agent, "run", "Run the agent in the foreground.", "agent_commands.run", {"debug": _DEBUG}),
     (
         _agent,
         "stop",

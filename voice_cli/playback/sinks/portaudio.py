@@ -73,6 +73,18 @@ def _name_streams() -> None:
         os.environ.setdefault(name, value)
 
 
+def reload_devices() -> None:
+    """Have PortAudio list the devices again, which it does only when it starts. No stream may be open.
+
+    Raises:
+        DeviceError: as `load_sounddevice`.
+
+    """
+    sounddevice = load_sounddevice()
+    sounddevice._terminate()  # noqa: SLF001  it has no public function for this
+    sounddevice._initialize()  # noqa: SLF001
+
+
 def is_loading() -> bool:
     """Return whether the thread of `load_soon` is running."""
     return _loader is not None and _loader.is_alive()
