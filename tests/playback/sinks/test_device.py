@@ -200,6 +200,21 @@ def test_wake_plays_silence_first(portaudio, monkeypatch):
     assert portaudio.streams[0].pull(10) == b"\1" * 20
 
 
+def test_a_device_that_started_slowly_once_is_measured_again(portaudio, monkeypatch):
+    clock = iter([0.0, 0.02, 0.5, 1.0, 1.0, 2.0])
+    sink = DeviceSink()
+    monkeypatch.setattr(device.time, "monotonic", lambda: next(clock))
+    sink.open(MONO)
+    (stream,) = portaudio.streams
+    sink.start(lambda *_: None)
+    assert not stream.aborted, "it plays silence, since it started slowly"
+    sink.stop()
+    sink.resume()
+    stream.aborted = False
+    sink.start(lambda *_: None)
+    assert stream.aborted, "it is started again for the first frame"
+
+
 def test_a_stopped_device_stays_open_and_starts_again(portaudio):
     sink = DeviceSink()
     sink.open(MONO)

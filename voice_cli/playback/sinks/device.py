@@ -89,9 +89,7 @@ class DeviceSink(Sink):
             except self._sounddevice.PortAudioError as exc:
                 reasons.append(exc)
             else:
-                began = time.monotonic()
-                self._start()
-                self._starts_quickly = time.monotonic() - began <= QUICK_START
+                self._start_silence()
                 return candidate
         raise DeviceError(
             f"cannot open output device {info['name']!r}: {_reason(reasons[0])}",
@@ -126,9 +124,15 @@ class DeviceSink(Sink):
             self._stream.abort(ignore_errors=True)
 
     def resume(self) -> None:
-        """Prepare a stopped device for `start`: play silence, if it starts slowly."""
+        """Prepare a stopped device for `start`: play silence, if it started slowly the last time."""
         if not self._starts_quickly:
-            self._start()
+            self._start_silence()
+
+    def _start_silence(self) -> None:
+        """Start, and note how long that takes: on a busy machine, it may take long once."""
+        began = time.monotonic()
+        self._start()
+        self._starts_quickly = time.monotonic() - began <= QUICK_START
 
     def _start(self) -> None:
         try:
