@@ -121,11 +121,12 @@ def commands(audio: AudioServer, rounds: int) -> None:
                         outcome = spoken.wait()
                         silent_at = heard.exact_time_of(last_sound(heard.samples))
                 told = None
-                ends = [word["end_ms"] for word in outcome["words"] or ()]
-                if ends:
-                    told = len(heard.sound) / heard.rate * 1000 - ends[-1]
+                if outcome["heard_ms"] is not None:
+                    told = abs(len(heard.sound) / heard.rate * 1000 - outcome["heard_ms"])
                 results.setdefault(name, []).append((1000 * (silent_at - began), told))
-    print("| command | start to silence, ms: median | worst | sound after the last word told, ms: median | worst |")
+    print(
+        "| command | start to silence, ms: median | worst | told position from the recorded one, ms: median | worst |"
+    )
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, values in results.items():
         silences = [silence for silence, _ in values]

@@ -20,7 +20,7 @@ REQUIRED = {
 }  # fmt: skip
 """The keys that issue 2 requires."""
 
-ADDITIONAL = {"leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms"}
+ADDITIONAL = {"heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms"}
 
 SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 

@@ -14,8 +14,9 @@ from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.device import DeviceSink
 from voice_cli.playback.sinks.portaudio import reload_devices
 
-DEVICE_SECONDS = 5.0
-"""Seconds after a speech until the device is closed, so that other programs can have it and it can sleep."""
+DEVICE_SECONDS = 30.0
+"""Seconds after a speech until the device is closed. Until then it is stopped, so it needs no processor and may sleep,
+but without an audio server no other program can use it. To open it takes some 20 ms of the next speech."""
 
 MAX_BACKENDS = 8
 """The most backends that are kept. The one that was not used for the longest time is closed."""

@@ -15,7 +15,7 @@ from voice_cli.agent.paths import socket_path
 from voice_cli.agent.service import unit_path
 from voice_cli.agent.session import Session
 from voice_cli.cli.agent_speech import AgentSpeech
-from voice_cli.cli.console import print_message, write_json, write_stdout
+from voice_cli.cli.console import print_message, silence_libraries, write_json, write_stdout
 from voice_cli.config import load, settle
 from voice_cli.errors import AgentError, FileError
 from voice_cli.playback.player import SWITCH_INTERVAL
@@ -47,6 +47,7 @@ def run() -> None:
 
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name), end)
+    silence_libraries()
     prepare()
     sys.setswitchinterval(SWITCH_INTERVAL)  # as `Player` does for one speech
     host.run()

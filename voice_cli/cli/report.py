@@ -142,6 +142,7 @@ def outcome_object(
     return {
         "outcome": outcome.value,
         **{name: getattr(metrics, name, None) for name in PlaybackMetrics._fields if name not in NOT_IN_JSON},
+        "heard_ms": _ms(result.heard) if result is not None else None,
         "backend": settings.profile.backend if settings is not None else None,
         "format": result.codec if result is not None else None,
         "rate": audio_format.rate if audio_format is not None else None,
