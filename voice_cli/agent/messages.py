@@ -29,8 +29,9 @@ def encode(message: Message, payload: bytes = b"") -> bytes:
 class MessageReader:
     """Reads messages. `receive` returns up to so many bytes, and none at the end."""
 
-    def __init__(self, receive: Callable[[int], bytes]) -> None:
+    def __init__(self, receive: Callable[[int], bytes], *, limit: int = MAX_BYTES) -> None:
         self._receive = receive
+        self._limit = limit
         self._data = bytearray()
         self._seen = 0
         """Bytes at the start of `_data` that contain no end of a line."""
@@ -65,8 +66,8 @@ class MessageReader:
     def _line(self) -> bytes | None:
         while (end := self._data.find(b"\n", self._seen)) < 0:
             self._seen = len(self._data)
-            if self._seen > MAX_BYTES:
-                raise ProtocolError(f"a message is longer than {MAX_BYTES} bytes")
+            if self._seen > self._limit:
+                raise ProtocolError(f"a message is longer than {self._limit} bytes")
             if not self._fill():
                 return None
         line = bytes(self._data[:end])
