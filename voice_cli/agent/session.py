@@ -4,6 +4,7 @@ A thread reads the messages; the speech runs on a thread of its own. Any thread 
 """
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -141,6 +142,13 @@ class Session:
         seconds = struct.pack("ll", SEND_SECONDS, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether a short message can be sent at once, or the client has disconnected. Any thread."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLOUT)
+        return bool(poll.poll(0))
+
     def send(self, message: Message, payload: bytes = b"") -> bool:
         """Send a message, and return whether the client is still there."""
         try:
@@ -231,6 +239,10 @@ class Unattended(Session):
         self.ready = threading.Event()
         self.kept_codec = None
         self.is_detached = True
+
+    @property
+    def is_writable(self) -> bool:
+        return True
 
     def send(self, _message: Message, _payload: bytes = b"") -> bool:
         return True
