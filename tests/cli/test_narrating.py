@@ -1,11 +1,13 @@
 """Narration of a text: lazy reading, progress and language."""
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voice_cli.backends.local.espeak import EspeakBackend
-from voice_cli.cli.narrating import PIECE, narrate
+from voice_cli.cli.narrating import PIECE, narrate, read_file
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
 from voice_cli.errors import UsageError
@@ -74,6 +76,26 @@ def test_progress_is_proportional_to_the_text(start_narration):
     done = progress(narration)
     for count, characters in enumerate(done):
         assert characters == pytest.approx(len(text) * count / (len(done) - 1), abs=3 * PIECE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One is here. Two is there. Three is nowhere.",
+        "One is here.\n\nTwo is there.\n\nThree is nowhere.\n",
+        "A sentence of the book, and not its last. " * 200,
+        "word " * 2000,
+        "x" * 5000,
+    ],
+    ids=lambda text: text[:20],
+)
+def test_each_line_ends_where_its_text_does(text):
+    """A client needs this to speak the rest after the agent has died."""
+    lines = list(read_file(text, SayOptions(), SETTINGS, "en"))
+    assert len(lines) > 1
+    ends = list(accumulate(len(line.text) for line in lines))
+    assert [line.end for line in lines] == ends
+    assert ends[-1] == len(text)
 
 
 def test_the_first_line_is_requested_before_all_text_is_read(start_narration):

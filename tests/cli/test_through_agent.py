@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import closing, suppress
 
 import pytest
 
@@ -12,6 +13,7 @@ from support.agent import RealAgent
 from support.command import VOICE, environment_in, on_terminal, run_voice
 from support.server import Answer
 from support.sound import speech
+from support.threads import WAIT, in_thread
 from voice_cli.agent.client import AgentClient
 from voice_cli.errors import UsageError
 
@@ -182,6 +184,27 @@ def test_config_can_turn_it_off(both):
     environment = {"VOICE_CONFIG": "mine.toml", "VOICE_AGENT": ""}
     before = both("Hello", "--no-play", "--json", files=files, environment=environment)
     assert [each.code for each, _ in before] == [0, 0]
+
+
+def test_a_detached_speech_that_fails_while_its_text_is_sent(tmp_path):
+    """With an agent of its own, which logs the error."""
+    ours, theirs = os.pipe()
+
+    def write():
+        with suppress(BrokenPipeError), open(theirs, "wb", buffering=0) as file:
+            while True:
+                file.write(b"Yes. " * 1000)
+
+    writing = in_thread(write)
+    agent = RealAgent(tmp_path, environment_in(tmp_path))
+    with open(ours) as stdin, closing(agent):
+        command = [*VOICE, "say", "--detach", "--backend", "http", "--base-url", "http://127.0.0.1:1/v1"]
+        options = {"stdin": stdin, "capture_output": True, "timeout": WAIT, "cwd": tmp_path}
+        done = subprocess.run(command, check=False, env=agent.environment, **options)
+        agent.kill()
+    writing()
+    assert (done.returncode in (6, 9), done.stdout) == (True, b""), done.stderr  # neither a server nor a device
+    assert done.stderr.startswith(b"voice: ")
 
 
 def test_help_and_abbreviations_still_work(agent, tmp_path):

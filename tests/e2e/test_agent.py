@@ -204,6 +204,30 @@ def test_when_the_agent_dies_its_clients_speak_the_rest(agent, audio, say, serve
     agent.restart()
 
 
+@pytest.mark.parametrize("source", ["arguments", "file", "stdin"])
+def test_no_sentence_is_lost_when_the_agent_dies(agent, audio, say, serve, tmp_path, source):
+    sentences = ["The first is here.", "The second one is there.", "And the third is nowhere.", "The last is café."]
+    sent = {text: speech(1.0, seed=seed) for seed, text in enumerate(sentences, 1)}
+    server = serve(lambda request: Answer(sent[request.json["input"]].tobytes()))
+    text = "\n\n".join(sentences)
+    (tmp_path / "text.txt").write_text(text)
+    arguments = {"arguments": [text], "file": ["-f", "text.txt"], "stdin": []}[source]
+    options = ["--base-url", server.url, "--pause", "0", "--json", "--if-idle"]
+    with audio.record() as heard, (tmp_path / "text.txt").open() as file:
+        process = say(*arguments, *options, environment={"CI": "1"}, **({"stdin": file} if source == "stdin" else {}))
+        heard.wait_for_sound()
+        heard.wait_for(1.5)  # in the second one
+        agent.kill()
+        code, out, err = ended(process)
+    assert code == 0, err
+    assert "the agent ended" in err
+    assert json.loads(out)["text_spoken"].split() == text.split()
+    sound = heard.sound.tobytes()
+    for each in list(sent.values())[2:]:
+        assert each[200:-200].tobytes() in sound
+    agent.restart()
+
+
 def test_a_silence_between_speeches_has_no_holes_within_them(agent, audio, say, serve):
     sent = speech(1.0)
     server = serve(Answer(sent.tobytes()))

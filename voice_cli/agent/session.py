@@ -5,6 +5,7 @@ A thread reads the messages; the speech runs on a thread of its own. Any thread 
 
 import contextlib
 import math
+import select
 import socket
 import struct
 import threading
@@ -147,6 +148,13 @@ class Session:
         seconds = struct.pack("ll", SEND_SECONDS, 0)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether a short message can be sent at once, or the client has disconnected. Any thread."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLOUT)
+        return bool(poll.poll(0))
+
     def send(self, message: Message, payload: bytes = b"") -> bool:
         """Send a message, and return whether the client is still there."""
         try:
@@ -241,6 +249,10 @@ class Unattended(Session):
 
     def limit_sending(self) -> None:
         """Do nothing."""
+
+    @property
+    def is_writable(self) -> bool:
+        return True
 
     def send(self, _message: Message, _payload: bytes = b"") -> bool:
         return True

@@ -5,12 +5,13 @@ If the agent dies, this process speaks what was not heard.
 """
 
 import threading
+from _socket import SHUT_RD
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from voice_cli.agent.messages import Message, MessageReader, encode
+from voice_cli.agent.messages import LONG_LINES, Message, MessageReader, ProtocolError, encode
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.cli import interrupts
 from voice_cli.cli.agent_text import TextSender, not_heard
@@ -32,13 +33,14 @@ class AgentDied(Exception):  # noqa: N818
 
 
 def follow(connection: "socket") -> int | None:
-    """Follow a speech whose request was sent, and return the exit code; None: this process must speak."""
+    """Handle the agent's messages until the speech has ended; return the exit code; None: this process must speak."""
     interrupts.watch()
     followed = FollowedSpeech(connection)
     try:
-        return followed.run()
-    except AgentDied:
-        return followed.speak_rest()
+        try:
+            return followed.run()
+        except AgentDied:
+            return followed.speak_rest()
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
@@ -66,7 +68,7 @@ class FollowedSpeech:
         self._has_started = False
 
     def run(self) -> int | None:
-        """Follow it to its end.
+        """Handle the agent's messages until the speech has ended, or a detached one has its text; return as `follow`.
 
         Raises:
             AgentDied: the agent ended first.
@@ -84,7 +86,7 @@ class FollowedSpeech:
                 elif kind == "end":
                     return self._finish(message)
                 elif kind == "error" and message["of"] is None:
-                    return report_error(error_of(message["kind"], message["message"], message["hint"]), debug=False)
+                    return self._conclude(error_of(message["kind"], message["message"], message["hint"]))
                 else:
                     self._handle(kind, message, payload)
         finally:
@@ -92,11 +94,15 @@ class FollowedSpeech:
                 self._keys.close()
             if self._status is not None:
                 self._status.close()
+            self._close_recorder()
+        if self._options.detach and self._text is not None and self._text.is_sent:
+            write_stdout(str(self._accepted["id"]))
+            return 0
         raise AgentDied
 
     def _read(self) -> Iterator[tuple[Message, bytes]]:
-        reader = MessageReader(self._connection.recv)
-        with suppress(OSError):
+        reader = MessageReader(self._connection.recv, limit=LONG_LINES)
+        with suppress(OSError, ProtocolError):
             while (read := reader.read()) is not None:
                 yield read
 
@@ -105,24 +111,30 @@ class FollowedSpeech:
         with self._send_lock, suppress(OSError):
             self._connection.sendall(encode(message, payload))
 
+    def _end_messages(self) -> None:
+        """End `_messages` after those that have arrived."""
+        with suppress(OSError):
+            self._connection.shutdown(SHUT_RD)
+
     def _cancel(self) -> None:
         self._send({"type": "cancel"})
 
     def _accept(self, message: Message) -> int | None:
-        """Do what the speech needs of this process; return an exit code if it ends here."""
+        """Open files and displays for an accepted speech; return an exit code if it ends here."""
         self._accepted = message
         self._options = options = _options_of(message)
         interrupts.stop_with(self._cancel)
         try:
             self._prepare_files(options)
             if message["reads"] is not None:
-                self._text = TextSender(message["reads"], self._send)
+                sent = self._end_messages if options.detach else None
+                self._text = TextSender(message["reads"], self._send, sent)
         except VoiceError as exc:
             self._connection.close()
-            return self._conclude_failure(exc)
+            return self._conclude(exc)
         if options.detach:
             if self._text is not None:
-                self._text.wait(self._messages)
+                return None
             write_stdout(str(message["id"]))
             return 0
         if is_watched() and not (options.quiet or options.debug or options.show):
@@ -164,29 +176,31 @@ class FollowedSpeech:
         if self._accepted["waits"]:
             self._send({"type": "ready", "keeps": keeps})
 
-    def _conclude_failure(self, error: VoiceError) -> int:
-        """Report an error of this process before the speech began."""
+    def _conclude(self, error: VoiceError | None, spoken: str | None = None) -> int:
+        """Report the outcome of a speech whose account the agent has not sent. `error` None: all was heard."""
         from voice_cli.cli.report import account_of, report
 
-        code = report_error(error, debug=self._options.debug)
-        if self._options.json:
-            account = account_of(None, None, None, error)
-            account["json"]["backend"] = self._accepted["backend"]
-            report(self._options, account)
+        self._close_recorder()
+        has_traceback = error is not None and error.__traceback__ is not None  # not one that the agent sent
+        code = report_error(error, debug=self._options.debug and has_traceback) if error is not None else 0
+        account = account_of(None, None, None, error)
+        account["json"] |= {"backend": self._accepted.get("backend"), "text_spoken": spoken}
+        if error is None:
+            account["json"]["outcome"] = "complete"
+        report(self._options, account, saved=self._recorder.saved if self._recorder else None)
         return code
 
-    def _conclude_heard(self, text: str) -> int:
-        """Report that all was heard, although the agent died before it said so."""
-        from voice_cli.cli.report import account_of, report
-
-        account = account_of(None, None, None, None)
-        account["json"] |= {"outcome": "complete", "backend": self._accepted["backend"], "text_spoken": text.strip()}
-        report(self._options, account)
-        return 0
+    def _close_recorder(self) -> None:
+        """Close the file, if it is open, as that of a speech that has failed."""
+        if self._recorder is not None:
+            with suppress(VoiceError):
+                self._recorder.close(complete=False)
 
     def _handle(self, kind: str, message: Message, payload: bytes) -> None:
         if kind == "heard":
             self._heard = message
+        elif kind in ("done", "error"):
+            self._player.answered()
         elif kind == "taken":
             if self._text is not None:
                 self._text.credit(message["bytes"])
@@ -273,27 +287,32 @@ class FollowedSpeech:
         return code
 
     def speak_rest(self) -> int | None:
-        """Speak what was not heard in this process, after the agent has died; None: speak all of it, as without it."""
+        """Speak the rest in this process after the agent has died; None: speak the whole text."""
+        interrupts.stop_with(None)
         options = self._options
         if not self._accepted:
             return None
         if self._recorder is not None or options.no_play:
-            with suppress(VoiceError):
-                if self._recorder is not None:
-                    self._recorder.close(complete=False)
-            return self._conclude_failure(TruncatedAudio("the agent ended during the speech"))
+            return self._conclude(TruncatedAudio("the agent ended during the speech"))
         from voice_cli.cli.say import say
 
         text, arriving = None, None
-        if self._text is None or self._text.path != "-":
-            whole = self._text.whole() if self._text is not None else " ".join(options.text)
-            text, spoken = not_heard(whole, self._heard)
-            if not text.strip():
-                return self._conclude_heard(spoken)
-        else:
-            arriving, spoken = self._text.rest(self._heard)
-        if self._has_started and not options.quiet:
-            print_note("the agent ended during the speech; this process speaks the rest")
+        try:
+            if self._text is None or self._text.path != "-":
+                whole = self._text.whole() if self._text is not None else " ".join(options.text)
+                text, spoken = not_heard(whole, self._heard)
+            else:
+                arriving, spoken = self._text.rest(self._heard)
+        except FileError as exc:
+            return self._conclude(exc)
+        if text is not None and not text.strip():
+            return self._conclude(None, spoken.strip())
+        if self._has_started:
+            # The rest of a speech is neither dropped nor interrupts others.
+            priority = None if options.priority == "notification" else options.priority
+            options = options._replace(interrupt=False, if_idle=False, priority=priority)
+            if not options.quiet:
+                print_note("the agent ended during the speech; this process speaks the rest")
         return say(options, has_tried_agent=True, text=text, arriving=arriving, spoken=spoken)
 
 
@@ -318,6 +337,8 @@ class RemotePlayer:
         self.total: int | None = None
         self._done: int | None = None
         self._send = send
+        self._unanswered = 0
+        """Changes that the agent has not answered. Until then, `progress` may have the values before them."""
 
     def set(self, message: Message) -> None:
         """Set the values of a message `progress`."""
@@ -325,29 +346,39 @@ class RemotePlayer:
 
         self.state, self.position = State(message["state"]), message["position"]
         self.timeline.audio_seconds = message["made"]
-        self.is_paused, self.volume, self.speed = message["paused"], message["volume"], message["speed"]
+        if not self._unanswered:
+            self.is_paused, self.volume, self.speed = message["paused"], message["volume"], message["speed"]
         self._done, self.total = message["done"], message["total"]
 
     def progress(self) -> int | None:
         """As `Narration.progress`."""
         return self._done
 
+    def answered(self) -> None:
+        """Count an answer to a change."""
+        self._unanswered = max(0, self._unanswered - 1)
+
     def _control(self, kind: str, **values: float) -> None:
+        self._unanswered += 1
         self._send({"type": kind, "id": self.id, **values})
 
     def pause(self) -> None:
+        self.is_paused = True
         self._control("pause")
 
     def resume(self) -> None:
+        self.is_paused = False
         self._control("resume")
 
     def skip(self, count: int) -> None:
         self._control("skip", count=count)
 
     def set_volume(self, factor: float) -> None:
+        self.volume = factor
         self._control("volume", factor=factor)
 
     def set_speed(self, factor: float) -> None:
+        self.speed = factor
         self._control("speed", factor=factor)
 
     def cancel(self) -> None:

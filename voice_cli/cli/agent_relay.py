@@ -60,22 +60,24 @@ class Relay:
         self._watches = watches
         self._display = TextDisplay(lambda text: session.send({"type": "shown", "text": text})) if shows else None
         self._has_started = False
-        self._told = (-1, 0)
+        self._sent = (-1, 0)
         self._watched_at = 0.0
 
     def update(self, player: Player) -> None:
-        """Send what has changed."""
+        """Send what has changed since the last call; later, if the client does not read now."""
+        if not self._session.is_writable:
+            return
         if not self._has_started and player.position:
             self._has_started = True
             self._session.send({"type": "started"})
         if self._display is not None:
             self._display.update(player)
-        self._tell_heard(player)
+        self._send_heard(player)
         if self._watches and time.monotonic() - self._watched_at > WATCH_SECONDS:
             self._watched_at = time.monotonic()
-            self._tell_progress(player)
+            self._send_progress(player)
 
-    def _tell_heard(self, player: Player) -> None:
+    def _send_heard(self, player: Player) -> None:
         utterances, spans = player.utterances, player.spans
         here = spans[-1][1]
         index = bisect_right(utterances, here, key=lambda utterance: utterance.start or 0.0) - 1
@@ -83,11 +85,11 @@ class Relay:
             return
         line = utterances[index].line
         _, _, rest = sort_text([utterances[index]], [(0.0, here)])
-        if (told := (index, len(rest))) != self._told:
-            self._told = told
+        if (sent := (index, len(rest))) != self._sent:
+            self._sent = sent
             self._session.send({"type": "heard", "rest": rest, "end": line.end})
 
-    def _tell_progress(self, player: Player) -> None:
+    def _send_progress(self, player: Player) -> None:
         self._session.send(
             {
                 "type": "progress",

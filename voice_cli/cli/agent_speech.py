@@ -150,7 +150,7 @@ class AgentSpeech:
                 self._session.limit_sending()
                 began = time.monotonic()
                 turn = self._take_turn(options, text)
-                turn.wait(self._cancelled.wait, self._tell_queued)
+                turn.wait(self._cancelled.wait, self._send_queued)
                 queued = time.monotonic() - began
             with self._backends.use(
                 *backend_options(settings, note=self._note, environment=self._environment)
@@ -253,7 +253,7 @@ class AgentSpeech:
             self._host.cancel(ticket)
         return turn
 
-    def _tell_queued(self, ahead: int) -> None:
+    def _send_queued(self, ahead: int) -> None:
         self._session.send({"type": "queued", "ahead": ahead})
 
     def _note(self, line: str) -> None:

@@ -7,19 +7,36 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from voice_cli.agent.messages import WINDOW, Message
-from voice_cli.agent.session import SessionText
 from voice_cli.errors import FileError
-from voice_cli.script.text_encoding import decode_text
+from voice_cli.script.pauses import LiveText, Piece
+from voice_cli.script.text_encoding import TextDecoder
 
 PIECE = 4096
 """Bytes to send at a time."""
+
+FLUSH_SECONDS = 0.6
+"""Seconds without text that are a pause, after the agent has died."""
+
+
+class RestOfText:
+    """The text that was not heard, and what still arrives, for `narrate`."""
+
+    def __init__(self) -> None:
+        self.pieces = LiveText(WINDOW, FLUSH_SECONDS)
+
+    def __iter__(self) -> Iterator[Piece | None]:
+        return self.pieces.pieces()
+
+    def stop(self) -> None:
+        """End the iteration after the buffered text. Any thread."""
+        self.pieces.close()
 
 
 class TextSender:
     """Sends the text of standard input or a file. A thread reads, since a read cannot be cancelled."""
 
-    def __init__(self, path: str, send: Callable[..., None]) -> None:
-        """Open the file; `-` is standard input.
+    def __init__(self, path: str, send: Callable[..., None], sent: Callable[[], object] | None = None) -> None:
+        """Open the file; `-` is standard input. The thread calls `sent` when all was sent.
 
         Raises:
             FileError: it cannot be read.
@@ -27,13 +44,20 @@ class TextSender:
         """
         self.path = path
         self._send = send
-        self._lock = threading.Condition()
+        self._sent = sent
+        self._changed = threading.Condition()
+        """Guards all below."""
         self._credit = WINDOW
-        self._read = bytearray()
+        self._has_agent_died = False
+        self._decoder = TextDecoder("standard input" if path == "-" else path)
+        self._text: list[str] = []
         """All that was read: it is needed if the agent dies."""
+        self._error: FileError | None = None
+        """Why it is not text. The agent reports this, unless it dies."""
         self._has_ended = threading.Event()
-        self._next: SessionText | None = None
-        """What gets the text after the agent has died."""
+        self._rest: RestOfText | None = None
+        """What gets the text of standard input after the agent has died."""
+        self.is_sent = False
         try:
             self._file = sys.stdin.fileno() if path == "-" else os.open(path, os.O_RDONLY)
         except OSError as exc:
@@ -42,39 +66,53 @@ class TextSender:
 
     def credit(self, size: int) -> None:
         """Allow so many bytes more under way."""
-        with self._lock:
+        with self._changed:
             self._credit += size
-            self._lock.notify_all()
-
-    def wait(self, messages: Iterator[tuple[Message, bytes]]) -> None:
-        """Wait until all was sent. `messages`: those of the agent, of which only the credits are used."""
-        threading.Thread(target=self._take_credits, args=(messages,), daemon=True).start()
-        self._has_ended.wait()
-
-    def _take_credits(self, messages: Iterator[tuple[Message, bytes]]) -> None:
-        for message, _ in messages:
-            if message["type"] == "taken":
-                self.credit(message["bytes"])
+            self._changed.notify_all()
 
     def _run(self) -> None:
         with suppress(OSError):
             while data := os.read(self._file, PIECE):
-                self._pass_on(data)
-        with self._lock:
-            self._has_ended.set()
-            if self._next is not None:
-                self._next.feed(b"", final=True)
+                if not self._keep(data):
+                    return
+                if self._may_send(len(data)):
+                    self._send({"type": "text"}, data)
+        self._keep(b"", final=True)
         self._send({"type": "text_end"})
+        self.is_sent = True
+        if self._sent is not None:
+            self._sent()
 
-    def _pass_on(self, data: bytes) -> None:
-        with self._lock:
-            if self._next is None:
-                self._read += data
-                self._lock.wait_for(lambda: self._credit >= len(data) or self._next is not None)
-                self._credit -= len(data)
-                self._send({"type": "text"}, data)
-                return
-        self._next.feed(data)
+    def _may_send(self, size: int) -> bool:
+        """Wait until the agent reads; return False if it has died."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._credit >= size or self._has_agent_died)
+            self._credit -= size
+            return not self._has_agent_died
+
+    def _keep(self, data: bytes, *, final: bool = False) -> bool:
+        """Keep text, or hand it over after the agent has died; return False if no more is needed."""
+        with self._changed:
+            text = self._decode(data, final=final)
+            rest = self._rest
+            if rest is None:
+                self._text.append(text)
+            if final:
+                self._has_ended.set()
+        if rest is not None:  # without the lock, since this waits while the queue is full
+            if text and not rest.pieces.put(text):
+                return False
+            if final or self._error is not None:
+                rest.pieces.close(self._error)
+        return True
+
+    def _decode(self, data: bytes, *, final: bool) -> str:
+        if self._error is None:
+            try:
+                return self._decoder.decode(data, final=final)
+            except FileError as exc:
+                self._error = exc
+        return ""
 
     def whole(self) -> str:
         """Return the text of the file, after the agent has died.
@@ -83,28 +121,35 @@ class TextSender:
             FileError: it is not text.
 
         """
-        self._hand_over(SessionText(lambda _: None))
+        with self._changed:
+            self._end_sending()
         self._has_ended.wait()
-        return decode_text(bytes(self._read), self.path)
+        if self._error is not None:
+            raise self._error
+        return "".join(self._text)
 
-    def rest(self, heard: Message) -> tuple[SessionText, str]:
+    def rest(self, heard: Message) -> tuple[RestOfText, str]:
         """Return what was not heard and still arrives, and what was heard, after the agent has died.
 
         Raises:
             FileError: it is not text.
 
         """
-        text = SessionText(lambda _: None)
-        with self._lock:
-            left, spoken = not_heard(decode_text(bytes(self._read), "standard input"), heard)
-            text.feed(left.encode(), final=self._has_ended.is_set())
-            self._hand_over(text)
-        return text, spoken
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            left, spoken = not_heard("".join(self._text), heard)
+            self._rest = rest = RestOfText()
+            if left:
+                rest.pieces.put(left)
+            if self._has_ended.is_set():
+                rest.pieces.close()
+            self._end_sending()
+        return rest, spoken
 
-    def _hand_over(self, text: SessionText) -> None:
-        with self._lock:
-            self._next = text
-            self._lock.notify_all()
+    def _end_sending(self) -> None:
+        self._has_agent_died = True
+        self._changed.notify_all()
 
 
 def not_heard(text: str, heard: Message) -> tuple[str, str]:

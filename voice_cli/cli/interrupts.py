@@ -29,11 +29,11 @@ def watch() -> None:
     sys.unraisablehook = _on_unraisable
 
 
-def stop_with(stop: Callable[[], None]) -> None:
+def stop_with(stop: Callable[[], None] | None) -> None:
     """Call `stop` at the next signal, instead of raising KeyboardInterrupt; raise it if there was a signal.
 
-    `stop` runs on a new thread, since the main thread may hold a lock that it needs. The second signal raises
-    KeyboardInterrupt, and the third ends the process.
+    None: the next signal raises KeyboardInterrupt again. `stop` runs on a new thread, since the main thread may hold a
+    lock that it needs. The second signal raises KeyboardInterrupt, and the third ends the process.
     """
     global _stop  # noqa: PLW0603  a process has one set of signal handlers
     _stop = stop

@@ -44,7 +44,7 @@ class Controls(Protocol):
     def cancel(self) -> None: ...
 
 
-def _turn_pause(controls: Controls) -> None:
+def _toggle_pause(controls: Controls) -> None:
     if controls.is_paused:
         controls.resume()
     else:
@@ -60,7 +60,7 @@ def _change_speed(controls: Controls, step: float) -> None:
 
 
 ACTIONS: dict[bytes, Callable[[Controls], None]] = {
-    b" ": _turn_pause,
+    b" ": _toggle_pause,
     b"\x1b[D": lambda controls: controls.skip(-1),
     b"\x1b[C": lambda controls: controls.skip(1),
     b"\x1b[A": lambda controls: _change_volume(controls, STEP),

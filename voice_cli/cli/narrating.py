@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PIECE = 256
 """Characters to read at a time: about an utterance."""
+BUFFERED = 2 * PIECE
+"""Characters that are read and not yet in a line: less than this in plain text."""
 
 
 class ArrivingText(Protocol):
@@ -144,11 +146,11 @@ def checked_text(text: str) -> str:
 
 
 def read_file(text: str, options: SayOptions, settings: Settings, language: str) -> Iterator[Line]:
-    """Yield the lines of a text. A line's `end`, for the progress bar, is the end of the piece that completed it.
+    """Yield the lines of a text. The `end` of a line is exact in plain text, and increases also if Markdown is dropped.
 
     The text is split in pieces, so that the first line of a book does not wait for the last.
     """
-    taken = 0
+    taken = end = 0
 
     def pieces() -> Iterator[str]:
         nonlocal taken
@@ -157,7 +159,8 @@ def read_file(text: str, options: SayOptions, settings: Settings, language: str)
             yield text[at : at + PIECE]
 
     for line in _read(pieces(), options, settings, language):
-        yield line._replace(end=taken)
+        end = max(line.end, max(end, taken - PIECE - BUFFERED) + len(line.text))
+        yield line._replace(end=min(end, taken))
 
 
 def _read(
