@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 import voice_cli
@@ -20,6 +21,15 @@ from voice_cli.config import load, settle
 from voice_cli.errors import AgentError, FileError
 from voice_cli.playback.player import SWITCH_INTERVAL
 from voice_cli.printable import escaped, escaped_text
+
+
+USED_LATER = (
+    "voice_cli.backends.local.espeak",
+    "voice_cli.backends.remote.http",
+    "voice_cli.script.reader",
+    "voice_cli.speech.streamed_narration",
+)
+"""Modules that are imported when a speech needs them."""
 
 
 def run() -> None:
@@ -57,7 +67,9 @@ def run() -> None:
 
 
 def prepare() -> None:
-    """Import what a speech needs."""
+    """Import what a speech needs, so that the first one does not wait for it."""
+    for name in USED_LATER:
+        import_module(name)
     from voice_cli.errors import DeviceError
     from voice_cli.playback.sinks.portaudio import load_sounddevice
 
