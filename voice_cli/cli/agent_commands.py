@@ -22,7 +22,6 @@ from voice_cli.errors import AgentError, FileError
 from voice_cli.playback.player import SWITCH_INTERVAL
 from voice_cli.printable import escaped, escaped_text
 
-
 USED_LATER = (
     "voice_cli.backends.local.espeak",
     "voice_cli.backends.remote.http",
