@@ -60,7 +60,7 @@ def test_pause_and_resume_lose_nothing(audio, serve, job, tmp_path):
     kept = kept_around(sound, sent_frames)
     added = len(sound) - len(sent)
     result = json.loads(out)
-    assert result["paused_ms"] == pytest.approx(1000 * added / RATE, abs=5)
+    assert result["paused_ms"] == pytest.approx(1000 * added / RATE, abs=10)  # the device pulls blocks of 7 ms
     assert result["playback_ms"] == pytest.approx(4000, abs=20)
     assert (result["underruns"], result["device_underflows"]) == (0, 0)
     silence = sound[kept + RAMP : kept + added - RAMP]
