@@ -81,7 +81,7 @@ def test_ten_at_once_are_spoken_one_after_the_other(agent, audio, say, serve):
     sent = tones(10)
     server = serve(lambda request: Answer(sent[int(request.json["input"])].tobytes()))
     with audio.record() as heard:
-        agent.client.say(LONG, environment=agent.environment, detach=True)
+        agent.client.say(" ".join([LONG] * 6), environment=agent.environment, detach=True)
         heard.wait_for_sound()
         processes = []
         for number in range(10):
