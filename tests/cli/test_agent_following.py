@@ -34,7 +34,7 @@ class TestAgent:
 
     def accept(self, reads=None, **options):
         options = SayOptions(**options)._asdict()
-        self.send("accepted", id=7, options=options, pronounce=False, backend="espeak", reads=reads, waits=False)
+        self.send("accepted", id=7, options=options, many=False, backend="espeak", reads=reads, waits=False)
 
     def fail(self, of=None):
         self.send("error", of=of, kind="usage", message="no voice", hint=None, exit_code=2)

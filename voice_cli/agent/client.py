@@ -41,10 +41,11 @@ class AgentClient:
             AgentError: no agent listens, and none could be started.
 
         """
-        self.path = path or own_socket() or socket_path()
+        found = path or own_socket()
+        self.path = found or socket_path()
         is_named = path is not None or SOCKET_ENV in os.environ
         try:
-            if not is_named and own_socket() is None:
+            if found is None:
                 raise FileNotFoundError
             _connect(self.path).close()
         except OSError as exc:

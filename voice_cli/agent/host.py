@@ -79,7 +79,7 @@ class Host:
             "volume": lambda message: self._on_player(message, "set_volume", _needed(message, "factor", float)),
             "speed": lambda message: self._on_player(message, "set_speed", _needed(message, "factor", float)),
             "replay": self._replay,
-            "queue": lambda _: {"queue": [described(ticket) for ticket in self.turns.tickets()]},
+            "queue": lambda _: {"queue": [ticket.described() for ticket in self.turns.tickets()]},
             "status": lambda _: self._status(),
             "shutdown": self._shut_down,
         }
@@ -205,7 +205,9 @@ class Host:
         speeches = [(ticket, self._speech_of(ticket)) for ticket in chosen]
         for ticket in chosen:
             self.cancel(ticket)
-        return {"stopped": [described(ticket) | (_outcome_of(speech) if speech else {}) for ticket, speech in speeches]}
+        return {
+            "stopped": [ticket.described() | (_outcome_of(speech) if speech else {}) for ticket, speech in speeches]
+        }
 
     def _on_player(self, message: Message, method: str, *values: object) -> dict[str, Any]:
         """Call a method of the player that speaks, if it speaks the speech that the message names."""
@@ -233,8 +235,8 @@ class Host:
             "spoken": self.spoken,
             "idle_timeout_s": self.idle,
             "memory_mb": _memory_mb(),
-            "speaking": (described(tickets[0]) | _now(player)) if tickets and tickets[0].is_speaking else None,
-            "waiting": [described(ticket) for ticket in tickets if not ticket.is_speaking],
+            "speaking": (tickets[0].described() | _now(player)) if tickets and tickets[0].is_speaking else None,
+            "waiting": [ticket.described() for ticket in tickets if not ticket.is_speaking],
         }
 
     def _shut_down(self, message: Message) -> dict[str, Any]:
@@ -291,18 +293,6 @@ def is_same_user(connection: socket.socket) -> bool:
     except (OSError, struct.error):  # the peer has gone
         return False
     return bool(uid == os.getuid())
-
-
-def described(ticket: Ticket) -> dict[str, Any]:
-    """Return a ticket as in the protocol."""
-    return {
-        "id": ticket.id,
-        "name": ticket.name or None,
-        "priority": ticket.priority,
-        "state": "speaking" if ticket.is_speaking else "waiting",
-        "text": ticket.text,
-        "pid": ticket.pid,
-    }
 
 
 def _needed(message: Message, name: str, kind: type) -> Any:

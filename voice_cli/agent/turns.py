@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voice_cli.agent.paths import make_private, runtime_folder
 from voice_cli.agent.priorities import PRIORITIES
@@ -53,6 +53,17 @@ class Ticket(NamedTuple):
     """As in the agent's protocol; may be empty."""
     text: str
     """The start of its text."""
+
+    def described(self) -> dict[str, Any]:
+        """Return it as in the agent's protocol."""
+        return {
+            "id": self.id,
+            "name": self.name or None,
+            "priority": self.priority,
+            "state": "speaking" if self.is_speaking else "waiting",
+            "text": self.text,
+            "pid": self.pid,
+        }
 
 
 def effects(priority: str, mode: str, others: Sequence[Ticket]) -> tuple[bool, list[Ticket]]:

@@ -1,7 +1,5 @@
 """`voice stop`, `voice pause` and the other commands about the speeches of the agent and of other processes."""
 
-from typing import Any
-
 from voice_cli.agent.client import AgentClient
 from voice_cli.agent.turns import Turns, remove
 from voice_cli.cli.agent_commands import line_of
@@ -22,14 +20,12 @@ def stop(all_: bool = False, number: int | None = None, as_json: bool = False) -
     if agent is not None:
         stopped = agent.stop(number, all=all_)
     else:
-        from voice_cli.agent.host import described
-
         tickets = Turns().tickets()
         if not all_:
             tickets = [ticket for ticket in tickets if ticket.is_speaking and number in (None, ticket.id)]
         for ticket in tickets:
             remove(ticket.path)
-        stopped = [described(ticket) for ticket in tickets]
+        stopped = [ticket.described() for ticket in tickets]
     if as_json:
         write_json(stopped)
 
@@ -69,18 +65,9 @@ def replay(count: int | None = None) -> None:
     write_stdout(str(AgentClient(start=False).replay(1 if count is None else count)))
 
 
-def status(as_json: bool = False) -> int:
-    """Print what the agent does."""
-    from voice_cli.cli.agent_commands import status as print_status
-
-    return print_status(as_json)
-
-
 def queue(as_json: bool = False) -> None:
     """Print the speeches that are spoken or wait, of all processes of the user."""
-    from voice_cli.agent.host import described
-
-    found: list[dict[str, Any]] = [described(ticket) for ticket in Turns().tickets()]
+    found = [ticket.described() for ticket in Turns().tickets()]
     if as_json:
         write_json(found)
     else:

@@ -140,7 +140,8 @@ class FollowedSpeech:
         if is_watched() and not (options.quiet or options.debug or options.show):
             from voice_cli.cli.status import StatusLine
 
-            self._status = StatusLine(message["backend"], self._player, makes_file=self._makes_file(options))  # type: ignore[arg-type]
+            makes_file = options.no_play and message["many"]
+            self._status = StatusLine(message["backend"], self._player, makes_file=makes_file)  # type: ignore[arg-type]
         if not options.no_play and message["reads"] != "-":
             from voice_cli.cli.keys import Keys, are_usable
 
@@ -150,16 +151,6 @@ class FollowedSpeech:
         self._tick()
         return None
 
-    def _makes_file(self, options: SayOptions) -> bool:
-        return options.no_play and not self._is_one(options)
-
-    def _is_one(self, options: SayOptions) -> bool:
-        """Return whether the text is one line."""
-        from voice_cli.script.line import plain_line
-
-        has_rules = options.dialogue or self._accepted["pronounce"]
-        return bool(options.text) and not has_rules and plain_line(" ".join(options.text)) is not None
-
     def _prepare_files(self, options: SayOptions) -> None:
         if options.subtitles is not None:
             check_writable(options.subtitles)
@@ -167,7 +158,7 @@ class FollowedSpeech:
         if options.save is not None:
             from voice_cli.cli.saving import make_recorder
 
-            self._recorder = make_recorder(options.save, many=not self._is_one(options))
+            self._recorder = make_recorder(options.save, many=self._accepted["many"])
             keeps = self._recorder.kept_codec
         if options.show:
             from voice_cli.cli.status import StandardOutput

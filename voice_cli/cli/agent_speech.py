@@ -15,9 +15,9 @@ from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
 from voice_cli.cli.console import print_message
 from voice_cli.cli.keys import TICK
-from voice_cli.cli.narrating import checked_text, decoded_file, narrate, source_of
+from voice_cli.cli.narrating import checked_text, decoded_file, has_many, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
-from voice_cli.cli.playing import WAKE_SECONDS, device_of, learn, make_player, speech_of, subtitles_of
+from voice_cli.cli.playing import device_of, learn, make_player, speech_of, subtitles_of, wake_of
 from voice_cli.cli.report import account_of
 from voice_cli.cli.say import backend_options
 from voice_cli.config import Config, Settings, load, parse, settle
@@ -212,7 +212,7 @@ class AgentSpeech:
         return settings._replace(profile=settings.profile._replace(**paths)) if paths else settings
 
     def _accept(self, options: SayOptions, settings: Settings) -> tuple[str | None, RelayRecorder | None]:
-        """Tell the client what is needed of it, and return the text (None: it is arriving) and the recorder."""
+        """Send `accepted`, and return the text (None: it is still arriving) and the recorder."""
         session = self._session
         source = source_of(options, has_stdin=self._has_stdin, is_terminal="stdin" in self._terminals)
         text = checked_text(" ".join(options.text)) if source is None else None
@@ -226,7 +226,7 @@ class AgentSpeech:
                 "type": "accepted",
                 "id": self.id,
                 "options": options._asdict(),
-                "pronounce": bool(settings.pronounce),
+                "many": has_many(options, settings),
                 "backend": settings.profile.backend,
                 "reads": source,
                 "waits": waits,
@@ -268,12 +268,10 @@ class AgentSpeech:
         recorder: RelayRecorder | None,
         turn: "Turn | None",
     ) -> PlaybackResult:
-        defaults = settings.defaults
-        learned = Learned(defaults.device, backend.where, state_path(self._environment))
+        learned = Learned(settings.defaults.device, backend.where, state_path(self._environment))
         sink = None
         if turn is not None:
-            wake = defaults.wake / 1000 if turn.seconds_of_silence > WAKE_SECONDS else 0.0
-            sink = self._sink.at(device_of(settings), learned.latency, wake)
+            sink = self._sink.at(device_of(settings), learned.latency, wake_of(settings, turn))
         player = make_player(
             sink, backend, settings, recorder, Timeline({"process_start": self._started}), learned.head_start
         )

@@ -213,10 +213,9 @@ _add(
 
 _agent = typer.Typer(no_args_is_help=True, help="Start, stop and show the agent, which speaks for `voice say`.")
 app.add_typer(_agent, name="agent")
-_JSON = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
 for _to, _name, _summary, _function, _options in (
     (_agent, "start", "Start the agent in the background, if none runs.", "agent_commands.start", {"debug": _DEBUG}),
-    (_agent, "run", "Run the agent in the foreground.", "agent_commands.run", {"debug": _DEBUG}),
+    (_agent, "run", "Run the agent in the foreground.", "agent_process.run", {"debug": _DEBUG}),
     (
         _agent,
         "stop",
@@ -224,7 +223,7 @@ for _to, _name, _summary, _function, _options in (
         "agent_commands.stop",
         {"now": Option("Stop its speeches.", kind=bool), "debug": _DEBUG},
     ),
-    (_agent, "status", "Print what the agent does.", "agent_commands.status", _JSON),
+    (_agent, "status", "Print what the agent does.", "agent_commands.status", _LISTING),
     (_agent, "socket", "Print the path of the agent's socket.", "agent_commands.print_socket", {}),
     (_agent, "log", "Print the agent's log.", "agent_commands.log", {"debug": _DEBUG}),
     (_agent, "install", "Install it as a service of the user.", "agent_commands.install", {"debug": _DEBUG}),
@@ -237,13 +236,13 @@ for _to, _name, _summary, _function, _options in (
         {
             "all_": Option("Also those that wait.", kind=bool, long="--all"),
             "number": Option("Only the speech with this id.", metavar="ID", kind=int, long="--id"),
-            **_JSON,
+            **_LISTING,
         },
     ),
     (app, "pause", "Pause the speech that is spoken.", "agent_control.pause", {"debug": _DEBUG}),
     (app, "resume", "Continue the speech that was paused.", "agent_control.resume", {"debug": _DEBUG}),
-    (app, "status", "Print what the agent does.", "agent_control.status", _JSON),
-    (app, "queue", "List the speeches that are spoken or wait.", "agent_control.queue", _JSON),
+    (app, "status", "Print what the agent does.", "agent_commands.status", _LISTING),
+    (app, "queue", "List the speeches that are spoken or wait.", "agent_control.queue", _LISTING),
 ):
     _add(_to, _name, _summary, _function, _options)
 

@@ -75,6 +75,11 @@ def narrate(
     return narration
 
 
+def has_many(options: SayOptions, settings: Settings) -> bool:
+    """Return whether there may be several utterances: the text is not one line of the arguments."""
+    return not (options.text and single_line(" ".join(options.text), options, settings))
+
+
 def single_line(text: str, options: SayOptions, settings: Settings) -> Line | None:
     """Return the text as one line, if it needs no splitting; else None."""
     return None if options.dialogue or settings.pronounce else plain_line(text)

@@ -45,8 +45,9 @@ def play(
     `turn`: ends the playback if another speech has cancelled this one.
     """
     learned = Learned(settings.defaults.device, backend.where)
-    wake = settings.defaults.wake / 1000 if turn is None or turn.seconds_of_silence > WAKE_SECONDS else 0.0
-    sink = None if options.no_play else DeviceSink(device_of(settings), latency=learned.latency, wake=wake)
+    sink = None
+    if not options.no_play:
+        sink = DeviceSink(device_of(settings), latency=learned.latency, wake=wake_of(settings, turn))
     timeline = Timeline()
     if os.environ.get("VOICE_TRACE"):  # set by `voice bench`
         from voice_cli.bench.trace import TracedTimeline
@@ -74,6 +75,12 @@ def device_of(settings: Settings) -> int | str | None:
     """Return the output device of the settings: an index, a part of a name, or None for the default."""
     device = settings.defaults.device
     return int(device) if isinstance(device, str) and device.isdecimal() else device
+
+
+def wake_of(settings: Settings, turn: "Turn | None") -> float:
+    """Return the seconds of silence to play first: none, if another speech has just ended."""
+    is_silent = turn is None or turn.seconds_of_silence > WAKE_SECONDS
+    return settings.defaults.wake / 1000 if is_silent else 0.0
 
 
 def make_player(

@@ -10,7 +10,7 @@ from voice_cli.agent.priorities import DEFAULT
 from voice_cli.backends import BACKENDS, backend_class, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
 from voice_cli.cli.console import check_writable, is_watched, print_note, report_error, silence_libraries
-from voice_cli.cli.narrating import ArrivingText, narrate, read_text, single_line
+from voice_cli.cli.narrating import ArrivingText, has_many, narrate, read_text
 from voice_cli.cli.options import SayOptions
 from voice_cli.clock import process_start
 from voice_cli.config import Settings, load, settle
@@ -65,8 +65,7 @@ def say(
         if options.save is not None:
             from voice_cli.cli.saving import make_recorder
 
-            many = not (options.text and single_line(" ".join(options.text), options, settings))
-            recorder = make_recorder(options.save, many=many)
+            recorder = make_recorder(options.save, many=has_many(options, settings))
         if is_whole:
             text = read_text(options)
         if not options.no_play:
