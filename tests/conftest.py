@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.environment import alone
+from support.portaudio import FakeSoundDevice
 from support.server import SpeechServer
 from support.tensors import FakeTensor
 
@@ -32,6 +34,14 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def portaudio(monkeypatch):
+    """Replace python-sounddevice by a fake."""
+    fake = FakeSoundDevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    return fake
 
 
 @pytest.fixture

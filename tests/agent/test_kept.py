@@ -1,11 +1,9 @@
 """What the agent keeps: the device, and backends."""
 
-import sys
 import threading
 
 import pytest
 
-from support.portaudio import FakeSoundDevice
 from support.threads import WAIT
 from voice_cli.agent import kept
 from voice_cli.agent.kept import KeptBackends, KeptSink
@@ -13,13 +11,6 @@ from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError, UsageError
 
 MONO = AudioFormat(24000, 1)
-
-
-@pytest.fixture
-def portaudio(monkeypatch):
-    fake = FakeSoundDevice()
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    return fake
 
 
 @pytest.fixture

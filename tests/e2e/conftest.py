@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from support.agent import RealAgent
 from support.sound import VOICE, AudioServer, missing
 from voice_cli.playback.learned import MAX_LATENCY
 
@@ -55,6 +56,14 @@ def voice(audio, tmp_path):
         return Result(done.returncode, done.stdout, done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def agent(audio, tmp_path):
+    """Start an agent on the audio server."""
+    started = RealAgent(tmp_path, audio.environment("ear", latency=MAX_LATENCY))
+    yield started
+    started.close()
 
 
 MAX_STALL = 0.03

@@ -7,21 +7,12 @@ import subprocess
 import numpy as np
 import pytest
 
-from support.agent import RealAgent
 from support.server import Answer
 from support.sound import VOICE, holes, speech
-from voice_cli.playback.learned import MAX_LATENCY
 
 pytestmark = pytest.mark.e2e
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen."
-
-
-@pytest.fixture
-def agent(audio, tmp_path):
-    started = RealAgent(tmp_path, audio.environment("ear", latency=MAX_LATENCY))
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.agent import RealAgent
 from support.server import Answer
 from support.sound import VOICE, speech
 from support.threads import WAIT
-from voice_cli.playback.learned import MAX_LATENCY
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
@@ -77,13 +75,6 @@ class Ssh:
         self._server.terminate()
         self._server.wait(WAIT)
         self._log.close()
-
-
-@pytest.fixture
-def agent(audio, tmp_path):
-    started = RealAgent(tmp_path, audio.environment("ear", latency=MAX_LATENCY))
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -9,15 +9,12 @@ import pytest
 from support.packages import needs
 from support.sound import VOICE
 from support.threads import wait_until
-from voice_cli.playback.learned import MAX_LATENCY
 
 pytest.importorskip("voice_cli.agent.client", reason="the agent is not merged")
 needs("mcp", target="test")
 
 from mcp import ClientSession, StdioServerParameters  # noqa: E402
 from mcp.client.stdio import stdio_client  # noqa: E402
-
-from support.agent import RealAgent  # noqa: E402
 
 pytestmark = pytest.mark.e2e
 
@@ -26,11 +23,10 @@ REPLY = {"hook_event_name": "Stop", "session_id": "abc", "last_assistant_message
 
 
 @pytest.fixture
-def agent(audio, tmp_path):
-    started = RealAgent(tmp_path, audio.environment("ear", latency=MAX_LATENCY))
-    started.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
-    yield started
-    started.close()
+def agent(agent, tmp_path):
+    """Give the hooks of a test a state of their own."""
+    agent.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    return agent
 
 
 @pytest.fixture

@@ -168,16 +168,22 @@ def test_a_pause_before_the_first_frame_is_not_counted():
     assert bench.source.paused == 0
 
 
-def test_a_pause_in_an_underrun_does_not_lengthen_it():
+def paused_for_a_second(before, after):
+    """Return a bench whose 800 frames were played, with a pause between so many pulled frames."""
     bench = Bench(needed=1e9)
     bench.write(800)
     bench.source.open_gate()
-    bench.step(1600)
+    bench.step(before)
     bench.feeder.pause(is_paused=True)
     bench.step(8000)
     bench.feeder.pause(is_paused=False)
-    bench.step(800)
+    bench.step(after)
     bench.finish()
+    return bench
+
+
+def test_a_pause_in_an_underrun_does_not_lengthen_it():
+    bench = paused_for_a_second(before=1600, after=800)
     (gap,) = bench.source.underruns
     assert gap.seconds == pytest.approx((1600 + RAMP) / 8000)
     assert gap.position == 0.1
@@ -185,15 +191,7 @@ def test_a_pause_in_an_underrun_does_not_lengthen_it():
 
 
 def test_a_ring_that_is_empty_after_a_pause_is_an_underrun():
-    bench = Bench(needed=1e9)
-    bench.write(800)
-    bench.source.open_gate()
-    bench.step(800)
-    bench.feeder.pause(is_paused=True)
-    bench.step(8000)
-    bench.feeder.pause(is_paused=False)
-    bench.step(1600)
-    bench.finish()
+    bench = paused_for_a_second(before=800, after=1600)
     (gap,) = bench.source.underruns
     assert gap.seconds == pytest.approx((1600 + RAMP) / 8000)
     assert bench.source.paused_seconds == 1.0

@@ -5,20 +5,13 @@ import time
 
 import pytest
 
-from support.portaudio import FakeSoundDevice, PortAudioError
+from support.portaudio import PortAudioError
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks import device
 from voice_cli.playback.sinks.device import DeviceSink, output_devices
 
 MONO = AudioFormat(24000, 1)
-
-
-@pytest.fixture
-def portaudio(monkeypatch):
-    fake = FakeSoundDevice()
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    return fake
 
 
 def test_the_device_is_opened_at_the_streams_format(portaudio):
