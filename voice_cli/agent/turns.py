@@ -105,9 +105,6 @@ class Turns:
             names = sorted(os.listdir(self.folder))
         except OSError:
             return []
-        for name in names:
-            if name.startswith("."):
-                self._read(name, is_speaking=False)  # removes what a crash has left
         found = [self._read(name, is_speaking=name == speaking) for name in names if name[0].isdecimal()]
         return sorted(filter(None, found), key=lambda ticket: not ticket.is_speaking)
 
@@ -122,7 +119,7 @@ class Turns:
                 pid, number, agent, label, text = file.read(4096).split("\n", 4)
         except (OSError, ValueError):
             return None
-        priority = PRIORITIES[min(int(name.lstrip(".")[0]), len(PRIORITIES) - 1)]
+        priority = PRIORITIES[min(int(name[0]), len(PRIORITIES) - 1)]
         return Ticket(path, int(pid), int(number), agent, priority, is_speaking, label, text)
 
     def take(self, priority: str, mode: str, *, id: int = 0, agent: str = "", name: str = "", text: str = "") -> "Turn":  # noqa: A002
@@ -139,6 +136,7 @@ class Turns:
             make_private(os.path.dirname(self.folder))
             make_private(self.folder)
             with self.locked():
+                self._remove_hidden()
                 is_dropped, cancelled = effects(priority, mode, self.tickets())
                 if is_dropped:
                     raise Dropped("not spoken: another speech is playing")
@@ -148,6 +146,12 @@ class Turns:
         except OSError:  # such as that the folder cannot be used
             return Turn(self, None, -1, cancelled=())
         return Turn(self, path, descriptor, cancelled=cancelled)
+
+    def _remove_hidden(self) -> None:
+        """Remove what crashed processes have left. With the lock: without it, a hidden ticket is one in the making."""
+        for name in os.listdir(self.folder):
+            if name.startswith("."):
+                remove(os.path.join(self.folder, name))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
