@@ -55,9 +55,9 @@ PARTS = {
     # part (longest first): the parts that it may import, besides itself
     "playback.sinks": {"audio", "errors"},
     "playback.ring_buffer": set(),
-    "playback": {"audio", "errors", "folders", "pcm", "codecs", "backends.base", "speech", "recording"},
+    "playback": {"audio", "errors", "state_file", "pcm", "codecs", "backends.base", "speech", "recording"},
     "recording": {"audio", "errors", "pcm", "codecs"},
-    "speech": {"audio", "errors", "pcm", "script", "codecs", "backends.base"},
+    "speech": {"audio", "errors", "state_file", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
         "audio",
         "errors",
@@ -94,6 +94,7 @@ PARTS = {
     "api_keys": {"config", "errors", "printable"},
     "config": {"audio", "errors", "folders"},
     "folders": set(),
+    "state_file": {"folders"},
     "queues": {"errors"},
     "clock": set(),
     "audio": set(),

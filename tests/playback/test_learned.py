@@ -13,7 +13,6 @@ from voice_cli.playback.learned import (
     MIN_HEAD_START,
     RUNS,
     Learned,
-    state_path,
 )
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
@@ -131,8 +130,3 @@ def test_any_content_of_the_file_is_accepted(state_folder, content):
 def test_a_folder_that_cannot_be_written_is_ignored(tmp_path):
     (tmp_path / "file").write_text("")
     Learned(None, "espeak", str(tmp_path / "file" / "learned.json")).note(UNDERFLOWED)
-
-
-def test_the_file_is_in_the_state_folder(monkeypatch):
-    monkeypatch.setattr("sys.platform", "linux")
-    assert state_path({"XDG_STATE_HOME": "/state"}) == "/state/voice/learned.json"

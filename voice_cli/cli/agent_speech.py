@@ -22,10 +22,11 @@ from voice_cli.cli.report import account_of
 from voice_cli.cli.say import backend_options
 from voice_cli.config import Config, Settings, load, parse, settle
 from voice_cli.errors import Interrupted, UsageError, VoiceError
-from voice_cli.playback.learned import Learned, state_path
+from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sinks.portaudio import STREAM_PROPERTIES
 from voice_cli.playback.timeline import Timeline
+from voice_cli.state_file import state_path
 
 if TYPE_CHECKING:
     from voice_cli.agent.host import Host

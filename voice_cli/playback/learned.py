@@ -5,14 +5,11 @@ underrun in more than one of the last runs, the backend's speech gets a head sta
 device or backend without failures is not stored.
 """
 
-import contextlib
-import os
-from collections.abc import Mapping
 from typing import Any
 
-from voice_cli.folders import user_folder, write_atomically
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
+from voice_cli.state_file import as_dict, limited, read_section, state_path, update_section
 
 MAX_LATENCY = 0.12
 """Seconds: the highest latency asked of a device."""
@@ -31,11 +28,6 @@ SHORT_MS = 1000
 """Milliseconds: shorter speech does not count as a clean run of the device."""
 
 
-def state_path(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the path of the file."""
-    return os.path.join(user_folder("state", environment), "learned.json")
-
-
 class Learned:
     """What was learned about one device and one backend. A file that cannot be read or written is ignored."""
 
@@ -43,15 +35,19 @@ class Learned:
         self._path = path or state_path()
         self._device = device or "default"
         self._backend = backend
-        known = _read(self._path)
-        self._devices, self._backends = _dict(known.get("devices")), _dict(known.get("backends"))
-        entry = _dict(self._devices.get(self._device))
-        self.latency = _limited(entry.get("latency"), LATENCY, MAX_LATENCY)
+        self._read_device(read_section(self._path, "devices"))
+        self._read_backend(read_section(self._path, "backends"))
+
+    def _read_device(self, devices: dict[str, Any]) -> None:
+        entry = as_dict(devices.get(self._device))
+        self.latency = limited(entry.get("latency"), LATENCY, MAX_LATENCY)
         """Seconds: the latency to ask of the device."""
-        self._clean = int(_limited(entry.get("clean"), 0, CLEAN_RUNS))
-        needed = self._backends.get(backend)
+        self._clean = int(limited(entry.get("clean"), 0, CLEAN_RUNS))
+
+    def _read_backend(self, backends: dict[str, Any]) -> None:
+        needed = backends.get(self._backend)
         needed = needed if isinstance(needed, list) else []
-        self._needed = [_limited(seconds, 0.0, MAX_HEAD_START) for seconds in needed][-RUNS:]
+        self._needed = [limited(seconds, 0.0, MAX_HEAD_START) for seconds in needed][-RUNS:]
         """Seconds: the head starts that the backend's last runs needed."""
 
     @property
@@ -60,20 +56,12 @@ class Learned:
         return sorted(self._needed)[-2] if len(self._needed) > 1 else 0.0
 
     def note(self, metrics: PlaybackMetrics) -> None:
-        """Update from a run that played, and save changes."""
-        before = dict(self._devices), dict(self._backends)
-        self._note_device(metrics)
-        self._note_backend(metrics)
-        if (self._devices, self._backends) != before:
-            import json
+        """Update the file from a run that played, and from what other processes have stored meanwhile."""
+        update_section(self._path, "devices", lambda devices: self._note_device(devices, metrics))
+        update_section(self._path, "backends", lambda backends: self._note_backend(backends, metrics))
 
-            parts = {"devices": self._devices, "backends": self._backends}
-            known = json.dumps({name: entries for name, entries in parts.items() if entries})
-            with contextlib.suppress(OSError):
-                os.makedirs(os.path.dirname(self._path), exist_ok=True)
-                write_atomically(self._path, known.encode())
-
-    def _note_device(self, metrics: PlaybackMetrics) -> None:
+    def _note_device(self, devices: dict[str, Any], metrics: PlaybackMetrics) -> None:
+        self._read_device(devices)
         latency, clean = self.latency, self._clean
         if metrics.device_underflows:
             latency, clean = min(MAX_LATENCY, latency * GROWTH), 0
@@ -81,36 +69,18 @@ class Learned:
             clean += 1
             if clean >= CLEAN_RUNS:
                 latency, clean = latency - STEP, 0
-        self._devices.pop(self._device, None)
+        devices.pop(self._device, None)
         if latency > LATENCY:
-            self._devices[self._device] = {"latency": round(latency, 4), "clean": clean}
+            devices[self._device] = {"latency": round(latency, 4), "clean": clean}
 
-    def _note_backend(self, metrics: PlaybackMetrics) -> None:
+    def _note_backend(self, backends: dict[str, Any], metrics: PlaybackMetrics) -> None:
+        self._read_backend(backends)
         needed = 0.0
         if metrics.underruns == 1:  # a backend with more underruns is too slow for any head start
             needed = min(max(MIN_HEAD_START, 2 * self.head_start), MAX_HEAD_START)
         elif not metrics.underruns and self.head_start > MIN_HEAD_START:
             needed = self.head_start / 2
         last = [*self._needed, round(needed, 3)][-RUNS:]
-        self._backends.pop(self._backend, None)
+        backends.pop(self._backend, None)
         if any(last):
-            self._backends[self._backend] = last
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _limited(value: Any, lowest: float, highest: float) -> float:
-    return min(max(value, lowest), highest) if isinstance(value, int | float) else lowest
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            import json  # imported before the first sound only if the file exists
-
-            known = json.load(file, parse_constant=lambda _: None)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return _dict(known)
+            backends[self._backend] = last
