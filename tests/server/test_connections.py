@@ -229,6 +229,22 @@ def test_one_read_is_short(app, monkeypatch):
     assert sum(sizes) > 100_000
 
 
+def test_one_turn_of_the_loop_has_one_read_of_a_connection(app, monkeypatch):
+    happened = []
+    original = connections.Connection.data_received
+
+    def data_received(self, data):
+        if len(data) == READ_BYTES:
+            happened.append("read")
+            self.loop.call_soon(happened.append, "turn")
+        original(self, data)
+
+    monkeypatch.setattr(connections.Connection, "data_received", data_received)
+    app.request("POST", "/v1/audio/speech", {**SPEECH, "instructions": "x" * 100_000})
+    assert happened.count("read") > 50
+    assert happened == ["read", "turn"] * (len(happened) // 2)
+
+
 # Frames.
 
 FLOODS = {

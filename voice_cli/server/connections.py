@@ -119,7 +119,11 @@ class BoundedConfig(uvicorn.Config):
 
 
 class Reader(asyncio.BufferedProtocol):
-    """Reads for one of uvicorn's protocols: a buffered protocol, unlike those, chooses how many bytes a read has."""
+    """Reads for one of uvicorn's protocols: a buffered protocol, unlike those, chooses how many bytes a read has.
+
+    uvloop reads a connection up to 32 times in one turn of the event loop, until a read leaves the buffer partly empty.
+    So reading pauses after each full read, for one turn.
+    """
 
     def __init__(self, protocol: "Connection | SocketConnection") -> None:
         self._protocol = protocol
@@ -133,7 +137,17 @@ class Reader(asyncio.BufferedProtocol):
         return self._buffer[: self._protocol.read_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+        protocol = self._protocol
+        is_full = nbytes == protocol.read_bytes
+        protocol.data_received(bytes(self._buffer[:nbytes]))
+        if is_full and not protocol.transport.is_closing():
+            protocol.transport.pause_reading()
+            protocol.loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        # uvicorn may have paused it, too.
+        if not self._protocol.transport.is_closing() and not self._protocol.read_paused:
+            self._protocol.transport.resume_reading()
 
 
 def _connection(**options: Any) -> Reader:
@@ -147,6 +161,8 @@ class _Bounded:
     loop: asyncio.AbstractEventLoop
     config: BoundedConfig
     read_bytes = READ_BYTES
+    read_paused: bool
+    """Whether uvicorn has paused reading: the app has not taken what was read."""
     _unread: asyncio.TimerHandle | None = None
 
     def drop(self, reason: str) -> None:
@@ -182,6 +198,10 @@ class Connection(_Bounded, H11Protocol):
     _expected: str | None = None
     """What has a deadline: the `head` of a request, or the `rest` of its body after the response."""
     _deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def read_paused(self) -> bool:  # type: ignore[override]
+        return self.flow.read_paused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
