@@ -43,6 +43,14 @@ def test_items_are_read_in_order(chunks, capacity):
     assert all(taken())
 
 
+def test_several_items_are_read_at_once_up_to_a_cost():
+    queue = BoundedQueue(100, cost=len)
+    for item in (b"aa", b"bbb", b"c", b"ddddddd"):
+        queue.put(item)
+    queue.close()
+    assert [queue.get_many(5) for _ in range(4)] == [[b"aa", b"bbb"], [b"c"], [b"ddddddd"], []]
+
+
 def test_put_waits_while_the_queue_is_full():
     waits = Waits(200)
     queue = waits.queue

@@ -151,16 +151,30 @@ class BoundedQueue(Generic[Item]):
             BaseException: the error that it failed with.
 
         """
+        items = self.get_many(1, timeout)
+        if not items:
+            raise StopIteration
+        return items[0]
+
+    def get_many(self, most: int, timeout: float | None = None) -> list[Item]:
+        """Return the first item and those after it that have a cost of `most` with it; wait while there is none.
+
+        An empty list: the queue was closed, and all items were taken. Raises as `get`.
+        """
         with self._changed:
             if not self._changed.wait_for(self._is_ready, timeout):
                 raise TimeoutError
             if not self._items:
                 self._raise_end()
-                raise StopIteration
-            item = self._items.popleft()
-            self._held -= self._cost(item)
+                return []
+            items: list[Item] = []
+            taken = 0
+            while self._items and (not items or taken + self._cost(self._items[0]) <= most):
+                items.append(self._items.popleft())
+                taken += self._cost(items[-1])
+            self._held -= taken
             self._notify()
-            return item
+            return items
 
     async def take(self) -> list[Item]:
         """Return all items; wait while there are none. An empty list: the queue was closed. For a task.

@@ -73,6 +73,8 @@ class SpeechStream(ABC):
     """If the backend reports them; a chunk's words are added before the chunk. Any thread may read it."""
     notes: Sequence[str] = ()
     """Lines for the user (it does not stream, a setting was not applied); complete at the end of the stream."""
+    is_external: bool = True
+    """Whether the bytes come from outside this process, so that raw PCM is checked to be no noise (`codecs.noise`)."""
     end_is_marked: bool = True
     """Whether an iteration that ends has all bytes; False: the connection was closed, which may be early. Valid at the
     end."""

@@ -20,7 +20,7 @@ _MIN_HERTZ, _MAX_HERTZ = 4_000, 96_000
 
 
 def open_decoder(
-    announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool
+    announced: Encoding | None, expected: Encoding, head: bytes, *, final: bool, is_external: bool = True
 ) -> tuple[str, Decoder] | None:
     """Return (codec, decoder) for a stream, found by its announcement and its first bytes.
 
@@ -31,6 +31,7 @@ def open_decoder(
         expected: the encoding that was requested.
         head: the stream's first bytes. They are not consumed: pass them to `decode`.
         final: the stream ends after `head`.
+        is_external: the stream comes from outside this process.
 
     Raises:
         ServerError: the stream is text, such as an error page.
@@ -50,7 +51,7 @@ def open_decoder(
     samples = announced.samples if announced is not None and announced.codec == "pcm" else expected.samples
     # Only an encoding that is PCM knows the format: that of an expected MP3 says nothing about this stream.
     formats = [e.format for e in (announced, expected) if e is not None and e.codec in ("pcm", None)]
-    return name, make(next(filter(None, formats), DEFAULT_PCM), samples)
+    return name, make(next(filter(None, formats), DEFAULT_PCM), samples, is_external=is_external)
 
 
 def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) -> Encoder:

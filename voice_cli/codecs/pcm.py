@@ -10,15 +10,15 @@ from voice_cli.errors import TruncatedAudio
 class PcmDecoder(Decoder):
     """Cuts the stream at whole frames, since HTTP chunks may end anywhere, and converts the samples to s16le.
 
-    s16le that is noise at full scale is refused: it is compressed or encrypted (see `noise`).
+    `is_external`: refuse s16le that is noise at full scale, which is compressed or encrypted (see `noise`).
     """
 
-    def __init__(self, audio_format: AudioFormat, samples: str = "s16le") -> None:
+    def __init__(self, audio_format: AudioFormat, samples: str = "s16le", *, is_external: bool = True) -> None:
         self._format = checked_format(*audio_format)
         self._samples = SAMPLE_TYPES[samples]
         self._frame_bytes = self._samples.size * audio_format.channels
         self._carry = b""
-        self._guard = NoiseGuard(audio_format.channels) if samples == "s16le" else None
+        self._guard = NoiseGuard(audio_format.channels) if is_external and samples == "s16le" else None
 
     def decode(self, data: bytes) -> list[PcmChunk]:
         data = self._carry + data if self._carry else data

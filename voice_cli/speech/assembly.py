@@ -112,11 +112,10 @@ class Speech:
             for chunk in stream:
                 data, chunks = data + chunk, chunks + 1
                 if decoder is None:
-                    found = codecs.open_decoder(stream.announced, stream.expected, data, final=False)
+                    found = _open_decoder(utterance, data, final=False)
                     if found is None:
                         continue
                     codec, decoder = found
-                    _note_assumed_format(utterance, codec)
                 yield EncodedData(utterance, codec, data, chunks)
                 yield from self._decoded(utterance, decoder.decode(data))
                 data, chunks = b"", 0
@@ -125,10 +124,9 @@ class Speech:
                 yield from self._decoded(utterance, _flushed(decoder))
             raise
         if decoder is None and data:
-            found = codecs.open_decoder(stream.announced, stream.expected, data, final=True)
+            found = _open_decoder(utterance, data, final=True)
             if found is not None:
                 codec, decoder = found
-                _note_assumed_format(utterance, codec)
                 yield EncodedData(utterance, codec, data, chunks)
                 yield from self._decoded(utterance, decoder.decode(data))
         if decoder is not None:
@@ -153,10 +151,15 @@ class Speech:
         return events
 
     def _emit(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[Audio]:
-        if chunks:
-            self._begin(utterance)
+        """Return the chunks as one event, if there are any. Its consumer converts and sends once for each event."""
+        if not chunks:
+            return []
+        self._begin(utterance)
         self.seconds += sum([chunk.seconds for chunk in chunks])
-        return [Audio(self._converted(chunk)) for chunk in chunks]
+        converted = [self._converted(chunk) for chunk in chunks]
+        if len(converted) == 1:
+            return [Audio(converted[0])]
+        return [Audio(PcmChunk(converted[0].format, b"".join([chunk.data for chunk in converted])))]
 
     def _flush_converter(self) -> Iterator[SpeechEvent]:
         converter, self._converter = self._converter, None
@@ -183,6 +186,14 @@ class Speech:
                 rest = self._converter.flush()
             self._converter = Converter(chunk.format, self.format)
         return PcmChunk(self.format, rest + self._converter.convert(chunk.data))
+
+
+def _open_decoder(utterance: Utterance, head: bytes, *, final: bool) -> tuple[str, Decoder] | None:
+    stream = utterance.stream
+    found = codecs.open_decoder(stream.announced, stream.expected, head, final=final, is_external=stream.is_external)
+    if found is not None:
+        _note_assumed_format(utterance, found[0])
+    return found
 
 
 def _note_assumed_format(utterance: Utterance, codec: str) -> None:
