@@ -31,7 +31,13 @@ def user(monkeypatch):
 @pytest.mark.usefixtures("user")
 @pytest.mark.parametrize(
     ("more", "expected"),
-    [({}, True), ({"CI": "true"}, False), ({"CI": ""}, True), ({"HOME": "/dev/null/none"}, False), ({"HOME": ""}, False)],
+    [
+        ({}, True),
+        ({"CI": "true"}, False),
+        ({"CI": ""}, True),
+        ({"HOME": "/dev/null/none"}, False),
+        ({"HOME": ""}, False),
+    ],
 )
 def test_it_is_started_only_for_a_user_with_a_home(home, more, expected):
     assert launch.may_start({**home, **more}, is_terminal=False) == expected
