@@ -16,7 +16,7 @@ from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.address import MAX_REDIRECTS, Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
 from voice_cli.backends.remote.descriptors import Waker, ready
-from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
@@ -147,6 +147,7 @@ class HttpStream(SpeechStream):
         self._error_body = bytearray()
         self._headers: dict[str, str] = {}
         self._status = 0
+        self._has_head = False
         self._is_http1 = True
         self._sent = False
         self._received = 0
@@ -271,8 +272,11 @@ class HttpStream(SpeechStream):
 
     def _on_header(self, line: bytes) -> None:
         text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
+        if line in (b"\r\n", b"\n"):
+            self._has_head = True  # to libcurl, a connection that is closed inside the head is no error
+        elif text.startswith("HTTP/"):
             self._headers.clear()
+            self._has_head = False
             self._is_http1 = text.startswith("HTTP/1")
             words = text.split(None, 2)
             self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
@@ -319,11 +323,15 @@ class HttpStream(SpeechStream):
         if self._status >= 300 and not self._received:
             message = openai.error_message(bytes(self._error_body))
             headers = dict(self._headers)
+            if "location" in headers and self._redirects == MAX_REDIRECTS:
+                raise ServerError(f"{self._where} redirects without end ({self._status})")
             if "location" in headers:
                 headers["location"] = redirected_base(self._url, headers["location"], self._path) or ""
             raise failures.refusal(self._status, message, where=self._where, headers=headers)
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
+        if not self._has_head:
+            raise failures.no_answer(self._where)
 
     def _failure(self, code: int, reason: str) -> VoiceError:
         where = self._where
