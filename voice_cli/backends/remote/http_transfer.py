@@ -122,6 +122,8 @@ class Transfers:
 class HttpStream(SpeechStream):
     """The body of one response, as it arrives."""
 
+    _closed = True  # if the constructor fails
+
     def __init__(
         self, transfers: Transfers, easy: Any, address: Address, path: str, *, timeout: float, expected: Encoding
     ) -> None:
@@ -139,8 +141,8 @@ class HttpStream(SpeechStream):
         """Called once, with the body of a refusal (400 or 422); returns the body to send instead, or None."""
         self._timeout = timeout
         self._waker = Waker()
-        self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._closed = False
+        self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._iterated = False
         self._cancelled = False
         self._chunks: deque[bytes] = deque()
