@@ -60,7 +60,7 @@ def test_a_stopped_process_continues_with_the_next_frame(audio, serve, tmp_path)
     sent = speech(3.0)
     server = serve(Answer(sent.tobytes()))
     with audio.record() as heard:
-        process = start(audio, "say", "x", "--base-url", server.url, "--json", cwd=tmp_path)
+        process = start(audio, "say", "x", "--base-url", server.url, "--json", "--no-agent", cwd=tmp_path)
         heard.wait_for_sound()
         heard.wait_for(0.5)
         process.send_signal(signal.SIGTSTP)
