@@ -268,8 +268,8 @@ What `voice say` does when a server, or the network, fails. A test runs each fau
 --table` writes this page.
 
 Each row was run without a device, with `--timeout 2` if the server stops, and with a server that speaks {SECONDS:g} s.
-*Heard* is the sound that was decoded; a device plays it to its end before the error is printed. A fault is an option of the server, or a
-part of its address:
+*Heard* is the sound that was decoded; a device plays it to its end before the error is printed. A fault is an option of
+the server, or a part of its address:
 
 ```
 python -m tests.faults                     # from a checkout; prints the address and the list of faults
