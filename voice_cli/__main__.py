@@ -1,20 +1,16 @@
 """`voice` and `python -m voice_cli`."""
 
-import os
 import sys
 
 
 def main() -> int:
     """Run the command line of this process, and return its exit code."""
-    from voice_cli.cli.start import ends_at_once, start
+    from voice_cli.cli.start import end, ends_at_once, flush, start
 
     code = start(sys.argv[1:])
+    flush()
     if ends_at_once(code):
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
+        end(code)
     return code
 
 

@@ -18,7 +18,7 @@
     ├── FileError               10   a file cannot be read or written
     ├── AgentError            12   the agent does not run, or has ended
     ├── Dropped                0     not spoken, because the options say so and another speech is playing
-    └── Interrupted            130   Ctrl-C, a signal, a closed pipe, or another speech
+    └── Interrupted            130   Ctrl-C, a closed pipe, or another speech; `cli` has other codes for other signals
 
 Misuse of a class of this package (a programming error) raises ValueError or RuntimeError, none of these.
 """

@@ -370,7 +370,7 @@ def test_a_signal_before_the_first_audio_prints_nothing(tmp_path, serve):
     server.wait_for(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
     assert os.listdir(tmp_path) == []
 
 

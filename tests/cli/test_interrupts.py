@@ -13,6 +13,7 @@ from voice_cli.cli import interrupts
 @pytest.fixture(autouse=True)
 def reset(monkeypatch):
     monkeypatch.setattr(interrupts, "_signals", 0)
+    monkeypatch.setattr(interrupts, "_first", 0)
     monkeypatch.setattr(interrupts, "_stop", None)
 
 
@@ -41,14 +42,24 @@ def test_the_second_signal_raises():
 
 
 def test_the_third_signal_ends_the_process(monkeypatch):
-    codes = []
+    codes, signals = [], []
     monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(interrupts, "die", lambda: signals.append(interrupts.exit_code()))
     interrupts.stop_with(lambda: None)
     send_signal()
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             send_signal()
-    assert codes == [130]
+    assert (signals, codes) == ([130], [130])
+
+
+def test_the_exit_code_is_that_of_the_first_signal():
+    assert interrupts.exit_code() == 130
+    interrupts.stop_with(lambda: None)
+    interrupts._on_signal(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        send_signal()
+    assert interrupts.exit_code() == 128 + signal.SIGTERM
 
 
 def test_a_signal_before_stop_with_is_raised_there_again():

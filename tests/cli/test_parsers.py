@@ -48,7 +48,7 @@ def by_typer(arguments):
     return seen[0] if seen else code
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(LINES)
 @example(["say", "hello", "there", "-o", "-", "--speed=2", "-q"])
 @example(["say", "--", "-q", "--json"])

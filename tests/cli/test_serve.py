@@ -221,7 +221,7 @@ def test_a_signal_stops_it_while_the_engine_loads(serve, tmp_path):
 # Shutdown.
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_finishes_streams_and_refuses_new_ones(serve, number):
     server = serve()
     port = server.port

@@ -256,7 +256,8 @@ def test_signals(agent, tmp_path, serve, number):
         pass
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, json.loads(out)["outcome"]) == (130, "cancelled")
+    assert json.loads(out)["error"]["exit_code"] == 128 + number
+    assert (process.returncode, json.loads(out)["outcome"]) == (-number, "cancelled")
     assert server.client_left.wait(5)
     assert b"Traceback" not in err
 

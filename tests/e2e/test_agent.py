@@ -1,8 +1,10 @@
 """Speeches through the agent, on a real sound server."""
 
 import json
+import os
 import signal
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -104,6 +106,29 @@ def test_stop_ends_the_speech_and_tells_what_was_heard(agent, audio, say, tmp_pa
     assert len(heard.sound) < 3 * heard.rate
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_agent_ends_its_speeches_and_the_clients_say_what_was_heard(agent, audio, say, number):
+    with audio.record() as heard:
+        first = say(LONG, "--json")
+        heard.wait_for_sound()
+        waits = say("waits", "--json")
+        agent.wait_until("waiting")
+        heard.wait_for(0.5)
+        agent.process.send_signal(number)
+        sent_at = time.monotonic()
+        code, out, err = ended(first)
+        waited = ended(waits)
+        last = int(np.flatnonzero(heard.samples.any(axis=1))[-1])
+    assert heard.time_of(last) - sent_at < 0.15
+    outcome = json.loads(out)
+    assert (code, outcome["outcome"], err) == (130, "cancelled", "")
+    assert f"{outcome['text_spoken']} {outcome['text_remaining']}" == LONG
+    assert outcome["text_spoken"].startswith("One")
+    assert (waited[0], json.loads(waited[1])["outcome"]) == (130, "cancelled")
+    assert agent.process.wait(10) == 0
+    assert not os.path.exists(agent.path)
+
+
 def test_interrupt_speaks_at_once_and_the_queue_goes_on(agent, audio, say, serve):
     sent = {"first": speech(20.0, seed=1), "waits": speech(0.4, seed=2), "now": speech(0.4, seed=3)}
     server = serve(lambda request: Answer(sent[request.json["input"]].tobytes(), byte_rate=480000))
@@ -126,7 +151,7 @@ def test_if_idle_is_dropped_with_exit_code_0(agent, say, audio):
         heard.wait_for_sound()
         code, out, err = ended(say("now", "--if-idle", "--json"))
         first.send_signal(signal.SIGINT)
-        assert ended(first)[0] == 130
+        assert ended(first)[0] == -signal.SIGINT
     assert (code, err) == (0, "voice: not spoken: another speech is playing\n")
     assert json.loads(out)["outcome"] == "dropped"
 

@@ -167,8 +167,11 @@ def test_skip_and_back_by_sentence(audio, serve, job):
     assert len(two) == 2 * RATE
 
 
-@pytest.mark.parametrize("key", [b"q", b"\x03", signal.SIGTERM, signal.SIGHUP])
-def test_each_way_to_quit_restores_the_terminal(audio, serve, job, key):
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [(b"q", 130), (b"\x03", -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)],
+)
+def test_each_way_to_quit_restores_the_terminal(audio, serve, job, key, code):
     server = serve(Answer(speech(20.0).tobytes(), chunk=4800, byte_rate=96_000))
     with audio.record() as heard, job("x", "--base-url", server.url, "--json") as voice:
         heard.wait_for_sound()
@@ -179,7 +182,7 @@ def test_each_way_to_quit_restores_the_terminal(audio, serve, job, key):
         else:
             voice.kill(key)
         report, out = voice.end()
-    assert report == {"code": 130, "is_plain": True, "has_echo": True}
+    assert report == {"code": code, "is_plain": True, "has_echo": True}
     result = json.loads(out)
     assert result["outcome"] == "cancelled"
     assert result["text_spoken"] == ""

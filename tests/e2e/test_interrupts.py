@@ -28,7 +28,7 @@ def start(audio, *arguments, cwd, **options):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_playback_and_keeps_the_partial_file(audio, serve, tmp_path, number):
     sent = speech(20.0)
     server = serve(Answer(sent.tobytes(), chunk=4800, byte_rate=96000))
@@ -38,7 +38,7 @@ def test_signal_stops_playback_and_keeps_the_partial_file(audio, serve, tmp_path
         process.send_signal(number)
         sent_at = time.monotonic()
         out, err = process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == -number
     sound = heard.sound
     last = np.flatnonzero(heard.samples.any(axis=1))[-1]
     # The recorder lags by 5 to 20 ms.
@@ -55,13 +55,34 @@ def test_signal_stops_playback_and_keeps_the_partial_file(audio, serve, tmp_path
     assert server.client_left.wait(5)
 
 
+def test_a_stopped_process_continues_with_the_next_frame(audio, serve, tmp_path):
+    """Ctrl-Z and fg, without a terminal."""
+    sent = speech(3.0)
+    server = serve(Answer(sent.tobytes()))
+    with audio.record() as heard:
+        process = start(audio, "say", "x", "--base-url", server.url, "--json", "--no-agent", cwd=tmp_path)
+        heard.wait_for_sound()
+        heard.wait_for(0.5)
+        process.send_signal(signal.SIGTSTP)
+        stopped_at = time.monotonic()
+        heard.wait_for(1.0)
+        last = int(np.flatnonzero(heard.samples.any(axis=1))[-1])
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=30)
+    assert heard.time_of(last) - stopped_at < 0.2, "the device plays only what it has"
+    assert (process.returncode, err) == (0, b"")
+    sound = heard.sound
+    np.testing.assert_array_equal(sound[sound.any(axis=1)], sent)
+    assert json.loads(out)["outcome"] == "complete"
+
+
 def test_ctrl_c_before_the_first_byte_leaves_no_file(audio, serve, tmp_path):
     server = serve(Answer(b"xx", first_byte=60))
     process = start(audio, "say", "x", "--base-url", server.url, "-o", "none.wav", cwd=tmp_path)
     server.wait_for(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
     assert (out, err) == (b"", b"")
     assert os.listdir(tmp_path) == []
     assert server.client_left.wait(5)

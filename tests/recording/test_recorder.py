@@ -68,6 +68,9 @@ class Disk(io.RawIOBase):
     def tell(self):
         return self._at
 
+    def truncate(self, size):
+        del self.data[size:]
+
 
 # Growing WAV files.
 

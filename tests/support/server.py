@@ -1,11 +1,13 @@
 """An HTTP speech server with configurable pacing, chunking and failures."""
 
 import json
+import random
 import socket
 import ssl
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,15 +28,28 @@ class Answer:
     """Bytes per piece, or a function from the position to them."""
     byte_rate: float | None = None
     """Bytes per second; None: no limit."""
-    parts: list[bytes] | None = None
+    jitter: float = 0.0
+    """Seconds at most that each piece waits, at random."""
+    parts: Iterable[bytes] | None = None
     """Pieces to send instead of `body`."""
     part_seconds: float = 0.0
     """Seconds between the starts of two parts."""
     chunked: bool = True
     """Transfer-Encoding: chunked; else Content-Length, or neither if `close_delimited`."""
     close_delimited: bool = False
+    version: str = "1.1"
+    announced: int | None = None
+    """The Content-Length to send, besides Transfer-Encoding if `chunked`; None: the right one, if not `chunked`."""
+    last_chunk: bytes = b"0\r\n\r\n"
+    """What ends a chunked body."""
+    head_pace: float = 0.0
+    """Seconds between two bytes of the head."""
+    die_in_head: int | None = None
+    """Close the connection after this many bytes of the head."""
     die_after: int | None = None
     """Close the connection after this many bytes of the body."""
+    resets: bool = False
+    """Close it with RST instead of FIN."""
     stall_after: int | None = None
     """Stop sending after this many bytes, until the client disconnects or the server is closed."""
     pause_at: dict[int, float] = field(default_factory=dict)
@@ -66,11 +81,19 @@ class Request:
 class SpeechServer:
     """Answers each request with `respond`. Close it, or use it as a context manager."""
 
-    def __init__(self, respond: Answer | Callable[[Request], Answer], *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        respond: Answer | Callable[[Request], Answer],
+        *,
+        tls: ssl.SSLContext | None = None,
+        cuts_handshake: bool = False,
+        port: int = 0,
+    ) -> None:
+        """`cuts_handshake`: close a connection after its first bytes. `port` 0: any."""
         self._respond = respond if callable(respond) else lambda _request: respond
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.url = f"http{'s' if tls or cuts_handshake else ''}://127.0.0.1:{self.port}/v1"
         self.requests: list[Request] = []
         self._arrived = threading.Condition()
         self.visited = threading.Event()
@@ -81,6 +104,8 @@ class SpeechServer:
         self.sent = 0
         """Body bytes sent."""
         self._tls = tls
+        self._cuts_handshake = cuts_handshake
+        self._random = random.Random(1)
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -117,6 +142,10 @@ class SpeechServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._cuts_handshake:
+            connection.recv(1)
+            connection.close()
+            return
         if self._tls is not None:
             try:
                 connection = self._tls.wrap_socket(connection, server_side=True)
@@ -135,7 +164,7 @@ class SpeechServer:
                         self._arrived.notify_all()
                     if not self._send(connection, self._respond(request)):
                         return
-            except OSError:
+            except (OSError, ValueError):  # ValueError: what arrives is not HTTP
                 self.client_left.set()
             finally:
                 self._open.discard(connection)
@@ -155,7 +184,7 @@ class SpeechServer:
         """Send the response and return whether the connection can be reused."""
         if answer.first_byte:
             self._wait(connection, answer.first_byte)
-        head = [f"HTTP/1.1 {answer.status} X"]
+        head = [f"HTTP/{answer.version} {answer.status} X"]
         if answer.content_type is not None:
             head.append(f"Content-Type: {answer.content_type}")
         head += [f"{name}: {value}" for name, value in answer.headers.items()]
@@ -163,12 +192,16 @@ class SpeechServer:
             head.append("Connection: close")
         elif answer.chunked:
             head.append("Transfer-Encoding: chunked")
-        else:
-            head.append(f"Content-Length: {len(answer.body)}")
-        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
+        if answer.announced is not None or not (answer.chunked or answer.close_delimited):
+            length = len(answer.body) if answer.announced is None else answer.announced
+            head.append(f"Content-Length: {length}")
+        if not self._send_head(connection, answer, "\r\n".join(head).encode() + b"\r\n\r\n"):
+            return False
         began = time.monotonic()
         at = 0
         for index, piece in enumerate(answer.pieces()):
+            if answer.jitter:
+                self._wait(connection, self._random.uniform(0, answer.jitter))
             if index and answer.part_seconds:
                 self._wait(connection, began + index * answer.part_seconds - time.monotonic())
             for limit in (answer.die_after, answer.stall_after):
@@ -180,7 +213,7 @@ class SpeechServer:
             at += len(piece)
             self.sent += len(piece)
             if answer.die_after is not None and at >= answer.die_after:
-                return False
+                return self._die(connection, answer)
             if answer.stall_after is not None and at >= answer.stall_after:
                 self._wait(connection, 3600)
                 return False
@@ -189,8 +222,23 @@ class SpeechServer:
             if answer.byte_rate:
                 self._wait(connection, began + at / answer.byte_rate - time.monotonic())
         if answer.chunked and not answer.close_delimited:
-            connection.sendall(b"0\r\n\r\n")
-        return not answer.close_delimited
+            connection.sendall(answer.last_chunk)
+        return not answer.close_delimited and answer.announced is None and answer.last_chunk == Answer.last_chunk
+
+    def _send_head(self, connection: socket.socket, answer: Answer, head: bytes) -> bool:
+        """Send the head, and return whether the body follows."""
+        sent = head[: answer.die_in_head]
+        step = 1 if answer.head_pace else max(1, len(sent))
+        for at in range(0, len(sent), step):
+            self._wait(connection, answer.head_pace)
+            connection.sendall(sent[at : at + step])
+        return len(sent) == len(head) or self._die(connection, answer)
+
+    def _die(self, connection: socket.socket, answer: Answer) -> bool:
+        """Make the connection's close an RST, if the answer has one; return False."""
+        if answer.resets:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
 
     def _wait(self, connection: socket.socket, seconds: float) -> None:
         """Wait, but raise if the client disconnects."""

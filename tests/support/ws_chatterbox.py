@@ -135,15 +135,22 @@ def _speaks(held: str) -> bool:
 class FlushingServer:
     """A server like ours: it speaks each flushed piece as PCM in odd-sized chunks and reports the text position."""
 
-    def __init__(self, before: Callable[[str], None] = lambda _text: None, *, cut: int = 333) -> None:
+    def __init__(
+        self,
+        before: Callable[[str], None] = lambda _text: None,
+        *,
+        cut: int = 333,
+        sound: Callable[[str], bytes] = pcm_of,
+    ) -> None:
         self._before = before
         self._cut = cut
+        self._sound = sound
 
     def __call__(self, client: Client) -> None:
         if client.path == "/ws/synthesize":
             asked = client.receive()
             self._before(asked["text"])
-            sound = wav_header(AudioFormat(RATE, 1), None) + pcm_of(asked["text"])
+            sound = wav_header(AudioFormat(RATE, 1), None) + self._sound(asked["text"])
             self._send(client, sound if asked["output_format"] == "wav" else sound[44:], {"is_final": False})
             client.say({"audio": None, "is_final": True, "total_chunks": 1, "total_ms": 1})
             client.wait_until_gone()
@@ -162,7 +169,7 @@ class FlushingServer:
             at += len(message["content"])
             if message.get("flush"):
                 self._before(pending.strip())
-                self._send(client, pcm_of(pending.strip()), {"type": "audio"})
+                self._send(client, self._sound(pending.strip()), {"type": "audio"})
                 client.say({"type": "sentence_complete", "chunks_in_sentence": 1, "text_end": at})
                 pending = ""
         client.say({"type": "complete", "total_chunks": 1, "total_ms": 1})

@@ -24,7 +24,9 @@ class OmniServer:
         rate: int = RATE,
         chunk: int = 1000,
         split_at: str = "",
+        sound: Callable[[str], bytes] = pcm_of,
     ) -> None:
+        self._sound = sound
         self._aligner = aligner
         self._before = before
         self._rate = rate
@@ -79,7 +81,7 @@ class OmniServer:
             return
         here = {"utterance_index": utterance, "sentence_index": index}
         start = {"type": "audio.start", **here, "sentence_text": text, "format": config["response_format"]}
-        sound, sent, failed = pcm_of(text), 0, False
+        sound, sent, failed = self._sound(text), 0, False
         if config.get("stream_audio"):
             start |= {"sample_rate": self._rate, "channels": 1}
         client.say(start)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ sys.exit(main())
 """
 """The `voice` command. `python -m` takes longer, since it looks the module up first; `-P` keeps the current folder out
 of the import path."""
+
+INTERRUPTED = (Interrupted.exit_code, -signal.SIGINT, -signal.SIGTERM)
+"""How a run ends that was interrupted: with a code, or by a signal."""
 
 CLOSE_SECONDS = 3.0
 """Time for a run that is broken off to close its file and its device."""
@@ -108,7 +112,7 @@ def cold_run(arguments: Sequence[str]) -> tuple[dict[str, Any], Trace]:
         except BaseException:
             _end(process)
             raise
-        if process.returncode == Interrupted.exit_code:
+        if process.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         try:
             return json.loads(out), read(path)

@@ -17,7 +17,6 @@ from voice_cli.cli import interrupts
 from voice_cli.cli.agent_text import TextSender, not_heard
 from voice_cli.cli.console import check_writable, is_watched, print_note, report_error, write_file, write_stdout
 from voice_cli.cli.options import SayOptions
-from voice_cli.cli.start import INTERRUPTED
 from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError, error_of
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def follow(connection: "socket") -> int | None:
         except AgentDied:
             return followed.speak_rest()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interrupts.exit_code()
     finally:
         connection.close()
 

@@ -18,6 +18,7 @@ from voice_cli.bench.figures import Measured, as_object
 from voice_cli.bench.runs import Run, Target, clean, cold_run, known_secrets
 from voice_cli.bench.terminal import print_table, progress_bar
 from voice_cli.bench.trace import TRACE_ENV, read
+from voice_cli.cli import interrupts
 from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file, write_json
 from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
@@ -49,7 +50,7 @@ def bench(
     html: str | None,
     **flags: Any,
 ) -> int:
-    """Measure, print, and return the exit code: 130 after an interrupt, else the highest of all runs.
+    """Measure, print, and return the exit code: that of an interrupt, else the highest of all runs.
 
     `formats`: codecs, separated by commas; None: each target's own. `html`: the path of the page. `flags`: the options
     of `voice say`, by name.
@@ -70,7 +71,7 @@ def bench(
         measure(measured, spoken, secrets, runs=runs, warm=warm)
     except KeyboardInterrupt:
         interrupted = True
-    code = Interrupted.exit_code if interrupted else max(each.exit_code for each in measured)
+    code = interrupts.exit_code() if interrupted else max(each.exit_code for each in measured)
     if as_json:
         tree = {
             "text": spoken,

@@ -1,6 +1,7 @@
 """Results on standard output; one line per error, and no output of C libraries, on standard error."""
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Any, BinaryIO
@@ -106,8 +107,6 @@ def check_writable(path: str) -> None:
         FileError: it cannot be written.
 
     """
-    import errno
-
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
         code = errno.EISDIR
@@ -144,11 +143,15 @@ def print_traceback(text: str) -> None:
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print an error as one line, with `debug` after its traceback, and return its exit code."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
-        return Interrupted.exit_code
+        from voice_cli.cli.interrupts import exit_code
+
+        return exit_code()
     if debug:
         import traceback
 
         print_traceback("".join(traceback.format_exception(error)))
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        error = FileError("too many files are open", hint="raise the limit, as in: ulimit -n 1024")
     if isinstance(error, VoiceError):
         print_message(line_of(error))
         return error.exit_code

@@ -16,6 +16,8 @@ from voice_cli.cli.start import INTERRUPTED
 
 _signals = 0
 """How many have come."""
+_first = 0
+"""The number of the first one."""
 _stop: Callable[[], None] | None = None
 _at_exit: Callable[[], None] | None = None
 
@@ -27,6 +29,22 @@ def watch() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
     sys.unraisablehook = _on_unraisable
+
+
+def exit_code() -> int:
+    """Return the exit code of an interrupted run: 128 and the number of the signal, or 130 if none has come."""
+    return 128 + _first if _first else INTERRUPTED
+
+
+def die() -> None:
+    """End the process by the signal that has come, if one has, without exit handlers.
+
+    So a shell ends its loop or script at Ctrl-C, and systemd counts SIGTERM as a clean end. The exit code that a shell
+    sees is `exit_code`. This returns if the signal does not end the process: it is process 1 of a container.
+    """
+    if _first and sys.platform != "win32":
+        signal.signal(_first, signal.SIG_DFL)
+        os.kill(os.getpid(), _first)
 
 
 def stop_with(stop: Callable[[], None] | None) -> None:
@@ -52,13 +70,15 @@ def _on_unraisable(what: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(what)
 
 
-def _on_signal(_number: int, _frame: object) -> None:
-    global _signals  # noqa: PLW0603
+def _on_signal(number: int, _frame: object) -> None:
+    global _signals, _first  # noqa: PLW0603
     _signals += 1
+    _first = _first or number
     if _signals > 1 and _at_exit is not None:
         _at_exit()
     if _signals > 2:  # the main thread may wait for a lock
-        os._exit(INTERRUPTED)
+        die()
+        os._exit(exit_code())
     if _stop is None or _signals > 1:
         raise KeyboardInterrupt
     _thread.start_new_thread(_stop, ())  # threading's own takes locks to start

@@ -3,9 +3,11 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
+from voice_cli.cli import interrupts
 from voice_cli.cli.console import print_message, print_note, write_json
 from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
@@ -79,6 +81,8 @@ def report(options: SayOptions, account: Account, *, saved: str | None = None, n
     `saved`: the name of the saved file. `noise`: the output of the sound libraries.
     """
     tree, has_failed = account["json"], account["json"]["error"] is not None
+    if has_failed and tree["error"]["kind"] == Interrupted.kind:
+        tree["error"]["exit_code"] = interrupts.exit_code()
     if account["device_error"] is not None and not has_failed:
         print_message(f"{account['device_error']}; nothing was played")
     is_complete = tree["outcome"] == Outcome.COMPLETE.value
@@ -89,10 +93,11 @@ def report(options: SayOptions, account: Account, *, saved: str | None = None, n
             print_note(note)
     if options.json:
         write_json(tree | {"saved": saved})
-    if noise is not None:
-        print_noise(noise)
-    if options.debug and account["debug"] is not None:
-        print_report(tree["outcome"], **account["debug"])
+    with suppress(OSError, ValueError):  # standard error is full, or closed
+        if noise is not None:
+            print_noise(noise)
+        if options.debug and account["debug"] is not None:
+            print_report(tree["outcome"], **account["debug"])
 
 
 def notes_of(result: PlaybackResult) -> list[str]:

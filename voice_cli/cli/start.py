@@ -5,6 +5,7 @@ The server takes longest. So only the quick parser, the config file and libcurl 
 device takes longest, and is loaded before the engine. A test lists the modules that may be loaded before the request.
 """
 
+import os
 import sys
 
 from voice_cli import __version__
@@ -12,6 +13,7 @@ from voice_cli import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 INTERRUPTED = 130
 """The exit code of `errors.Interrupted`, which may not be imported yet at Ctrl-C."""
@@ -20,11 +22,35 @@ INTERRUPTED = 130
 def ends_at_once(code: int) -> bool:
     """Return whether to exit without running exit handlers.
 
-    After Ctrl-C: CPython would send itself the signal again at exit if it came inside an exec(). While PortAudio is
+    After a signal: CPython would send itself SIGINT again at exit if it came inside an exec(). While PortAudio is
     starting: it crashes in exit handlers.
     """
     portaudio = sys.modules.get("voice_cli.playback.sinks.portaudio")
-    return code == INTERRUPTED or (portaudio is not None and portaudio.is_loading())
+    return _is_interrupted(code) or (portaudio is not None and portaudio.is_loading())
+
+
+def flush() -> None:
+    """Flush the standard streams. What cannot be written is dropped: at exit, Python would make it exit code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def end(code: int) -> "NoReturn":
+    """Exit without running exit handlers: after a signal by that signal, as shells expect."""
+    if _is_interrupted(code) and "voice_cli.cli.interrupts" in sys.modules:
+        from voice_cli.cli import interrupts
+
+        interrupts.die()
+    os._exit(code)
+
+
+def _is_interrupted(code: int) -> bool:
+    interrupts = sys.modules.get("voice_cli.cli.interrupts")
+    return code == (INTERRUPTED if interrupts is None else interrupts.exit_code())
 
 
 def start(arguments: "Sequence[str]") -> int:
@@ -33,7 +59,9 @@ def start(arguments: "Sequence[str]") -> int:
         if sys.stdout is not None:
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # of any encoding
         if list(arguments) == ["--version"]:
-            print(f"voice {__version__}")  # noqa: T201
+            from voice_cli.cli.console import write_stdout
+
+            write_stdout(f"voice {__version__}")
             return 0
         if list(arguments[:1]) == ["hook"]:
             from voice_cli.cli.hook import hook
@@ -67,7 +95,9 @@ def start(arguments: "Sequence[str]") -> int:
 
         return say(options, has_tried_agent=True)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        from voice_cli.cli import interrupts
+
+        return interrupts.exit_code()
     except Exception as exc:  # such as that standard output is full
         from voice_cli.cli.console import report_error
 

@@ -11,12 +11,12 @@ import errno
 import os
 import stat
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import BinaryIO
 
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.codecs import Encoder, open_encoder, table
-from voice_cli.codecs.wav import wav_header
+from voice_cli.codecs.wav import HEADER_BYTES, wav_header
 from voice_cli.errors import EngineError, FileError, Interrupted, UsageError
 from voice_cli.pcm.convert import Converter
 
@@ -113,9 +113,12 @@ class WavWriter:
             self.finish()
 
     def finish(self) -> None:
-        """Update the length in the header."""
+        """Update the length in the header, and drop what a failed write has left."""
         if self._seekable and self._format is not None:
+            self._file.truncate(HEADER_BYTES + self._bytes if self._bytes else 0)
             self._file.seek(0)
+            if not self._bytes:
+                return
             write_all(self._file, wav_header(self._format, self._bytes))
             self._file.seek(0, os.SEEK_END)
             self._declared_bytes = self._bytes
@@ -146,6 +149,7 @@ class PipeRecorder(Recorder):
             self.saved = None
             raise Interrupted(f"the reader of {self._name} closed it") from exc
         except OSError as exc:
+            self.saved = None
             raise FileError(f"cannot write to {self._name}: {exc.strerror}") from exc
 
     def close(self, *, complete: bool) -> None:
@@ -184,6 +188,8 @@ class FileRecorder(Recorder):
         self._file: BinaryIO | None = None
         self._writer: EncodedWriter | WavWriter | None = None
         """None: the bytes of the stream are saved unchanged."""
+        self._is_full = False
+        """Whether a write has failed."""
 
     def check(self) -> None:
         """Check that the file can be written.
@@ -247,6 +253,7 @@ class FileRecorder(Recorder):
             try:
                 write_all(self._file, data)
             except OSError as exc:
+                self._is_full = True
                 raise self._cannot_write(exc) from exc
 
     def write_pcm(self, chunk: PcmChunk) -> None:
@@ -254,6 +261,7 @@ class FileRecorder(Recorder):
             try:
                 self._writer.write(chunk)
             except OSError as exc:
+                self._is_full = True
                 raise self._cannot_write(exc) from exc
             except UsageError as exc:
                 raise FileError(f"cannot write {self._shown}: {exc.message}", hint=exc.hint) from exc
@@ -264,8 +272,9 @@ class FileRecorder(Recorder):
         file, self._file = self._file, None
         try:
             with file:
-                if self._writer is not None:
-                    self._writer.finish()
+                with suppress(OSError) if self._is_full else nullcontext():
+                    if self._writer is not None:
+                        self._writer.finish()
                 size = file.tell()
             if not size:
                 os.unlink(self._partial)
@@ -308,7 +317,7 @@ class FileRecorder(Recorder):
             )
 
     def _cannot_write(self, exc: OSError) -> FileError:
-        hint = f"the audio so far is in {self.saved or self._partial}" if self._partial else None
+        hint = f"the audio is in {self.saved}" if self.saved else None
         return FileError(f"cannot write {self._shown}: {exc.strerror}", hint=hint)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -198,7 +199,11 @@ def host(app: FastAPI, server: Server, listening: socket.socket, ready: Callable
 
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    hosted = Host(app, server, ready)
+    hangup = getattr(signal, "SIGHUP", None)  # uvicorn handles the others
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signal.signal(hangup, hosted.handle_exit)
     try:
-        Host(app, server, ready).run(sockets=[listening])
+        hosted.run(sockets=[listening])
     except asyncio.CancelledError:
         raise Interrupted("interrupted") from None

@@ -122,11 +122,15 @@ def shares(settings: ServerSettings, gpus: float) -> tuple[int, float]:
 
 
 def wait_for_signal(on_ready: Callable[[], None]) -> None:
-    """Wait for SIGINT or SIGTERM; a second one then raises KeyboardInterrupt."""
+    """Wait for SIGINT, SIGTERM or SIGHUP; a second one then raises KeyboardInterrupt."""
     came: SimpleQueue[None] = SimpleQueue()  # its put is reentrant
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
 
     def handle(handler: Callable[[int, FrameType | None], object]) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, handler)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.address import MAX_REDIRECTS, Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
 from voice_cli.backends.remote.descriptors import Waker, ready
-from voice_cli.errors import ConfigError, Interrupted, NetworkError, VoiceError
+from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
@@ -122,6 +122,8 @@ class Transfers:
 class HttpStream(SpeechStream):
     """The body of one response, as it arrives."""
 
+    _closed = True  # if the constructor fails
+
     def __init__(
         self, transfers: Transfers, easy: Any, address: Address, path: str, *, timeout: float, expected: Encoding
     ) -> None:
@@ -139,14 +141,15 @@ class HttpStream(SpeechStream):
         """Called once, with the body of a refusal (400 or 422); returns the body to send instead, or None."""
         self._timeout = timeout
         self._waker = Waker()
-        self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._closed = False
+        self._lock = threading.RLock()  # the collector may run __del__ anywhere
         self._iterated = False
         self._cancelled = False
         self._chunks: deque[bytes] = deque()
         self._error_body = bytearray()
         self._headers: dict[str, str] = {}
         self._status = 0
+        self._has_head = False
         self._is_http1 = True
         self._sent = False
         self._received = 0
@@ -271,8 +274,11 @@ class HttpStream(SpeechStream):
 
     def _on_header(self, line: bytes) -> None:
         text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
+        if line in (b"\r\n", b"\n"):
+            self._has_head = True  # to libcurl, a connection that is closed inside the head is no error
+        elif text.startswith("HTTP/"):
             self._headers.clear()
+            self._has_head = False
             self._is_http1 = text.startswith("HTTP/1")
             words = text.split(None, 2)
             self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
@@ -319,11 +325,15 @@ class HttpStream(SpeechStream):
         if self._status >= 300 and not self._received:
             message = openai.error_message(bytes(self._error_body))
             headers = dict(self._headers)
+            if "location" in headers and self._redirects == MAX_REDIRECTS:
+                raise ServerError(f"{self._where} redirects without end ({self._status})")
             if "location" in headers:
                 headers["location"] = redirected_base(self._url, headers["location"], self._path) or ""
             raise failures.refusal(self._status, message, where=self._where, headers=headers)
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
+        if not self._has_head:
+            raise failures.no_answer(self._where)
 
     def _failure(self, code: int, reason: str) -> VoiceError:
         where = self._where
