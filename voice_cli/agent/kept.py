@@ -80,6 +80,15 @@ class KeptSink(Sink):
                 self._sink.wake = self._wake
                 self._sink.start(pull)
 
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        with self._lock:
+            if self._sink is None:
+                raise RuntimeError("reopen() before open()")
+            self._opened = ()
+            self._format = self._sink.reopen(wanted)
+            self._opened = (self._settings, wanted)
+            return self._format
+
     def close(self) -> None:
         """Stop, and close the device after `DEVICE_SECONDS`."""
         with self._lock:
@@ -110,6 +119,14 @@ class KeptSink(Sink):
     @property
     def latency(self) -> float:
         return self._sink.latency if self._sink is not None else 0.0
+
+    @property
+    def pulled_at(self) -> float:
+        return self._sink.pulled_at if self._sink is not None else 0.0
+
+    @property
+    def name(self) -> str | None:
+        return self._sink.name if self._sink is not None else None
 
     @property
     def is_alive(self) -> bool:

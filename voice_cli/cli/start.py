@@ -21,10 +21,10 @@ def ends_at_once(code: int) -> bool:
     """Return whether to exit without running exit handlers.
 
     After Ctrl-C: CPython would send itself the signal again at exit if it came inside an exec(). While PortAudio is
-    starting: it crashes in exit handlers.
+    starting or stuck: it crashes or hangs in exit handlers.
     """
     portaudio = sys.modules.get("voice_cli.playback.sinks.portaudio")
-    return code == INTERRUPTED or (portaudio is not None and portaudio.is_loading())
+    return code == INTERRUPTED or (portaudio is not None and portaudio.is_busy())
 
 
 def start(arguments: "Sequence[str]") -> int:
