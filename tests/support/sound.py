@@ -22,6 +22,7 @@ from support.environment import clean
 
 SINKS = {
     "ear": (24000, 1),
+    "other": (24000, 1),
     "ear22": (22050, 1),
     "ear44": (44100, 1),
     "ear48": (48000, 1),

@@ -12,7 +12,6 @@ from voice_cli.backends.base import Backend
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.device import DeviceSink
-from voice_cli.playback.sinks.portaudio import reload_devices
 
 DEVICE_SECONDS = 30.0
 """Seconds after a speech until the device is closed. Until then it is stopped, so it needs no processor and may sleep,
@@ -61,8 +60,7 @@ class KeptSink(Sink):
         try:
             self._format = self._sink.open(key[1])
         except DeviceError:  # it may be a device that was plugged in after the agent began
-            reload_devices()
-            self._format = self._sink.open(key[1])
+            self._format = self._sink.reopen(key[1])
         self._opened = key
         return self._format
 

@@ -241,6 +241,10 @@ def _figures(metrics: PlaybackMetrics) -> "Table":
         "",
         _where(metrics.device_underflow_ms, metrics.device_underflow_positions_ms),
     )
+    if metrics.device_reopened:
+        row("device reopened", metrics.device_reopened)
+        row("without a device", metrics.device_away_ms, " ms")
+        row("repeated after that, at most", metrics.device_repeated_ms, " ms")
     return table
 
 
