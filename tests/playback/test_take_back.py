@@ -45,6 +45,7 @@ def test_no_frame_is_lost_and_at_most_those_in_the_device_are_repeated(blocks, l
     assert source.position == pulled - round(seconds * 8000)
     # The frame that is due is at most one after the last that was heard, and at most the margin before it.
     assert heard - MONO.frames(margin) - 2 <= source.position <= heard + 1
+    source.finish()  # else a falling ramp would follow
     again, _ = pull_from(source, 10.0, 102, latency=latency)
     sounding = [value for value in frames_of(again) if value]
     assert source.history.seconds == 1.0
