@@ -12,6 +12,7 @@ import pytest
 from support.agent import RealAgent
 from support.server import Answer
 from support.sound import VOICE, AudioServer, speech
+from support.terminal import Job
 from voice_cli.playback.learned import MAX_LATENCY
 
 pytestmark = pytest.mark.e2e
@@ -211,3 +212,28 @@ def test_a_stopped_program_goes_on(own_audio, serve, run):
     assert result["device_reopened"] == 0
     assert result["heard_ms"] == 4000
     assert all(value is None or value >= 0 for value in result.values() if isinstance(value, int | float | None))
+
+
+def test_ctrl_z_pauses_the_speech_of_the_agent(audio, agent, serve, tmp_path):
+    sent = speech(4.0)
+    server = serve(Answer(sent.tobytes()))
+    command = [*VOICE, "say", "x", "--base-url", server.url, "--json"]
+    with audio.record() as heard:
+        job = Job(*command, folder=tmp_path, environment=agent.environment)
+        try:
+            heard.wait_for_sound()
+            heard.wait_for(0.7)
+            job.press(b"\x1a")
+            assert job.wait()["code"] is None
+            heard.wait_for(2.0)
+            job.go_on()
+            report, out = job.end()
+        finally:
+            job.kill_all()
+    assert report["code"] == 0
+    result = json.loads(out)
+    assert result["outcome"] == "complete"
+    assert result["paused_ms"] == pytest.approx(2000, abs=500)
+    sound = heard.sound[:, 0]
+    assert len(sound) == pytest.approx(6.0 * RATE, abs=0.5 * RATE)
+    np.testing.assert_array_equal(sound[-RATE:], sent[-RATE:, 0])
