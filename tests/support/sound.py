@@ -224,6 +224,7 @@ class Monitor:
     def reconnect(self) -> None:
         """Continue the recording on a server that was started again."""
         self.close()
+        del self.data[len(self.data) // (2 * self.channels) * 2 * self.channels :]
         self._start()
 
     def _read(self) -> None:
