@@ -210,6 +210,8 @@ class Monitor:
         self.data = bytearray()
         self.times: list[tuple[float, int]] = []
         """(Time, bytes recorded by then)."""
+        self._first_time = 0
+        """The first time on the server that runs now."""
         self.grown = threading.Condition()
         self._start()
 
@@ -225,6 +227,7 @@ class Monitor:
         """Continue the recording on a server that was started again."""
         self.close()
         del self.data[len(self.data) // (2 * self.channels) * 2 * self.channels :]
+        self._first_time = len(self.times)
         self._start()
 
     def _read(self) -> None:
@@ -237,7 +240,7 @@ class Monitor:
 
     def longest_stall(self, since: float) -> float:
         with self.grown:
-            times = [at for at, _ in self.times if at >= since]
+            times = [at for at, _ in self.times[self._first_time :] if at >= since]
         return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
     def wait_for(self, seconds: float) -> None:
