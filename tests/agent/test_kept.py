@@ -9,6 +9,7 @@ from voice_cli.agent import kept
 from voice_cli.agent.kept import KeptBackends, KeptSink
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError, UsageError
+from voice_cli.playback.sinks import device
 
 MONO = AudioFormat(24000, 1)
 
@@ -63,6 +64,41 @@ def test_a_device_that_went_away_meanwhile_is_opened_anew(portaudio, sink, monke
     monkeypatch.setattr(portaudio.streams[0], "start", lambda: (_ for _ in ()).throw(portaudio.PortAudioError("gone")))
     speak(sink)
     assert [stream.closed for stream in portaudio.streams] == [True, False]
+
+
+def test_a_device_that_lost_its_server_meanwhile_is_opened_anew(portaudio, sink, monkeypatch):
+    monkeypatch.setattr(device, "are_open", lambda _connections: len(portaudio.streams) > 1)
+    sink.at(None, 0.03, 0.0).open(MONO)
+    sink.close()
+    portaudio.streams[0].start = None  # PortAudio would not return
+    speak(sink)
+    assert [stream.closed for stream in portaudio.streams] == [True, False]
+
+
+def test_a_device_that_is_lost_in_a_speech_is_kept_as_it_was_opened_again(portaudio, sink):
+    sink.at(None, 0.03, 0.0).open(MONO)
+    sink.start(lambda out, *_: None)
+    portaudio.streams[0].active = False
+    assert not sink.is_alive
+    assert sink.reopen(MONO) == MONO
+    sink.start(lambda out, *_: None)
+    sink.close()
+    speak(sink)
+    assert [stream.closed for stream in portaudio.streams] == [True, False]
+    assert portaudio.initialized == 1
+
+
+def test_a_device_that_cannot_be_opened_again_is_not_kept(portaudio, sink):
+    sink.at(1, 0.03, 0.0).open(MONO)
+    assert sink.name == "speakers"
+    portaudio.refused = lambda *_: True
+    with pytest.raises(DeviceError):
+        sink.reopen(MONO)
+    assert sink.name == "speakers"
+    sink.close()
+    portaudio.refused = lambda *_: False
+    speak(sink, device=1)
+    assert portaudio.streams[-1].active is False
 
 
 def test_a_device_that_does_not_open_is_an_error_and_not_kept(portaudio, sink):

@@ -12,6 +12,7 @@ from voice_cli.cli import report
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Config, settle
 from voice_cli.errors import ConfigError, Hint, Interrupted, TruncatedAudio
+from voice_cli.playback.device_watch import Reopening
 
 REQUIRED = {
     "outcome", "ttfa_ms", "ttfb_ms", "generation_ms", "playback_ms", "audio_ms", "underruns", "underrun_ms",
@@ -20,7 +21,10 @@ REQUIRED = {
 }  # fmt: skip
 """The keys that issue 2 requires."""
 
-ADDITIONAL = {"heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms"}
+ADDITIONAL = {
+    "heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms", "device_reopened",
+    "device_away_ms", "device_repeated_ms",
+}  # fmt: skip
 
 SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 
@@ -58,6 +62,13 @@ def test_json_has_the_figures_of_a_playback(played):
     assert (data["underruns"], data["underrun_ms"], data["device_underflows"]) == (0, 0, 0)
     assert data["chunks_received"] == data["chunks_played"] == 1
     assert data["bytes_received"] == 1600
+
+
+def test_a_device_that_was_opened_again_is_noted(played):
+    result = played._replace(reopenings=(Reopening(0.26, 0.0204),))
+    assert as_json(result)["notes"] == [
+        "the output device stopped and was reopened after 0.3 s; at most 20 ms were repeated"
+    ]
 
 
 class TestNotes:

@@ -23,7 +23,7 @@ from voice_cli.errors import (
     TruncatedAudio,
 )
 from voice_cli.playback import feeder, player
-from voice_cli.playback.player import DEAD_SECONDS, Outcome, Player
+from voice_cli.playback.player import Outcome, Player
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
 from voice_cli.playback.state import State
 from voice_cli.recording.recorder import Recorder
@@ -481,61 +481,6 @@ def test_without_a_sink_the_speech_is_consumed_at_full_speed():
     assert result.metrics.chunks_received == 60
     assert result.metrics.chunks_played is None
     assert rig.player.position == 0.0
-
-
-def checked(ticks):
-    """Wait until the player has checked its device again."""
-    while ticks.acquire(blocking=False):
-        pass
-    for _ in range(2):
-        assert ticks.acquire(timeout=WAIT)
-
-
-def pass_without_pulls(rig, ticks):
-    """Let more than DEAD_SECONDS pass, in steps that the player sees."""
-    for _ in range(2):
-        rig.sink.now += DEAD_SECONDS * 0.4
-        checked(ticks)
-    rig.sink.now += DEAD_SECONDS * 0.4
-
-
-def test_a_process_that_was_stopped_does_not_take_the_device_for_dead():
-    ticks = threading.Semaphore(0)
-    with Rig([FakeStream(numbered(8000), end=True)], on_tick=lambda _player: ticks.release()) as rig:
-        rig.settle()
-        rig.step(0.1)
-        checked(ticks)
-        rig.sink.now += 10 * DEAD_SECONDS
-        checked(ticks)
-        assert rig.play_out().outcome is Outcome.COMPLETE
-
-
-@pytest.mark.parametrize("sign", ["inactive", "no pulls"])
-def test_a_device_that_stops_is_a_failure(sign):
-    ticks = threading.Semaphore(0)
-    with Rig([FakeStream(numbered(8000))], on_tick=lambda _player: ticks.release()) as rig:
-        rig.settle()
-        rig.step(0.1)
-        if sign == "inactive":
-            rig.sink.die()
-        else:
-            checked(ticks)
-            pass_without_pulls(rig, ticks)
-        result = rig.result()
-        assert result.outcome is Outcome.FAILED
-        assert isinstance(result.error, DeviceError)
-        assert "stopped playing" in result.error.message
-        assert rig.streams[0].cancelled
-
-
-def test_a_device_that_never_pulls_is_a_failure():
-    ticks = threading.Semaphore(0)
-    with Rig([FakeStream(numbered(8000), end=True)], on_tick=lambda _player: ticks.release()) as rig:
-        rig.settle()
-        happened(rig.sink.started)
-        checked(ticks)
-        pass_without_pulls(rig, ticks)
-        assert isinstance(rig.result().error, DeviceError)
 
 
 @pytest.mark.parametrize("call", ["begin pcm", "encoded", "pcm"])

@@ -28,6 +28,11 @@ class NullSink(Sink):
         self.heard = bytearray()
         """All bytes pulled since `open`, silence included."""
         self.opened: list[AudioFormat] = []
+        self.reopened = 0
+        """How often it was opened again."""
+        self.refuses = 0
+        """How often it cannot be opened again."""
+        self._pulled_at = 0.0
 
     def open(self, wanted: AudioFormat) -> AudioFormat:
         if self._rates is not None and not self._rates:
@@ -49,13 +54,34 @@ class NullSink(Sink):
         if self._pull is None or self.format is None:
             raise RuntimeError("step() before start()")
         block = bytearray(frames * self.format.frame_bytes)
+        self._pulled_at = self.now
         self._pull(memoryview(block), self.now + self._latency, underflow)
         self.heard += block
         self.now += frames / self.format.rate
         return bytes(block)
 
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        """Open again; `heard` continues, in the new format."""
+        self.close()
+        if self.refuses:
+            self.refuses -= 1
+            raise DeviceError("the null device is gone")
+        heard = bytes(self.heard)
+        opened = self.open(wanted)
+        self.heard += heard
+        self.reopened += 1
+        return opened
+
     def close(self) -> None:
         self._pull = None
+
+    @property
+    def pulled_at(self) -> float:
+        return self._pulled_at
+
+    @property
+    def name(self) -> str | None:
+        return None
 
     @property
     def latency(self) -> float:

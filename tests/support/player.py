@@ -116,7 +116,8 @@ class SteppedSink(NullSink):
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
         with self._turn:
             super().start(pull)
-            self.started_at = self.now
+            if not self.reopened:
+                self.started_at = self.now
         self.started.set()
 
     def step(self, frames: int, *, underflow: bool = False) -> bytes:
@@ -130,6 +131,13 @@ class SteppedSink(NullSink):
         with self._turn:
             super().close()
             self.closed.set()
+
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        opened = super().reopen(wanted)
+        self.closed.clear()
+        self.started.clear()
+        self._dead = False
+        return opened
 
     def die(self) -> None:
         """Stop pulling, like an unplugged device."""

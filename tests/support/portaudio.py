@@ -64,12 +64,19 @@ class FakeSoundDevice:
         self.streams = []
         self.initialized = 0
         """How often the devices were listed again."""
+        self.initialize_fails = False
+        self._initialized = 1
 
     def _terminate(self):
-        assert all(stream.closed or not stream.active for stream in self.streams)
+        assert self._initialized
+        assert all(stream.closed for stream in self.streams), "PortAudio cannot be ended with an open stream"
+        self._initialized -= 1
 
     def _initialize(self):
+        if self.initialize_fails:
+            raise PortAudioError("Error initializing PortAudio")
         self.initialized += 1
+        self._initialized += 1
 
     def query_hostapis(self):
         return ({"name": "ALSA"},)
@@ -79,8 +86,8 @@ class FakeSoundDevice:
             return self.devices
         if device == "two":
             raise ValueError("Multiple output devices found for 'two'")
-        if device in (None, 1, "speak") and self.devices:
-            return self.devices[1]
+        if device in (None, 1, "speak", "speakers") and self.devices:
+            return self.devices[-1]
         raise PortAudioError(f"Error querying device {device}")
 
     def RawOutputStream(self, **options):  # noqa: N802  sounddevice's name

@@ -22,6 +22,7 @@ from support.environment import clean
 
 SINKS = {
     "ear": (24000, 1),
+    "other": (24000, 1),
     "ear22": (22050, 1),
     "ear44": (44100, 1),
     "ear48": (48000, 1),
@@ -49,6 +50,20 @@ def missing() -> str | None:
     return None
 
 
+def null_sink(name: str) -> list[str]:
+    """Return the module of a sink, with its arguments."""
+    rate, channels = SINKS[name]
+    return [
+        "module-null-sink",
+        f"sink_name={name}",
+        f"rate={rate}",
+        f"channels={channels}",
+        f"channel_map={'mono' if channels == 1 else 'front-left,front-right'}",
+        "format=s16le",
+        "norewinds=1",  # else a new stream rewinds audio that the monitor has already recorded
+    ]
+
+
 class AudioServer:
     """A separate PulseAudio server with the null sinks; `environment()` selects one for a program."""
 
@@ -62,14 +77,17 @@ class AudioServer:
         """Whether `voice say` of the tests speaks through the agent, which the first one starts."""
         self._agents: set[str] = set()
         self._socket = folder / "native"
+        """For programs."""
+        self._tools_socket = folder / "tools"
+        """For recorders and `pactl`."""
         (folder / "asound.conf").write_text(ASOUND)
-        modules = [f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"]
-        for name, (rate, channels) in SINKS.items():
-            layout = "mono" if channels == 1 else "front-left,front-right"
-            modules.append(
-                f"module-null-sink sink_name={name} rate={rate} channels={channels} channel_map={layout} format=s16le"
-                " norewinds=1"  # else a new stream rewinds audio that the monitor has already recorded
-            )
+        self._monitors: dict[str, Monitor] = {}
+        self._log = (folder / "pulseaudio.log").open("wb")
+        self._start(self._socket, self._tools_socket)
+
+    def _start(self, *sockets: Path) -> None:
+        modules = [f"module-native-protocol-unix auth-anonymous=1 socket={socket}" for socket in sockets]
+        modules += [" ".join(null_sink(name)) for name in SINKS]
         command = [
             "pulseaudio",
             "-n",
@@ -80,18 +98,60 @@ class AudioServer:
         ]
         for module in modules:
             command += ["-L", module]
-        self._monitors: dict[str, Monitor] = {}
-        self._log = (folder / "pulseaudio.log").open("wb")
-        home = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+        home = {"HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder)}
         self.process = subprocess.Popen(command, env={**os.environ, **home}, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 20
-        while subprocess.run(["pactl", "info"], env=self.environment(), capture_output=True, check=False).returncode:
+        while subprocess.run(["pactl", "info"], env=self._tools(), capture_output=True, check=False).returncode:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 self.close()
-                raise RuntimeError((folder / "pulseaudio.log").read_text())
+                raise RuntimeError((self._folder / "pulseaudio.log").read_text())
 
-    def environment(self, sink: str = "ear", *, latency: float | None = None) -> dict[str, str]:
-        """Return the environment of a program that plays on that sink, without this machine's settings.
+    def pactl(self, *arguments: str) -> str:
+        """Run `pactl` and return its output."""
+        done = subprocess.run(["pactl", *arguments], env=self._tools(), capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def kill(self) -> None:
+        """Kill the server, as a crash does."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def restart(self) -> None:
+        """Start the server again after `kill`; programs can connect once the recorders record."""
+        self._start(self._tools_socket)
+        for monitor in self._monitors.values():
+            monitor.reconnect()
+        self._socket.unlink(missing_ok=True)
+        self.pactl("load-module", "module-native-protocol-unix", "auth-anonymous=1", f"socket={self._socket}")
+
+    def make_default(self, sink: str) -> None:
+        """Make a sink the default one."""
+        self.pactl("set-default-sink", sink)
+
+    def add(self, sink: str) -> None:
+        """Add a sink that was removed, as when its device is connected again."""
+        self.pactl("load-module", *null_sink(sink))
+
+    def remove(self, sink: str) -> None:
+        """Remove a sink, as when its device is unplugged. It is not recorded any more."""
+        self.pactl("unload-module", self.module_of(sink))
+        monitor = self._monitors.pop(sink, None)
+        if monitor is not None:
+            monitor.close()
+
+    def module_of(self, sink: str) -> str:
+        """Return the number of the module of a sink."""
+        modules = self.pactl("list", "short", "modules").splitlines()
+        (module,) = [line.split()[0] for line in modules if f"sink_name={sink} " in line]
+        return module
+
+    def _tools(self) -> dict[str, str]:
+        return {**self.environment(), "PULSE_SERVER": f"unix:{self._tools_socket}"}
+
+    def environment(self, sink: str | None = "ear", *, latency: float | None = None) -> dict[str, str]:
+        """Return the environment of a program that plays on that sink (None: the default one).
+
+        It has none of this machine's settings.
 
         `latency` (seconds) is stored as the device's learned latency, to prevent underruns on a busy machine. Use it
         where neither the time to first audio nor the device's buffer is tested.
@@ -113,7 +173,7 @@ class AudioServer:
             **agent,
             HOME=str(self._folder),
             PULSE_SERVER=f"unix:{self._socket}",
-            PULSE_SINK=sink,
+            **({} if sink is None else {"PULSE_SINK": sink}),
             ALSA_CONFIG_PATH=str(self._folder / "asound.conf"),
             PYTHONDONTWRITEBYTECODE="",
         )
@@ -121,7 +181,7 @@ class AudioServer:
     def record(self, sink: str = "ear") -> "Recording":
         """Record that sink during a `with` block."""
         if sink not in self._monitors:
-            self._monitors[sink] = Monitor(self.environment(sink), sink)
+            self._monitors[sink] = Monitor(self._tools(), sink)
         return Recording(self._monitors[sink])
 
     def longest_stall(self, since: float) -> float:
@@ -144,16 +204,31 @@ class Monitor:
 
     def __init__(self, environment: dict[str, str], sink: str) -> None:
         self.rate, self.channels = SINKS[sink]
-        command = ["parec", f"--device={sink}.monitor", "--latency-msec=5", "--format=s16le", "--raw"]
-        command += [f"--rate={self.rate}", f"--channels={self.channels}"]
+        self._command = ["parec", f"--device={sink}.monitor", "--latency-msec=5", "--format=s16le", "--raw"]
+        self._command += [f"--rate={self.rate}", f"--channels={self.channels}"]
+        self._environment = environment
         self.data = bytearray()
         self.times: list[tuple[float, int]] = []
         """(Time, bytes recorded by then)."""
+        self._first_time = 0
+        """The first time on the server that runs now."""
         self.grown = threading.Condition()
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait_for(0.1)
+
+    def reconnect(self) -> None:
+        """Continue the recording on a server that was started again."""
+        self.close()
+        del self.data[len(self.data) // (2 * self.channels) * 2 * self.channels :]
+        self._first_time = len(self.times)
+        self._start()
 
     def _read(self) -> None:
         descriptor = self._process.stdout.fileno()
@@ -165,7 +240,7 @@ class Monitor:
 
     def longest_stall(self, since: float) -> float:
         with self.grown:
-            times = [at for at, _ in self.times if at >= since]
+            times = [at for at, _ in self.times[self._first_time :] if at >= since]
         return max((later - at for at, later in itertools.pairwise(times)), default=0.0)
 
     def wait_for(self, seconds: float) -> None:
@@ -205,7 +280,12 @@ class Recording:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._monitor.wait_for(0.3)
+        if not self._last:
+            self._monitor.wait_for(0.3)
+            self._last = len(self._monitor.data)
+
+    def stop(self) -> None:
+        """End the recording of a sink that may be gone."""
         self._last = len(self._monitor.data)
 
     def wait_for_sound(self, timeout: float = 20.0) -> float:

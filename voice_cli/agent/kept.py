@@ -12,7 +12,6 @@ from voice_cli.backends.base import Backend
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.device import DeviceSink
-from voice_cli.playback.sinks.portaudio import reload_devices
 
 DEVICE_SECONDS = 30.0
 """Seconds after a speech until the device is closed. Until then it is stopped, so it needs no processor and may sleep,
@@ -61,8 +60,7 @@ class KeptSink(Sink):
         try:
             self._format = self._sink.open(key[1])
         except DeviceError:  # it may be a device that was plugged in after the agent began
-            reload_devices()
-            self._format = self._sink.open(key[1])
+            self._format = self._sink.reopen(key[1])
         self._opened = key
         return self._format
 
@@ -79,6 +77,15 @@ class KeptSink(Sink):
                     raise
                 self._sink.wake = self._wake
                 self._sink.start(pull)
+
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        with self._lock:
+            if self._sink is None:
+                raise RuntimeError("reopen() before open()")
+            self._opened = ()
+            self._format = self._sink.reopen(wanted)
+            self._opened = (self._settings, wanted)
+            return self._format
 
     def close(self) -> None:
         """Stop, and close the device after `DEVICE_SECONDS`."""
@@ -110,6 +117,14 @@ class KeptSink(Sink):
     @property
     def latency(self) -> float:
         return self._sink.latency if self._sink is not None else 0.0
+
+    @property
+    def pulled_at(self) -> float:
+        return self._sink.pulled_at if self._sink is not None else 0.0
+
+    @property
+    def name(self) -> str | None:
+        return self._sink.name if self._sink is not None else None
 
     @property
     def is_alive(self) -> bool:

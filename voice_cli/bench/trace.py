@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voice_cli.playback.device_watch import Reopening
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.timeline import PlaybackMetrics, Timeline
 
@@ -37,7 +38,7 @@ class TracedTimeline(Timeline):
         super().__init__(arrivals=[])
         self._path = os.environ[TRACE_ENV]
 
-    def metrics(self, source: SinkSource | None) -> PlaybackMetrics:
+    def metrics(self, source: SinkSource | None, reopenings: Sequence[Reopening] = ()) -> PlaybackMetrics:
         import json
 
         from voice_cli.playback.curve import curve, underflows, underruns
@@ -51,7 +52,7 @@ class TracedTimeline(Timeline):
         # Without a trace, the page has no drawings of this run.
         with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
             json.dump(trace, file)
-        return super().metrics(source)
+        return super().metrics(source, reopenings)
 
 
 def read(path: str) -> Trace:

@@ -22,6 +22,7 @@ from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError,
 if TYPE_CHECKING:
     from _socket import socket
 
+    from voice_cli.cli.job_control import JobControl
     from voice_cli.cli.keys import Keys
     from voice_cli.cli.status import StandardOutput, StatusLine
     from voice_cli.recording.recorder import Recorder
@@ -61,6 +62,7 @@ class FollowedSpeech:
         self._status: StatusLine | None = None
         self._player = RemotePlayer(self._send)
         self._keys: Keys | None = None
+        self._job: JobControl | None = None
         self._error: BaseException | None = None
         """The first error of this process's files."""
         self._heard: Message = {"rest": "", "end": 0}
@@ -83,21 +85,27 @@ class FollowedSpeech:
                     if code is not None:
                         return code
                 elif kind == "end":
+                    self._close_displays()
                     return self._finish(message)
                 elif kind == "error" and message["of"] is None:
+                    self._close_displays()
                     return self._conclude(error_of(message["kind"], message["message"], message["hint"]))
                 else:
                     self._handle(kind, message, payload)
         finally:
-            if self._keys is not None:
-                self._keys.close()
-            if self._status is not None:
-                self._status.close()
+            self._close_displays()
             self._close_recorder()
         if self._options.detach and self._text is not None and self._text.is_sent:
             write_stdout(str(self._accepted["id"]))
             return 0
         raise AgentDied
+
+    def _close_displays(self) -> None:
+        """Restore the terminal and the signals. Until then, what is printed goes to the status line's console."""
+        for shown in (self._keys, self._job, self._status):
+            if shown is not None:
+                shown.close()
+        self._keys = self._job = self._status = None
 
     def _read(self) -> Iterator[tuple[Message, bytes]]:
         reader = MessageReader(self._connection.recv, limit=LONG_LINES)
@@ -141,6 +149,10 @@ class FollowedSpeech:
 
             makes_file = options.no_play and message["many"]
             self._status = StatusLine(message["backend"], self._player, makes_file=makes_file)  # type: ignore[arg-type]
+        if not options.no_play:
+            from voice_cli.cli.job_control import JobControl
+
+            self._job = JobControl(message["id"], lambda: self._player.is_paused)
         if not options.no_play and message["reads"] != "-":
             from voice_cli.cli.keys import Keys, are_usable
 

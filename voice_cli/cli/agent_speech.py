@@ -24,7 +24,7 @@ from voice_cli.config import Config, Settings, load, parse, settle
 from voice_cli.errors import Interrupted, UsageError, VoiceError
 from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
-from voice_cli.playback.sinks.portaudio import STREAM_PROPERTIES
+from voice_cli.playback.sinks.portaudio import STREAM_PROPERTIES, is_stuck
 from voice_cli.playback.timeline import Timeline
 from voice_cli.state_file import state_path
 
@@ -288,6 +288,8 @@ class AgentSpeech:
 
         result = player.play(speech_of(narration, settings), on_tick=tick)
         relay.finish(result)
+        if is_stuck():  # a thread of PortAudio is lost: the next speech gets another agent
+            self._host.end()
         learn(learned, result, settings, options)
         return result
 

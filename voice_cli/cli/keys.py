@@ -169,13 +169,17 @@ class Keys:
         self._mode = None
 
     def _leave(self, number: int, _frame: object) -> None:
-        """Restore the terminal, then let the signal stop or end the process."""
+        """Restore the terminal, then let the signal stop or end the process, as it did before."""
         self._restore()
-        signal.signal(number, signal.SIG_DFL)
+        before = self._handlers[number]
+        signal.signal(number, before if callable(before) else signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def _come_back(self, _number: int, _frame: object) -> None:
+    def _come_back(self, number: int, frame: object) -> None:
         """Set our mode again, if the process goes on in the foreground."""
+        before = self._handlers[number]
+        if callable(before):
+            before(number, frame)
         if self._handlers[signal.SIGTSTP] is not signal.SIG_IGN:
             signal.signal(signal.SIGTSTP, self._leave)
         self._set_mode()

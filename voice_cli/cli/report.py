@@ -101,8 +101,12 @@ def report(options: SayOptions, account: Account, *, saved: str | None = None, n
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
-    """Return the notes of the streams, each once."""
+    """Return the notes of the streams and of the device, each once."""
     notes = [note for utterance in result.utterances for note in (*utterance.stream.notes, *utterance.notes)]
+    notes += [
+        f"the output device stopped and was reopened after {away:.1f} s; at most {1000 * repeated:.0f} ms were repeated"
+        for away, repeated in result.reopenings
+    ]
     return list(dict.fromkeys(notes))
 
 
@@ -242,6 +246,10 @@ def _figures(metrics: PlaybackMetrics) -> "Table":
         "",
         _where(metrics.device_underflow_ms, metrics.device_underflow_positions_ms),
     )
+    if metrics.device_reopened:
+        row("device reopened", metrics.device_reopened)
+        row("without a device", metrics.device_away_ms, " ms")
+        row("repeated after that, at most", metrics.device_repeated_ms, " ms")
     return table
 
 

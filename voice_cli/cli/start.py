@@ -23,10 +23,10 @@ def ends_at_once(code: int) -> bool:
     """Return whether to exit without running exit handlers.
 
     After a signal: CPython would send itself SIGINT again at exit if it came inside an exec(). While PortAudio is
-    starting: it crashes in exit handlers.
+    starting or stuck: it crashes or hangs in exit handlers.
     """
     portaudio = sys.modules.get("voice_cli.playback.sinks.portaudio")
-    return _is_interrupted(code) or (portaudio is not None and portaudio.is_loading())
+    return _is_interrupted(code) or (portaudio is not None and portaudio.is_busy())
 
 
 def flush() -> None:

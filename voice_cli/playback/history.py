@@ -72,6 +72,14 @@ class History:
             self._jumps.append(Jump(at, self.speech_frame, start))
         self._base = Run(at, self.position, start, speed)
 
+    # The thread that owns the device, while no thread pulls.
+
+    def take_back(self, count: int) -> None:
+        """Take back the last `count` frames, which were not heard: they are pulled again in another run."""
+        self.position -= count
+        while self._runs and self._runs[-1].first >= self.position:
+            self._runs.pop()
+
     # Any thread.
 
     @property
@@ -96,6 +104,15 @@ class History:
                 return (run.speech + frames * run.speed) / self._rate
             end = run.first
         return 0.0
+
+    def position_at(self, now: float) -> int:
+        """Return how many frames have left the device at `now`."""
+        end = self.position
+        for run in reversed(tuple(self._runs)):
+            if run.at <= now:
+                return min(end, run.first + int((now - run.at) * self._rate))
+            end = min(end, run.first)
+        return end
 
     def spans(self, now: float, heard: float) -> list[tuple[float, float]]:
         """Return the parts of the speech that have left the device at `now`, in the order of playback, in seconds.

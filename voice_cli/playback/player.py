@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat
-from voice_cli.errors import DeviceError, Hint, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.errors import DeviceError, Interrupted, TruncatedAudio, VoiceError
+from voice_cli.playback.device_watch import DeviceWatch, Reopening
 from voice_cli.playback.prebuffer import RING_SECONDS, Prebuffer
 from voice_cli.playback.pump import TICK, Pump
 from voice_cli.playback.sink_source import SinkSource
@@ -27,9 +28,6 @@ from voice_cli.speech.events import Utterance
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may hold the interpreter while the audio thread waits; Python's default of 5 ms is as long as a
 device's period."""
-
-DEAD_SECONDS = 5.0
-"""Seconds without a pull after which the device counts as lost."""
 
 DRAIN_SECONDS = 0.5
 """Seconds after the estimated end in which the device should pull the silence that fills its buffer."""
@@ -72,6 +70,8 @@ class PlaybackResult(NamedTuple):
     """The parts of the speech that were heard, in the order of playback, in seconds; the last one ends at `heard`."""
     device_error: DeviceError | None
     """Why nothing was played, if the sink was optional."""
+    reopenings: tuple[Reopening, ...] = ()
+    """Losses of the device after which playback continued."""
 
 
 class Player:
@@ -103,9 +103,7 @@ class Player:
         self._recorder = recorder
         self._clock = clock
         self._tick = tick
-        self._pulls = 0
-        self._pulled_at = 0.0
-        self._watched_at = 0.0
+        self._watch = DeviceWatch(sink, clock) if sink is not None else None
         self._pump = Pump(
             self.timeline,
             recorder=recorder,
@@ -114,7 +112,6 @@ class Player:
             expected=expected,
             clock=clock,
         )
-        self._is_started = False
         self._is_done = False
 
     @property
@@ -177,7 +174,8 @@ class Player:
                 self._pump.wait(self._wait_seconds())
                 self._open_sink()
                 self._start_sink()
-                self._watch_sink()
+                if self._watch is not None and self._pump.source is not None:
+                    self._watch.look(self._pump.source)
                 if on_tick is not None:
                     on_tick(self)
         except KeyboardInterrupt:
@@ -261,7 +259,7 @@ class Player:
             self._device_error = exc
             if not self._sink_optional:
                 return
-            self._sink = None
+            self._sink = self._watch = None
             self._pump.attach(None, wanted)
         else:
             self.timeline.mark("device_open")
@@ -270,10 +268,8 @@ class Player:
     def _start_sink(self) -> None:
         """Start the sink once the gate is open."""
         source = self._pump.source
-        if source is not None and source.is_open and self._sink is not None and not self._is_started:
-            self._is_started = True
-            self._sink.start(source.pull)
-            self._pulled_at = self._clock()
+        if source is not None and source.is_open and self._watch is not None and not self._watch.is_started:
+            self._watch.start(source)
 
     def _is_over(self) -> bool:
         pump = self._pump
@@ -298,18 +294,6 @@ class Player:
         left = source.buffered + 0.005 if ended_at is None else ended_at - self._clock()
         return min(self._tick, max(DRAIN_TICK if ended_at is not None else 0.0, left))
 
-    def _watch_sink(self) -> None:
-        source = self._pump.source
-        if source is None or self._sink is None or not self._is_started:
-            return
-        now = self._clock()
-        was_stopped = now - self._watched_at > DEAD_SECONDS / 2  # this process, by Ctrl-Z
-        self._watched_at = now
-        if source.pulls != self._pulls or was_stopped:
-            self._pulls, self._pulled_at = source.pulls, now
-        elif not self._sink.is_alive or now - self._pulled_at > DEAD_SECONDS:
-            raise DeviceError("the output device stopped playing", hint=Hint("see {list_devices}"))
-
     def _result(self) -> PlaybackResult:
         pump, timeline = self._pump, self.timeline
         source = pump.source
@@ -332,10 +316,11 @@ class Player:
             except VoiceError as exc:
                 error = error or exc
         self._is_done = True
+        reopenings = tuple(self._watch.reopenings) if self._watch is not None else ()
         return PlaybackResult(
             outcome=_outcome(error),
             error=error,
-            metrics=timeline.metrics(source),
+            metrics=timeline.metrics(source, reopenings),
             timestamps=timeline.timestamps,
             codec=pump.codec,
             format=pump.speech.format if pump.speech is not None else None,
@@ -343,6 +328,7 @@ class Player:
             heard=self.heard,
             spans=tuple(self.spans),
             device_error=self._device_error,
+            reopenings=reopenings,
         )
 
 

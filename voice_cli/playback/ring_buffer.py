@@ -56,6 +56,27 @@ class RingBuffer:
         return head + bytes(self._memory[: count - len(head)])
 
 
+class LastBytes(RingBuffer):
+    """The last `capacity` bytes of a stream. One thread at a time."""
+
+    def append(self, data: memoryview) -> None:
+        """Append; the oldest bytes make room."""
+        data = data[-self._capacity :]
+        self.skip(max(0, len(data) - self.writable))
+        self.write(data)
+
+    def remove(self, count: int) -> None:
+        """Remove the last `count` bytes, or all."""
+        self._written -= min(count, self.readable)
+
+    def take(self, count: int) -> bytes:
+        """Return up to `count` of the last bytes, and remove all."""
+        self.skip(max(0, self.readable - count))
+        data = self.peek(count)
+        self.skip(len(data))
+        return data
+
+
 class Segment(RingBuffer):
     """The PCM that continues a speech, behind a gate that the writer opens and the reader closes."""
 

@@ -5,7 +5,8 @@ before the end, the gate closes again until the pump has buffered more: one long
 
 At the edges of a pause, ramps of 5 ms prevent clicks: from the last sample to zero, and from zero to the next one. They
 replace silence, so every frame of the speech is played once, in order and unchanged. If the device discards its last
-block after an underflow, as PortAudio does on ALSA, that block is played again.
+block after an underflow, as PortAudio does on ALSA, that block is played again. If a device is lost, so are the frames
+in its buffer: they are played again on the next one (`take_back`).
 
 A control that changes what is played next leaves the ring alone that the audio thread reads. It fills another one, a
 `Segment`, and the audio thread continues with that from its next pull on. Another volume is faded in over 5 ms. Where a
@@ -18,9 +19,12 @@ from typing import NamedTuple
 
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.history import KEPT_EVENTS, History
-from voice_cli.playback.ring_buffer import Segment
+from voice_cli.playback.ring_buffer import LastBytes, Segment
 
 RAMP_SECONDS = 0.005
+
+KEPT_SECONDS = 1.0
+"""Seconds of pulled frames that can be taken back: longer than a device's buffer."""
 
 
 class Gap(NamedTuple):
@@ -59,6 +63,10 @@ class SinkSource:
         """When a pause ended after which no frame was played yet."""
         self._next_time: float | None = None
         self._last = self._again = memoryview(b"")
+        self._pulled = LastBytes(audio_format.frames(KEPT_SECONDS) * audio_format.frame_bytes)
+        """What was pulled since the last jump or change of speed."""
+        self._lost_at: float | None = None
+        """When the device was lost; None after the first pull of the next one."""
         self._last_time: float | None = None
         self._may_rest = False
         self.silence_after_end = 0.0
@@ -151,6 +159,8 @@ class SinkSource:
         if underflow and self._flowing and self.ended_at is None:
             self._resume(dac_time)
         self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
+        if self._lost_at is not None:
+            self._note_loss(dac_time)
         latest = self.latest
         if latest is not self._segment and (latest.jump != self._jump or not self._again):
             self._switch(latest, dac_time)
@@ -175,6 +185,7 @@ class SinkSource:
             self._last = memoryview(bytes(out[filled : filled + count]))
             if count:
                 self._last_frame = bytes(self._last[-self._frame_bytes :])
+                self._pulled.append(self._last)
             filled += count
             self.history.position += count // self._frame_bytes
             if filled < size:
@@ -187,6 +198,12 @@ class SinkSource:
                     filled += self._play_ramp(out[filled:])
         if filled < size:
             out[filled:] = bytes(size - filled)
+
+    def _note_loss(self, now: float) -> None:
+        """The time without a device is no part of an underrun."""
+        since, self._lost_at = self._lost_at, None
+        if since is not None and self._dry_since is not None and self._paused_since is None:
+            self._dry_since += max(0.0, now - since)
 
     def _note_pause(self, now: float) -> None:
         if self.is_paused:
@@ -216,6 +233,7 @@ class SinkSource:
         if is_jump or not segment.speed == self._segment.speed == 1:
             self._stop()
             self._last = memoryview(b"")
+            self._pulled.take(0)
             self.ended_at = None
             if is_jump:
                 self._again = memoryview(b"")
@@ -271,7 +289,7 @@ class SinkSource:
     def _end_gap(self, now: float) -> None:
         """Count the time since the ring ran empty, unless no more was due."""
         if self._dry_since is not None and not self.is_resting:
-            gap = Gap(self.position, now - self._dry_since, self.history.seconds)
+            gap = Gap(self.position, max(0.0, now - self._dry_since), self.history.seconds)
             self.underruns.append(gap)
             self.underrun_count += 1
             self.underrun_seconds += gap.seconds
@@ -290,6 +308,7 @@ class SinkSource:
         dry_since = self._next_time
         if self._last and dry_since is not None and dac_time < dry_since - 0.5 * len(self._last) / self._byte_rate:
             self._again = memoryview(bytes(self._last) + bytes(self._again))
+            self._pulled.remove(len(self._last))
             self.history.position -= len(self._last) // self._frame_bytes
             dry_since = self._last_time
         late = 0.0 if dry_since is None else max(0.0, dac_time - dry_since)
@@ -297,6 +316,33 @@ class SinkSource:
         self.underflows.append(Gap(self.position, late, self.history.seconds))
         self.underflow_count += 1
         self.underflow_seconds += late
+
+    # The thread that owns the device, while no thread pulls.
+
+    def take_back(self, lost_at: float, margin: float) -> float:
+        """Queue the frames again that had not left the device at `lost_at`, and return their seconds.
+
+        If there are any, `margin` seconds before them are queued, too, since a device's clock is an estimate.
+        """
+        history = self.history
+        count = history.position - history.position_at(lost_at)
+        if count:
+            count += self.format.frames(margin)
+        pulled = self._pulled.take(count * self._frame_bytes)
+        self._again = memoryview(pulled + bytes(self._again))
+        history.take_back(len(pulled) // self._frame_bytes)
+        if not history.position:
+            self.started_at = None
+        if pulled:
+            self.ended_at = self._dry_since = None
+            self.is_resting = False
+            self._segment.is_open = True
+        self._last = self._ramp = memoryview(b"")
+        self._last_time = self._next_time = None
+        self._flowing, self._rises = False, self.started_at is not None
+        self.silence_after_end = 0.0
+        self._lost_at = lost_at
+        return len(pulled) / self._byte_rate
 
     # Any thread.
 

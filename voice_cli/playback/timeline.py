@@ -4,9 +4,10 @@ Timestamps are seconds on `time.monotonic`. What was not measured is None, never
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from voice_cli.playback.device_watch import Reopening
 from voice_cli.playback.sink_source import Gap, SinkSource
 
 TIMESTAMPS = {
@@ -39,7 +40,7 @@ class PlaybackMetrics(NamedTuple):
     generation_ms: float | None = None
     """Request sent to the last byte, without the time in which the ring was full (back-pressure)."""
     playback_ms: float | None = None
-    """First frame to last frame at the DAC, with underruns and without pauses."""
+    """First frame to last frame at the DAC, with underruns and times without a device, and without pauses."""
     paused_ms: float | None = None
     """How long playback was paused after its first frame."""
     audio_ms: float | None = None
@@ -52,6 +53,12 @@ class PlaybackMetrics(NamedTuple):
     device_underflows: int | None = None
     device_underflow_ms: float | None = None
     device_underflow_positions_ms: tuple[float, ...] = ()
+    device_reopened: int | None = None
+    """How often the device was lost and opened again."""
+    device_away_ms: float | None = None
+    """How long there was no device meanwhile."""
+    device_repeated_ms: float | None = None
+    """What was then heard twice, at most."""
     chunks_received: int = 0
     chunks_played: int | None = None
     bytes_received: int = 0
@@ -90,8 +97,8 @@ class Timeline:
             return None
         return _ms(self.timestamps[last] - self.timestamps[first])
 
-    def metrics(self, source: SinkSource | None) -> PlaybackMetrics:
-        """Compute the metrics, with the counters of the source that was played from, if any."""
+    def metrics(self, source: SinkSource | None, reopenings: Sequence[Reopening] = ()) -> PlaybackMetrics:
+        """Compute the metrics, with the counters of the source that was played from and of its device, if any."""
         began, ended = self.timestamps.get("request_sent"), self.timestamps.get("last_byte")
         generation = None
         if began is not None and ended is not None and self.bytes_received:
@@ -115,6 +122,9 @@ class Timeline:
             device_underflows=source.underflow_count if source else None,
             device_underflow_ms=_ms(source.underflow_seconds) if source else None,
             device_underflow_positions_ms=_positions(source.underflows) if source else (),
+            device_reopened=len(reopenings) if source else None,
+            device_away_ms=_ms(sum(each.away for each in reopenings)) if source else None,
+            device_repeated_ms=_ms(sum(each.repeated for each in reopenings)) if source else None,
             chunks_received=self.chunks_received,
             chunks_played=self.chunks_played,
             bytes_received=self.bytes_received,

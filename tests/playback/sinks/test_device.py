@@ -1,15 +1,18 @@
 """DeviceSink on a fake PortAudio: the formats tried, the errors, and the callback. tests/e2e uses a real one."""
 
 import sys
+import threading
 import time
 
 import pytest
 
-from support.portaudio import PortAudioError
+from support.portaudio import FakeStream, PortAudioError
+from support.threads import WAIT, wait_until
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
 from voice_cli.playback.sinks import device
 from voice_cli.playback.sinks.device import DeviceSink, output_devices
+from voice_cli.playback.sinks.portaudio import is_busy, is_stuck, reload_devices
 
 MONO = AudioFormat(24000, 1)
 
@@ -194,9 +197,17 @@ def test_wake_plays_silence_first(portaudio, monkeypatch):
 
 
 def test_a_device_that_started_slowly_once_is_measured_again(portaudio, monkeypatch):
-    clock = iter([0.0, 0.02, 0.5, 1.0, 1.0, 2.0])
+    now = 0.0
     sink = DeviceSink()
-    monkeypatch.setattr(device.time, "monotonic", lambda: next(clock))
+    start = FakeStream.start
+
+    def start_slowly(stream):
+        nonlocal now
+        now += 0.02 if not now else 0.0
+        start(stream)
+
+    monkeypatch.setattr(FakeStream, "start", start_slowly)
+    monkeypatch.setattr(device.time, "monotonic", lambda: now)
     sink.open(MONO)
     (stream,) = portaudio.streams
     sink.start(lambda *_: None)
@@ -219,3 +230,94 @@ def test_a_stopped_device_stays_open_and_starts_again(portaudio):
     sink.start(lambda out, *_: out.__setitem__(slice(None), b"\2" * len(out)))
     assert stream.pull(2) == b"\2" * 4
     assert sink.is_alive
+
+
+def test_a_device_that_stopped_by_itself_is_not_started(portaudio):
+    """PortAudio would not return."""
+    sink = DeviceSink()
+    sink.open(MONO)
+    (stream,) = portaudio.streams
+    stream.active = False
+    stream.start = stream.abort = None
+    with pytest.raises(DeviceError, match="stopped"):
+        sink.start(lambda *_: None)
+
+
+def test_a_stopped_device_that_lost_its_server_is_not_started(portaudio, monkeypatch):
+    connections = iter([frozenset(), frozenset({(1 << 20, "socket:[1]")})])
+    monkeypatch.setattr(device, "server_connections", lambda: next(connections))
+    sink = DeviceSink()
+    sink.open(MONO)
+    sink.stop()
+    portaudio.streams[0].start = None
+    for call in (sink.resume, lambda: sink.start(lambda *_: None)):
+        with pytest.raises(DeviceError, match="stopped"):
+            call()
+
+
+def test_a_stopped_device_that_does_not_answer_is_left(portaudio, monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(device, "START_SECONDS", 0.0)
+    sink = DeviceSink()
+    sink.open(MONO)
+    sink.stop()
+    (stuck,) = portaudio.streams
+    monkeypatch.setattr(stuck, "start", lambda: answered.wait(WAIT))
+    try:
+        with pytest.raises(DeviceError, match="does not answer"):
+            sink.start(lambda *_: None)
+        assert is_stuck()
+        assert is_busy()
+        sink.close()
+        assert not stuck.closed, "it is not touched"
+        assert sink.reopen(MONO) == MONO
+        assert portaudio.initialized == 0
+        with pytest.raises(DeviceError, match="does not answer"):
+            reload_devices()
+        sink.start(lambda out, *_: out.__setitem__(slice(None), b"\1" * len(out)))
+        assert portaudio.streams[1].pull(2) == b"\1" * 4
+        assert stuck.pull(2) == bytes(4), "only the open stream pulls"
+    finally:
+        answered.set()
+    wait_until(lambda: not is_stuck(), "the call has not ended")
+
+
+def test_a_device_that_hangs_is_closed_on_a_thread(portaudio, monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(device, "CLOSE_SECONDS", 0.0)
+    monkeypatch.setattr(device, "HUNG_SECONDS", -1.0)
+    for end in ("close", "stop"):
+        sink = DeviceSink()
+        sink.open(MONO)
+        sink.start(lambda *_: None)
+        stream = portaudio.streams[-1]
+        monkeypatch.setattr(stream, "abort", lambda **_: answered.wait(WAIT))
+        getattr(sink, end)()
+        assert not sink.is_alive
+        assert not stream.closed
+    answered.set()
+    wait_until(lambda: not is_stuck(), "the call has not ended")
+    assert all(stream.closed for stream in portaudio.streams)
+
+
+def test_reopening_lists_the_devices_anew(portaudio):
+    sink = DeviceSink(1)
+    sink.open(MONO)
+    assert sink.name == "speakers"
+    portaudio.devices.insert(0, portaudio.devices[0])
+    assert sink.reopen(MONO) == MONO
+    assert portaudio.initialized == 1
+    assert portaudio.streams[0].closed
+    assert portaudio.streams[1].options["device"] == "speakers", "it may have another number"
+
+
+def test_a_portaudio_that_does_not_start_again_is_tried_again(portaudio):
+    sink = DeviceSink()
+    sink.open(MONO)
+    portaudio.initialize_fails = True
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="does not start"):
+            sink.reopen(MONO)
+    portaudio.initialize_fails = False
+    assert sink.reopen(MONO) == MONO
+    assert sink.name is None

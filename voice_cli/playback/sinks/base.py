@@ -35,6 +35,15 @@ class Sink(ABC):
         """
 
     @abstractmethod
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        """Close a device that has stopped by itself, and open it again, as `open`; if it is the default, the new one.
+
+        Raises:
+            DeviceError: it cannot be opened now; it may be tried again.
+
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Stop at once and close the device; its buffered frames are dropped. Never raises."""
 
@@ -42,6 +51,16 @@ class Sink(ABC):
     @abstractmethod
     def latency(self) -> float:
         """Seconds from a pull until its first frame leaves the device; 0 before `open`."""
+
+    @property
+    @abstractmethod
+    def pulled_at(self) -> float:
+        """When `pull` was called last, on `time.monotonic`; 0 before."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str | None:
+        """The name of the device; None: whichever is the system's default."""
 
     @property
     @abstractmethod

@@ -10,18 +10,30 @@
   silence until the last frame's DAC time has passed, and then `close` drops only silence.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError, Hint
 from voice_cli.playback.sinks.base import Sink
-from voice_cli.playback.sinks.portaudio import load_sounddevice
+from voice_cli.playback.sinks.connections import are_open, server_connections
+from voice_cli.playback.sinks.portaudio import call_within, is_stuck, load_sounddevice, reload_devices
 
 LATENCY = 0.03
 """Seconds: the latency to ask of the device. With one of two cores busy, 25 ms underflow as rarely as 50 ms
 (tests/bench/device.py); after an underflow, the next run asks for more (`playback/learned.py`)."""
+
+START_SECONDS = 1.5
+"""Seconds in which a stopped device starts; PortAudio itself waits for 1 s, and can then be stuck."""
+
+HUNG_SECONDS = 1.0
+"""Seconds without a callback after which a device may be stuck, so that it is closed on another thread."""
+
+CLOSE_SECONDS = 1.0
+"""Seconds to wait for that thread."""
 
 QUICK_START = 0.005
 """Seconds: a device that starts within this time is restarted for the first frame."""
@@ -65,17 +77,29 @@ class DeviceSink(Sink):
         self.wake = wake
         """Seconds of silence that `start` plays before the first frame, for devices that lose their first sound."""
         self._sounds_at = 0.0
+        self._token = object()
+        """Of the open stream."""
+        self._is_running = False
+        """Whether it was started and not stopped."""
+        self._pulled_at = 0.0
+        self._connections: frozenset[tuple[int, str]] = frozenset()
+        """The open device's connections to an audio server."""
+        self._name: str | None = None
+        """The name of the device that was opened."""
 
     def open(self, wanted: AudioFormat) -> AudioFormat:
         self._sounddevice = load_sounddevice()
         self.close()
         info = self._query()
+        self._name = info["name"]
         default_rate = round(info["default_samplerate"])
         channels = min(wanted.channels, max(1, info["max_output_channels"]))
+        before = server_connections()
         reasons = []
         for candidate in dict.fromkeys(
             AudioFormat(rate, count) for rate in (wanted.rate, default_rate) for count in (channels, 2)
         ):
+            self._token = object()
             try:
                 self._stream = self._sounddevice.RawOutputStream(
                     samplerate=candidate.rate,
@@ -83,18 +107,29 @@ class DeviceSink(Sink):
                     dtype="int16",
                     device=self._device,
                     latency=self._wanted_latency,
-                    callback=self._callback,
+                    callback=partial(self._callback, self._token),
                     prime_output_buffers_using_stream_callback=True,
                 )
             except self._sounddevice.PortAudioError as exc:
                 reasons.append(exc)
             else:
+                self._connections = server_connections() - before
                 self._start_silence()
                 return candidate
         raise DeviceError(
             f"cannot open output device {info['name']!r}: {_reason(reasons[0])}",
             hint=Hint("see {list_devices} for another {device}; {save} FILE needs none"),
         ) from reasons[0]
+
+    def reopen(self, wanted: AudioFormat) -> AudioFormat:
+        self.close()
+        if not is_stuck():
+            reload_devices()
+        if isinstance(self._device, int):  # the devices may have other numbers now
+            names = [device["name"] for device in output_devices()]
+            if names.count(self._name) == 1:
+                self._device = self._name
+        return self.open(wanted)
 
     def _query(self) -> Any:
         try:
@@ -109,24 +144,54 @@ class DeviceSink(Sink):
             raise DeviceError(message, hint=hint) from exc
 
     def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+        self._check()
         self._sounds_at = time.monotonic() + self.wake
         if self._starts_quickly:
+            was_running = self._is_running
             self._stream.abort(ignore_errors=True)
             self._pull = pull
-            self._start()
+            if was_running:
+                self._start()
+            else:
+                self._start_stopped()
         else:
             self._pull = pull
 
     def stop(self) -> None:
         """Stop at once; the device stays open. `resume` before the next `start`. Never raises."""
-        self._pull = None
+        if self._is_hung:
+            self.close()
+        self._pull, self._is_running = None, False
         if self._stream is not None:
             self._stream.abort(ignore_errors=True)
 
     def resume(self) -> None:
-        """Prepare a stopped device for `start`: play silence, if it started slowly the last time."""
+        """Prepare a stopped device for `start`: play silence, if it started slowly the last time.
+
+        Raises:
+            DeviceError: it must be opened again.
+
+        """
+        self._check()
         if not self._starts_quickly:
-            self._start_silence()
+            began = time.monotonic()
+            self._start_stopped()
+            self._starts_quickly = time.monotonic() - began <= QUICK_START
+
+    def _check(self) -> None:
+        """Raise if the device has stopped by itself, or has lost its server: then PortAudio would wait for ever."""
+        if self._stream is None or (self._is_running and not self.is_alive) or not are_open(self._connections):
+            raise DeviceError("the output device stopped")
+
+    def _start_stopped(self) -> None:
+        """Start a device that was stopped for some time, in which its server may have lost it."""
+        try:
+            call_within(START_SECONDS, partial(self._start_stream, self._stream), self._stream)
+        except DeviceError:
+            if is_stuck():
+                self._stream = None
+            raise
+        self._is_running = True
 
     def _start_silence(self) -> None:
         """Start, and note how long that takes: on a busy machine, it may take long once."""
@@ -135,15 +200,20 @@ class DeviceSink(Sink):
         self._starts_quickly = time.monotonic() - began <= QUICK_START
 
     def _start(self) -> None:
+        self._start_stream(self._stream)
+        self._is_running = True
+
+    def _start_stream(self, stream: Any) -> None:
+        self._pulled_at = time.monotonic()
         try:
-            self._stream.start()
+            stream.start()
         except self._sounddevice.PortAudioError as exc:
             raise DeviceError(f"cannot start the output device: {_reason(exc)}") from exc
 
-    def _callback(self, out: Any, _frames: int, clock: Any, status: Any) -> None:
+    def _callback(self, token: object, out: Any, _frames: int, clock: Any, status: Any) -> None:
         view = memoryview(out).cast("B")
-        pull = self._pull
-        now = time.monotonic()
+        pull = self._pull if token is self._token else None  # else of a stream that was stuck when it was closed
+        self._pulled_at = now = time.monotonic()
         if pull is None or now < self._sounds_at:
             view[:] = bytes(len(view))
             return
@@ -152,15 +222,38 @@ class DeviceSink(Sink):
         pull(view, leaves_at, status.output_underflow)
 
     def close(self) -> None:
+        is_hung = self._is_hung
         stream, self._stream = self._stream, None
-        self._pull = None
-        if stream is not None:
+        self._pull, self._is_running = None, False
+        if stream is None:
+            return
+
+        def close() -> None:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
+
+        if is_hung:
+            with contextlib.suppress(DeviceError):
+                call_within(CLOSE_SECONDS, close, stream)
+        else:
+            close()
+
+    @property
+    def _is_hung(self) -> bool:
+        """Whether the device is active, but has not called back for some time: its server may be frozen."""
+        return self.is_alive and time.monotonic() - self._pulled_at > HUNG_SECONDS
 
     @property
     def latency(self) -> float:
         return float(self._stream.latency) if self._stream is not None else 0.0
+
+    @property
+    def pulled_at(self) -> float:
+        return self._pulled_at
+
+    @property
+    def name(self) -> str | None:
+        return None if self._device is None else self._name or str(self._device)
 
     @property
     def is_alive(self) -> bool:

@@ -33,6 +33,9 @@ the name in a volume control, and a role, so that a policy can lower other sound
 _loader: threading.Thread | None = None
 """The thread of `load_soon`."""
 
+_stuck: list[tuple[threading.Thread, Any]] = []
+"""Threads that call PortAudio and have not returned in time, and their streams."""
+
 
 def load_sounddevice() -> Any:
     """Import sounddevice, which loads and starts PortAudio: tens of milliseconds, and noise on file descriptor 2.
@@ -59,7 +62,7 @@ def load_soon(*, default_only: bool = False) -> None:
 
     Errors are raised when a device is opened. Does nothing on Windows, where PortAudio's COM belongs to its thread.
 
-    While it `is_loading`, the process must not run exit handlers: those of ALSA and PulseAudio free data that the
+    While it `is_busy`, the process must not run exit handlers: those of ALSA and PulseAudio free data that the
     thread uses (signal 11).
     """
     global _loader  # noqa: PLW0603  a process has one PortAudio
@@ -77,17 +80,54 @@ def reload_devices() -> None:
     """Have PortAudio list the devices again, which it does only when it starts. No stream may be open.
 
     Raises:
-        DeviceError: as `load_sounddevice`.
+        DeviceError: as `load_sounddevice`; or PortAudio is stuck.
 
     """
     sounddevice = load_sounddevice()
-    sounddevice._terminate()  # noqa: SLF001  it has no public function for this
-    sounddevice._initialize()  # noqa: SLF001
+    if is_stuck():
+        raise DeviceError("the audio server does not answer")
+    try:
+        if sounddevice._initialized:  # noqa: SLF001  it has no public functions for this
+            sounddevice._terminate()  # noqa: SLF001
+        sounddevice._initialize()  # noqa: SLF001
+    except sounddevice.PortAudioError as exc:
+        raise DeviceError(f"PortAudio does not start: {exc}") from exc
 
 
-def is_loading() -> bool:
-    """Return whether the thread of `load_soon` is running."""
-    return _loader is not None and _loader.is_alive()
+def call_within(seconds: float, function: Callable[[], object], stream: Any) -> None:
+    """Call a function of a PortAudio stream that may never return, on a thread.
+
+    Raises:
+        DeviceError: it has not returned in time. It may still return; do not use the stream again.
+        Exception: as the function.
+
+    """
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            function()
+        except Exception as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=call, name="voice-portaudio-call", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        _stuck.append((thread, stream))
+        raise DeviceError("the audio server does not answer")
+    if errors:
+        raise errors[0]
+
+
+def is_stuck() -> bool:
+    """Return whether a call of `call_within` has not returned. Then PortAudio can neither be restarted nor ended."""
+    return any(thread.is_alive() for thread, _ in _stuck)
+
+
+def is_busy() -> bool:
+    """Return whether a thread is in PortAudio that may not return: that of `load_soon`, or one that is stuck."""
+    return (_loader is not None and _loader.is_alive()) or is_stuck()
 
 
 def _load(default_only: bool) -> None:
