@@ -20,7 +20,9 @@ REQUIRED = {
 }  # fmt: skip
 """The keys that issue 2 requires."""
 
-ADDITIONAL = {"heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms"}
+ADDITIONAL = {"heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms"} | {
+    "rebuffers", "rebuffer_ms", "start_delay_ms", "arrival_rate", "arrival_lag_ms", "learned_rate", "chars_per_second",
+}  # fmt: skip
 
 SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})
 
