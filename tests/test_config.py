@@ -60,6 +60,7 @@ VALUES = {
     "device": ("file", "7", "7", "flag"),
     "volume": (0.5, "2", 2.0, 3.0),
     "prebuffer": ("100", "200", "200", "300"),
+    "smooth": ("auto", "start", "start", "off"),
     "timeout": (5, "6", 6.0, 7.0),
     "compute": ("cpu", "cuda", "cuda", "mps"),
     "preset": ("file", "env", "env", "flag"),

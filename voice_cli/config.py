@@ -62,6 +62,10 @@ def variable_name(value: str) -> str | None:
     return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
 
 
+SMOOTH = ("auto", "start", "pauses", "off")
+"""Where a speech waits that arrives too slowly: before its start, in its pauses, as it suits (`auto`), or anywhere."""
+
+
 def check_prebuffer(value: str) -> str | None:
     """Return what is wrong with a prebuffer, `auto` or milliseconds; None: nothing."""
     try:
@@ -112,6 +116,8 @@ class Defaults(NamedTuple):
     """A factor."""
     prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER", numbers=(int, float))] = "auto"
     """Milliseconds, or `auto`."""
+    smooth: Annotated[str, Key(str, one_of(SMOOTH), env="VOICE_SMOOTH")] = "auto"
+    """Where a speech waits that arrives more slowly than it is played."""
     timeout: Annotated[float, Key(float, between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0
     """Seconds without data from the server before a request fails."""
     markdown: Annotated[str, Key(str, one_of(("auto", "on", "off")), env="VOICE_MARKDOWN")] = "auto"

@@ -30,7 +30,8 @@ class Bench:
         self.known = []
         self.written = 0
         self.source = SinkSource(MONO, feeder.RING_SECONDS)
-        self.feeder = Feeder(1.0, starts=lambda: self.known, needed=lambda _is_start: needed, fail=pytest.fail)
+        supply = SimpleNamespace(is_smooth=False, is_enough=lambda _source, ahead, _speed, **_where: ahead >= needed)
+        self.feeder = Feeder(1.0, starts=lambda: self.known, supply=supply, fail=pytest.fail)
         self.feeder._thread = SimpleNamespace(join=lambda _timeout: None)  # no thread is started
         self.feeder.attach(self.source)
         self.sink = NullSink(latency=LATENCY)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from voice_cli.playback.learned import (
     CLEAN_RUNS,
+    LIMITS,
     MAX_HEAD_START,
     MAX_LATENCY,
-    MIN_HEAD_START,
+    MOST_BACKENDS,
     RUNS,
     Learned,
 )
@@ -19,8 +20,6 @@ from voice_cli.playback.timeline import PlaybackMetrics
 
 CLEAN = PlaybackMetrics(audio_ms=3000.0, underruns=0, underrun_ms=0.0, device_underflows=0)
 UNDERFLOWED = PlaybackMetrics(audio_ms=3000.0, underruns=0, underrun_ms=0.0, device_underflows=2)
-UNDERRUN = PlaybackMetrics(audio_ms=3000.0, underruns=1, underrun_ms=200.0, device_underflows=0)
-TOO_SLOW = PlaybackMetrics(audio_ms=3000.0, underruns=7, underrun_ms=900.0, device_underflows=0)
 
 
 @pytest.fixture
@@ -81,29 +80,48 @@ def test_short_speech_does_not_count_as_a_clean_run(run):
     assert known.latency == once
 
 
-def test_a_second_underrun_gives_a_head_start(run):
-    assert run(UNDERRUN, backend="far").head_start == 0
-    assert run(UNDERRUN, backend="far").head_start == MIN_HEAD_START
-    assert run(CLEAN, backend="near").head_start == 0
+def arrived(rate=2.0, lag_ms=0.0, **more):
+    return CLEAN._replace(arrival_rate=rate, arrival_lag_ms=lag_ms, ttfb_ms=120.0, **more)
 
 
-def test_insufficient_head_start_is_doubled_up_to_the_maximum(run):
-    starts = [run(UNDERRUN).head_start for _ in range(3 * RUNS)]
-    assert starts == sorted(starts)
-    assert starts[-1] == MAX_HEAD_START
-
-
-def test_clean_runs_end_the_head_start(run):
-    run(UNDERRUN), run(UNDERRUN)
-    for _ in range(8 * RUNS):
-        known = run(CLEAN)
+def test_a_backend_slower_than_real_time_is_known_after_one_run(run):
+    known = run(arrived(0.83, 750.0, chars_per_second=15.5), backend="slow")
+    assert (known.rate, known.first_byte, known.chars_per_second) == (0.8, 0.12, 15.5)  # 3 s in 3.75 s
     assert known.head_start == 0
+    other = Learned(None, "other", known._path)
+    assert (other.rate, other.first_byte, other.chars_per_second, other.head_start) == (None, None, None, 0.0)
 
 
-def test_a_backend_with_many_underruns_gets_no_head_start(run):
+def test_the_median_of_the_last_runs_ignores_outliers(run):
+    for rate in (1.1, 1.0, 1.11, 90.0, 1.09):
+        known = run(arrived(rate, chars_per_second=None if rate == 1.0 else 10 * rate))
+    assert known.rate == 1.1
+    assert known.chars_per_second == 11.0
     for _ in range(RUNS):
-        known = run(TOO_SLOW)
+        known = run(arrived(0.5, 3000.0))
+    assert known.rate == 0.5
+    assert len(known_in(known._path)["backends"]["espeak"]) == RUNS
+
+
+def test_late_audio_of_a_fast_backend_gives_a_head_start_the_second_time(run):
+    assert run(arrived(2.0, 250.0)).head_start == 0
+    assert run(arrived(2.0, 350.0)).head_start == pytest.approx(0.2)
+    assert run(arrived(2.0, 9000.0)).head_start == pytest.approx(0.3)
+    assert run(arrived(2.0, 9000.0)).head_start == MAX_HEAD_START
+
+
+def test_runs_without_late_audio_end_the_head_start_and_remove_the_backend(run):
+    run(arrived(2.0, 250.0)), run(arrived(2.0, 250.0))
+    for _ in range(RUNS):
+        known = run(arrived(2.0, 10.0))
     assert known.head_start == 0
+    assert known_in(known._path) == {}
+
+
+def test_the_backends_used_longest_ago_are_dropped(run):
+    for number in range(MOST_BACKENDS + 3):
+        known = run(arrived(1.0), backend=str(number))
+    assert list(known_in(known._path)["backends"]) == [str(number) for number in range(3, MOST_BACKENDS + 3)]
 
 
 @given(
@@ -111,19 +129,27 @@ def test_a_backend_with_many_underruns_gets_no_head_start(run):
         st.none() | st.integers() | st.floats(allow_nan=False) | st.text(),
         lambda inner: (
             st.lists(inner)
-            | st.dictionaries(
-                st.sampled_from(["devices", "backends", "default", "espeak", "latency", "needed", "clean"]), inner
-            )
+            | st.dictionaries(st.sampled_from(["devices", "backends", "default", "espeak", "latency", "clean"]), inner)
+            | st.lists(st.floats(allow_nan=False), min_size=4, max_size=4)
         ),
     )
 )
 def test_any_content_of_the_file_is_accepted(state_folder, content):
     file = state_folder / "learned.json"
     file.write_text(json.dumps(content))
-    for metrics in (CLEAN, UNDERFLOWED, UNDERRUN):
+    for metrics in (
+        CLEAN,
+        UNDERFLOWED,
+        arrived(0.8, 100.0),
+        arrived(2.0, 300.0),
+        arrived(1e9, 1e9, chars_per_second=1e9),
+    ):
         known = Learned(None, "espeak", str(file))
         assert LATENCY <= known.latency <= MAX_LATENCY
         assert 0 <= known.head_start <= MAX_HEAD_START
+        for value, (lowest, highest) in zip((known.rate, known.first_byte), (LIMITS[0], LIMITS[2]), strict=True):
+            assert value is None or lowest <= value <= highest
+        assert known.chars_per_second is None or 1 <= known.chars_per_second <= LIMITS[3][1]
         known.note(metrics)
 
 

@@ -14,6 +14,7 @@ from support.player import MONO, numbered
 from support.threads import in_thread
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.history import KEPT_EVENTS
+from voice_cli.playback.ring_buffer import NEVER
 from voice_cli.playback.sink_source import Gap, SinkSource
 
 LATENCY = 0.02
@@ -491,3 +492,32 @@ def held_by_us():
     """Return the bytes that the package has allocated; threads of other tests may be running."""
     ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/voice_cli/*")])
     return sum(statistic.size for statistic in ours.statistics("filename"))
+
+
+def test_playback_stops_at_the_hold_point_and_continues_there():
+    bench = Bench()
+    source = bench.source
+    source.write(numbered(400))
+    source.latest.hold = 2 * 120
+    source.open_gate()
+    assert bench.step(100) == numbers(100)
+    assert bench.step(100)[:20] == numbers(20, first=101)
+    assert (source.position, source.is_open, source.is_dry) == (120, False, True)
+    source.latest.hold = NEVER
+    source.open_gate()
+    assert bench.step(100)[RAMP:] == numbers(100 - RAMP, first=121)
+    (gap,) = source.underruns
+    assert (gap.frame, gap.position) == (120, 120 / 8000)
+    assert (source.underrun_count, source.rebuffer_count) == (1, 1)
+    assert source.rebuffer_seconds == source.underrun_seconds == gap.seconds
+
+
+def test_a_hold_point_that_playback_has_passed_has_no_effect():
+    bench = Bench()
+    bench.source.write(numbered(400))
+    bench.source.open_gate()
+    bench.step(100)
+    bench.source.latest.hold = 2 * 60
+    assert bench.step(100) == numbers(100, first=101)
+    bench.step(300)
+    assert (bench.source.underrun_count, bench.source.rebuffer_count, bench.source.is_dry) == (0, 0, True)

@@ -18,7 +18,9 @@ from voice_cli.errors import Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.state import State
+from voice_cli.script.line import Line
 from voice_cli.speech.assembly import Speech
+from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import GivenStreams
 
 MONO = AudioFormat(8000, 1)
@@ -156,6 +158,20 @@ class Awaited(GivenStreams):
         return True
 
 
+class OneLine(GivenStreams):
+    """One stream with a text of that many characters."""
+
+    def __init__(self, streams: Iterable[FakeStream], characters: int) -> None:
+        super().__init__(streams)
+        self.total = characters
+        self._line = Line("x" * characters, "x", end=characters)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        for utterance in super().__iter__():
+            utterance.line = self._line
+            yield utterance
+
+
 class Rig:
     """A player in a thread, on the sink's clock; a context manager that cancels it on exit."""
 
@@ -168,6 +184,7 @@ class Rig:
         on_tick: Callable[[Player], None] | None = None,
         pause: float | None = None,
         waits_for_text: bool = False,
+        characters: int | None = None,
         **options: Any,
     ) -> None:
         self.streams: Sequence[FakeStream] = streams if isinstance(streams, list) else []
@@ -180,7 +197,10 @@ class Rig:
         self._watch()
         for stream in self.streams:
             stream.on_wait = self._notify
-        speech = Speech(Awaited(streams) if waits_for_text else GivenStreams(streams), pause=pause)
+        source = Awaited(streams) if waits_for_text else GivenStreams(streams)
+        if characters is not None:
+            source = OneLine(streams, characters)
+        speech = Speech(source, pause=pause)
         self._join = in_thread(lambda: self.player.play(speech, on_tick=on_tick))
 
     def __enter__(self) -> "Rig":

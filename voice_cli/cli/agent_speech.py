@@ -17,12 +17,11 @@ from voice_cli.cli.console import print_message
 from voice_cli.cli.keys import TICK
 from voice_cli.cli.narrating import checked_text, decoded_file, has_many, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
-from voice_cli.cli.playing import device_of, learn, make_player, speech_of, subtitles_of, wake_of
+from voice_cli.cli.playing import device_of, learn, learned_of, make_player, speech_of, subtitles_of, wake_of
 from voice_cli.cli.report import account_of
 from voice_cli.cli.say import backend_options
 from voice_cli.config import Config, Settings, load, parse, settle
 from voice_cli.errors import Interrupted, UsageError, VoiceError
-from voice_cli.playback.learned import Learned
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sinks.portaudio import STREAM_PROPERTIES, is_stuck
 from voice_cli.playback.timeline import Timeline
@@ -269,13 +268,11 @@ class AgentSpeech:
         recorder: RelayRecorder | None,
         turn: "Turn | None",
     ) -> PlaybackResult:
-        learned = Learned(settings.defaults.device, backend.where, state_path(self._environment))
+        learned = learned_of(backend, settings, state_path(self._environment))
         sink = None
         if turn is not None:
             sink = self._sink.at(device_of(settings), learned.latency, wake_of(settings, turn))
-        player = make_player(
-            sink, backend, settings, recorder, Timeline({"process_start": self._started}), learned.head_start
-        )
+        player = make_player(sink, backend, settings, recorder, Timeline({"process_start": self._started}), learned)
         self.player = player
         if self._cancelled.is_set():
             player.cancel()

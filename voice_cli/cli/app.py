@@ -168,7 +168,7 @@ _BENCH = {
 }
 _BENCH_SHARED = (
     *("profile", "backend", "base_url", "model", "voice", "speed", "instructions"),
-    *("timeout", "device", "volume", "prebuffer"),
+    *("timeout", "device", "volume", "prebuffer", "smooth"),
 )
 
 _add(

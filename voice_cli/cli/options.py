@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from voice_cli.agent.priorities import PRIORITIES
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.config import Defaults, Profile, keys_of
+from voice_cli.config import SMOOTH, Defaults, Profile, keys_of
 from voice_cli.errors import Hint, UsageError, VoiceError
 
 PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "queue": "Other speeches", "save": "Output"}
@@ -74,6 +74,10 @@ class SayOptions(NamedTuple):
     device: Annotated[str | None, Option("The output device; 'voice devices' lists them.", "NAME|INDEX", "-d")] = None
     volume: Annotated[float | None, Option("The volume, 0 to 4; saved files are not changed.", "FACTOR")] = None
     prebuffer: Annotated[str | None, Option("Sound to buffer before playback starts (auto).", "MS|auto")] = None
+    smooth: Annotated[
+        str | None,
+        Option("Where a speech waits that arrives too slowly (auto).", "|".join(SMOOTH)),
+    ] = None
     wake: Annotated[
         float | None, Option("Silence to play first, for devices that lose their first sound (0).", "MS")
     ] = None

@@ -44,7 +44,7 @@ def play(
 
     `turn`: ends the playback if another speech has cancelled this one.
     """
-    learned = Learned(settings.defaults.device, backend.where)
+    learned = learned_of(backend, settings)
     sink = None
     if not options.no_play:
         sink = DeviceSink(device_of(settings), latency=learned.latency, wake=wake_of(settings, turn))
@@ -54,7 +54,7 @@ def play(
 
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
-    player = make_player(sink, backend, settings, recorder, timeline, learned.head_start)
+    player = make_player(sink, backend, settings, recorder, timeline, learned)
     interrupts.stop_with(player.cancel)
     watch = Watch(
         turn,
@@ -77,6 +77,14 @@ def device_of(settings: Settings) -> int | str | None:
     return int(device) if isinstance(device, str) and device.isdecimal() else device
 
 
+def learned_of(backend: Backend, settings: Settings, path: str | None = None) -> Learned:
+    """Return what is known of the settings' device and voice; `path`: as `Learned`."""
+    profile = settings.profile
+    speed = None if profile.speed is None else f"{profile.speed:g}"
+    voice = " ".join(filter(None, (backend.where, profile.model, profile.voice, speed)))
+    return Learned(settings.defaults.device, voice, path)
+
+
 def wake_of(settings: Settings, turn: "Turn | None") -> float:
     """Return the seconds of silence to play first: none, if another speech has just ended."""
     is_silent = turn is None or turn.seconds_of_silence > WAKE_SECONDS
@@ -89,14 +97,20 @@ def make_player(
     settings: Settings,
     recorder: Recorder | None,
     timeline: Timeline,
-    head_start: float,
+    learned: Learned,
 ) -> Player:
-    """Return the player of a speech. `head_start`: as `Prebuffer`."""
+    """Return the player of a speech."""
     defaults = settings.defaults
     return Player(
         sink,
         recorder=recorder,
-        prebuffer=Prebuffer(None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000, head_start),
+        prebuffer=Prebuffer(
+            None if defaults.prebuffer == "auto" else float(defaults.prebuffer) / 1000,
+            learned.head_start,
+            defaults.smooth,
+            learned.rate,
+            learned.chars_per_second,
+        ),
         volume=defaults.volume,
         timeline=timeline,
         sink_optional=recorder is not None,

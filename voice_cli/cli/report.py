@@ -239,7 +239,13 @@ def _figures(metrics: PlaybackMetrics) -> "Table":
     row("chunks received", metrics.chunks_received)
     row("chunks played", metrics.chunks_played)
     row("most in the buffer", metrics.buffer_peak_ms, " ms")
+    known = "" if metrics.learned_rate is None else f" (in earlier runs {metrics.learned_rate:g})"
+    row("seconds of audio that arrived a second", metrics.arrival_rate, "", known)
+    row("least delay of the start without underruns", metrics.arrival_lag_ms, " ms")
+    row("start delayed for audio that arrives slowly", metrics.start_delay_ms, " ms")
+    row("characters a second", metrics.chars_per_second)
     row("underruns", metrics.underruns, "", _where(metrics.underrun_ms, metrics.underrun_positions_ms))
+    row("of these in pauses of the speech", metrics.rebuffers, "", f" ({metrics.rebuffer_ms or 0:g} ms in all)")
     row(
         "device underflows",
         metrics.device_underflows,

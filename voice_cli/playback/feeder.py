@@ -9,12 +9,15 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 
+from voice_cli.audio import AudioFormat
 from voice_cli.pcm.convert import amplify
 from voice_cli.pcm.tempo import Tempo
+from voice_cli.playback.pauses import Pauses
 from voice_cli.playback.prebuffer import RING_SECONDS
-from voice_cli.playback.ring_buffer import Segment
+from voice_cli.playback.ring_buffer import NEVER, Segment
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.store import BLOCK_SECONDS, Store
+from voice_cli.playback.supply import Supply
 
 KEPT_SECONDS = 600.0
 """Seconds of the speech that are kept to go back to: 29 MB at 24 kHz mono."""
@@ -31,6 +34,9 @@ SLICE_SECONDS = 0.25
 REFILL_SECONDS = 0.25
 """Seconds between two looks at the ring."""
 
+PHRASE_SECONDS = 0.3
+"""Seconds that are played before the next wait."""
+
 BACK_SECONDS = 1.0
 """Seconds of a sentence after which going back goes to its own start."""
 
@@ -41,8 +47,8 @@ SPEEDS = (0.25, 4.0)
 class Feeder:
     """The store of one speech and the controls of its playback. Any thread may call the controls, which do not wait.
 
-    `starts` returns the positions in the speech of the sentences that have arrived, in seconds. `needed` returns the
-    seconds to buffer before the gate opens, after a jump or otherwise. `fail` is called with an error of the thread.
+    `starts` returns the positions in the speech of the sentences that have arrived, in seconds. `supply` decides when
+    the gate opens. `fail` is called with an error of the thread.
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class Feeder:
         volume: float,
         *,
         starts: Callable[[], list[float]],
-        needed: Callable[[bool], float],
+        supply: Supply,
         fail: Callable[[BaseException], None],
     ) -> None:
         self.volume = volume
@@ -58,7 +64,7 @@ class Feeder:
         self.is_paused = False
         self.source: SinkSource | None = None
         self._starts_in_seconds = starts
-        self._needed = needed
+        self._supply = supply
         self._fail = fail
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -66,6 +72,11 @@ class Feeder:
         self._is_complete = False
         self._store = Store(1, 1, 1)
         self._tempo: Tempo | None = None
+        self._pauses = Pauses(AudioFormat(1000, 1))
+        """The pauses in the segment that is written."""
+        self._beyond = 0
+        """Bytes of that segment up to which playback does not wait again."""
+        self._awaits_text = False
         self._read = 0
         """The frame to render next."""
         self._rest = memoryview(b"")
@@ -130,6 +141,7 @@ class Feeder:
                 audio_format = source.format
                 kept = round(KEPT_SECONDS / BLOCK_SECONDS)
                 self._store = Store(audio_format.frame_bytes, audio_format.frames(BLOCK_SECONDS), kept)
+                self._pauses = Pauses(audio_format)
                 source.is_paused = self.is_paused
                 if self.speed != 1:
                     self._refresh()
@@ -141,6 +153,27 @@ class Feeder:
             self._store.append(data[:count])
             self._go_on()
             return count
+
+    def await_text(self, *, is_awaited: bool) -> None:
+        """Set whether text is awaited: then all that is buffered is played."""
+        with self._changed:
+            self._awaits_text = is_awaited
+            if self.source is not None:
+                self._hold(self.source, self.source.latest)
+
+    def end_utterance(self) -> None:
+        """Note that an utterance ends with what was written."""
+        with self._changed:
+            if not self._rest and self._read >= self._store.end:
+                self._pauses.mark()
+
+    def open_gate(self) -> bool:
+        """Open the gate if enough is buffered, and return whether it is."""
+        source = self.source
+        with self._changed:
+            if source is None or self._target is not None or self._awaited is not None:
+                return False
+            return self._open_gate(source)
 
     def finish(self) -> None:
         """Mark the speech as complete."""
@@ -240,14 +273,51 @@ class Feeder:
 
     def _feed(self, source: SinkSource, segment: Segment, enough: int | None = None) -> None:
         """Write to the segment until it is full, or has `enough` bytes, or nothing more is stored."""
+        is_all = self._fill(source, segment, enough)
+        self._hold(source, segment)
+        if is_all:
+            segment.is_complete = self._is_complete  # after the hold point
+
+    def _hold(self, source: SinkSource, segment: Segment) -> None:
+        """Set where playback waits if nothing more arrives in time: in the last pause, if that can be foreseen."""
+        place = None
+        if self._supply.is_smooth and not (self._is_complete or self._awaits_text):
+            place = self._pauses.after(max(segment.taken, self._beyond))
+        if place is not None:
+            lead = (place - segment.taken) / source.format.frame_bytes / source.format.rate
+            if self._supply.lasts(self._ahead(source, segment), lead, segment.speed):
+                place = None
+        segment.hold = NEVER if place is None else place
+
+    def _is_enough(self, source: SinkSource, segment: Segment, *, is_jump: bool = False) -> bool:
+        beyond = source.format.frames(PHRASE_SECONDS) * source.format.frame_bytes
+        self._beyond = segment.taken + beyond if not segment.is_open else self._beyond
+        return self._is_complete or self._supply.is_enough(
+            source,
+            self._ahead(source, segment),
+            segment.speed,
+            has_pause=self._pauses.after(self._beyond) is not None,
+            is_jump=is_jump,
+        )
+
+    def _open_gate(self, source: SinkSource) -> bool:
+        """Open the gate if enough is buffered."""
+        is_enough = self._is_enough(source, source.latest)
+        if is_enough:
+            self._hold(source, source.latest)
+            source.open_gate()
+        return is_enough
+
+    def _fill(self, source: SinkSource, segment: Segment, enough: int | None) -> bool:
+        """Write as `_feed`, and return whether all that is stored is written."""
         while enough is None or segment.readable < enough:
             self._rest = self._rest or self._render(source)
             if not self._rest:
-                segment.is_complete = self._is_complete
-                return
+                return True
             self._rest = self._rest[segment.write(self._rest) :]
             if self._rest:
-                return
+                return False
+        return False
 
     def _render(self, source: SinkSource) -> memoryview:
         """Return the next frames at the speed and the volume; none if nothing more is stored."""
@@ -255,6 +325,8 @@ class Feeder:
             self._read += len(data) // source.format.frame_bytes
             changed = data if self._tempo is None else self._tempo.process(data)
             if changed:
+                if self._supply.is_smooth:
+                    self._pauses.feed(memoryview(changed))
                 return memoryview(amplify(changed, self.volume))
         if self._tempo is None or not self._is_complete:
             return data
@@ -267,8 +339,8 @@ class Feeder:
             self._renew(source)
         if self._awaited is None:
             self._feed(source, source.latest)
-            if self._is_complete or self._ahead(source, source.latest) >= self._needed(False):
-                source.open_gate()  # it may have closed because the ring ran empty
+            if not source.is_open:  # it may have closed because the ring ran empty
+                self._open_gate(source)
 
     def _renew(self, source: SinkSource) -> None:
         """Continue with a new segment, at the target or where playback is, at the current speed and volume."""
@@ -285,12 +357,13 @@ class Feeder:
         )
         self._is_stale, self._target = False, None
         self._rest = memoryview(b"")
+        self._pauses.restart()
+        self._beyond = 0
         self._read = start
         self._tempo = None if self.speed == 1 else Tempo(audio_format, self.speed)
         if not is_awaited:
             self._feed(source, segment, audio_format.frames(FIRST_SECONDS) * audio_format.frame_bytes)
-            is_ready = self._is_complete or self._ahead(source, segment) >= self._needed(True)
-            segment.is_open = is_ready if is_jump else source.is_open
+            segment.is_open = self._is_enough(source, segment, is_jump=True) if is_jump else source.is_open
         source.latest = segment
         self._changed.notify_all()
 

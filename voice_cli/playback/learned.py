@@ -1,11 +1,13 @@
 """Device latency and prebuffer learned from earlier runs, to avoid underflows and underruns with `auto`.
 
-After an underflow, the device gets a higher latency in the next run, and a lower one after many clean runs. After an
-underrun in more than one of the last runs, the backend's speech gets a head start, which grows while it is too short. A
-device or backend without failures is not stored.
+After an underflow, the device gets a higher latency in the next run, and a lower one after many clean runs. Of a
+backend, the last runs are stored: how fast and how regularly the audio arrived. If it arrived more slowly than it is
+played, `supply` computes the reserve from that. If only some of it was late, in more than one run, the speech gets a
+head start. A device without failures and a backend that was always fast enough are not stored.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from voice_cli.playback.sinks.device import LATENCY
 from voice_cli.playback.timeline import PlaybackMetrics
@@ -22,10 +24,42 @@ STEP = 0.005
 
 RUNS = 8
 """How many of a backend's last runs are stored."""
-MIN_HEAD_START, MAX_HEAD_START = 0.04, 0.5
-"""Seconds. The first head start is the lowest one, and is doubled while underruns occur."""
+MOST_BACKENDS = 64
+"""How many backends are stored; the one that was used longest ago is dropped."""
+MAX_HEAD_START = 0.5
+"""Seconds."""
+BRIDGED = 0.05
+"""Seconds of lag without a head start: the prebuffer bridges them."""
+SLOW_RATE = 1.2
+"""Seconds of audio a second. A backend that was always faster is not stored."""
 SHORT_MS = 1000
-"""Milliseconds: shorter speech does not count as a clean run of the device."""
+"""Milliseconds: nothing is learned from shorter speech, except underflows."""
+
+
+class Run(NamedTuple):
+    """How the audio of one speech arrived."""
+
+    rate: float
+    """Seconds of audio a second, after the first byte. If slower than real time: what the lag is for its length."""
+    lag: float
+    """Seconds from the first byte to the earliest start with which playback would never have waited."""
+    first_byte: float
+    """Seconds from the request to the first byte."""
+    chars_per_second: float
+    """Code points of the text for each second of audio; 0: not known."""
+
+    @property
+    def is_slow(self) -> bool:
+        return self.rate < SLOW_RATE
+
+    @property
+    def head_start(self) -> float:
+        """Seconds that a backend, fast enough as a whole, would have needed in addition, within limits."""
+        return 0.0 if self.rate < 1 else min(max(0.0, self.lag - BRIDGED), MAX_HEAD_START)
+
+
+LIMITS = ((0.02, 100.0), (0.0, 60.0), (0.0, 600.0), (0.0, 100.0))
+"""The lowest and the highest value of each field of `Run`."""
 
 
 class Learned:
@@ -45,15 +79,33 @@ class Learned:
         self._clean = int(limited(entry.get("clean"), 0, CLEAN_RUNS))
 
     def _read_backend(self, backends: dict[str, Any]) -> None:
-        needed = backends.get(self._backend)
-        needed = needed if isinstance(needed, list) else []
-        self._needed = [limited(seconds, 0.0, MAX_HEAD_START) for seconds in needed][-RUNS:]
-        """Seconds: the head starts that the backend's last runs needed."""
+        stored = backends.get(self._backend)
+        self._runs = [
+            Run(*(limited(value, lowest, highest) for value, (lowest, highest) in zip(run, LIMITS, strict=True)))
+            for run in (stored if isinstance(stored, list) else [])
+            if isinstance(run, list) and len(run) == len(LIMITS)
+        ][-RUNS:]
+
+    @property
+    def rate(self) -> float | None:
+        """Seconds of audio a second in the last runs; None: not known."""
+        return _median(run.rate for run in self._runs) if self._runs else None
+
+    @property
+    def first_byte(self) -> float | None:
+        """Seconds from the request to the first byte in the last runs; None: not known."""
+        return _median(run.first_byte for run in self._runs) if self._runs else None
+
+    @property
+    def chars_per_second(self) -> float | None:
+        """Code points of the text for each second of audio in the last runs; None: not known."""
+        known = [run.chars_per_second for run in self._runs if run.chars_per_second >= 1]
+        return _median(known) if known else None
 
     @property
     def head_start(self) -> float:
         """Seconds to buffer in addition: the second highest need of the last runs, to ignore a single outlier."""
-        return sorted(self._needed)[-2] if len(self._needed) > 1 else 0.0
+        return sorted(run.head_start for run in self._runs)[-2] if len(self._runs) > 1 else 0.0
 
     def note(self, metrics: PlaybackMetrics) -> None:
         """Update the file from a run that played, and from what other processes have stored meanwhile."""
@@ -75,12 +127,20 @@ class Learned:
 
     def _note_backend(self, backends: dict[str, Any], metrics: PlaybackMetrics) -> None:
         self._read_backend(backends)
-        needed = 0.0
-        if metrics.underruns == 1:  # a backend with more underruns is too slow for any head start
-            needed = min(max(MIN_HEAD_START, 2 * self.head_start), MAX_HEAD_START)
-        elif not metrics.underruns and self.head_start > MIN_HEAD_START:
-            needed = self.head_start / 2
-        last = [*self._needed, round(needed, 3)][-RUNS:]
         backends.pop(self._backend, None)
-        if any(last):
-            backends[self._backend] = last
+        rate, audio, lag = metrics.arrival_rate, metrics.audio_ms or 0.0, metrics.arrival_lag_ms or 0.0
+        if rate is not None and audio > SHORT_MS:
+            if rate < 1:
+                rate = audio / (audio + lag)
+            run = (rate, lag / 1000, (metrics.ttfb_ms or 0.0) / 1000, metrics.chars_per_second or 0.0)
+            self._runs = [*self._runs, Run(*(round(value, 4) for value in run))][-RUNS:]
+        if any(run.is_slow or run.head_start > 0 for run in self._runs):
+            backends[self._backend] = self._runs
+        while len(backends) > MOST_BACKENDS:
+            del backends[next(iter(backends))]
+
+
+def _median(values: Iterable[float]) -> float:
+    """Return the middle one of the values, the lower one of two."""
+    known = sorted(values)
+    return known[(len(known) - 1) // 2]

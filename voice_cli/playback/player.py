@@ -173,6 +173,7 @@ class Player:
             while not self._is_over():
                 self._pump.wait(self._wait_seconds())
                 self._open_sink()
+                self._pump.turn_gate()
                 self._start_sink()
                 if self._watch is not None and self._pump.source is not None:
                     self._watch.look(self._pump.source)
@@ -307,6 +308,10 @@ class Player:
             if last is not None:
                 timeline.mark("last_frame", last + 1 / source.format.rate)
         pump.count_played()
+        arrivals, speech = pump.supply.arrivals, pump.speech
+        timeline.arrival_rate, timeline.arrival_lag = arrivals.rate, arrivals.lag
+        if pump.done and pump.error is None and speech is not None and speech.source.total and speech.seconds:
+            timeline.chars_per_second = speech.source.total / speech.seconds
         error = self._error or pump.error
         if error is None and pump.cancelled:
             error = Interrupted("interrupted")

@@ -21,6 +21,12 @@ class Prebuffer(NamedTuple):
     """A fixed amount; None: chosen from the device's latency and the gaps between chunks."""
     head_start: float = 0.0
     """Seconds to buffer in addition at the start, if the amount is not fixed."""
+    smooth: str = "auto"
+    """Where a speech that arrives too slowly waits: `start`, `pauses`, `auto`; `off`: where the ring runs empty."""
+    rate: float | None = None
+    """Seconds of audio that arrived a second in earlier runs; None: not known."""
+    chars_per_second: float | None = None
+    """Code points of the text for each second of audio in earlier runs; None: not known."""
 
     def needed(self, device_latency: float, dry_runs: int, gap: float | None = None) -> float:
         """Return the seconds to buffer, at first or after the ring ran empty `dry_runs` times.

@@ -20,6 +20,7 @@ from voice_cli.playback.feeder import Feeder
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.playback.sink_source import SinkSource
 from voice_cli.playback.state import State
+from voice_cli.playback.supply import Supply
 from voice_cli.playback.timeline import Timeline
 from voice_cli.recording.recorder import Recorder
 from voice_cli.speech.events import (
@@ -75,16 +76,15 @@ class Pump:
 
         self._timeline = timeline
         self._recorder = recorder
-        self._prebuffer = prebuffer
+        timeline.learned_rate = prebuffer.rate
+        self._chars_per_second = prebuffer.chars_per_second
         self._clock = clock
-        self.feeder = Feeder(volume, starts=self._sentence_starts, needed=self._needed, fail=self._stop_with)
-        self._gap: float | None = None
-        """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks arrived."""
+        self.supply = Supply(prebuffer, self._left, clock)
+        self.feeder = Feeder(volume, starts=self._sentence_starts, supply=self.supply, fail=self._stop_with)
         self._waiting_since: float | None = None
         self._changed = threading.Condition()
         self._news = threading.Event()
         self._attached_for: AudioFormat | None = None
-        self._latency = 0.0
         self._is_silent = False
         """There is no device."""
         self._stream: SpeechStream | None = None
@@ -116,7 +116,7 @@ class Pump:
         """Attach the source of the device opened for `wanted` (latency in seconds), or None if there is no device."""
         with self._changed:
             self.source = source
-            self._latency = latency
+            self.supply.latency = latency
             self._is_silent = source is None
             self._attached_for = wanted
             self.feeder.attach(source)
@@ -164,7 +164,7 @@ class Pump:
             EncodedData: self._receive,
             Decoded: self._account,
             Audio: self._take,
-            UtteranceEnded: self._note_stream,
+            UtteranceEnded: self._end_utterance,
             TextAwaited: self._await_text,
         }
         try:
@@ -177,7 +177,7 @@ class Pump:
             self._note_stream()
             self._count_written()
             if self.source is not None and self._converter is not None and not self.cancelled:
-                self._write(self.source, self._converter.flush())
+                self._write(self._converter.flush())
         except BaseException as exc:
             self._fail(exc)
         try:
@@ -191,16 +191,20 @@ class Pump:
 
     def _await_text(self, _event: TextAwaited) -> None:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
+        self.supply.arrivals.rest()
         if self.source is not None:
             self.source.rest(expected=True)
+            self.feeder.await_text(is_awaited=True)
             if self.feeder.buffered:
-                self._open_gate(self.source)
+                self.source.open_gate()
+                self._note_open()
 
     def _expect(self, event: UtteranceStarted) -> None:
         """Request a device before any data has arrived."""
         stream = event.utterance.stream
         if self.source is not None:
             self.source.rest(expected=False)
+            self.feeder.await_text(is_awaited=False)
         with self._changed:
             self._stop_if_cancelled()
             self._stream = stream
@@ -217,8 +221,11 @@ class Pump:
             self._count_written()
         if source is None or not source.is_open:
             if self._waiting_since is not None:
-                self._gap = max(self._gap or 0.0, self._clock() - self._waiting_since)
+                self.supply.gap = max(self.supply.gap or 0.0, self._clock() - self._waiting_since)
             self._waiting_since = self._clock()
+        if self.speech is not None:
+            at = self._clock() - timeline.held_back_seconds
+            self.supply.arrivals.note(at, timeline.audio_seconds, self.speech.seconds)
         if self.state is State.WAITING:
             timeline.mark("first_byte", event.utterance.stream.timestamps.get("first_byte"))
             self.state = State.BUFFERING
@@ -231,7 +238,11 @@ class Pump:
         if source is not None and source.is_resting and self.speech is not None:
             self.speech.silent_seconds = source.rested or 0.0
 
-    def _note_stream(self, _event: UtteranceEnded | None = None) -> None:
+    def _end_utterance(self, _event: UtteranceEnded) -> None:
+        self._note_stream()
+        self.feeder.end_utterance()
+
+    def _note_stream(self) -> None:
         """Copy the timestamps of the stream that has ended."""
         if self._stream is not None:
             timestamps, timeline = self._stream.timestamps, self._timeline
@@ -272,7 +283,7 @@ class Pump:
         if source is not None:
             if self._converter is None or self._converter.target != source.format:
                 self._converter = Converter(chunk.format, source.format)
-            self._write(source, self._converter.convert(chunk.data))
+            self._write(self._converter.convert(chunk.data))
         if source is None or not source.is_open:
             self._waiting_since = self._clock()
 
@@ -312,7 +323,7 @@ class Pump:
             self._stop_if_cancelled()
             return self.source
 
-    def _write(self, source: SinkSource, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         timeline = self._timeline
         view = memoryview(data)
         while view:
@@ -320,7 +331,7 @@ class Pump:
             self.written += count
             view = view[count:]
             timeline.buffer_peak_seconds = max(timeline.buffer_peak_seconds or 0.0, self.feeder.buffered)
-            self._turn_gate(source)
+            self.turn_gate()
             if view:
                 began = self._clock()
                 with self._changed:
@@ -330,21 +341,21 @@ class Pump:
                 if self._stream is not None and "last_byte" not in self._stream.timestamps:
                     timeline.held_back_seconds += self._clock() - began
 
-    def _turn_gate(self, source: SinkSource) -> None:
-        if source.is_open:
+    def turn_gate(self) -> None:
+        """Open the gate if enough is buffered: after a write, or because time has passed. Any thread."""
+        if self.source is None or self.source.is_open or not self.written:
             return
         self.state = State.BUFFERING
-        if self.feeder.buffered >= self._needed(False):
-            self._open_gate(source)
+        if self.feeder.open_gate():
+            self._note_open()
 
-    def _needed(self, is_start: bool) -> float:
-        """Return the seconds to buffer before the gate opens."""
-        source = self.source
-        dry_runs = 0 if is_start or source is None or not source.is_dry else source.underrun_count + 1
-        return self._prebuffer.needed(self._latency, dry_runs, self._gap)
+    def _left(self) -> float | None:
+        """Return the estimated seconds of the speech that have not arrived; None: not known."""
+        return self.speech.left(self._chars_per_second) if self.speech is not None else None
 
-    def _open_gate(self, source: SinkSource) -> None:
-        source.open_gate()
+    def _note_open(self) -> None:
+        if self.supply.ready_at is not None and "prebuffered" not in self._timeline.timestamps:
+            self._timeline.start_delay_seconds = self._clock() - self.supply.ready_at
         self._timeline.mark("prebuffered")
         self.state = State.PLAYING
         self._news.set()

@@ -77,6 +77,9 @@ class LastBytes(RingBuffer):
         return data
 
 
+NEVER = 1 << 62
+
+
 class Segment(RingBuffer):
     """The PCM that continues a speech, behind a gate that the writer opens and the reader closes."""
 
@@ -98,6 +101,23 @@ class Segment(RingBuffer):
         self.is_open = False
         self.is_complete = False
         """Nothing more will be written."""
+        self.hold = NEVER
+        """The reader stops after so many bytes, unless it has read more. The writer's thread sets it."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were read or removed. Any thread."""
+        return self._read
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the reader has stopped at the hold point. The reader's thread."""
+        return self._read == self.hold
+
+    def read_into(self, out: memoryview) -> int:
+        """Read as `RingBuffer` does, up to the hold point."""
+        left = self.hold - self._read
+        return super().read_into(out[:left] if 0 <= left < len(out) else out)
 
     @property
     def is_playable(self) -> bool:

@@ -1,7 +1,8 @@
 """What a sink pulls from: a ring buffer behind a gate, and a record of which frames were played when.
 
 The gate is closed until the pump opens it, when the prebuffer or the whole speech is buffered. If the ring runs empty
-before the end, the gate closes again until the pump has buffered more: one long pause instead of many short ones.
+before the end, or the reader reaches the hold point that the writer has set in a pause of the speech, the gate closes
+again until the pump has buffered more: one long pause instead of many short ones.
 
 At the edges of a pause, ramps of 5 ms prevent clicks: from the last sample to zero, and from zero to the next one. They
 replace silence, so every frame of the speech is played once, in order and unchanged. If the device discards its last
@@ -58,6 +59,7 @@ class SinkSource:
         self._rises = False
         self._last_frame = bytes(audio_format.frame_bytes)
         self._dry_since: float | None = None
+        self._was_held = False
         self._paused_since: float | None = None
         self._resumed_at: float | None = None
         """When a pause ended after which no frame was played yet."""
@@ -91,6 +93,9 @@ class SinkSource:
         """The ring ran empty before the end: the network or the backend was too slow."""
         self.underrun_count = 0
         self.underrun_seconds = 0.0
+        self.rebuffer_count = 0
+        """The underruns that waited in a pause of the speech, at a hold point."""
+        self.rebuffer_seconds = 0.0
         self.underflows: deque[Gap] = deque(maxlen=KEPT_EVENTS)
         """The device was not served in time: this program or machine was too slow."""
         self.underflow_count = 0
@@ -293,12 +298,16 @@ class SinkSource:
             self.underruns.append(gap)
             self.underrun_count += 1
             self.underrun_seconds += gap.seconds
+            if self._was_held:
+                self.rebuffer_count += 1
+                self.rebuffer_seconds += gap.seconds
         self._dry_since = None
         self.is_resting = False
 
     def _run_dry(self, now: float) -> None:
         if self._dry_since is None and self.started_at is not None:
             self._dry_since = now
+            self._was_held = self._segment.is_held
             self.is_resting = self._may_rest
             self._stop()
         self._segment.is_open = False  # last, because the pump may then open it again

@@ -49,6 +49,20 @@ class PlaybackMetrics(NamedTuple):
     """Generation time divided by audio duration: below 1 is faster than real time."""
     underruns: int | None = None
     underrun_ms: float | None = None
+    rebuffers: int | None = None
+    """How many of the underruns waited in a pause of the speech, not inside a word."""
+    rebuffer_ms: float | None = None
+    """How long those were."""
+    start_delay_ms: float | None = None
+    """How long the start waited for a reserve, because the speech arrived too slowly."""
+    arrival_rate: float | None = None
+    """Seconds of audio that arrived a second, after the first byte."""
+    arrival_lag_ms: float | None = None
+    """First byte to the earliest start with which playback would never have waited for audio."""
+    learned_rate: float | None = None
+    """That rate as earlier runs had it, when the speech started; None: not known."""
+    chars_per_second: float | None = None
+    """Code points of the text for each second of audio, of a speech that is complete."""
     underrun_positions_ms: tuple[float, ...] = ()
     device_underflows: int | None = None
     device_underflow_ms: float | None = None
@@ -86,6 +100,12 @@ class Timeline:
         """How long the pump waited for space in the ring."""
         self.buffer_peak_seconds: float | None = None
         self.arrivals = arrivals
+        self.start_delay_seconds: float | None = None
+        self.arrival_rate: float | None = None
+        self.arrival_lag: float | None = None
+        """Seconds."""
+        self.learned_rate: float | None = None
+        self.chars_per_second: float | None = None
 
     def mark(self, moment: str, at: float | None = None) -> None:
         """Set a timestamp, unless it is set, to `at` or to now."""
@@ -118,6 +138,13 @@ class Timeline:
             real_time_factor=round(generation / audio, 4) if generation is not None and audio else None,
             underruns=source.underrun_count if source else None,
             underrun_ms=_ms(source.underrun_seconds) if source else None,
+            rebuffers=source.rebuffer_count if source else None,
+            rebuffer_ms=_ms(source.rebuffer_seconds) if source else None,
+            start_delay_ms=_ms(self.start_delay_seconds),
+            arrival_rate=None if self.arrival_rate is None else round(self.arrival_rate, 4),
+            arrival_lag_ms=_ms(self.arrival_lag),
+            learned_rate=self.learned_rate,
+            chars_per_second=None if self.chars_per_second is None else round(self.chars_per_second, 2),
             underrun_positions_ms=_positions(source.underruns) if source else (),
             device_underflows=source.underflow_count if source else None,
             device_underflow_ms=_ms(source.underflow_seconds) if source else None,

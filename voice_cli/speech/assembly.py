@@ -24,6 +24,15 @@ from voice_cli.speech.events import (
 )
 from voice_cli.speech.narration import GivenStreams, UtteranceSource
 
+CHARS_PER_SECOND = 14.0
+"""Code points a second of most voices in languages with an alphabet."""
+IDEOGRAPHS_PER_SECOND = 5.0
+"""Of Chinese, Japanese and Korean."""
+FIRST_IDEOGRAPH = "\u2e80"
+
+MEASURED_SECONDS = 5.0
+"""Seconds of speech whose number of code points is taken for that of the rest."""
+
 
 class Speech:
     """The events of one speech. Iterate once."""
@@ -60,6 +69,21 @@ class Speech:
     def cancel(self) -> None:
         """Cancel all requests; the iteration raises Interrupted. Any thread, any number of times."""
         self.source.cancel()
+
+    def left(self, chars_per_second: float | None) -> float | None:
+        """Return the estimated seconds of audio that were not yielded yet; None: not known. Any thread.
+
+        `chars_per_second`: code points of the text for each second; None: a guess, by the text and its start.
+        """
+        total, spoken = self.source.total, self.utterances
+        if total is None or not spoken:
+            return None
+        at, taken = next(((each.end, each.line.end) for each in reversed(spoken) if each.end is not None), (0.0, 0))
+        if chars_per_second is None:
+            is_measured = taken > 0 and at > MEASURED_SECONDS
+            chars_per_second = taken / at if is_measured else likely_rate(spoken[-1].line.text)
+        left = at + (total - taken) / chars_per_second - self.seconds
+        return left if left > 0 else None
 
     def __iter__(self) -> Iterator[SpeechEvent]:
         """Yield the events, also those of decoded audio before an error.
@@ -203,6 +227,12 @@ def _note_assumed_format(utterance: Utterance, codec: str) -> None:
         utterance.notes.append(
             f"the server did not say the sample rate: {rate} Hz is assumed; the format wav contains it"
         )
+
+
+def likely_rate(text: str) -> float:
+    """Return the likely code points a second of a text."""
+    ideographs = sum(character >= FIRST_IDEOGRAPH for character in text)
+    return IDEOGRAPHS_PER_SECOND if 2 * ideographs > len(text) else CHARS_PER_SECOND
 
 
 def _flushed(decoder: Decoder) -> list[PcmChunk]:

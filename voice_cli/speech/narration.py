@@ -21,6 +21,9 @@ from voice_cli.speech.events import Utterance
 class UtteranceSource(ABC):
     """The utterances of a speech. One thread iterates, once; any thread may call the rest."""
 
+    total: int | None = None
+    """Code points of the whole text, if known."""
+
     @abstractmethod
     def __iter__(self) -> Iterator[Utterance]:
         """Yield the utterances in order, each with a request under way. Wait for text that has not arrived.
