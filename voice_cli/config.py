@@ -6,7 +6,7 @@ keys: the file's checks, the environment's names, the listing of settings and th
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.audio import CODECS, codec_names
@@ -25,7 +25,7 @@ class Key(NamedTuple):
     """The properties of a key, besides its default."""
 
     kind: type
-    """str, float, int, or dict for a table of strings."""
+    """str, float, int, bool, list for a list of strings, or dict for a table of strings."""
     check: Callable[[Any], str | None] | None = None
     """Returns what is wrong with a value, or None."""
     env: str | None = None
@@ -97,6 +97,8 @@ class Profile(NamedTuple):
     """A command line whose first line of output is the key."""
     speakers: Annotated[Mapping[str, str] | None, Key(dict)] = None
     """Names to voices, for a dialogue."""
+    fallback: Annotated[Sequence[str] | None, Key(list, env="VOICE_FALLBACK")] = None
+    """Names of the profiles that speak if this one fails, in order."""
 
     def __repr__(self) -> str:
         shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
@@ -128,6 +130,12 @@ class Defaults(NamedTuple):
     """Seconds without a speech after which the agent ends."""
     lookahead: Annotated[int, Key(int, between(1, 16), env="VOICE_LOOKAHEAD")] = 1
     """Utterances to request ahead of the current one."""
+    resume: Annotated[bool, Key(bool, env="VOICE_RESUME")] = True
+    """Whether an utterance whose stream is cut is requested again."""
+    first_byte_timeout: Annotated[float | None, Key(float, between(0.05, 3600), env="VOICE_FIRST_BYTE_TIMEOUT")] = None
+    """Seconds without audio after which a request is sent again, or to the next fallback; None: `timeout`."""
+    hedge: Annotated[float, Key(float, between(0, 60_000), env="VOICE_HEDGE")] = 0.0
+    """Milliseconds without audio after which a second request is sent; 0: none."""
 
 
 class Config(NamedTuple):
@@ -158,6 +166,8 @@ class Settings(NamedTuple):
     """The profile's address in the file, which another layer may replace."""
     key_variables: frozenset[str] = frozenset()
     """The variables that contain keys: those of OpenAI and Azure, and each `api_key_env` in the file."""
+    fallbacks: tuple["Settings", ...] = ()
+    """Those of the profile's fallbacks, in order."""
 
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -263,8 +273,16 @@ def _checked_value(where: str, value: Any, key: Key) -> Any:
     if isinstance(value, key.numbers) and not is_bool:
         value = str(value)
     wrong_kind = not isinstance(value, kind) or (kind is int and is_bool)
-    if wrong_kind or (kind is dict and not all(isinstance(text, str) for text in value.values())):
-        name = {str: "a string", float: "a number", int: "a whole number", dict: "a table of strings"}[kind]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if wrong_kind or not all(isinstance(text, str) for text in parts):
+        name = {
+            str: "a string",
+            float: "a number",
+            int: "a whole number",
+            bool: "true or false",
+            list: "a list of strings",
+            dict: "a table of strings",
+        }[kind]
         raise ConfigError(f"{where} must be {name}" + (f"; it is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
@@ -322,7 +340,7 @@ def settle(
         origins["base_url"] = f"${URL_ENV}"
     variables = [KEY_ENV, AZURE_KEY_ENV, config.server.get("api_key_env")]
     variables += [of_file.api_key_env for of_file in config.profiles.values()]
-    return Settings(
+    settings = Settings(
         name,
         Profile(**profile),
         Defaults(**defaults),
@@ -331,6 +349,26 @@ def settle(
         own_base_url=in_file.base_url,
         key_variables=frozenset(name for name in variables if isinstance(name, str)),
     )
+    if not settings.profile.fallback:
+        return settings
+    return settings._replace(fallbacks=tuple(_fallbacks(config, settings, environment, backend_names)))
+
+
+def _fallbacks(
+    config: Config, settings: Settings, environment: Mapping[str, str], backend_names: Collection[str]
+) -> Iterator[Settings]:
+    """Yield the settings of the fallback profiles, without the environment's values for the first one.
+
+    Raises:
+        ConfigError: as `settle`.
+
+    """
+    own = {"VOICE_PROFILE", *(key.env for key in keys_of(Profile).values())}
+    for name in settings.profile.fallback or ():
+        profiles = {other: profile._replace(fallback=None) for other, profile in config.profiles.items()}
+        rest = {variable: value for variable, value in environment.items() if variable not in own}
+        settled = settle(config._replace(profiles=profiles), {"profile": name}, rest, backend_names=backend_names)
+        yield settled._replace(defaults=settings.defaults)
 
 
 def lay_over(
@@ -355,7 +393,11 @@ def lay_over(
 
 def _from_environment(variable: str, text: str, key: Key) -> Any:
     value: Any = text
-    if key.kind in (float, int):
+    if key.kind is list:
+        value = [part.strip() for part in text.split(",") if part.strip()]
+    elif key.kind is bool:
+        value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    elif key.kind in (float, int):
         try:
             value = key.kind(text)
         except ValueError:
