@@ -34,8 +34,13 @@ TEMPLATE, SEARCHED, ALIKE = 1.5, 0.25, 0.6
 SHORTEST_TEMPLATE = 0.4
 NUDGE, NUDGED = 0.01, 0.02
 """Seconds by which the place may be moved to fit the waveform, and seconds of waveform that are compared."""
-MARGIN = 0.4
-"""Seconds of the other take behind the place, without which it is not certain."""
+MARGIN, LONG = 0.4, 1.5
+"""Seconds of the other take behind the place, without which it is not certain; and how many times as long as the cut
+take the other one must be to be certain in any case."""
+RISE, RECENT = 1.25, 50
+"""If the cost of the path rises more than this (a factor) in its last frames (a number), the place has not arrived."""
+LOUDNESS = 3.0
+"""The weight of a frame's level among its bands."""
 STAY = 0.02
 """The cost of a frame that has no frame of its own in the other take, besides its distance."""
 
@@ -55,8 +60,10 @@ def find_end(cut: bytes, take: bytes, audio_format: AudioFormat, *, is_whole: bo
     lead, other_lead = _leading_pause(heard, rate), _leading_pause(other, rate)
     if lead >= len(heard):  # nothing was said
         return min(len(heard), other_lead)
-    place = other_lead + _warped(heard[lead:], other[other_lead:], rate)
-    if not is_whole and place > len(other) - round(MARGIN * rate):
+    warped, rise = _warped(heard[lead:], other[other_lead:], rate)
+    place = other_lead + warped
+    is_certain = is_whole or len(other) >= LONG * len(heard) + rate
+    if not is_certain and (rise > RISE or place > len(other) - round(MARGIN * rate)):
         return None
     return min(_fitted(heard, other, min(place, len(other)), rate), len(other))
 
@@ -128,7 +135,7 @@ def _leading_pause(samples: Any, rate: int) -> int:
 
 
 def _features(samples: Any, rate: int) -> Any:
-    """Return the energy of the bands, (frames, bands), on a logarithmic scale without the mean of the loud frames."""
+    """Return the levels of each frame in the bands, without the mean of the loud frames, and in all of them."""
     import numpy as np
 
     hop, window = round(HOP * rate), round(WINDOW * rate)
@@ -149,31 +156,43 @@ def _features(samples: Any, rate: int) -> Any:
     total = bands.sum(axis=1)
     loud = values[total > 1e-3 * total.max()]
     values -= loud.mean(axis=0)
-    return values / (float(loud.std()) or 1.0)
+    values /= float(loud.std()) or 1.0
+    level = np.log(total + 1e-4 * max(float(total.max()), 1.0))
+    level = (level - level.mean()) / (float(level.std()) or 1.0)
+    return np.hstack([values, LOUDNESS * level[:, None]])
 
 
-def _warped(heard: Any, other: Any, rate: int) -> int:
-    """Return the place by dynamic time warping."""
+def _warped(heard: Any, other: Any, rate: int) -> tuple[int, float]:
+    """Return the place by dynamic time warping, and how much the cost of the path rises in its last frames."""
     import numpy as np
 
     a, b = _features(heard, rate), _features(other, rate)
     squares = np.sum(b * b, axis=1)
     costs: Any = None
+    spent: list[float] = []
+    """The cost of the cheapest path to the end of each row."""
     for row in a:
         distance = np.sqrt(np.maximum(squares - 2.0 * (b @ row) + row @ row, 0.0))
         passed = np.cumsum(distance)
         if costs is None:
             costs = passed
+            spent.append(float(costs.min()))
             continue
         # From (i - 1, k) to (i, k + 1), and along the row to (i, j).
         along = np.minimum.accumulate(costs - passed)
         advanced = costs + distance + STAY
         advanced[1:] = np.minimum(advanced[1:], passed[1:] + along[:-1])
         costs = advanced
+        spent.append(float(costs.min()))
+    recent = min(RECENT, len(spent) // 3)
+    rise = 1.0
+    if recent:
+        before = (spent[-recent] - spent[0]) / max(1, len(spent) - recent - 1)
+        rise = (spent[-1] - spent[-recent]) / recent / max(before, 1e-6)
     end = int(np.argmin(costs))
     hop, window = round(HOP * rate), round(WINDOW * rate)
     rest = len(heard) - ((len(a) - 1) * hop + window)  # behind the last frame
-    return max(0, end * hop + window + rest)
+    return max(0, end * hop + window + rest), rise
 
 
 def _fitted(heard: Any, other: Any, place: int, rate: int) -> int:

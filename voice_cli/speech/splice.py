@@ -23,7 +23,7 @@ from voice_cli.pcm.convert import Converter
 TAIL_SECONDS = 0.1
 """Seconds before the cut whose samples may differ."""
 BENT_SECONDS = 0.004
-FIRST_WAIT, STEP, LEAST_STEP = 0.5, 0.1, 0.5
+FIRST_WAIT, STEP, LEAST_STEP = 0.8, 0.1, 0.5
 """When the signal is compared: after so much of the heard audio (a factor) and a second of the new take; then after
 each such part of it, but not less than so many seconds."""
 
