@@ -75,6 +75,10 @@ def narrate(
             backend.prepare()
         lines = _read(arriving, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
         narration = kind(backend, lines, request, lookahead=lookahead, stop=arriving.stop)
+        if recovery is None and backend.is_remote:
+            from voice_cli.cli.recovering import recovery_of
+
+            recovery = recovery_of(settings, backend)
         narration.recovery = recovery
         narration.start(first=False)
         return narration

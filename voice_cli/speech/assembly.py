@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from voice_cli.speech.recovery import RecoveringStream
     from voice_cli.speech.splice import Splicer
 
+FASTEST = 80.0
+"""Letters and digits a second: a fast voice has 20, and four times that is the highest speed."""
+LEAST_CHARACTERS = 40
+"""Letters and digits: a shorter text says little about the length of its speech."""
 NEW_SECONDS = 0.02
 """A take that was cut has made progress if it has so many seconds more than the one before."""
 
@@ -124,6 +128,11 @@ class Speech:
                 yield from self._flush_converter()
             self._begin(utterance)
             utterance.end = self.seconds
+            if is_too_short(utterance.line.spoken, utterance.decoded_seconds):
+                utterance.notes.append(
+                    f"{utterance.decoded_seconds:.1f} s of speech are too few for {len(utterance.line.spoken)} "
+                    "characters: the server may have left out words"
+                )
             yield UtteranceEnded(utterance)
             gap = utterance.line.pause * (self._pause or 0.0)
 
@@ -139,7 +148,9 @@ class Speech:
                 has_new_audio = utterance.decoded_seconds > before + NEW_SECONDS
                 if not stream.has_begun:
                     raise (exc if cut is None else _not_resumed(cut, exc)) from exc
-                if cut is not None and stream.end_is_marked and not has_new_audio:  # the server has no more
+                if (
+                    cut is not None and stream.has_ended and stream.end_is_marked and not has_new_audio
+                ):  # the server has no more
                     raise
                 cut = exc
                 stream.resume(exc, has_new_audio=has_new_audio)
@@ -252,6 +263,15 @@ class Speech:
                 rest = self._converter.flush()
             self._converter = Converter(chunk.format, self.format)
         return PcmChunk(self.format, rest + self._converter.convert(chunk.data))
+
+
+def is_too_short(text: str, seconds: float, fastest: float = FASTEST) -> bool:
+    """Return whether so many seconds cannot be all of the speech of a text.
+
+    `fastest`: letters and digits a second that no voice exceeds, such as a multiple of what a backend has had before.
+    """
+    count = sum(map(str.isalnum, text))
+    return count >= LEAST_CHARACTERS and count > fastest * seconds
 
 
 def _note_assumed_format(utterance: Utterance, codec: str) -> None:

@@ -209,6 +209,8 @@ class RecoveringStream(SpeechStream):
         """Seconds from the take's time to the utterance's; None: not known yet."""
         self.has_begun = False
         """Whether the take has sent bytes."""
+        self.has_ended = False
+        """Whether the take has ended without an error of its transport."""
 
     # What the takes have.
 
@@ -283,6 +285,7 @@ class RecoveringStream(SpeechStream):
             self.has_begun = True
             yield first
             yield from rest
+        self.has_ended = True
 
     def _answer(self) -> tuple[bytes | None, Iterator[bytes]]:
         """Return the first bytes (None: there are none) and the iterator of the rest."""
@@ -328,7 +331,7 @@ class RecoveringStream(SpeechStream):
         if not self._recovery.policy.resume:
             raise error
         kept = list(self.words)
-        self.has_begun = False
+        self.has_begun = self.has_ended = False
         if has_new_audio:
             self._tries, self._deadline = 0, None
         self._try_again(error, is_cut=True)
