@@ -17,9 +17,9 @@ from voice_cli.speech.recovery import Policy
 
 TEXT = (
     "When the connection breaks in the middle of a sentence, the listener must not hear anything twice, and nothing "
-    "may be lost. The harbour was quiet that morning; seven small boats lay at the pier, and an old man mended his nets. "
-    "He said that the weather would change before noon, because the gulls flew low over the water, and he was right. "
-    "In the evening the rain began."
+    "may be lost. The harbour was quiet that morning; seven small boats lay at the pier, and an old man mended his "
+    "nets. He said that the weather would change before noon, because the gulls flew low over the water, and he was "
+    "right. In the evening the rain began."
 )
 VOICE = AudioFormat(22_050, 1)
 CUTS = 50

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
-from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.errors import BackendError, Interrupted, VoiceError
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
 
@@ -206,9 +206,15 @@ class Narration(UtteranceSource):
         return len(self._waiting) >= self._lookahead
 
     def _request(self, line: Line) -> SpeechStream:
-        if self.recovery is not None:
+        if self.recovery is not None and len(self.recovery.targets) > 1:
             return self.recovery.request(line)
-        return self._backend.synthesize(self._make_request(line))
+        try:
+            return self._backend.synthesize(self._make_request(line))
+        except BackendError:
+            if self.recovery is None:
+                raise
+            self.recovery.count_retry()
+            return self.recovery.request(line)
 
     def _ask(self, line: Line) -> None:
         utterance = Utterance(line, self._request(line))

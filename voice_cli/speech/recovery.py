@@ -386,7 +386,8 @@ class RecoveringStream(SpeechStream):
         tries, policy = self._tries, self._recovery.policy
         if not (error.is_transient or is_cut) or tries >= (QUICK_TRIES if has_next else policy.tries):
             return None
-        if has_next and not is_cut and now - self._sent_at > QUICK_SECONDS:
+        quick = min(QUICK_SECONDS, 0.9 * (policy.first_byte_timeout or QUICK_SECONDS))
+        if has_next and not is_cut and now - self._sent_at > quick:
             return None
         if error.retry_after is not None:
             delay = error.retry_after
