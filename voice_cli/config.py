@@ -275,14 +275,8 @@ def _checked_value(where: str, value: Any, key: Key) -> Any:
     wrong_kind = not isinstance(value, kind) or (kind is int and is_bool)
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if wrong_kind or not all(isinstance(text, str) for text in parts):
-        name = {
-            str: "a string",
-            float: "a number",
-            int: "a whole number",
-            bool: "true or false",
-            list: "a list of strings",
-            dict: "a table of strings",
-        }[kind]
+        names = {str: "a string", float: "a number", int: "a whole number", bool: "true or false"}
+        name = {**names, list: "a list of strings", dict: "a table of strings"}[kind]
         raise ConfigError(f"{where} must be {name}" + (f"; it is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
@@ -364,10 +358,10 @@ def _fallbacks(
 
     """
     own = {"VOICE_PROFILE", *(key.env for key in keys_of(Profile).values())}
+    rest = {variable: value for variable, value in environment.items() if variable not in own}
+    alone = config._replace(profiles={name: each._replace(fallback=None) for name, each in config.profiles.items()})
     for name in settings.profile.fallback or ():
-        profiles = {other: profile._replace(fallback=None) for other, profile in config.profiles.items()}
-        rest = {variable: value for variable, value in environment.items() if variable not in own}
-        settled = settle(config._replace(profiles=profiles), {"profile": name}, rest, backend_names=backend_names)
+        settled = settle(alone, {"profile": name}, rest, backend_names=backend_names)
         yield settled._replace(defaults=settings.defaults)
 
 

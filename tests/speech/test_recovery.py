@@ -13,7 +13,7 @@ from support.threads import WAIT, happened, in_thread
 from voice_cli.audio import Encoding
 from voice_cli.backends.remote.failures import refusal, retry_after
 from voice_cli.errors import AuthenticationError, Interrupted, NetworkError, RateLimitError, ServerError, UsageError
-from voice_cli.speech import recovery as recovery_module
+from voice_cli.speech import recovering_stream as recovery_module
 from voice_cli.speech.assembly import Speech
 from voice_cli.speech.breaker import FIRST_SECONDS, MOST_SECONDS, SECTION, Breaker
 from voice_cli.speech.recovery import Policy

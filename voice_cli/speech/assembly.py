@@ -35,7 +35,7 @@ from voice_cli.speech.events import (
 from voice_cli.speech.narration import GivenStreams, UtteranceSource
 
 if TYPE_CHECKING:
-    from voice_cli.speech.recovery import RecoveringStream
+    from voice_cli.speech.recovering_stream import RecoveringStream
     from voice_cli.speech.splice import Splicer
 
 FASTEST = 80.0
