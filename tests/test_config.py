@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from voice_cli.api_keys import api_key, key_note
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.config import (
-    Config,
-    Defaults,
-    Profile,
-    keys_of,
-    load,
-    settle,
-)
+from voice_cli.config import Config, Defaults, Profile, load, settle
+from voice_cli.config_keys import keys_of
 from voice_cli.errors import ConfigError
 from voice_cli.folders import config_path
 
@@ -71,11 +65,17 @@ VALUES = {
     "wake": (100.0, "200", 200.0, 300.0),
     "agent": ("off", "on", "on", "auto"),
     "agent_idle": (10.0, "20", 20.0, 30.0),
+    "first_byte_timeout": (1.0, "2", 2.0, 3.0),
+    "hedge": (100.0, "200", 200.0, 300.0),
 }
 
 
 def test_every_setting_with_a_variable_is_tested():
-    assert {name for kind in (Profile, Defaults) for name, key in keys_of(kind).items() if key.env} <= set(VALUES)
+    assert {name for kind in (Profile, Defaults) for name, key in keys_of(kind).items() if key.env} <= {
+        *VALUES,
+        "fallback",
+        "resume",
+    }
 
 
 @pytest.mark.parametrize("setting", [name for name in VALUES if name in FLAGS])
@@ -101,6 +101,59 @@ def test_defaults_then_file_then_environment_then_flags(file, setting):
     assert value(config, {setting: flag}, environment) == (flag, "command line")
     assert value(NO_FILE, {}, environment)[0] == in_environment
     assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "an empty variable is ignored"
+
+
+def test_resume_is_a_truth_value(file):
+    assert settled(NO_FILE).defaults.resume is True
+    assert settled(file("resume = false")).defaults.resume is False
+    assert settled(file("resume = false"), {}, {"VOICE_RESUME": "1"}).defaults.resume is True
+    assert settled(NO_FILE, {"resume": False}, {"VOICE_RESUME": "true"}).defaults.resume is False
+    with pytest.raises(ConfigError, match="true or false"):
+        file("resume = 1")
+    with pytest.raises(ConfigError, match="VOICE_RESUME must be true or false"):
+        settled(NO_FILE, {}, {"VOICE_RESUME": "perhaps"})
+
+
+FALLBACKS = """
+profile = "first"
+timeout = 7
+[profiles.first]
+backend = "http"
+base_url = "http://first"
+voice = "1"
+fallback = ["second", "third"]
+[profiles.second]
+backend = "http"
+base_url = "http://second"
+fallback = ["first"]
+[profiles.third]
+backend = "espeak"
+voice = "en-gb"
+"""
+
+
+def test_fallbacks_have_their_own_values(file):
+    environment = {"VOICE_VOICE": "of the environment", "VOICE_BASE_URL": "http://env", "VOICE_BACKEND": "http"}
+    settings = settled(file(FALLBACKS), {"voice": "of the flag", "model": "m"}, environment)
+    second, third = settings.fallbacks
+    assert (settings.profile.voice, settings.profile.base_url) == ("of the flag", "http://env")
+    assert (second.profile_name, second.profile.base_url, second.profile.voice) == ("second", "http://second", None)
+    assert (third.profile.backend, third.profile.voice, third.profile.model) == ("espeak", "en-gb", None)
+    assert {each.defaults.timeout for each in settings.fallbacks} == {7.0}
+    assert second.fallbacks == (), "a fallback's own fallbacks are not used"
+
+
+def test_fallbacks_of_the_environment(file):
+    settings = settled(file(FALLBACKS), {}, {"VOICE_FALLBACK": "third, "})
+    assert [each.profile_name for each in settings.fallbacks] == ["third"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [('["nobody"]', "no profile 'nobody'"), ('"second"', "a list of strings"), ("[1]", "list")]
+)
+def test_wrong_fallbacks_are_errors(file, value, words):
+    with pytest.raises(ConfigError, match=words):
+        settled(file(FALLBACKS.replace('["second", "third"]', value)))
 
 
 PROFILES = """

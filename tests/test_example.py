@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from voice_cli.backends import BACKENDS, LOCAL
-from voice_cli.config import Config, Defaults, Profile, keys_of, load, settle
+from voice_cli.config import Config, Defaults, Profile, load, settle
+from voice_cli.config_keys import keys_of
 from voice_cli.server.settings import Server, settle_server
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"

@@ -6,10 +6,21 @@ keys: the file's checks, the environment's names, the listing of settings and th
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from voice_cli.audio import CODECS, codec_names
+from voice_cli.config_keys import (
+    SMOOTH,
+    Key,
+    between,
+    check_prebuffer,
+    keys_of,
+    known_codec,
+    nearest,
+    one_of,
+    variable_name,
+    whole,
+)
 from voice_cli.errors import ConfigError
 from voice_cli.folders import config_path
 
@@ -19,59 +30,6 @@ AZURE_KEY_ENV = "AZURE_OPENAI_API_KEY"
 AZURE_URL_ENV = "AZURE_OPENAI_ENDPOINT"
 COMMAND_LINE = "command line"
 """The origin of a setting from the command line."""
-
-
-class Key(NamedTuple):
-    """The properties of a key, besides its default."""
-
-    kind: type
-    """str, float, int, or dict for a table of strings."""
-    check: Callable[[Any], str | None] | None = None
-    """Returns what is wrong with a value, or None."""
-    env: str | None = None
-    """The environment variable that sets it."""
-    shown: bool = True
-    """False: the value may contain a secret, and is left out of messages."""
-    numbers: tuple[type, ...] = ()
-    """The types of numbers that a string key accepts in the file."""
-
-
-def keys_of(settings: type) -> dict[str, Key]:
-    """Return the keys of a class of settings by name, in their order."""
-    return {name: annotation.__metadata__[0] for name, annotation in settings.__annotations__.items()}
-
-
-def between(low: float, high: float) -> Callable[[float], str | None]:
-    return lambda value: None if low <= value <= high else f"must be from {low:g} to {high:g}"
-
-
-def whole(low: int, high: int) -> Callable[[float], str | None]:
-    return lambda value: None if value in range(low, high + 1) else f"must be a whole number from {low} to {high}"
-
-
-def one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
-    names = tuple(choices)
-    return lambda value: None if value in names else f"must be one of {', '.join(names)}{_nearest(value, names)}"
-
-
-def known_codec(value: str) -> str | None:
-    return None if value in CODECS else one_of(codec_names())(value)
-
-
-def variable_name(value: str) -> str | None:
-    return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
-
-
-SMOOTH = ("auto", "start", "pauses", "off")
-"""Where a speech waits that arrives too slowly: before its start, in its pauses, as it suits (`auto`), or anywhere."""
-
-
-def check_prebuffer(value: str) -> str | None:
-    """Return what is wrong with a prebuffer, `auto` or milliseconds; None: nothing."""
-    try:
-        return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
-    except ValueError:
-        return "must be 'auto' or a number of milliseconds"
 
 
 class Profile(NamedTuple):
@@ -101,6 +59,8 @@ class Profile(NamedTuple):
     """A command line whose first line of output is the key."""
     speakers: Annotated[Mapping[str, str] | None, Key(dict)] = None
     """Names to voices, for a dialogue."""
+    fallback: Annotated[Sequence[str] | None, Key(list, env="VOICE_FALLBACK")] = None
+    """Names of the profiles that speak if this one fails, in order."""
 
     def __repr__(self) -> str:
         shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
@@ -134,6 +94,12 @@ class Defaults(NamedTuple):
     """Seconds without a speech after which the agent ends."""
     lookahead: Annotated[int, Key(int, between(1, 16), env="VOICE_LOOKAHEAD")] = 1
     """Utterances to request ahead of the current one."""
+    resume: Annotated[bool, Key(bool, env="VOICE_RESUME")] = True
+    """Whether an utterance whose stream is cut is requested again."""
+    first_byte_timeout: Annotated[float | None, Key(float, between(0.05, 3600), env="VOICE_FIRST_BYTE_TIMEOUT")] = None
+    """Seconds without audio after which a request is sent again, or to the next fallback; None: `timeout`."""
+    hedge: Annotated[float, Key(float, between(0, 60_000), env="VOICE_HEDGE")] = 0.0
+    """Milliseconds without audio after which a second request is sent; 0: none."""
 
 
 class Config(NamedTuple):
@@ -164,6 +130,8 @@ class Settings(NamedTuple):
     """The profile's address in the file, which another layer may replace."""
     key_variables: frozenset[str] = frozenset()
     """The variables that contain keys: those of OpenAI and Azure, and each `api_key_env` in the file."""
+    fallbacks: tuple["Settings", ...] = ()
+    """Those of the profile's fallbacks, in order."""
 
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -210,7 +178,7 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
             _refuse_secret(f"{path}: {key}", key)
             if key in Profile._fields:
                 raise ConfigError(f"{path}: {key} belongs in a profile", hint="under [profiles.NAME]")
-            raise ConfigError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
+            raise ConfigError(f"{path}: unknown key {key!r}{nearest(key, known)}")
     profiles = {}
     for name, value in _table(path, "profiles", tree.get("profiles", {})).items():
         table = _table(path, f"profiles.{name}", value)
@@ -222,7 +190,7 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     if "profile" in tree:
         chosen = _checked_value(f"{path}: profile", tree["profile"], Key(str))
         if chosen not in profiles:
-            raise ConfigError(f"{path}: there is no profile {chosen!r}{_nearest(chosen, profiles)}")
+            raise ConfigError(f"{path}: there is no profile {chosen!r}{nearest(chosen, profiles)}")
     server = _table(path, "server", tree.get("server", {}))
     defaults = {key: tree[key] for key in tree if key in Defaults._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
@@ -248,7 +216,7 @@ def checked_table(path: str, prefix: str, table: Mapping[str, Any], kind: type) 
         where = f"{path}: {prefix}{key}"
         _refuse_secret(where, key)
         if key not in known:
-            raise ConfigError(f"{path}: unknown key {prefix}{key}{_nearest(key, known)}")
+            raise ConfigError(f"{path}: unknown key {prefix}{key}{nearest(key, known)}")
         values[key] = _checked_value(where, value, known[key])
     return values
 
@@ -269,20 +237,15 @@ def _checked_value(where: str, value: Any, key: Key) -> Any:
     if isinstance(value, key.numbers) and not is_bool:
         value = str(value)
     wrong_kind = not isinstance(value, kind) or (kind is int and is_bool)
-    if wrong_kind or (kind is dict and not all(isinstance(text, str) for text in value.values())):
-        name = {str: "a string", float: "a number", int: "a whole number", dict: "a table of strings"}[kind]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if wrong_kind or not all(isinstance(text, str) for text in parts):
+        names = {str: "a string", float: "a number", int: "a whole number", bool: "true or false"}
+        name = {**names, list: "a list of strings", dict: "a table of strings"}[kind]
         raise ConfigError(f"{where} must be {name}" + (f"; it is {value!r}" if key.shown else ""))
     wrong = key.check(value) if key.check else None
     if wrong:
         raise ConfigError(f"{where} {wrong}" + (f"; it is {value!r}" if key.shown else ""))
     return value
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def settle(
@@ -303,7 +266,7 @@ def settle(
     name = flags.get("profile") or environment.get("VOICE_PROFILE") or config.profile
     if name is not None and name not in config.profiles:
         raise ConfigError(
-            f"there is no profile {name!r} in {config.path}{_nearest(name, config.profiles)}",
+            f"there is no profile {name!r} in {config.path}{nearest(name, config.profiles)}",
             hint=f"it has: {', '.join(config.profiles) or 'none'}",
         )
     in_file = config.profiles[name] if name is not None else Profile()
@@ -319,7 +282,7 @@ def settle(
     if backend_names and profile["backend"] not in backend_names:
         origin = origins.get("backend", "")
         raise ConfigError(
-            f"there is no backend {profile['backend']!r} ({origin}){_nearest(profile['backend'], backend_names)}",
+            f"there is no backend {profile['backend']!r} ({origin}){nearest(profile['backend'], backend_names)}",
             hint=f"the backends: {', '.join(backend_names)}",
         )
     uses_sdk = profile["backend"] == "openai" and not environment.get(AZURE_URL_ENV)
@@ -328,7 +291,7 @@ def settle(
         origins["base_url"] = f"${URL_ENV}"
     variables = [KEY_ENV, AZURE_KEY_ENV, config.server.get("api_key_env")]
     variables += [of_file.api_key_env for of_file in config.profiles.values()]
-    return Settings(
+    settings = Settings(
         name,
         Profile(**profile),
         Defaults(**defaults),
@@ -337,6 +300,26 @@ def settle(
         own_base_url=in_file.base_url,
         key_variables=frozenset(name for name in variables if isinstance(name, str)),
     )
+    if not settings.profile.fallback:
+        return settings
+    return settings._replace(fallbacks=tuple(_fallbacks(config, settings, environment, backend_names)))
+
+
+def _fallbacks(
+    config: Config, settings: Settings, environment: Mapping[str, str], backend_names: Collection[str]
+) -> Iterator[Settings]:
+    """Yield the settings of the fallback profiles, without the environment's values for the first one.
+
+    Raises:
+        ConfigError: as `settle`.
+
+    """
+    own = {"VOICE_PROFILE", *(key.env for key in keys_of(Profile).values())}
+    rest = {variable: value for variable, value in environment.items() if variable not in own}
+    alone = config._replace(profiles={name: each._replace(fallback=None) for name, each in config.profiles.items()})
+    for name in settings.profile.fallback or ():
+        settled = settle(alone, {"profile": name}, rest, backend_names=backend_names)
+        yield settled._replace(defaults=settings.defaults)
 
 
 def lay_over(
@@ -361,7 +344,11 @@ def lay_over(
 
 def _from_environment(variable: str, text: str, key: Key) -> Any:
     value: Any = text
-    if key.kind in (float, int):
+    if key.kind is list:
+        value = [part.strip() for part in text.split(",") if part.strip()]
+    elif key.kind is bool:
+        value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    elif key.kind in (float, int):
         try:
             value = key.kind(text)
         except ValueError:

@@ -64,10 +64,21 @@ class VoiceError(Exception):
         cls.kind = kind or cls.kind
         cls.exit_code = cls.exit_code if exit_code is None else exit_code
 
-    def __init__(self, message: str, *, hint: str | Hint | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | Hint | None = None,
+        is_transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.is_transient = is_transient
+        """Whether the same request may succeed a little later: a server that is busy, restarts, or is not reached."""
+        self.retry_after = retry_after
+        """Seconds until the server wants the next request; None: it did not say."""
 
 
 class UsageError(VoiceError, kind="usage", exit_code=2):

@@ -10,7 +10,8 @@ import pytest
 
 from voice_cli.backends import BACKENDS, LOCAL, REMOTE, backend_class, is_remote, open_backend
 from voice_cli.backends.base import Backend
-from voice_cli.config import Profile, keys_of
+from voice_cli.config import Profile
+from voice_cli.config_keys import keys_of
 from voice_cli.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

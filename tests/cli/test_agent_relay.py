@@ -44,7 +44,7 @@ def utterance(text, start, end, at):
 
 @pytest.fixture
 def narration():
-    return SimpleNamespace(progress=lambda: None, total=None)
+    return SimpleNamespace(progress=lambda: None, total=None, recovery=None)
 
 
 def test_a_client_that_does_not_read_delays_nothing(narration):

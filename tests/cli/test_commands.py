@@ -15,7 +15,8 @@ from support.server import Answer
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
 from voice_cli.cli.options import options
-from voice_cli.config import Defaults, Profile, keys_of
+from voice_cli.config import Defaults, Profile
+from voice_cli.config_keys import keys_of
 
 SOUND = bytes([1, 1]) * 2400
 SECRET = "sk-topsecret"

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from support.serving import READY, Serving
 from support.threads import WAIT, wait_until
-from voice_cli.config import keys_of
+from voice_cli.config_keys import keys_of
 from voice_cli.server.settings import Server
 
 LONG = " ".join(f"This is sentence number {number} of a long text." for number in range(100))

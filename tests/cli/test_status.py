@@ -34,7 +34,7 @@ def screen(monkeypatch):
 
 @pytest.fixture
 def line(screen):
-    with closing(StatusLine("kokoro", None, makes_file=False)) as line:
+    with closing(StatusLine("kokoro", SimpleNamespace(recovery=None), makes_file=False)) as line:
         yield line
     assert screen_of(screen.getvalue()) == [], "the status line is not removed"
 

@@ -162,7 +162,7 @@ def test_broken_connection_plays_and_saves_the_received_part(audio, voice, serve
     server = serve(Answer(sent.tobytes(), die_after=48000, chunk=4800, byte_rate=200_000, **CUTS[how]))
     with audio.record() as heard:
         result = voice(
-            "say", "x", "--backend", backend, "--base-url", server.url, "--json", "-o", "cut.wav",
+            "say", "x", "--backend", backend, "--base-url", server.url, "--json", "-o", "cut.wav", "--no-resume",
             environment={"OPENAI_API_KEY": "sk-x"},
         )  # fmt: skip
     assert result.code == 8
@@ -177,7 +177,7 @@ def test_stalled_stream_is_played_and_reported(audio, voice, serve):
     sent = speech(1.0)
     server = serve(Answer(sent.tobytes(), stall_after=24000))
     with audio.record() as heard:
-        result = voice("say", "x", "--base-url", server.url, "--timeout", "0.7")
+        result = voice("say", "x", "--base-url", server.url, "--timeout", "0.7", "--no-resume")
     assert result.code == 8
     assert "sent nothing more for 0.7 s" in one_line(result)
     np.testing.assert_array_equal(heard.sound[: 12000 - 1], sent[:11999])

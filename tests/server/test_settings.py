@@ -4,7 +4,8 @@ import pytest
 
 from voice_cli.backends import LOCAL, REMOTE
 from voice_cli.cli.options import check_values, line_of
-from voice_cli.config import Config, Defaults, keys_of, load
+from voice_cli.config import Config, Defaults, load
+from voice_cli.config_keys import keys_of
 from voice_cli.errors import ConfigError, UsageError
 from voice_cli.server.settings import LOOPBACK, Server, ServerSettings, allowed_origins, settle_server
 

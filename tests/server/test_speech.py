@@ -525,3 +525,36 @@ def test_the_report_is_complete():
     assert report.generated_seconds == pytest.approx(sum(len(one) for one in pcm.values()) / 48_000)
     assert 0 < report.real_time_factor == report.generation_seconds / report.generated_seconds
     assert list(report.latency()) == [*STAGES, "total"]
+
+
+class BreaksOnce(SteppedEngine):
+    """Fails in the middle of the first `times` generations."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+        self.generations = 0
+
+    def speak(self, generation):
+        self.generations += 1
+        if self.generations > self.times:
+            super().speak(generation)
+            return
+        generation.format = MONO
+        generation.write(sound_of(generation.request.text)[:4000])
+        raise RuntimeError("it broke")
+
+
+def test_an_engine_that_fails_in_the_middle_is_asked_again():
+    engine = BreaksOnce(1)
+    events, speech = speak_order(engine, SpeechOrder("First one.", "test"))
+    assert sound_in(events) == sound_of("First one.")
+    assert engine.generations == 2
+    assert speech.report.outcome is None, "it has not failed"
+
+
+def test_an_engine_that_always_fails_in_the_middle_is_truncated():
+    engine = BreaksOnce(100)
+    with pytest.raises((TruncatedAudio, EngineError), match="it broke; tried"):
+        speak_order(engine, SpeechOrder("First one.", "test"))
+    assert engine.generations < 6

@@ -5,11 +5,14 @@ from collections import deque
 
 import pytest
 
-from support.player import FakeStream
+from support.player import FakeStream, numbered
 from support.threads import WAIT, happened, in_thread
 from voice_cli.backends.base import Backend, SpeechRequest, TextStream
-from voice_cli.errors import Interrupted, NetworkError, UsageError
+from voice_cli.errors import AuthenticationError, Interrupted, NetworkError, TruncatedAudio, UsageError
 from voice_cli.script.line import Line
+from voice_cli.speech.assembly import Speech
+from voice_cli.speech.events import Audio
+from voice_cli.speech.recovery import Recovery, Target
 from voice_cli.speech.streamed_narration import StreamedNarration
 
 
@@ -250,3 +253,75 @@ def test_cancel_ends_the_iteration_and_pending_lines_are_unspoken(backend, text_
     assert text_stream.cancelled
     assert texts(narration) == ["One. "]
     assert narration.unspoken() == "Two. Three. "
+
+
+class RequestsToo(FakeBackend):
+    """Answers requests as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.requested = []
+
+    def synthesize(self, request):
+        self.requested.append(request.text)
+        return FakeStream(numbered(100), end=True)
+
+
+def recovering(backend, lines):
+    narration = StreamedNarration(backend, lines, lambda one: SpeechRequest(one.spoken, voice="ann"))
+    narration.recovery = Recovery([Target("ann", lambda: backend, lambda one: SpeechRequest(one.spoken))])
+    narration.start(first=False)
+    return narration
+
+
+def test_after_a_failure_the_lines_are_requested_one_by_one():
+    backend = RequestsToo()
+    narration = recovering(backend, [line("One. "), line("Two. "), line("Three.")])
+    backend.text_stream.wait_for(3)
+    backend.text_stream.end(NetworkError("gone", is_transient=True))
+    assert [one.line.text for one in narration] == ["One. ", "Two. ", "Three."]
+    assert backend.requested == ["One.", "Two.", "Three."]
+    assert narration.unspoken() == ""
+
+
+def test_lines_after_a_failure_are_requested_too():
+    backend = RequestsToo()
+    failed = threading.Event()
+
+    def lines():
+        yield line("One. ")
+        happened(failed)
+        yield line("Two. ")
+        yield line("Three.")
+
+    narration = recovering(backend, lines())
+    backend.text_stream.wait_for(1)
+    backend.text_stream.refuses_text = True
+    backend.text_stream.end(TruncatedAudio("cut"))
+    spoken = iter(narration)
+    assert next(spoken).line.text == "One. "
+    failed.set()
+    assert [one.line.text for one in spoken] == ["Two. ", "Three."]
+
+
+def test_an_utterance_that_was_cut_is_resumed_and_the_rest_requested():
+    backend = RequestsToo()
+    narration = recovering(backend, [line("One. "), line("Two.")])
+    backend.text_stream.wait_for(2)
+    stream = backend.text_stream.give(1)
+    stream.give(numbered(40))
+    stream.end(TruncatedAudio("cut"))
+    backend.text_stream.end(TruncatedAudio("cut"))
+    events = list(Speech(narration))
+    assert b"".join(event.chunk.data for event in events if isinstance(event, Audio)) == 2 * numbered(100)
+    assert backend.requested == ["One.", "Two."]
+    assert texts(narration) == ["One. ", "Two."]
+
+
+def test_an_error_that_is_not_transient_ends_the_speech():
+    backend = RequestsToo()
+    narration = recovering(backend, [line("One.")])
+    backend.text_stream.end(AuthenticationError("the key is wrong"))
+    with pytest.raises(AuthenticationError):
+        list(narration)
+    assert backend.requested == []

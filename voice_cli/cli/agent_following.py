@@ -213,6 +213,8 @@ class FollowedSpeech:
         elif kind == "recording" and self._recorder is not None:
             recorder, codec = self._recorder, message["codec"]
             self._record(lambda: recorder.begin(codec))
+        elif kind == "spliced" and self._recorder is not None:
+            self._record(self._recorder.splice)
         elif kind == "recorded" and self._recorder is not None:
             self._record(lambda: self._write(message, payload))
         elif kind == "note":
@@ -337,6 +339,7 @@ class RemotePlayer:
         self.is_paused = False
         self.volume = self.speed = 1.0
         self.total: int | None = None
+        self.recovery = SimpleNamespace(fallback=None)
         self._done: int | None = None
         self._send = send
         self._unanswered = 0
@@ -351,6 +354,7 @@ class RemotePlayer:
         if not self._unanswered:
             self.is_paused, self.volume, self.speed = message["paused"], message["volume"], message["speed"]
         self._done, self.total = message["done"], message["total"]
+        self.recovery.fallback = message.get("fallback")
 
     def progress(self) -> int | None:
         """As `Narration.progress`."""

@@ -33,6 +33,10 @@ class RelayRecorder(Recorder):
         self._is_kept = codec == self._kept
         self._session.send({"type": "recording", "codec": codec})
 
+    def splice(self) -> None:
+        self._is_kept, self._kept = False, None
+        self._session.send({"type": "spliced"})
+
     def write_encoded(self, data: bytes) -> None:
         if self._is_kept:
             self._send({"type": "recorded"}, data)
@@ -98,6 +102,7 @@ class Relay:
                 "made": player.timeline.audio_seconds,
                 "done": self._narration.progress(),
                 "total": self._narration.total,
+                "fallback": self._narration.recovery.fallback if self._narration.recovery is not None else None,
                 "paused": player.is_paused,
                 "volume": player.volume,
                 "speed": player.speed,

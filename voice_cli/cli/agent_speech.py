@@ -1,9 +1,11 @@
 """A speech of the agent: `say` for a client, whose text, files and terminal are at the other end of the socket."""
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voice_cli.agent.kept import KeptBackends, KeptSink
@@ -11,6 +13,7 @@ from voice_cli.agent.messages import Message, ProtocolError
 from voice_cli.agent.priorities import DEFAULT
 from voice_cli.agent.session import Session, field
 from voice_cli.backends import BACKENDS, is_remote
+from voice_cli.backends.base import Backend
 from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
 from voice_cli.cli.console import print_message
@@ -152,12 +155,14 @@ class AgentSpeech:
                 turn = self._take_turn(options, text)
                 turn.wait(self._cancelled.wait, self._send_queued)
                 queued = time.monotonic() - began
-            with self._backends.use(
-                *backend_options(settings, note=self._note, environment=self._environment)
-            ) as backend:
+            with contextlib.ExitStack() as backends:
+                backend = self._open(backends, settings)
                 try:
                     self._session.text.set_pause(settings.defaults.flush_after)
-                    narration = narrate(backend, options, settings, text, self._session.text)
+                    open_fallback = partial(self._open, backends)
+                    narration = narrate(
+                        backend, options, settings, text, self._session.text, open_fallback, self._environment
+                    )
                     result = self._play(narration, backend, settings, options, recorder, turn)
                 finally:
                     if narration is not None:
@@ -173,6 +178,11 @@ class AgentSpeech:
             if turn is not None:
                 turn.release()
         self._end(settings, narration, result, error, queued, subtitles)
+
+    def _open(self, backends: contextlib.ExitStack, settings: Settings) -> Backend:
+        """Return the backend of a profile, which is in use until `backends` is closed."""
+        options = backend_options(settings, note=self._note, environment=self._environment)
+        return backends.enter_context(self._backends.use(*options))
 
     def _parse(self) -> SayOptions:
         options = quick.parse(["say", *self._arguments])
@@ -195,10 +205,11 @@ class AgentSpeech:
             text = self._config.get("text")
             data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else None
             config = parse(str(self._config.get("path")), data, self._environment)
-        settings = settle(config, options._asdict(), self._environment, backend_names=BACKENDS)
+        settings = settle(config, options.flags(), self._environment, backend_names=BACKENDS)
         if settings.defaults.agent == "off":
             raise Declined("off")
-        return self._localized(settings)
+        localized = self._localized(settings)
+        return localized._replace(fallbacks=tuple(map(self._localized, settings.fallbacks)))
 
     def _localized(self, settings: Settings) -> Settings:
         """Make paths that are relative to the client's folder absolute."""
@@ -262,7 +273,7 @@ class AgentSpeech:
     def _play(
         self,
         narration: "Narration",
-        backend: Any,
+        backend: Backend,
         settings: Settings,
         options: SayOptions,
         recorder: RelayRecorder | None,
@@ -283,7 +294,7 @@ class AgentSpeech:
                 self.cancel()
             relay.update(player)
 
-        result = player.play(speech_of(narration, settings), on_tick=tick)
+        result = player.play(speech_of(narration, settings, backend), on_tick=tick)
         relay.finish(result)
         if is_stuck():  # a thread of PortAudio is lost: the next speech gets another agent
             self._host.end()

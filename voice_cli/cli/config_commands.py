@@ -31,6 +31,8 @@ def show(*, profile: str | None, as_json: bool) -> None:
                 shown = without_credentials(value)
             elif isinstance(value, Mapping):
                 shown = ", ".join(f"{speaker}: {voice}" for speaker, voice in value.items())
+            elif isinstance(value, list):
+                shown = ", ".join(value)
             rows.append({"setting": name, "value": shown, "origin": settings.origins.get(name, "default")})
     rows.append({"setting": f"${KEY_ENV}", "value": "set" if os.environ.get(KEY_ENV) else None, "origin": ""})
     if not as_json:

@@ -1,7 +1,8 @@
 """The text of `voice say`, as a narration."""
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -15,6 +16,7 @@ from voice_cli.speech.narration import Narration
 if TYPE_CHECKING:
     from voice_cli.script.markdown import Mode
     from voice_cli.script.pauses import Piece
+    from voice_cli.speech.recovery import Recovery
 
 PIECE = 256
 """Characters to read at a time: about an utterance."""
@@ -33,11 +35,18 @@ class ArrivingText(Protocol):
 
 
 def narrate(
-    backend: Backend, options: SayOptions, settings: Settings, text: str | None, arriving: ArrivingText | None = None
+    backend: Backend,
+    options: SayOptions,
+    settings: Settings,
+    text: str | None,
+    arriving: ArrivingText | None = None,
+    open_fallback: Callable[[Settings], Backend] | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Narration:
     """Start a narration. This sends the request for the first line, unless its text is still arriving.
 
-    `text` None: it is `arriving`, from standard input if that is None.
+    `text` None: it is `arriving`, from standard input if that is None. `open_fallback` opens the backend of a fallback
+    profile; None: fallbacks are not used.
 
     Raises:
         UsageError: there is no text.
@@ -45,7 +54,13 @@ def narrate(
 
     """
     request = partial(make_request, settings)
-    lookahead = settings.defaults.lookahead
+    defaults = settings.defaults
+    lookahead = defaults.lookahead
+    recovery: Recovery | None = None
+    if open_fallback is not None and (settings.fallbacks or defaults.hedge or defaults.first_byte_timeout is not None):
+        from voice_cli.cli.recovering import recovery_of
+
+        recovery = recovery_of(settings, backend, open_fallback, environment)
     if text is None:
         if arriving is None:
             from voice_cli.cli.incoming import Incoming
@@ -60,6 +75,11 @@ def narrate(
             backend.prepare()
         lines = _read(arriving, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
         narration = kind(backend, lines, request, lookahead=lookahead, stop=arriving.stop)
+        if recovery is None and backend.is_remote:
+            from voice_cli.cli.recovering import recovery_of
+
+            recovery = recovery_of(settings, backend)
+        narration.recovery = recovery
         narration.start(first=False)
         return narration
     line = single_line(text, options, settings)
@@ -71,6 +91,7 @@ def narrate(
         total=len(text),
         is_one=line is not None,
     )
+    narration.recovery = recovery
     narration.start(first=True)
     return narration
 

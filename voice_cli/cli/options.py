@@ -10,7 +10,8 @@ from typing import Annotated, Any, NamedTuple
 from voice_cli.agent.priorities import PRIORITIES
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.config import SMOOTH, Defaults, Profile, keys_of
+from voice_cli.config import Defaults, Profile
+from voice_cli.config_keys import SMOOTH, keys_of
 from voice_cli.errors import Hint, UsageError, VoiceError
 
 PANELS = {"file": "Speech", "markdown": "Text", "device": "Sound", "queue": "Other speeches", "save": "Output"}
@@ -64,6 +65,11 @@ class SayOptions(NamedTuple):
         str | None, Option("The format to request. pcm, the default, starts soonest.", "|".join(CODECS))
     ] = None
     timeout: Annotated[float | None, Option("Fail after so long without data from the server (60).", "SECONDS")] = None
+    first_byte_timeout: Annotated[
+        float | None, Option("Ask again, or the next fallback, after so long without audio.", "SECONDS")
+    ] = None
+    hedge: Annotated[float | None, Option("Send a second request after so long without audio (0: off).", "MS")] = None
+    no_resume: Annotated[bool, Option("Do not ask again for an utterance that was cut.")] = False
     markdown: Annotated[str | None, Option("Read the text as Markdown (auto).", "auto|on|off")] = None
     dialogue: Annotated[bool, Option("Speak 'NAME: text' lines with the profile's speakers.")] = False
     flush_after: Annotated[float | None, Option("Speak buffered text after so long without more (0.6).", "SECONDS")] = (
@@ -106,6 +112,10 @@ class SayOptions(NamedTuple):
             if value is not None and value is not False:
                 found.append(flag if value is True else f"{flag}={value}")
         return [*found, "--", *self.text]
+
+    def flags(self) -> dict[str, Any]:
+        """Return the values for `config.settle`."""
+        return {**self._asdict(), "resume": False if self.no_resume else None}
 
     @property
     def mode(self) -> str:

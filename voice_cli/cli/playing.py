@@ -61,7 +61,7 @@ def play(
         partial(start_agent, settings) if turn is not None and not options.no_agent else None,
         has_keys=sink is not None and narration.total is not None and are_usable(),
     )
-    result = _play(player, speech_of(narration, settings), narration, backend, options, watch)
+    result = _play(player, speech_of(narration, settings, backend), narration, backend, options, watch)
     if options.subtitles is not None:
         try:
             write_file(options.subtitles, subtitles_of(result, options.subtitles))
@@ -119,8 +119,12 @@ def make_player(
     )
 
 
-def speech_of(narration: Narration, settings: Settings) -> Speech:
-    """Return the speech of a narration."""
+def speech_of(narration: Narration, settings: Settings, backend: Backend) -> Speech:
+    """Return the speech of a narration, whose requests are sent again if its backend is a server."""
+    if narration.recovery is None and backend.is_remote:
+        from voice_cli.cli.recovering import recovery_of
+
+        narration.recovery = recovery_of(settings, backend)
     return Speech(narration, pause=None if narration.is_one else settings.defaults.pause)
 
 

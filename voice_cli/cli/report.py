@@ -62,7 +62,10 @@ def account_of(
             "metrics": result.metrics._asdict(),
         }
     return {
-        "json": outcome_object(settings, result, error) | {"queued_ms": _ms(queued)} | _spoken(narration, result),
+        "json": outcome_object(settings, result, error)
+        | {"queued_ms": _ms(queued)}
+        | _recovered(narration)
+        | _spoken(narration, result),
         "device_error": result.device_error.message if result is not None and result.device_error is not None else None,
         "debug": debug,
     }
@@ -108,6 +111,18 @@ def notes_of(result: PlaybackResult) -> list[str]:
         for away, repeated in result.reopenings
     ]
     return list(dict.fromkeys(notes))
+
+
+def _recovered(narration: Narration | None) -> dict[str, Any]:
+    """Return which requests were sent again, where new takes were joined, and which fallback spoke."""
+    recovery = narration.recovery if narration is not None else None
+    if recovery is None:
+        return {"retries": 0, "resumed": [], "fallback": None}
+    return {
+        "retries": recovery.retries,
+        "resumed": [{"at_ms": _ms(resumed.at), "by": resumed.by} for resumed in recovery.resumed],
+        "fallback": recovery.fallback,
+    }
 
 
 def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[str, Any]:

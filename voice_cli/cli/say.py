@@ -1,9 +1,11 @@
 """`voice say`: settings, request, playback, report, in the order that `start` describes."""
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voice_cli.agent.priorities import DEFAULT
@@ -52,7 +54,7 @@ def say(
     queued: float | None = None
     try:
         options.check()
-        settings = settle(load(), options._asdict(), backend_names=BACKENDS)
+        settings = settle(load(), options.flags(), backend_names=BACKENDS)
         is_whole = text is None and arriving is None
         if is_whole and (options.detach or (settings.defaults.agent == "on" and not options.no_agent)):
             from voice_cli.cli.agent_start import speak_through_new_agent
@@ -75,9 +77,10 @@ def say(
         if not waits_for_server:
             _load_device(options, settings)
         notes: list[str] = []
-        backend = make_backend(settings, note=notes.append)
+        backends = contextlib.ExitStack()
+        backend = backends.enter_context(contextlib.closing(make_backend(settings, note=notes.append)))
         try:
-            narration = narrate(backend, options, settings, text, arriving)
+            narration = narrate(backend, options, settings, text, arriving, partial(_open_fallback, backends))
             # The request was sent; the server works while the rest is imported.
             for note in notes:
                 print_note(note)
@@ -89,7 +92,7 @@ def say(
         finally:
             if narration is not None:
                 narration.cancel()
-            backend.close()
+            backends.close()
         error = result.error
     except (Exception, KeyboardInterrupt) as exc:
         error = exc
@@ -158,6 +161,11 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
     """Open the backend of the settings. `note` is called with a line to print."""
     name, options = backend_options(settings, note=note)
     return open_backend(name, **options)
+
+
+def _open_fallback(backends: contextlib.ExitStack, settings: Settings) -> Backend:
+    """Open the backend of a fallback profile, which `backends` closes."""
+    return backends.enter_context(contextlib.closing(make_backend(settings)))
 
 
 def backend_options(

@@ -52,7 +52,9 @@ class StatusLine:
                 return
             self._start()
         if self._task is None:
-            parts = [self._backend, state_of(player), f"{player.position or waited:.0f} s"]
+            recovery = self._narration.recovery
+            name = (recovery.fallback if recovery is not None else None) or self._backend
+            parts = [name, state_of(player), f"{player.position or waited:.0f} s"]
             if player.speed != 1:
                 parts.append(f"speed {player.speed:.2g}")
             if player.volume != 1:

@@ -27,6 +27,7 @@ from voice_cli.speech.events import (
     Audio,
     Decoded,
     EncodedData,
+    Spliced,
     TextAwaited,
     UtteranceEnded,
     UtteranceStarted,
@@ -162,6 +163,7 @@ class Pump:
         handlers = {
             UtteranceStarted: self._expect,
             EncodedData: self._receive,
+            Spliced: lambda _event: self._record(lambda recorder: recorder.splice()),
             Decoded: self._account,
             Audio: self._take,
             UtteranceEnded: self._end_utterance,

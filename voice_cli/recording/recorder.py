@@ -14,10 +14,10 @@ from abc import ABC, abstractmethod
 from contextlib import nullcontext, suppress
 from typing import BinaryIO
 
-from voice_cli.audio import AudioFormat, PcmChunk
-from voice_cli.codecs import Encoder, open_encoder, table
+from voice_cli.audio import AudioFormat, Encoding, PcmChunk
+from voice_cli.codecs import Encoder, open_decoder, open_encoder, table
 from voice_cli.codecs.wav import HEADER_BYTES, wav_header
-from voice_cli.errors import EngineError, FileError, Interrupted, UsageError
+from voice_cli.errors import EngineError, FileError, Interrupted, TruncatedAudio, UsageError
 from voice_cli.pcm.convert import Converter
 
 CONTAINERS = {
@@ -58,6 +58,14 @@ class Recorder(ABC):
 
     def write_encoded(self, data: bytes) -> None:
         """Write encoded bytes from the backend."""
+
+    def splice(self) -> None:
+        """Save PCM from here on: the encoded bytes that follow are of another stream.
+
+        Raises:
+            FileError: the file cannot be written.
+
+        """
 
     def write_pcm(self, chunk: PcmChunk) -> None:
         """Write decoded frames."""
@@ -248,6 +256,23 @@ class FileRecorder(Recorder):
                 return file
         raise FileError(f"there are too many partial files beside {self._shown}")
 
+    def splice(self) -> None:
+        """Decode the bytes that were saved, and encode them again, with what follows."""
+        self.kept_codec = None
+        if self._file is None or self._writer is not None or self._codec is None:
+            return
+        begun = self._file
+        try:
+            begun.seek(0)
+            chunks = _decoded(begun.read(), self._codec.name)
+            begun.seek(0)
+            begun.truncate()
+        except OSError as exc:
+            raise self._cannot_write(exc) from exc
+        self._writer = EncodedWriter(begun, self._codec.name)
+        for chunk in chunks:
+            self.write_pcm(chunk)
+
     def write_encoded(self, data: bytes) -> None:
         if self._file is not None and self._writer is None:
             try:
@@ -319,6 +344,18 @@ class FileRecorder(Recorder):
     def _cannot_write(self, exc: OSError) -> FileError:
         hint = f"the audio is in {self.saved}" if self.saved else None
         return FileError(f"cannot write {self._shown}: {exc.strerror}", hint=hint)
+
+
+def _decoded(data: bytes, codec: str) -> list[PcmChunk]:
+    """Return the PCM of a stream that was cut."""
+    found = open_decoder(Encoding(codec), Encoding(codec), data, final=True)
+    if found is None:
+        return []
+    _, decoder = found
+    chunks = decoder.decode(data)
+    with suppress(TruncatedAudio):
+        chunks += decoder.flush()
+    return chunks
 
 
 def transcode(source: str, target: str, muxer: str | None) -> None:

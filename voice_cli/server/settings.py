@@ -8,18 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from voice_cli.backends import BACKENDS, LOCAL, is_remote, options_of
-from voice_cli.config import (
-    Config,
-    Defaults,
-    Key,
-    between,
-    checked_table,
-    lay_over,
-    one_of,
-    settle,
-    variable_name,
-    whole,
-)
+from voice_cli.config import Config, Defaults, checked_table, lay_over, settle
+from voice_cli.config_keys import Key, between, one_of, variable_name, whole
 from voice_cli.errors import ConfigError, Hint
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

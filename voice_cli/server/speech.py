@@ -36,12 +36,16 @@ from voice_cli.server.voices import Voices
 from voice_cli.speech import assembly
 from voice_cli.speech.events import Audio, Decoded, EncodedData, Utterance, UtteranceEnded
 from voice_cli.speech.narration import Narration
+from voice_cli.speech.recovery import Policy, Recovery, Target
 from voice_cli.speech.spoken import Word
 
 log = logging.getLogger("voice.server")
 
 AHEAD_BYTES = 128 << 10
 """Encoded audio that one stream buffers for its client."""
+
+RESUME_TRIES, RESUME_SECONDS = 2, 10.0
+"""How often an engine that failed in the middle of an utterance is asked for it again, and for how long."""
 
 CHARACTERS_A_SECOND = 15.0
 """Speaking rate, by which the deadline of the next utterance is estimated."""
@@ -196,6 +200,8 @@ class Speech:
             self._wait_for(self._voices.fetch(order.voice))
         report.mark("voice")
         narration = Narration(self._backend, self._lines(order.text), self._request, lookahead=defaults.lookahead)
+        target = Target(self._backend.name, lambda: self._backend, self._plain_request)
+        narration.recovery = Recovery([target], Policy(timeout=RESUME_SECONDS, tries=RESUME_TRIES))
         with self._lock:
             self._narration = narration
             if self._cancelled:
@@ -256,18 +262,22 @@ class Speech:
         return lines_of(pieces, reader)
 
     def _request(self, line: Line) -> SpeechRequest:
-        order, report = self.order, self.report
+        report = self.report
         due = report.began
         if report.characters:
             due = report.timestamps.get("encoded", time.monotonic()) + report.characters / CHARACTERS_A_SECOND
         report.characters += len(line.text)
+        return self._plain_request(line)._replace(due=due)
+
+    def _plain_request(self, line: Line) -> SpeechRequest:
+        """Return the request for a line whose audio is needed now."""
+        order = self.order
         return SpeechRequest(
             line.spoken,
             voice=self._voice,
             speed=order.speed,
             instructions=order.instructions,
             options=order.options,
-            due=due,
         )
 
     def _begin(self, utterance: Utterance, source: AudioFormat) -> None:

@@ -4,12 +4,21 @@ The generator runs on the consumer's thread; only `cancel` may be called by anot
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.backends.base import SpeechStream
 from voice_cli.codecs.base import Decoder
-from voice_cli.errors import Interrupted, ServerError, UnmarkedEnd, VoiceError
+from voice_cli.errors import (
+    EngineError,
+    Interrupted,
+    NetworkError,
+    ServerError,
+    TruncatedAudio,
+    UnmarkedEnd,
+    VoiceError,
+)
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.joins import Joins
 from voice_cli.speech.events import (
@@ -17,12 +26,17 @@ from voice_cli.speech.events import (
     Decoded,
     EncodedData,
     SpeechEvent,
+    Spliced,
     TextAwaited,
     Utterance,
     UtteranceEnded,
     UtteranceStarted,
 )
 from voice_cli.speech.narration import GivenStreams, UtteranceSource
+
+if TYPE_CHECKING:
+    from voice_cli.speech.recovering_stream import RecoveringStream
+    from voice_cli.speech.splice import Splicer
 
 CHARS_PER_SECOND = 14.0
 """Code points a second of most voices in languages with an alphabet."""
@@ -32,6 +46,15 @@ FIRST_IDEOGRAPH = "\u2e80"
 
 MEASURED_SECONDS = 5.0
 """Seconds of speech whose number of code points is taken for that of the rest."""
+
+FASTEST = 80.0
+"""Letters and digits a second: a fast voice has 20, and four times that is the highest speed."""
+LEAST_CHARACTERS = 40
+"""Letters and digits: a shorter text says little about the length of its speech."""
+MOST_RESUMED = 600.0
+"""Seconds of an utterance, which are kept to join a new take. A longer one is not requested again."""
+NEW_SECONDS = 0.02
+"""A take that was cut has made progress if it has so many seconds more than the one before."""
 
 
 class Speech:
@@ -60,6 +83,10 @@ class Speech:
         self._allow_empty = allow_empty
         self._joins = Joins(lambda: self.silent_seconds) if pause is not None else None
         self._converter: Converter | None = None
+        self._heard: list[PcmChunk] | None = None
+        """The utterance's audio before trimming, to which a new take is joined; None: no take will be."""
+        self._splicer: Splicer | None = None
+        """Joins the take that is read to those before it."""
 
     @classmethod
     def of(cls, streams: Iterable[SpeechStream]) -> "Speech":
@@ -119,16 +146,63 @@ class Speech:
                 return
             if self._joins is not None:
                 self._joins.begin(gap)
+            recovery = self.source.recovery
+            stream = recovery.watch(utterance) if recovery is not None else None
             yield UtteranceStarted(utterance)
-            yield from self._utter(utterance)
+            yield from self._utter(utterance) if stream is None else self._recover(utterance, stream)
             if self._joins is None:
                 yield from self._flush_converter()
             self._begin(utterance)
             utterance.end = self.seconds
+            if is_too_short(utterance.line.spoken, utterance.decoded_seconds):
+                utterance.notes.append(
+                    f"{utterance.decoded_seconds:.1f} s of speech are too few for {len(utterance.line.spoken)} "
+                    "characters: the server may have left out words"
+                )
             yield UtteranceEnded(utterance)
             gap = utterance.line.pause * (self._pause or 0.0)
 
+    def _recover(self, utterance: Utterance, stream: "RecoveringStream") -> Iterator[SpeechEvent]:
+        """Yield the events of an utterance. If its stream is cut, request it again, and continue with the new take."""
+        self._heard = []
+        cut: VoiceError | None = None
+        while True:
+            before = utterance.decoded_seconds
+            try:
+                yield from self._utter(utterance)
+            except (TruncatedAudio, NetworkError, EngineError) as exc:
+                has_new_audio = utterance.decoded_seconds > before + NEW_SECONDS
+                if self._heard is None:
+                    raise
+                if not stream.has_begun:
+                    raise (exc if cut is None else _not_resumed(cut, exc)) from exc
+                has_no_more = stream.has_ended and stream.end_is_marked and not has_new_audio
+                if cut is not None and has_no_more:
+                    raise
+                cut = exc
+                stream.resume(exc, has_new_audio=has_new_audio)
+            else:
+                self._heard = self._splicer = None
+                return
+            yield Spliced(utterance)
+            self._splicer = None
+            if self._heard:
+                from voice_cli.speech.splice import Splicer
+
+                self._splicer = Splicer(self._heard)
+            else:
+                stream.joined(0.0, 0.0, None)
+
+    def _continued(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[PcmChunk]:
+        """Return the chunks of a new take that continue the utterance; note where the first ones do."""
+        splicer, stream = self._splicer, utterance.stream
+        if chunks and splicer is not None and splicer.position is not None and not splicer.is_noted:
+            splicer.is_noted = True
+            stream.joined(utterance.decoded_seconds, splicer.position, self.seconds)  # type: ignore[attr-defined]  # a RecoveringStream
+        return chunks
+
     def _utter(self, utterance: Utterance) -> Iterator[SpeechEvent]:
+        """Yield the events of one take."""
         stream = utterance.stream
         decoder: Decoder | None = None
         codec, data, chunks = "", b"", 0
@@ -162,14 +236,25 @@ class Speech:
                 utterance.notes.append(f"{exc.message}; it is complete by its transport")
             else:
                 yield from self._decoded(utterance, rest)
+            if self._splicer is not None:
+                yield from self._emitted(utterance, self._continued(utterance, self._splicer.finish()))
         elif not self._allow_empty:
             raise ServerError("the response has no audio", hint="check the model and the voice")
 
     def _decoded(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[SpeechEvent]:
+        if self._splicer is not None:
+            chunks = [piece for chunk in chunks for piece in self._continued(utterance, self._splicer.push(chunk))]
+        return self._emitted(utterance, chunks)
+
+    def _emitted(self, utterance: Utterance, chunks: list[PcmChunk]) -> list[SpeechEvent]:
         events: list[SpeechEvent] = []
         for chunk in chunks:
             if chunk.data:
                 utterance.decoded_seconds += chunk.seconds
+                if utterance.decoded_seconds > MOST_RESUMED:
+                    self._heard = None
+                if self._heard is not None:
+                    self._heard.append(chunk)
                 events.append(Decoded(chunk))
                 events += self._emit(utterance, [chunk] if self._joins is None else self._joins.push(chunk))
         return events
@@ -220,6 +305,15 @@ def _open_decoder(utterance: Utterance, head: bytes, *, final: bool) -> tuple[st
     return found
 
 
+def is_too_short(text: str, seconds: float, fastest: float = FASTEST) -> bool:
+    """Return whether so many seconds cannot be all of the speech of a text.
+
+    `fastest`: letters and digits a second that no voice exceeds, such as a multiple of what a backend has had before.
+    """
+    count = sum(map(str.isalnum, text))
+    return count >= LEAST_CHARACTERS and count > fastest * seconds
+
+
 def _note_assumed_format(utterance: Utterance, codec: str) -> None:
     announced = utterance.stream.announced
     if codec == "pcm" and announced is not None and announced.format is None:
@@ -241,3 +335,8 @@ def _flushed(decoder: Decoder) -> list[PcmChunk]:
         return decoder.flush()
     except VoiceError:
         return []
+
+
+def _not_resumed(cut: VoiceError, error: VoiceError) -> TruncatedAudio:
+    """Return the error for an utterance that was cut and could not be requested again."""
+    return TruncatedAudio(f"{cut.message}; it was not resumed: {error.message}", hint=error.hint)

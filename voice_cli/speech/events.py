@@ -46,6 +46,14 @@ class EncodedData(NamedTuple):
     """How many chunks from the backend `data` is made of."""
 
 
+class Spliced(NamedTuple):
+    """The utterance's stream was cut. What follows is of another stream, which continues its audio, and the
+    `EncodedData` of an utterance is not one stream any more.
+    """
+
+    utterance: Utterance
+
+
 class Decoded(NamedTuple):
     """PCM as the decoder returned it, before trimming, joining and conversion: for measurements."""
 
@@ -68,4 +76,4 @@ class TextAwaited(NamedTuple):
     """The next text has not arrived. Until the next event, silence is not an underrun."""
 
 
-SpeechEvent = UtteranceStarted | EncodedData | Decoded | Audio | UtteranceEnded | TextAwaited
+SpeechEvent = UtteranceStarted | EncodedData | Spliced | Decoded | Audio | UtteranceEnded | TextAwaited

@@ -11,11 +11,15 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
-from voice_cli.errors import Interrupted, VoiceError
+from voice_cli.errors import BackendError, Interrupted, VoiceError
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
+
+if TYPE_CHECKING:
+    from voice_cli.speech.recovery import Recovery
 
 
 class UtteranceSource(ABC):
@@ -23,6 +27,8 @@ class UtteranceSource(ABC):
 
     total: int | None = None
     """Code points of the whole text, if known."""
+    recovery: "Recovery | None" = None
+    """Sends requests that fail again; None: an error ends the speech. It may be set after the first request."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Utterance]:
@@ -201,8 +207,19 @@ class Narration(UtteranceSource):
             return bool(self._waiting) or self._reading is not None
         return len(self._waiting) >= self._lookahead
 
+    def _request(self, line: Line) -> SpeechStream:
+        if self.recovery is not None and len(self.recovery.targets) > 1:
+            return self.recovery.request(line)
+        try:
+            return self._backend.synthesize(self._make_request(line))
+        except BackendError:
+            if self.recovery is None:
+                raise
+            self.recovery.count_retry()
+            return self.recovery.request(line)
+
     def _ask(self, line: Line) -> None:
-        utterance = Utterance(line, self._backend.synthesize(self._make_request(line)))
+        utterance = Utterance(line, self._request(line))
         with self._changed:
             self.utterances.append(utterance)
             self._waiting.append(utterance)

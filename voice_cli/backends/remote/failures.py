@@ -16,6 +16,11 @@ from voice_cli.printable import one_line
 
 LARGEST_ERROR = 65536
 """Bytes of an error's body that are read."""
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})
+"""The statuses after which the same request may succeed: of RFC 9110, RFC 8470 (425) and Cloudflare (520 to 524), and
+529, "overloaded"."""
+LONGEST_WAIT = 86400.0
+"""Seconds: the most that `Retry-After` is believed."""
 
 
 def refusal(status: int, message: str | None, *, where: str, headers: Mapping[str, str]) -> BackendError:
@@ -25,6 +30,8 @@ def refusal(status: int, message: str | None, *, where: str, headers: Mapping[st
     A redirection's `location` should be a base URL.
     """
     reason = because(message)
+    later = retry_after(headers.get("retry-after", ""))
+    is_transient = status in TRANSIENT
     if status == 401:
         return AuthenticationError(
             f"{where} refuses the key (401){reason}",
@@ -35,9 +42,12 @@ def refusal(status: int, message: str | None, *, where: str, headers: Mapping[st
             f"{where} forbids the request (403){reason}", hint="check whether the key may use this model"
         )
     if status in (402, 429):
-        retry_after = headers.get("retry-after", "")
-        wait = f"try again in {retry_after} s" if retry_after.isdigit() else "try again later"
-        return RateLimitError(f"{where} received too many requests, or no credit is left ({status}){reason}", hint=wait)
+        return RateLimitError(
+            f"{where} received too many requests, or no credit is left ({status}){reason}",
+            hint=f"try again in {later:.0f} s" if later else "try again later",
+            is_transient=is_transient,
+            retry_after=later,
+        )
     if status == 404:
         return ServerError(
             f"{where} does not have this address, model or voice (404){reason}",
@@ -46,8 +56,28 @@ def refusal(status: int, message: str | None, *, where: str, headers: Mapping[st
     if 300 <= status < 400:
         return redirected(where, headers.get("location"), f" ({status})")
     if status >= 500:
-        return ServerError(f"{where} failed ({status}){reason}", hint="try again, or see its log")
-    return ServerError(f"{where} rejects the request ({status}){reason}")
+        hint = "try again, or see its log"
+        return ServerError(
+            f"{where} failed ({status}){reason}", hint=hint, is_transient=is_transient, retry_after=later
+        )
+    return ServerError(f"{where} rejects the request ({status}){reason}", is_transient=is_transient, retry_after=later)
+
+
+def retry_after(value: str) -> float | None:
+    """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110, 10.2.3); None: it is not valid."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_WAIT)
+    if not value:
+        return None
+    import time
+    from email.utils import parsedate_to_datetime
+
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def because(message: str | None) -> str:
@@ -67,21 +97,25 @@ def redirected(where: str, target: str | None, status: str = "") -> ServerError:
 
 
 def no_address(where: str) -> NetworkError:
-    return NetworkError(f"cannot resolve {where}", hint="check the name and the network")
+    return NetworkError(f"cannot resolve {where}", hint="check the name and the network", is_transient=True)
 
 
 def nothing_answers(where: str) -> NetworkError:
-    return NetworkError(f"{where} refused the connection", hint="is the server running?")
+    return NetworkError(f"{where} refused the connection", hint="is the server running?", is_transient=True)
 
 
 def no_connection(where: str, timeout: float) -> NetworkError:
-    return NetworkError(f"no connection to {where} within {timeout:g} s", hint=Hint("raise {timeout}"))
+    return NetworkError(
+        f"no connection to {where} within {timeout:g} s", hint=Hint("raise {timeout}"), is_transient=True
+    )
 
 
-def not_secure(where: str, reason: str) -> NetworkError:
+def not_secure(where: str, reason: str, *, is_cut: bool = False) -> NetworkError:
+    """Return the error for a TLS handshake. `is_cut`: the connection ended in it, and nothing was wrong with it."""
     return NetworkError(
         f"no secure connection to {where}: {one_line(reason)}",
         hint="SSL_CERT_FILE names another set of certificate authorities",
+        is_transient=is_cut,
     )
 
 
@@ -90,7 +124,7 @@ def not_http(where: str) -> ServerError:
 
 
 def no_answer(where: str) -> NetworkError:
-    return NetworkError(f"{where} closed the connection without a response", hint="see its log")
+    return NetworkError(f"{where} closed the connection without a response", hint="see its log", is_transient=True)
 
 
 def silent(where: str, timeout: float, received: int) -> NetworkError | TruncatedAudio:
@@ -99,11 +133,22 @@ def silent(where: str, timeout: float, received: int) -> NetworkError | Truncate
         return TruncatedAudio(
             f"{where} sent nothing more for {timeout:g} s, after {received} bytes", hint=Hint("raise {timeout}")
         )
-    return NetworkError(f"{where} did not answer within {timeout:g} s", hint=Hint("raise {timeout}"))
+    return NetworkError(f"{where} did not answer within {timeout:g} s", hint=Hint("raise {timeout}"), is_transient=True)
 
 
-def broken(where: str, received: int) -> TruncatedAudio:
-    return TruncatedAudio(f"the connection to {where} broke after {received} bytes of audio")
+def broken(where: str, received: int, headers: Mapping[str, str] | None = None) -> TruncatedAudio:
+    """Return the error for a connection that ended after `received` bytes of audio.
+
+    `headers`: those of the response if the server closed the connection in good order, but before the end.
+    """
+    lack = ""
+    if headers is not None:
+        length = headers.get("content-length", "")
+        if length.isdigit() and "content-encoding" not in headers:
+            lack = f", of {length[:20]} announced"
+        elif "chunked" in headers.get("transfer-encoding", "").lower():
+            lack = ", before its last chunk"
+    return TruncatedAudio(f"the connection to {where} broke after {received} bytes of audio{lack}")
 
 
 def check_key(key: str | None) -> None:

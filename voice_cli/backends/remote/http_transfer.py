@@ -340,13 +340,13 @@ class HttpStream(SpeechStream):
         if code == pycurl.E_WRITE_ERROR or (code == pycurl.E_BAD_CONTENT_ENCODING and not self._received):
             return failures.undecodable(where, self._headers.get("content-encoding", ""))
         if self._received:
-            return failures.broken(where, self._received)
+            return failures.broken(where, self._received, self._headers if code == pycurl.E_PARTIAL_FILE else None)
         if code == pycurl.E_COULDNT_RESOLVE_HOST:
             return failures.no_address(where)
         if code == pycurl.E_COULDNT_CONNECT:
             return failures.nothing_answers(where)
         if code in TLS_ERRORS:
-            return failures.not_secure(where, reason)
+            return failures.not_secure(where, reason, is_cut=code == pycurl.E_SSL_CONNECT_ERROR)
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return failures.no_connection(where, self._timeout)
         if code == pycurl.E_URL_MALFORMAT:
@@ -355,7 +355,7 @@ class HttpStream(SpeechStream):
             return failures.not_http(where)
         if code in (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE):
             return failures.no_answer(where)
-        return NetworkError(f"the request to {where} failed: {one_line(reason)}")
+        return NetworkError(f"the request to {where} failed: {one_line(reason)}", is_transient=True)
 
     def _proxy_failure(self) -> VoiceError | None:
         """Return the error if the transfer's proxy has failed."""

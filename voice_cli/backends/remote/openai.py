@@ -7,6 +7,7 @@ key, the organisation and the address unless the profile does.
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ class SdkStream(SpeechStream):
         self._pcm_is_defined = is_pcm and wire.pcm_is_defined(self._where, request.model or wire.DEFAULT_MODEL)
         self._rate = wire.PCM.rate if is_pcm and not (self._pcm_is_defined or backend.rate_is_refused) else None
         self._received = 0
+        self._headers: dict[str, str] = {}
         self._redirects = 0
         self._handoff: BoundedQueue[bytes] = BoundedQueue(AHEAD_BYTES)
         self._connection: Any = None
@@ -194,6 +196,7 @@ class SdkStream(SpeechStream):
             from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
             self.announced = encoding_in(response.headers, self.expected if self._pcm_is_defined else None)
+            self._headers = {name.lower(): value for name, value in response.headers.items()}
             self.end_is_marked = bool({"content-length", "transfer-encoding"} & set(response.headers))
             for data in response.iter_bytes():
                 if data and not self._received:
@@ -213,10 +216,21 @@ class SdkStream(SpeechStream):
             message = wire.error_message(exc.response.content)
             failure = refusal(exc.status_code, message, where=where, headers=exc.response.headers)
         elif isinstance(exc, sdk.APITimeoutError):
-            failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"))
+            failure = NetworkError(f"{where} did not answer in time", hint=Hint("raise {timeout}"), is_transient=True)
         elif self._received:  # while a body is read, the SDK raises httpx's errors
-            failure = broken(where, self._received)
+            ended = type(exc).__name__ == "RemoteProtocolError"  # httpx's: closed in good order, but before the end
+            failure = broken(where, self._received, self._headers if ended else None)
         else:
-            failure = NetworkError(f"cannot reach {where}: {one_line(str(exc.__cause__ or exc))}")
+            failure = NetworkError(
+                f"cannot reach {where}: {one_line(str(exc.__cause__ or exc))}", is_transient=not _is_untrusted(exc)
+            )
         failure.__cause__ = exc
         return failure
+
+
+def _is_untrusted(exc: BaseException) -> bool:
+    """Return whether the server's certificate is the cause of an error of the SDK."""
+    cause: BaseException | None = exc
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

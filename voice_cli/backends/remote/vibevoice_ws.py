@@ -95,7 +95,7 @@ class VibeVoiceSession(Session):
             return Received()
         reason = one_line(error_of(log.data, "message"))
         if log.event == wire.BUSY:
-            raise RateLimitError(f"{self.where} is busy: {reason}", hint="try again later")
+            raise RateLimitError(f"{self.where} is busy: {reason}", hint="try again later", is_transient=True)
         if log.event in wire.FAILURES:
             raise ServerError(f"{self.where} failed: {reason or log.event}")
         return Received()

@@ -24,6 +24,8 @@ from voice_cli.protocol import openai
 NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")
 
 _UNAUTHORIZED, _FORBIDDEN, _TRY_AGAIN_LATER = 3000, 3003, 1013
+_TRANSIENT = frozenset({1001, 1011, 1012, 1013, 1014})
+"""The codes after which the same request may succeed."""
 _CLOSED = {
     1000: "closed the session before its end",
     1001: "is going away",
@@ -62,7 +64,8 @@ def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:
     if isinstance(exc, TimeoutError):
         return failures.no_connection(where, timeout)
     if isinstance(exc, ssl.SSLError | ssl.CertificateError):
-        return failures.not_secure(where, getattr(exc, "reason", None) or str(exc))
+        is_cut = isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        return failures.not_secure(where, getattr(exc, "reason", None) or str(exc), is_cut=is_cut)
     if isinstance(exc, socket.gaierror):
         return failures.no_address(where)
     if isinstance(exc, ConnectionRefusedError):
@@ -75,7 +78,7 @@ def _connecting(exc: BaseException, where: str, timeout: float) -> VoiceError:
         return failures.no_answer(where) if isinstance(exc.__cause__, EOFError) else failures.not_http(where)
     if isinstance(exc, exceptions.InvalidHandshake):
         return ServerError(f"the server at {where} does not speak WebSocket: {one_line(str(exc))}")
-    return NetworkError(f"cannot reach {where}: {one_line(str(exc))}")
+    return NetworkError(f"cannot reach {where}: {one_line(str(exc))}", is_transient=True)
 
 
 def _refused(exc: exceptions.InvalidStatus, where: str) -> BackendError:
@@ -107,7 +110,10 @@ def _failure(exc: BaseException, where: str, timeout: float, received: int) -> V
 
 def _closed(code: int, reason: str, where: str) -> BackendError:
     if code == _TRY_AGAIN_LATER:
-        return RateLimitError(f"{where} is busy (1013){because(reason)}", hint="try again later")
+        return RateLimitError(f"{where} is busy (1013){because(reason)}", hint="try again later", is_transient=True)
     if code in (_UNAUTHORIZED, _FORBIDDEN):
         return AuthenticationError(f"{where} refuses the key ({code}){because(reason)}")
-    return ServerError(f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because(reason)}")
+    return ServerError(
+        f"{where} {_CLOSED.get(code, 'closed the connection')} ({code}){because(reason)}",
+        is_transient=code in _TRANSIENT,
+    )

@@ -104,5 +104,5 @@ class Session(ABC):
         """Return the error for a server's error message."""
         message = f"{self.where}: {one_line(text) or 'it failed without a reason'}"
         if code == BUSY:
-            return RateLimitError(message, hint="try again later")
+            return RateLimitError(message, hint="try again later", is_transient=True)
         return AuthenticationError(message) if code == UNAUTHORIZED else ServerError(message)
