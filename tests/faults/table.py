@@ -24,7 +24,7 @@ from support.ws_vibevoice import PAGES, DemoServer
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "faults.md"
 TEXT = "Hello there, my dear Ann"
-VARIANTS: tuple[tuple[str, ...], ...] = ((),)
+VARIANTS: tuple[tuple[str, ...], ...] = ((), ("--no-resume",))
 """The options with which each fault is run; one that changes nothing gets no line."""
 
 
