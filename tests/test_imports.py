@@ -86,6 +86,7 @@ PARTS = {
     "agent": {
         *("audio", "errors", "folders", "script", "backends", "speech", "playback"),
     },
+    "voices": {"errors", "folders", "printable", "config", "backends"},
     "streamer": {"audio", "errors", "queues", "pcm", "backends.base", "speech", "playback"},
     "bench": {"audio", "errors", "printable", "config", "backends", "protocol.openai", "playback"},
     "script": {"audio", "errors", "queues"},
@@ -116,6 +117,7 @@ PARTS = {
         ),
         "config",
         "folders",
+        "voices",
     },
     "assistants": {"errors", "folders", "script", "agent"},
     "cli": None,

@@ -159,6 +159,12 @@ class Settings(NamedTuple):
     key_variables: frozenset[str] = frozenset()
     """The variables that contain keys: those of OpenAI and Azure, and each `api_key_env` in the file."""
 
+    @property
+    def names_only_a_voice(self) -> bool:
+        """Whether a voice is set, and neither backend nor model nor address: it may be one of an engine's."""
+        named = {"backend", "model", "base_url"} & self.origins.keys()
+        return self.profile.voice is not None and not named
+
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the config file. A missing file is no error, unless $VOICE_CONFIG names it.
