@@ -72,6 +72,7 @@ PARTS = {
     "backends.local": {
         "audio",
         "errors",
+        "folders",
         "printable",
         "queues",
         "pcm",

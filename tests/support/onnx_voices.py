@@ -18,8 +18,11 @@ SYMBOLS = "_^$ !',-.:;?abcdefhijklmnopqrstuvwxyzæçðøħŋœɐɑɒɔəɚɛɜɡ
 """espeak-ng's IPA symbols for English, in NFD."""
 
 
-def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, notes=None):
-    """Write a VITS network like Piper's: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames)."""
+def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, notes=None, has_parts=False):
+    """Write a VITS network like Piper's: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames).
+
+    `has_parts`: its nodes have the names of Piper's two parts, and the lengths of the tokens are rounded up.
+    """
     onnx = needs("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     values = {
@@ -44,6 +47,7 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
         helper.make_node("Mul", ["count", "per_token"], ["unscaled"]),
         helper.make_node("Mul", ["unscaled", "length_scale"], ["exact"]),
         helper.make_node("Round", ["exact"], ["frames"]),
+        *_lengths(helper, kinds, is_wanted=has_parts),
         helper.make_node("Range", ["zero", "frames", "unit"], ["time"]),
     ]
     if speakers > 1:
@@ -56,9 +60,10 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
     else:
         nodes.append(helper.make_node("Identity", ["time"], ["pitched"]))
     nodes += [
-        helper.make_node("Mul", ["pitched", "step"], ["phase"]),
-        helper.make_node("Sin", ["phase"], ["wave"]),
-        helper.make_node("Mul", ["wave", "loudness"], ["hum"]),
+        helper.make_node("Reshape", ["pitched", "shape"], ["z"]),
+        helper.make_node("Mul", ["z", "step"], ["phase"], name="/dec/Mul" if has_parts else ""),
+        helper.make_node("Sin", ["phase"], ["wave"], name="/dec/Sin" if has_parts else ""),
+        helper.make_node("Mul", ["wave", "loudness"], ["hum"], name="/dec/Mul_1" if has_parts else ""),
         helper.make_node("Reshape", ["hum", "shape"], ["output"]),
     ]
     graph = helper.make_graph(
@@ -71,6 +76,19 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
     helper.set_model_props(model, {name: str(note) for name, note in (notes or {}).items()})
     onnx.save(model, str(path))
+
+
+def _lengths(helper, kinds, *, is_wanted):
+    """Return nodes that compute the length of each token, as (1, tokens)."""
+    if not is_wanted:
+        return []
+    return [
+        helper.make_node("Cast", ["input"], ["as_float"], to=kinds.FLOAT),
+        helper.make_node("Mul", ["as_float", "zero"], ["zeros"]),
+        helper.make_node("Mul", ["per_token", "length_scale"], ["length"]),
+        helper.make_node("Add", ["zeros", "length"], ["lengths"]),
+        helper.make_node("Ceil", ["lengths"], ["lengths_up"]),
+    ]
 
 
 def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **options):
@@ -96,7 +114,7 @@ def sherpa_voice(folder, *, rate=16000, speakers=1, lexicon=None, notes=None, **
 
 def piper_voice(folder, *, rate=22050, speakers=None, length_scale=1.0, **options):
     """Create a Piper voice; `speakers` are names."""
-    ids = needs("piper.phoneme_ids").DEFAULT_PHONEME_ID_MAP
+    ids = {symbol: [number] for number, symbol in enumerate(SYMBOLS)}
     folder.mkdir(parents=True, exist_ok=True)
     names = speakers or []
     network(folder / "en_US-hum-low.onnx", rate=rate, speakers=max(1, len(names)), **options)

@@ -54,6 +54,8 @@ class WordEvent(NamedTuple):
     """Code points."""
     seconds: float
     """From the stream's first frame, in steps of a millisecond."""
+    estimated: bool = False
+    """The engine does not tell the time: it is computed from the phonemes or letters, and the length of the sound."""
 
 
 class SpeechStream(ABC):

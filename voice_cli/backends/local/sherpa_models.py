@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voice_cli.backends.local.onnx_metadata import read_metadata
+from voice_cli.backends.local.sherpa_piper import converted
 from voice_cli.errors import UsageError
 
 MODELS_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
@@ -121,6 +122,9 @@ def read_model(folder: str) -> SherpaModel:
 def _single(folder: str, chosen: str | None) -> SherpaModel:
     tokens = _file(folder, "tokens.txt")
     network = chosen or _network(folder)
+    if network is not None and tokens is None and os.path.isfile(f"{network}.json"):
+        folder = converted(network)
+        tokens, network = _file(folder, "tokens.txt"), _network(folder)
     if network is None or tokens is None:
         missing = "tokens.txt" if network else "model (*.onnx)"
         raise UsageError(f"there is no {missing} in {folder}", hint=MODEL_HINT)
