@@ -175,6 +175,11 @@ class Backend(ABC):
         """The server, or the engine's name."""
         return self.name
 
+    @property
+    def own_speeds(self) -> tuple[float, float] | None:
+        """The slowest and the fastest speed that a request may have; None: only 1."""
+        return (0.25, 4.0)
+
     @abstractmethod
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         """Send the request, or queue it for the engine; return without waiting for audio.

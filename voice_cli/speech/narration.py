@@ -16,6 +16,7 @@ from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.errors import Interrupted, VoiceError
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
+from voice_cli.speech.speeds import synthesize
 
 
 class UtteranceSource(ABC):
@@ -199,7 +200,7 @@ class Narration(UtteranceSource):
         return len(self._waiting) >= self._lookahead
 
     def _ask(self, line: Line) -> None:
-        utterance = Utterance(line, self._backend.synthesize(self._make_request(line)))
+        utterance = Utterance(line, synthesize(self._backend, self._make_request(line)))
         with self._changed:
             self.utterances.append(utterance)
             self._waiting.append(utterance)
