@@ -138,3 +138,65 @@ def pitch(pcm, rate):
     samples = np.frombuffer(pcm, "<i2").astype(np.float32)
     crossings = np.count_nonzero(np.diff(np.signbit(samples)))
     return crossings / 2 / (len(samples) / rate)
+
+
+def kokoro_model(folder, speakers=("af_hum", "am_hum"), *, units_per_token=4, quiet_units=2):
+    """Create a Kokoro model: each token has so many units of 600 samples, and the pads at both ends are silence.
+
+    The style's first number is the pitch as a multiple of `HERTZ`: that of speaker n is n + 1.
+    """
+    onnx = needs("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {
+        "zero": np.float32(0),
+        "unit": np.float32(1),
+        "units": np.float32(units_per_token),
+        "lead": np.float32(600 * quiet_units),
+        "half": np.float32(0.5),
+        "unit_samples": np.float32(600),
+        "step": np.float32(2 * np.pi * HERTZ / 24000),
+        "first": np.array([0], np.int64),
+        "flat": np.array([-1], np.int64),
+        "second_axis": np.array([1], np.int64),
+        "begin": np.array([1], np.int64),
+        "end": np.array([-1], np.int64),
+        "pad": np.full((1, 1), quiet_units, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["tokens"], ["as_float"], to=kinds.FLOAT),
+        helper.make_node("Mul", ["as_float", "zero"], ["zeros"]),
+        helper.make_node("Slice", ["zeros", "begin", "end", "second_axis"], ["inside"]),
+        helper.make_node("Div", ["units", "speed"], ["scaled"]),
+        helper.make_node("Add", ["inside", "scaled"], ["lengths"]),
+        helper.make_node("Concat", ["pad", "lengths", "pad"], ["padded"], axis=1),
+        helper.make_node("Round", ["padded"], ["durations"], name="/encoder/Round"),
+        helper.make_node("ReduceSum", ["durations"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "unit_samples"], ["count"]),
+        helper.make_node("Range", ["zero", "count", "unit"], ["time"]),
+        helper.make_node("Reshape", ["style", "flat"], ["numbers"]),
+        helper.make_node("Gather", ["numbers", "first"], ["pitch"]),
+        helper.make_node("Mul", ["time", "pitch"], ["pitched"]),
+        helper.make_node("Mul", ["pitched", "step"], ["phase"]),
+        helper.make_node("Sin", ["phase"], ["wave"]),
+        helper.make_node("Mul", ["wave", "half"], ["hum"]),
+        helper.make_node("Sub", ["count", "lead"], ["last"]),
+        helper.make_node("GreaterOrEqual", ["time", "lead"], ["has_begun"]),
+        helper.make_node("Less", ["time", "last"], ["goes_on"]),
+        helper.make_node("And", ["has_begun", "goes_on"], ["sounds"]),
+        helper.make_node("Cast", ["sounds"], ["gate"], to=kinds.FLOAT),
+        helper.make_node("Mul", ["hum", "gate"], ["audio"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("tokens", kinds.INT64, [1, "tokens"]),
+        helper.make_tensor_value_info("style", kinds.FLOAT, [1, 256]),
+        helper.make_tensor_value_info("speed", kinds.FLOAT, [1]),
+    ]
+    initializers = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    graph = helper.make_graph(
+        nodes, "hum", inputs, [helper.make_tensor_value_info("audio", kinds.FLOAT, ["frames"])], initializers
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "hum.onnx")
+    styles = {name: np.full((510, 1, 256), number + 1, np.float32) for number, name in enumerate(speakers)}
+    np.savez(folder / "voices.npz", **styles)
+    return folder
