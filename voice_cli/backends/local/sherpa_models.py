@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voice_cli.backends.local.onnx_metadata import read_metadata
-from voice_cli.backends.local.sherpa_piper import converted
 from voice_cli.errors import UsageError
 
 MODELS_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/tag/tts-models"
@@ -123,6 +122,8 @@ def _single(folder: str, chosen: str | None) -> SherpaModel:
     tokens = _file(folder, "tokens.txt")
     network = chosen or _network(folder)
     if network is not None and tokens is None and os.path.isfile(f"{network}.json"):
+        from voice_cli.backends.local.sherpa_piper import converted  # only such a voice needs it
+
         folder = converted(network)
         tokens, network = _file(folder, "tokens.txt"), _network(folder)
     if network is None or tokens is None:
