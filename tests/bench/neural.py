@@ -23,7 +23,7 @@ TEXT = (
     "The quick brown fox jumps over the lazy dog while a small grey cat watches from the warm kitchen window, "
     "and nobody in the whole house seems to notice."
 )
-"""27 words."""
+"""29 words."""
 AUDIBLE = 0.01
 
 

@@ -21,8 +21,8 @@ def threads() -> int:
 def open_session(engine: str, install: str, model: bytes | str, compute: str = "cpu") -> Any:
     """Load a network: its path or content.
 
-    The threads do not spin: waiting threads would take the processor from the player, and on two busy cores the same
-    network takes a third longer (tests/bench/neural.py).
+    The threads do not spin: waiting threads would take the processor from the player. On two busy cores, the real-time
+    factor of a Piper voice was 0.16 with spinning threads and 0.11 without.
 
     Raises:
         EngineError: onnxruntime is not installed or does not load.
