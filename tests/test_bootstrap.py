@@ -281,6 +281,7 @@ def test_system_without_a_package_manager(machine):
     ("args", "env", "call"),
     [
         ((), {}, "uv sync --frozen --inexact --no-dev"),
+        (("--neural",), {}, "uv sync --frozen --inexact --no-dev --extra neural"),
         (("--test",), {}, "uv sync --frozen --inexact"),
         (("--test",), {"PYTHON": "python3.12"}, "uv sync --frozen --inexact --python python3.12"),
     ],
@@ -311,7 +312,7 @@ def test_named_interpreter_that_is_missing_is_an_error(machine):
 def test_unknown_option_is_an_error(machine):
     machine.has("python3")
     calls, said = machine.bootstrap("--tests", status=2)
-    assert (calls, said) == ([], ["usage: scripts/bootstrap [--test]"])
+    assert (calls, said) == ([], ["usage: scripts/bootstrap [--test|--neural]"])
 
 
 def test_make_has_the_two_commands():

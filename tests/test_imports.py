@@ -72,6 +72,7 @@ PARTS = {
     "backends.local": {
         "audio",
         "errors",
+        "folders",
         "printable",
         "queues",
         "pcm",
@@ -86,6 +87,7 @@ PARTS = {
     "agent": {
         *("audio", "errors", "folders", "script", "backends", "speech", "playback"),
     },
+    "voices": {"errors", "folders", "printable", "config", "backends"},
     "streamer": {"audio", "errors", "queues", "pcm", "backends.base", "speech", "playback"},
     "bench": {"audio", "errors", "printable", "config", "backends", "protocol.openai", "playback"},
     "script": {"audio", "errors", "queues"},
@@ -118,6 +120,7 @@ PARTS = {
         "config",
         "config_keys",
         "folders",
+        "voices",
     },
     "assistants": {"errors", "folders", "script", "agent"},
     "cli": None,

@@ -133,6 +133,12 @@ class Settings(NamedTuple):
     fallbacks: tuple["Settings", ...] = ()
     """Those of the profile's fallbacks, in order."""
 
+    @property
+    def names_only_a_voice(self) -> bool:
+        """Whether a voice is set, and neither backend nor model nor address: it may be one of an engine's."""
+        named = {"backend", "model", "base_url"} & self.origins.keys()
+        return self.profile.voice is not None and not named
+
 
 def load(path: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check the config file. A missing file is no error, unless $VOICE_CONFIG names it.

@@ -30,8 +30,8 @@ class Hint:
     """What to do next, with settings and listings as fields: ``Hint("raise {timeout}")``.
 
     `render` inserts an interface's names, such as ``--timeout``. The fields are names of settings (``timeout``,
-    ``base_url``, ``voice``, ``format``, …) and of listings (``list_voices``, ``list_devices``, ``list_engines``). Other
-    values are passed by keyword, so that braces in them are not read as fields.
+    ``base_url``, ``voice``, ``format``, …), of listings (``list_voices``, ``list_devices``, ``list_engines``), and
+    ``download`` (a voice). Other values are passed by keyword, so that braces in them are not read as fields.
     """
 
     def __init__(self, template: str, **values: object) -> None:

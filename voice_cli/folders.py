@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # collections.abc takes milliseconds
 _FOLDERS = {
     "config": ("XDG_CONFIG_HOME", ".config", "Application Support", "APPDATA", "Roaming"),
     "state": ("XDG_STATE_HOME", ".local/state", "Application Support", "LOCALAPPDATA", "Local"),
+    "data": ("XDG_DATA_HOME", ".local/share", "Application Support", "LOCALAPPDATA", "Local"),
     "cache": ("XDG_CACHE_HOME", ".cache", "Caches", "LOCALAPPDATA", "Local"),
 }
 """By kind: the XDG variable and the default in the home folder; macOS's folder in ~/Library; Windows' variable and the
@@ -17,7 +18,7 @@ default in ~/AppData."""
 
 
 def user_folder(kind: str, environment: "Mapping[str, str]" = os.environ) -> str:
-    """Return the user's folder for files of a kind: `config`, `state` or `cache`."""
+    """Return the user's folder for files of a kind: `config`, `state`, `data` or `cache`."""
     xdg, at_home, library, variable, app_data = _FOLDERS[kind]
     home = os.path.expanduser("~")
     if sys.platform == "win32":

@@ -44,6 +44,7 @@ BACKENDS = Registry(
         "openai": "voice_cli.backends.remote.openai:OpenAIBackend",
         "sherpa": "voice_cli.backends.local.sherpa:SherpaBackend",
         "piper": "voice_cli.backends.local.piper:PiperBackend",
+        "kokoro": "voice_cli.backends.local.kokoro:KokoroBackend",
         "chatterbox": "voice_cli.backends.local.chatterbox:ChatterboxBackend",
         "vibevoice": "voice_cli.backends.local.vibevoice:VibeVoiceBackend",
         "chatterbox-ws": "voice_cli.backends.remote.chatterbox_ws:ChatterboxWsBackend",

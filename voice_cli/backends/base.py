@@ -54,6 +54,8 @@ class WordEvent(NamedTuple):
     """Code points."""
     seconds: float
     """From the stream's first frame, in steps of a millisecond."""
+    estimated: bool = False
+    """The engine does not tell the time: it is computed from the phonemes or letters, and the length of the sound."""
 
 
 class SpeechStream(ABC):
@@ -174,6 +176,11 @@ class Backend(ABC):
     def where(self) -> str:
         """The server, or the engine's name."""
         return self.name
+
+    @property
+    def own_speeds(self) -> tuple[float, float] | None:
+        """The slowest and the fastest speed that a request may have; None: only 1."""
+        return (0.25, 4.0)
 
     @abstractmethod
     def synthesize(self, request: SpeechRequest) -> SpeechStream:

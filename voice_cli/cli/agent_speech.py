@@ -22,7 +22,7 @@ from voice_cli.cli.narrating import checked_text, decoded_file, has_many, narrat
 from voice_cli.cli.options import SayOptions, options
 from voice_cli.cli.playing import device_of, learn, learned_of, make_player, speech_of, subtitles_of, wake_of
 from voice_cli.cli.report import account_of
-from voice_cli.cli.say import backend_options
+from voice_cli.cli.say import backend_options, with_engine
 from voice_cli.config import Config, Settings, load, parse, settle
 from voice_cli.errors import Interrupted, UsageError, VoiceError
 from voice_cli.playback.player import PlaybackResult, Player
@@ -206,6 +206,7 @@ class AgentSpeech:
             data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else None
             config = parse(str(self._config.get("path")), data, self._environment)
         settings = settle(config, options.flags(), self._environment, backend_names=BACKENDS)
+        settings = with_engine(settings, self._environment)
         if settings.defaults.agent == "off":
             raise Declined("off")
         localized = self._localized(settings)

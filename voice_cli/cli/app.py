@@ -83,10 +83,15 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _argument(name: str, kind: Any, help: str) -> inspect.Parameter:  # noqa: A002
+def _argument(
+    name: str,
+    kind: Any,
+    help: str,  # noqa: A002
+    completion: Callable[[str], list[str]] | None = None,
+) -> inspect.Parameter:
     """Return an argument; it may be omitted if None is of its kind."""
     default = None if kind == kind | None else inspect.Parameter.empty
-    annotation = Annotated[kind, typer.Argument(help=help, show_default=False)]
+    annotation = Annotated[kind, typer.Argument(help=help, show_default=False, autocompletion=completion)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -107,14 +112,19 @@ def _add(
     argument: inspect.Parameter | None = None,
     epilog: str | None = None,
     passes_debug: bool = False,
+    is_group: bool = False,
 ) -> None:
     """Add a command that calls a function with the values of its options by name, and reports its errors.
 
     `function`: MODULE.NAME in `voice_cli.cli`, imported when called. It may return an exit code.
     `argument`: its argument, besides the options. `passes_debug`: the function needs the value of --debug too.
+    `is_group`: it is what `to` itself does without a command.
     """
 
     def command(**values: Any) -> None:
+        context = values.pop("context", None)
+        if context is not None and context.invoked_subcommand is not None:
+            return
         debug = bool(values.get("debug"))
         if not passes_debug:
             values.pop("debug", None)
@@ -130,9 +140,15 @@ def _add(
     parameters = [_parameter(key, option) for key, option in named.items()]
     if argument is not None:
         parameters.insert(0, argument)
+    if is_group:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.insert(0, inspect.Parameter("context", kind, annotation=typer.Context))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    to.command(name, help=summary, epilog=epilog)(command)
+    if is_group:
+        to.callback(invoke_without_command=True, help=summary)(command)
+    else:
+        to.command(name, help=summary, epilog=epilog)(command)
 
 
 _DEBUG = Option("Print tracebacks.", kind=bool)
@@ -181,18 +197,58 @@ _add(
     passes_debug=True,
     epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
+_voices = typer.Typer()
+app.add_typer(_voices, name="voices")
 _add(
-    app,
+    _voices,
     "voices",
-    "List the backend's voices.",
-    "listings.list_voices",
+    "List voices: the backend's, or all that are installed. Get, remove, play and choose one.",
+    "voices.list_voices",
     {
+        "every": Option("List the voices that can be downloaded.", kind=bool, long="--all"),
+        "language": Option("Only those of this language, such as de or en-GB.", metavar="TAG"),
         "profile": Option("Ask this profile's server.", short="-p"),
         "backend": Option("Ask this backend."),
         "base_url": Option("Ask this server."),
         **_LISTING,
     },
+    is_group=True,
 )
+
+
+def _complete_voice(incomplete: str) -> list[str]:
+    from voice_cli.errors import VoiceError
+    from voice_cli.voices.catalogue import catalogue
+
+    try:
+        return [name for name in catalogue() if name.startswith(incomplete)]
+    except VoiceError:
+        return []
+
+
+_VOICE = _argument("voice", str, "The name: en_US-joe-medium, or joe for short.", _complete_voice)
+_add(
+    _voices,
+    "get",
+    "Download a voice, or continue its download.",
+    "voices.get",
+    {
+        "name": Option("The name that it gets (from its file)."),
+        "sha256": Option("The SHA-256 of the file.", metavar="HEX"),
+        "debug": _DEBUG,
+    },
+    argument=_argument("voice", str, "A name of 'voice voices --all', a URL, or a file.", _complete_voice),
+)
+_add(_voices, "remove", "Delete a downloaded voice.", "voices.remove_voice", {"debug": _DEBUG}, argument=_VOICE)
+_add(
+    _voices,
+    "play",
+    "Speak a sample; of a Piper voice that is not installed, play its project's.",
+    "voices.play",
+    {"text": Option("The text (a sentence in its language)."), "debug": _DEBUG},
+    argument=_VOICE,
+)
+_add(_voices, "use", "Make a voice the default, in the config file.", "voices.use", {"debug": _DEBUG}, argument=_VOICE)
 _add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(
     app,

@@ -22,7 +22,7 @@ from voice_cli.cli import interrupts
 from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file, write_json
 from voice_cli.cli.options import SayOptions, check_values, long_flag
 from voice_cli.cli.report import outcome_object
-from voice_cli.cli.say import make_backend
+from voice_cli.cli.say import make_backend, with_engine
 from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
 from voice_cli.printable import escaped
@@ -141,7 +141,7 @@ def make_targets(config: Config, flags: Mapping[str, Any], *, formats: str | Non
 
 def _target(config: Config, flags: Mapping[str, Any], *, alone: bool) -> Target:
     try:
-        settings = settle(config, flags, backend_names=BACKENDS)
+        settings = with_engine(settle(config, flags, backend_names=BACKENDS))
     except VoiceError as exc:
         name = flags["profile"]
         if alone:

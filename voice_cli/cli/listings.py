@@ -1,22 +1,11 @@
-"""`voice voices` and `voice devices`: a table on a terminal, tab-separated lines in a pipe, or JSON."""
+"""Lists: a table on a terminal, tab-separated lines in a pipe, or JSON; and `voice devices`."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
-from voice_cli.backends import BACKENDS
 from voice_cli.cli.console import silence_libraries, write_json, write_stdout
-from voice_cli.cli.say import make_backend
-from voice_cli.config import load, settle
 from voice_cli.printable import escaped
-
-
-def list_voices(*, as_json: bool, **flags: Any) -> None:
-    """Print the voices of the configured backend."""
-    with closing(make_backend(settle(load(), flags, backend_names=BACKENDS))) as backend:
-        voices = backend.voices()
-    print_rows([voice._asdict() for voice in voices], as_json=as_json)
 
 
 def list_devices(*, as_json: bool) -> None:

@@ -189,6 +189,7 @@ def words(hint: str | Hint) -> str:
     if isinstance(hint, str):
         return hint
     names = {name: long_flag(name) for name in (*SayOptions._fields, *SERVER_SETTINGS)}
+    names["download"] = "voice voices get"
     return hint.render(names | {f"list_{listing}": f"voice {listing}" for listing in ("voices", "devices", "engines")})
 
 

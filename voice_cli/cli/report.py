@@ -137,7 +137,12 @@ def _spoken(narration: Narration | None, result: PlaybackResult | None) -> dict[
         "text_skipped": skipped.strip(),
         "text_remaining": (rest + unasked).strip(),
         "words": [
-            {"word": word.text.strip(), "start_ms": _ms(word.start), "end_ms": _ms(word.end)}
+            {
+                "word": word.text.strip(),
+                "start_ms": _ms(word.start),
+                "end_ms": _ms(word.end),
+                **({"estimated": True} if word.estimated else {}),
+            }
             for of_utterance in words
             for word in of_utterance or ()
             if was_heard(word.start, word.end, result.spans)

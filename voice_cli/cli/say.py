@@ -54,7 +54,7 @@ def say(
     queued: float | None = None
     try:
         options.check()
-        settings = settle(load(), options.flags(), backend_names=BACKENDS)
+        settings = with_engine(settle(load(), options.flags(), backend_names=BACKENDS))
         is_whole = text is None and arriving is None
         if is_whole and (options.detach or (settings.defaults.agent == "on" and not options.no_agent)):
             from voice_cli.cli.agent_start import speak_through_new_agent
@@ -155,6 +155,21 @@ def _load_device(options: SayOptions, settings: Settings) -> None:
         from voice_cli.playback.sinks.portaudio import load_soon
 
         load_soon(default_only=settings.defaults.device is None)
+
+
+def with_engine(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings with the engine of a voice that is named without one. Raises as `voices.named.with_engine`.
+
+    Nothing is imported for other settings.
+    """
+    if settings.fallbacks:
+        fallbacks = tuple(with_engine(fallback, environment) for fallback in settings.fallbacks)
+        settings = settings._replace(fallbacks=fallbacks)
+    if not settings.names_only_a_voice:
+        return settings
+    from voice_cli.voices import named
+
+    return named.with_engine(settings, environment)
 
 
 def make_backend(settings: Settings, *, note: Callable[[str], object] = print_note) -> Backend:

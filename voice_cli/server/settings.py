@@ -115,6 +115,10 @@ def settle_server(
     chosen = {"profile": server.profile, "backend": server.engine if is_chosen else None}
     others = {name: value for name, value in environment.items() if name not in ("VOICE_PROFILE", "VOICE_BACKEND")}
     settings = settle(config._replace(profile=None), chosen, others)
+    if settings.names_only_a_voice:
+        from voice_cli.voices.named import with_engine
+
+        settings = with_engine(settings, others)
     engine = str(settings.profile.backend)
     wrong = _engine(engine)
     if wrong:

@@ -17,6 +17,7 @@ from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream
 from voice_cli.errors import BackendError, Interrupted, VoiceError
 from voice_cli.script.line import Line
 from voice_cli.speech.events import Utterance
+from voice_cli.speech.speeds import synthesize
 
 if TYPE_CHECKING:
     from voice_cli.speech.recovery import Recovery
@@ -211,7 +212,7 @@ class Narration(UtteranceSource):
         if self.recovery is not None and len(self.recovery.targets) > 1:
             return self.recovery.request(line)
         try:
-            return self._backend.synthesize(self._make_request(line))
+            return synthesize(self._backend, self._make_request(line))
         except BackendError:
             if self.recovery is None:
                 raise

@@ -30,6 +30,7 @@ from voice_cli.script.line import Line
 from voice_cli.speech.breaker import Breaker
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.recovering_stream import RecoveringStream
+from voice_cli.speech.speeds import synthesize
 
 
 class Policy(NamedTuple):
@@ -81,7 +82,7 @@ class Target:
             return self._backend
 
     def synthesize(self, line: Line) -> SpeechStream:
-        return self.backend().synthesize(self._make_request(line))
+        return synthesize(self.backend(), self._make_request(line))
 
 
 class Resumed(NamedTuple):

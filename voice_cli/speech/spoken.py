@@ -26,6 +26,8 @@ class Word(NamedTuple):
     """The slice of the line's text from the end of the word before."""
     start: float
     end: float
+    estimated: bool = False
+    """The backend does not know its time (`WordEvent.estimated`)."""
 
 
 def words_of(utterance: Utterance) -> list[Word] | None:
@@ -38,10 +40,10 @@ def words_of(utterance: Utterance) -> list[Word] | None:
     finish = utterance.end if utterance.end is not None else math.inf  # without an end, the last word was not spoken
     words = []
     at = 0
-    for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
+    for index, (end, start, event) in enumerate(zip(ends, starts, events, strict=True)):
         until = max(start, starts[index + 1] if index + 1 < len(starts) else finish)
         if end > at:
-            words.append(Word(line.text[at:end], start, until))
+            words.append(Word(line.text[at:end], start, until, event.estimated))
             at = end
         elif words:  # several words may be spoken for one word of the text
             words[-1] = words[-1]._replace(end=until)

@@ -1,8 +1,9 @@
-"""The Piper backend with the real package and generated voices."""
+"""The Piper backend with onnxruntime and generated voices."""
 
 import gc
 import threading
 
+import numpy as np
 import pytest
 
 from support.onnx_voices import FRAMES_PER_TOKEN, HERTZ, piper_voice, pitch
@@ -10,11 +11,13 @@ from support.packages import needs
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import SpeechRequest, Voice
-from voice_cli.backends.local.piper import PiperBackend
+from voice_cli.backends.local.espeak_phonemes import phonemes
+from voice_cli.backends.local.piper import FIRST_FRAMES, MOST_FRAMES, PiperBackend
+from voice_cli.backends.local.worker import Generation
 from voice_cli.errors import EngineError, Interrupted, UsageError
 
 needs("onnx")
-piper = needs("piper")
+needs("onnxruntime")
 
 
 @pytest.fixture
@@ -31,30 +34,63 @@ def speak(tmp_path):
         backend.close()
 
 
-def test_stream_has_the_samples_of_piper(speak, tmp_path):
+def tokens_of(text):
+    """Return the number of tokens of each sentence: begin, symbols, end, and a pad after all but the last."""
+    return [2 * len(ipa) + 3 for ipa in phonemes(text, "en-us")]
+
+
+@pytest.mark.parametrize("has_parts", [False, True])
+def test_stream_has_the_samples_of_the_network(speak, has_parts):
     text = "Hello there. How are you? Fine!"
-    stream = speak().synthesize(SpeechRequest(text))
-    sound = b"".join(stream)
-    own = piper.PiperVoice.load(tmp_path / "voice" / "en_US-hum-low.onnx")
-    chunks = [chunk.audio_int16_bytes for chunk in own.synthesize(text)]
-    assert len(chunks) == 3
-    assert sound == b"".join(chunks)
+    stream = speak(has_parts=has_parts).synthesize(SpeechRequest(text))
+    samples = np.frombuffer(b"".join(stream), "<i2")
+    frames = np.concatenate([np.arange(FRAMES_PER_TOKEN * count) for count in tokens_of(text)])
+    wave = 0.5 * np.sin(2 * np.pi * HERTZ / 22050 * frames)
+    assert len(tokens_of(text)) == 3
+    assert len(samples) == len(wave)
+    assert np.abs(samples / 32768 - wave).max() < 0.001
     assert stream.expected == stream.announced == Encoding("pcm", AudioFormat(22050, 1))
 
 
-def test_each_sentence_is_one_chunk(speak, monkeypatch):
+@pytest.mark.parametrize("has_parts", [False, True])
+def test_chunks_are_short_at_first_only_if_the_network_has_parts(speak, monkeypatch, has_parts):
     sizes = []
-    write = "voice_cli.backends.local.worker.Generation.write"
-    from voice_cli.backends.local.worker import Generation
-
     original = Generation.write
-    monkeypatch.setattr(write, lambda self, pcm: sizes.append(len(pcm)) or original(self, pcm))
-    sound = b"".join(speak().synthesize(SpeechRequest("One here. Two here. Three here.")))
-    assert len(sizes) == 3
-    assert sum(sizes) == len(sound)
+    monkeypatch.setattr(Generation, "write", lambda self, pcm: sizes.append(len(pcm)) or original(self, pcm))
+    b"".join(speak(has_parts=has_parts, frames_per_token=40).synthesize(SpeechRequest("One here and two.")))
+    if not has_parts:
+        assert len(sizes) == 1
+        return
+    assert [size // 2 for size in sizes[:4]] == [FIRST_FRAMES, 2 * FIRST_FRAMES, 4 * FIRST_FRAMES, MOST_FRAMES]
 
 
-@pytest.mark.parametrize("speed", [0.5, 2.0])
+def test_words_have_the_times_of_their_tokens(speak):
+    text = "Hello there. Fine!"
+    stream = speak(has_parts=True).synthesize(SpeechRequest(text))
+    b"".join(stream)
+    ipa = phonemes(text, "en-us")
+    symbols = [0, ipa[0].index(" ") + 1, 0]
+    begins = [0, 0, tokens_of(text)[0] * FRAMES_PER_TOKEN]
+    at = [begin + (2 + 2 * symbol) * FRAMES_PER_TOKEN for begin, symbol in zip(begins, symbols, strict=True)]
+    assert [(text[w.text_start :][: w.text_length], w.seconds, w.estimated) for w in stream.words] == [
+        (word, round(sample / 22050, 3), False) for word, sample in zip(["Hello", "there.", "Fine!"], at, strict=True)
+    ]
+
+
+def test_the_first_clause_of_a_long_sentence_comes_alone(speak, monkeypatch):
+    texts = []
+    run = PiperBackend._run_front
+    monkeypatch.setattr(PiperBackend, "_run_front", lambda self, ipa, *rest: texts.append(ipa) or run(self, ipa, *rest))
+    text = "When the first clause of a sentence is long enough, it is spoken alone, and the others follow, all at once."
+    stream = speak(has_parts=True).synthesize(SpeechRequest(text))
+    b"".join(stream)
+    assert [ipa[-1] for ipa in texts] == [",", "."]
+    assert f"{texts[0]} {texts[1]}" == phonemes(text, "en-us")[0]
+    assert [text[w.text_start :][: w.text_length] for w in stream.words] == text.split()
+    assert sorted(w.seconds for w in stream.words) == [w.seconds for w in stream.words]
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.5])
 def test_speed_is_relative_to_the_voices_length_scale(speak, speed):
     backend = speak(length_scale=1.5)
     normal = len(b"".join(backend.synthesize(SpeechRequest("Hello.")))) // 2
@@ -86,27 +122,27 @@ def test_text_without_audio_is_an_error(speak):
         list(speak().synthesize(SpeechRequest("...")))
 
 
-def test_cancel_stops_after_the_current_sentence(speak, monkeypatch):
-    backend = speak()
-    sentences, first, go_on = [], threading.Event(), threading.Event()
-    ids_to_audio = piper.PiperVoice.phoneme_ids_to_audio
+def test_cancel_stops_after_the_current_chunk(speak, monkeypatch):
+    backend = speak(has_parts=True, frames_per_token=2000)
+    writes, second, go_on = [], threading.Event(), threading.Event()
+    original = Generation.write
 
-    def watched(self, *args, **kwargs):
-        sentences.append(args)
-        if len(sentences) == 2:
-            first.set()
+    def watched(self, pcm):
+        writes.append(pcm)
+        if len(writes) == 2:
+            second.set()
             happened(go_on)
-        return ids_to_audio(self, *args, **kwargs)
+        return original(self, pcm)
 
-    monkeypatch.setattr(piper.PiperVoice, "phoneme_ids_to_audio", watched)
+    monkeypatch.setattr(Generation, "write", watched)
     stream = backend.synthesize(SpeechRequest("Hello there. " * 30))
-    happened(first)
+    happened(second)
     stream.cancel()
     go_on.set()
     with pytest.raises(Interrupted):
         list(stream)
     backend.join(20)
-    assert len(sentences) == 2
+    assert len(writes) == 2
 
 
 def test_close_frees_the_voice(speak):
@@ -115,7 +151,7 @@ def test_close_frees_the_voice(speak):
     backend.join(20)
     backend.close()
     gc.collect()
-    assert backend._voice is None
+    assert backend._front is None
 
 
 class TestInvalidModels:
@@ -153,11 +189,11 @@ class TestInvalidModels:
     def test_invalid_network_is_an_engine_error(self, speak, tmp_path):
         backend = speak()
         (tmp_path / "voice" / "en_US-hum-low.onnx").write_bytes(b"garbage")
-        with pytest.raises(EngineError, match="piper failed"):
+        with pytest.raises(EngineError, match="is not an ONNX model"):
             list(backend.synthesize(SpeechRequest("Hello.")))
 
     def test_missing_package_error_names_the_extra(self, monkeypatch):
         monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: None)
-        with pytest.raises(EngineError, match="needs the package piper") as caught:
+        with pytest.raises(EngineError, match="needs the package onnxruntime") as caught:
             PiperBackend("voice.onnx")
         assert caught.value.hint == 'pip install "voice-cli[piper]"'

@@ -6,21 +6,29 @@ the process if a model is incomplete: `sherpa_models` checks first.
 
 import os
 import wave
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
+from voice_cli.backends.local.estimated import estimated_words
 from voice_cli.backends.local.sherpa_models import CLONING, MODELS_URL, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
 from voice_cli.errors import EngineError, Hint, UsageError
 from voice_cli.pcm.samples import to_pcm
 
+if TYPE_CHECKING:
+    from voice_cli.backends.local.espeak_phonemes import Sentence
+
 INSTALL = install_line("sherpa")
 
 MAX_THREADS = 4
 """More gain little, and the player needs one."""
+MAX_SYMBOLS = 190
+"""Phonemes in one call of the library, which splits what is longer than 200."""
+LONG_SENTENCE, SHORT_CLAUSE = 80, 16
+"""As of Piper's voices: a sentence of so many symbols begins with a clause of at least so many, for an early sound."""
 
 
 class SherpaBackend(EngineBackend):
@@ -137,18 +145,23 @@ class SherpaBackend(EngineBackend):
         generation.format = AudioFormat(int(self._tts.sample_rate), 1)
         faults: list[BaseException] = []
         frames = 0
+        parts = self._parts(request)
+        waiting = list(parts)
 
         def spoken(samples: Any, _progress: float) -> int:
             """Queue a sentence: the library's callback, on this thread."""
             nonlocal frames
             try:
+                if waiting:  # a part of the text is one call
+                    rate = int(self._tts.sample_rate)
+                    generation.words += estimated_words(waiting.pop(0), samples, rate, frames / rate)
                 frames += len(samples)
                 return int(generation.write(to_pcm(samples)))
             except BaseException as error:  # C++ may change its type
                 faults.append(error)
                 return 0
 
-        self._tts.generate(request.text, self._request(request), spoken)
+        self._tts.generate(request.text, self._request(request, parts), spoken)
         if faults:
             raise faults[0]
         if not frames and not generation.cancelled:
@@ -157,7 +170,18 @@ class SherpaBackend(EngineBackend):
                 hint="check that it is in the model's language; debug output includes the library's messages",
             )
 
-    def _request(self, request: SpeechRequest) -> Any:
+    def _parts(self, request: SpeechRequest) -> "list[Sentence]":
+        """Return the sentences in phonemes; empty if the model reads letters or has a lexicon."""
+        voice = self.model.phoneme_voice
+        if voice is None:
+            return []
+        from voice_cli.backends.local.espeak_phonemes import first_clause, sentences, short_parts
+
+        found = sentences(request.text, voice)
+        first = first_clause(found[0], SHORT_CLAUSE) if found and len(found[0].ipa) > LONG_SENTENCE else found[:1]
+        return [part for sentence in [*first, *found[1:]] for part in short_parts(sentence, MAX_SYMBOLS)]
+
+    def _request(self, request: SpeechRequest, parts: "Sequence[Sentence]" = ()) -> Any:
         config = self._package.GenerationConfig()
         config.speed = request.speed or 1.0
         steps = check_steps(request.options.get("steps", self._steps))
@@ -169,11 +193,8 @@ class SherpaBackend(EngineBackend):
             config.reference_text = _transcript(path) if self.model.family == "zipvoice" else ""
             return config
         config.sid = self._speaker(request.voice)
-        voice = self.model.phoneme_voice
-        if voice is not None:
-            from voice_cli.backends.local.espeak_phonemes import phonemes
-
-            config.phoneme_codepoints = [[ord(letter) for letter in said] for said in phonemes(request.text, voice)]
+        if parts:
+            config.phoneme_codepoints = [[ord(symbol) for symbol in part.ipa] for part in parts]
         return config
 
 

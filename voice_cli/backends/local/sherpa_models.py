@@ -121,6 +121,11 @@ def read_model(folder: str) -> SherpaModel:
 def _single(folder: str, chosen: str | None) -> SherpaModel:
     tokens = _file(folder, "tokens.txt")
     network = chosen or _network(folder)
+    if network is not None and tokens is None and os.path.isfile(f"{network}.json"):
+        from voice_cli.backends.local.sherpa_piper import converted  # only such a voice needs it
+
+        folder = converted(network)
+        tokens, network = _file(folder, "tokens.txt"), _network(folder)
     if network is None or tokens is None:
         missing = "tokens.txt" if network else "model (*.onnx)"
         raise UsageError(f"there is no {missing} in {folder}", hint=MODEL_HINT)

@@ -144,6 +144,10 @@ class EngineBackend(Backend):
 
     # May be overridden. Any thread.
 
+    @property
+    def own_speeds(self) -> tuple[float, float] | None:
+        return self.speeds if self.has_speed else None
+
     def expected(self, codec: str) -> Encoding:
         """Return the encoding of the speech: PCM for every codec."""
         del codec

@@ -43,6 +43,10 @@ class VibeVoiceWsBackend(WsBackend):
         self._options = {"steps": steps, "cfg_scale": cfg_scale}
         self._latest: Link | None = None
 
+    @property
+    def own_speeds(self) -> tuple[float, float] | None:
+        return None
+
     def synthesize(self, request: SpeechRequest) -> SpeechStream:
         if request.speed not in (None, 1.0):
             raise UsageError(f"{self.name} has no speed", hint="leave the speed out")
