@@ -230,15 +230,21 @@ PING = b'{"jsonrpc": "2.0", "id": 7, "method": "ping"}'
 
 @pytest.mark.parametrize("lines", [[*NONSENSE, PING], []])
 def test_anything_else_on_standard_input_does_not_end_it(tmp_path, agent, lines):
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*VOICE, "mcp"],
-        input=b"".join(line + b"\n" for line in lines),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env=environment_in(tmp_path, agent.environment),
-        timeout=60,
-        check=False,
     )
-    assert done.returncode == 0
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    with process:
+        process.stdin.write(b"".join(line + b"\n" for line in lines))
+        process.stdin.flush()
+        answers: list[dict] = []
+        while lines and not any(answer.get("id") == 7 for answer in answers):
+            answers.append(json.loads(process.stdout.readline()))
+        process.stdin.close()
+        answers += [json.loads(line) for line in process.stdout]
+        assert process.wait(WAIT) == 0
     assert all(answer["jsonrpc"] == "2.0" for answer in answers)
     assert [answer["result"] for answer in answers if answer.get("id") == 7] == ([{}] if lines else [])

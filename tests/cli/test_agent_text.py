@@ -39,6 +39,9 @@ def pipe(monkeypatch):
         monkeypatch.setattr(sys, "stdin", stdin)
         yield writer
         writer.close()
+        for thread in threading.enumerate():  # it would read from the next pipe with the same descriptor
+            if thread.name == "voice-text":
+                thread.join(WAIT)
 
 
 def text_of(pieces):

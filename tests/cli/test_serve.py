@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from support.onnx_voices import piper_voice
 from support.serving import READY, Serving
 from support.threads import WAIT, wait_until
 from voice_cli.config_keys import keys_of
@@ -193,16 +194,13 @@ import pathlib, threading
 
 
 def with_piper(folder, then):
-    """Replace piper with a module that runs some code; return arguments and environment."""
-    (folder / "piper.py").write_text(LOADING.format(then=then))
-    (folder / "voice.onnx").touch()
-    described = {"audio": {"sample_rate": 22_050}, "num_speakers": 1, "espeak": {"voice": "en-us"}}
-    (folder / "voice.onnx.json").write_text(json.dumps(described))
-    return ("--engine", "piper", "--model", folder / "voice.onnx"), {"PYTHONPATH": str(folder)}
+    """Replace onnxruntime with a module that runs some code; return arguments and environment."""
+    (folder / "onnxruntime.py").write_text(LOADING.format(then=then))
+    return ("--engine", "piper", "--model", piper_voice(folder / "voice")), {"PYTHONPATH": str(folder)}
 
 
 def test_an_engine_load_failure_is_an_error(serve, tmp_path):
-    arguments, environment = with_piper(tmp_path, 'raise ImportError("libpiper.so is gone")')
+    arguments, environment = with_piper(tmp_path, 'raise ImportError("libonnxruntime.so is gone")')
     code, line = ended(serve(*arguments, environment=environment))
     assert code == 11
     assert "piper" in line

@@ -379,7 +379,7 @@ def test_redirect_to_the_same_origin_is_followed(talk, status, location):
 
 def test_redirects_are_limited(talk):
     server, backend = talk(Answer(b"", status=307, headers={"Location": "/v1/audio/speech"}))
-    with pytest.raises(ServerError, match="redirects to"):
+    with pytest.raises(ServerError, match="redirects"):
         body_of(backend.synthesize(HELLO))
     assert len(server.requests) == 1 + MAX_REDIRECTS
 

@@ -331,7 +331,7 @@ def test_a_truncated_stream_ends_with_an_error_event():
         kind, data = events_of(answer.body)[-1]
         assert (answer.status, kind) == (200, "error")
         assert data["error"] == {
-            "message": "out of breath",
+            "message": "out of breath; tried 3 times",
             "type": "server_error",
             "param": None,
             "code": "engine_error",

@@ -60,7 +60,8 @@ class VibeVoiceWsBackend(WsBackend):
         )
         before = self._latest
         has_just_spoken = before is not None and (
-            before.ended_at is None or time.monotonic() - before.ended_at < BUSY_SECONDS
+            before.ended_at is None
+            or (before.single.received > 0 and time.monotonic() - before.ended_at < BUSY_SECONDS)
         )
         busy_seconds = BUSY_SECONDS if has_just_spoken else 0.0
         self._latest = self.open_link(VibeVoiceSession(self.where, query), busy_seconds=busy_seconds)
