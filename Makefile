@@ -48,10 +48,15 @@ test-ray: ## Test the server on Ray Serve (200 MB of packages, in .venv-ray; 1 G
 	.venv-ray/bin/pip install -q -e '.[ray]' --group dev
 	VOICE_TEST_RAY=1 .venv-ray/bin/pytest -m ray tests/server
 
+.PHONY: test-slow
+test-slow: ## Run the end-to-end tests that take half a minute or more each (8 minutes, on an idle machine)
+	@scripts/bootstrap --test
+	"$(VENV)/bin/pytest" -m "e2e and slow" tests/e2e
+
 .PHONY: test-agent
 test-agent: ## Run the end-to-end tests of `voice say` through the agent (4 minutes, on an idle machine)
 	@scripts/bootstrap --test
-	VOICE_TEST_AGENT=1 "$(VENV)/bin/pytest" -m e2e tests/e2e
+	VOICE_TEST_AGENT=1 "$(VENV)/bin/pytest" -m "e2e and not slow" tests/e2e
 
 .PHONY: fuzz
 fuzz: ## Fuzz the server for a quarter of an hour; FUZZ=N sets the number of examples (500)

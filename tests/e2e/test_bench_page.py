@@ -58,7 +58,7 @@ def page(browser, audio, tmp_path_factory):
             '[profiles."<b>gone"]\nbase_url = "http://127.0.0.1:1/v1"\n'
         )
         done = subprocess.run(
-            [*VOICE, "bench", "Hi", "--all", "-n", "2", "--html", "bench.html"],
+            [*VOICE, "bench", "Hi", "--all", "-n", "2", "--html", "bench.html", "--smooth", "off"],
             env={**audio.environment(), "VOICE_CONFIG": str(folder / "config.toml")},
             cwd=folder,
             capture_output=True,

@@ -14,7 +14,7 @@ from support.sound import speech
 from voice_cli.audio import AudioFormat
 from voice_cli.playback.learned import MAX_LATENCY
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RATE = 24000
 TEXT = "The quick brown fox jumps over the lazy dog and comes home late at night. " * 4

@@ -412,7 +412,7 @@ def test_truncated_second_utterance_is_not_reported_as_spoken(audio, voice, serv
 
     server = serve(respond)
     with audio.record() as heard:
-        result = voice("say", "--base-url", server.url, "--json", "-o", "a.wav", text=BOOK.encode())
+        result = voice("say", "--base-url", server.url, "--json", "-o", "a.wav", "--no-resume", text=BOOK.encode())
     assert result.code == 8
     assert result.json["outcome"] == "truncated"
     assert result.json["text_spoken"] == first

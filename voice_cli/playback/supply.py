@@ -21,7 +21,7 @@ MOST_AT_START = 24.0
 MOST_BURST = 1.0
 """Seconds: the longest gap between two bursts that is taken into account after a wait."""
 
-MARGIN = 1.04
+MARGIN = 1.07
 """How much more than the estimate is gathered."""
 
 SCARCE = 0.6
