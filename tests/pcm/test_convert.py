@@ -79,10 +79,17 @@ def test_empty_input_gives_empty_output():
 def test_mono_to_stereo_and_back():
     data = struct.pack("<4h", 100, -200, 300, 32767)
     both = struct.unpack("<8h", converted(AudioFormat(8000, 1), AudioFormat(8000, 2), [data]))
-    assert both[::2] == both[1::2]
+    assert both[::2] == both[1::2] == (100, -200, 300, 32767)
     sides = struct.pack("<4h", 100, 300, -1000, -3000)
     middle = struct.unpack("<2h", converted(AudioFormat(8000, 2), AudioFormat(8000, 1), [sides]))
     assert middle == pytest.approx((200, -2000), abs=1)
+
+
+def test_mono_to_stereo_at_another_rate_has_the_same_level():
+    data = material.speech(material.MONO24, 0.5)
+    mono = struct.iter_unpack("<h", converted(material.MONO24, AudioFormat(48000, 1), [data]))
+    stereo = struct.iter_unpack("<hh", converted(material.MONO24, AudioFormat(48000, 2), [data]))
+    assert [(sample, sample) for (sample,) in mono] == list(stereo)
 
 
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])

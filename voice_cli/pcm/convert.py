@@ -15,8 +15,9 @@ _FEW_BYTES = 1 << 16
 class Converter:
     """Converts one stream from a format to another; the samples do not depend on how it is cut.
 
-    The duration is kept to the frame. libswresample (PyAV; 116 dB signal-to-noise ratio) is loaded only if the formats
-    differ.
+    The duration is kept to the frame. libswresample (PyAV; 116 dB signal-to-noise ratio) is loaded only if the rates
+    differ, or several channels become fewer. Mono becomes several equal channels, where libswresample would lower the
+    level by 3 dB.
     """
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
@@ -27,19 +28,24 @@ class Converter:
         """Frames of the source."""
         self._returned = 0
         """Frames of the target."""
-        if source != target:
+        self._copies = target.channels if source.channels == 1 else 1
+        """Channels of the target for each one that is resampled."""
+        self._resampled = AudioFormat(target.rate, target.channels // self._copies)
+        if source != self._resampled:
             import av
 
-            self._resampler = av.AudioResampler("s16", layout_of(target.channels), target.rate)
+            self._resampler = av.AudioResampler("s16", layout_of(self._resampled.channels), target.rate)
 
     def convert(self, data: bytes) -> bytes:
         """Convert whole frames of the source and return the target's frames that are complete."""
-        if self._resampler is None or not data:
+        if not data:
             return data
+        if self._resampler is None:
+            return repeated(data, self._copies)
         self._received += len(data) // self.source.frame_bytes
         converted = self._resample(data)
-        self._returned += len(converted) // self.target.frame_bytes
-        return converted
+        self._returned += len(converted) // self._resampled.frame_bytes
+        return repeated(converted, self._copies)
 
     def flush(self) -> bytes:
         """End the stream and return the frames that the resampler's filter still holds."""
@@ -49,11 +55,24 @@ class Converter:
         silence = bytes(self.source.frames(_FILTER_SECONDS) * self.source.frame_bytes)
         rest = self._resample(silence) + self._resample(None)
         due = round(self._received * self.target.rate / self.source.rate) - self._returned
-        return rest[: due * self.target.frame_bytes]
+        return repeated(rest[: due * self._resampled.frame_bytes], self._copies)
 
     def _resample(self, data: bytes | None) -> bytes:
         frame = to_av(data, self.source) if data is not None else None
-        return b"".join(from_av(out, self.target) for out in self._resampler.resample(frame))
+        return b"".join(from_av(out, self._resampled) for out in self._resampler.resample(frame))
+
+
+def repeated(data: bytes, copies: int) -> bytes:
+    """Return mono samples with that many equal channels."""
+    if copies == 1:
+        return data
+    from array import array
+
+    samples = array("h", data)
+    frames = array("h", bytes(len(data) * copies))
+    for channel in range(copies):
+        frames[channel::copies] = samples
+    return frames.tobytes()
 
 
 def to_av(data: bytes, audio_format: AudioFormat) -> Any:
