@@ -101,7 +101,7 @@ def test_a_process_that_was_stopped_for_longer_than_the_timeout_goes_on(serve, t
     process = start("--base-url", server.url, "-o", "a.wav", "--timeout", "0.4", folder=tmp_path)
     partial = tmp_path / "a.partial.wav"
     wait_until(partial.exists, "nothing is saved")
-    process.send_signal(signal.SIGTSTP)
+    process.send_signal(signal.SIGSTOP)  # the kernel drops SIGTSTP if no shell waits for the process
     wait_until(lambda: state_of(process) == "T", "it does not stop")
     wait_until(lambda: server.sent == len(SOUND), "the server has not sent all")
     process.send_signal(signal.SIGCONT)

@@ -63,7 +63,7 @@ def test_a_stopped_process_continues_with_the_next_frame(audio, serve, tmp_path)
         process = start(audio, "say", "x", "--base-url", server.url, "--json", "--no-agent", cwd=tmp_path)
         heard.wait_for_sound()
         heard.wait_for(0.5)
-        process.send_signal(signal.SIGTSTP)
+        process.send_signal(signal.SIGSTOP)  # the kernel drops SIGTSTP if no shell waits for the process
         stopped_at = time.monotonic()
         heard.wait_for(1.0)
         last = int(np.flatnonzero(heard.samples.any(axis=1))[-1])
