@@ -14,8 +14,10 @@ from support.tensors import FakeTensor
 
 os.environ.update(alone())
 
-# A background job inherits an ignored SIGINT and passes it on to its child processes.
+# A background job inherits an ignored SIGINT, and one under nohup an ignored SIGHUP; their child processes would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Nothing here is about time: other processes may need the processor, and the first use of text takes seconds.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
