@@ -122,7 +122,7 @@ PARTS = {
         "folders",
         "voices",
     },
-    "assistants": {"errors", "folders", "script", "agent"},
+    "assistants": {"errors", "folders", "state_file", "script", "agent"},
     "cli": None,
     "__main__": {"cli"},
     "": set(),

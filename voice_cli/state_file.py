@@ -33,7 +33,7 @@ def update_section(path: str, section: str, change: Callable[[dict[str, Any]], N
         return
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with _locked(path):
+        with locked(f"{path}.lock"):
             known = _changed(_read(path), section, change)
             if known is not None:
                 import json
@@ -73,13 +73,11 @@ def _read(path: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold a lock of all processes that change the file. Windows: without one, the last writer wins."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
+def locked(path: str) -> Iterator[None]:
+    """Hold a lock of all processes that change a file. Windows has none: there, the last writer wins."""
+    with open(path, "ab") as file:  # closing it releases the lock
+        if sys.platform != "win32":
+            import fcntl
 
-    with open(f"{path}.lock", "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file releases it
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

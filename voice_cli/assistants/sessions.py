@@ -3,16 +3,15 @@
 They are in one file of the user, which several hooks may change at the same time. A damaged file is like an empty one.
 """
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from voice_cli.errors import FileError, UsageError
 from voice_cli.folders import user_folder, write_atomically
+from voice_cli.state_file import locked
 
 MOST = 100
 """The sessions that are kept: those with the latest events."""
@@ -98,7 +97,7 @@ def change(path: str, edit: Callable[[State], Result]) -> Result:
     """
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with _locked(f"{path}.lock"):
+        with locked(f"{path}.lock"):
             state = read(path)
             result = edit(state)
             latest = sorted(state.sessions.items(), key=lambda item: item[1].seen)[-MOST:]
@@ -106,14 +105,3 @@ def change(path: str, edit: Callable[[State], Result]) -> Result:
             return result
     except OSError as exc:
         raise FileError(f"cannot write {path}: {exc.strerror}") from exc
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Wait for other processes that change the file."""
-    with open(path, "ab") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
