@@ -1,5 +1,6 @@
 """Voices are fetched into the data folder, found, named and removed."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -82,6 +83,14 @@ def test_files_that_are_no_voice_are_refused(home, folder):
     with SpeechServer(Answer(body, chunked=False)) as server, pytest.raises(UsageError, match="no voice of an engine"):
         get("mine", entry_at(server, body), environment=home, pause=0)
     assert list(folder.iterdir()) == []
+
+
+def test_files_that_are_no_voice_leave_the_old_voice(home, folder):
+    bodies = archive(model__onnx=b"old", tokens__txt=b"a 0"), archive(readme__txt=b"hello")
+    for body in bodies:
+        with SpeechServer(Answer(body, chunked=False)) as server, contextlib.suppress(UsageError):
+            get("mine", entry_at(server, body), environment=home, pause=0)
+    assert (folder / "mine" / "model.onnx").read_bytes() == b"old"
 
 
 def test_a_hostile_archive_writes_nothing_outside(home, folder, tmp_path):

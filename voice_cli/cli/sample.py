@@ -1,6 +1,5 @@
 """Play a file with sound, for samples of voices."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 
@@ -38,7 +37,5 @@ def play_file(path: str, codec: str) -> int:
     settings = settle(load(), {}, os.environ)
     silence_libraries()
     player = Player(DeviceSink(device_of(settings)), volume=settings.defaults.volume)
-    with contextlib.suppress(KeyboardInterrupt):
-        result = player.play(Speech.of([_File(path, codec)]))
-        return report_error(result.error, debug=False) if result.error is not None else 0
-    return 130
+    result = player.play(Speech.of([_File(path, codec)]))
+    return report_error(result.error, debug=False) if result.error is not None else 0

@@ -19,7 +19,7 @@ from voice_cli.errors import FileError, UsageError
 from voice_cli.folders import config_path, write_atomically
 from voice_cli.voices.catalogue import Entry, RemoteFile, catalogue, choose
 from voice_cli.voices.download import Progress, download
-from voice_cli.voices.installed import engine_of, find_voice, installed_voices, speakers
+from voice_cli.voices.installed import InstalledVoice, engine_of, find_voice, installed_voices, speakers
 from voice_cli.voices.named import is_of_espeak
 from voice_cli.voices.store import entry_of, remove
 from voice_cli.voices.store import get as get_voice
@@ -52,16 +52,15 @@ def list_voices(*, every: bool, language: str | None, as_json: bool, **flags: An
             voices = backend.voices()
         rows = [voice._asdict() for voice in voices]
         if not is_named:
-            here = [_installed_row(name, as_json=as_json) for name in installed_voices()]
+            here = [_installed_row(voice, as_json=as_json) for voice in installed_voices().values()]
             rows = [*here, *({**row, **_facts("espeak", {}, as_json=as_json)} for row in rows)]
     if language is not None:
         rows = [row for row in rows if row["language"].lower().replace("_", "-").startswith(language.lower())]
     print_rows(rows, as_json=as_json)
 
 
-def _installed_row(name: str, *, as_json: bool) -> dict[str, Any]:
-    voice = installed_voices()[name]
-    row = Voice(name, ", ".join(speakers(voice)[:60]), str(voice.about.get("language") or ""))._asdict()
+def _installed_row(voice: InstalledVoice, *, as_json: bool) -> dict[str, Any]:
+    row = Voice(voice.name, ", ".join(speakers(voice)[:60]), str(voice.about.get("language") or ""))._asdict()
     return {**row, **_facts(voice.engine, voice.about, as_json=as_json)}
 
 

@@ -121,31 +121,33 @@ def _user_entry(where: str, name: str, table: Any) -> Entry:
         raise ConfigError(
             f"{where} must be a table with the name of a voice", hint='as in [my-voice] url = "https://…"'
         )
-    texts = ("url", "engine", "language", "quality", "licence")
-    unknown = table.keys() - {*texts, "urls", "sha256", "speakers"}
     urls = table.get("urls", [table.get("url")])
     sums = table.get("sha256", [])
     sums = [sums] if isinstance(sums, str) else sums
     engine = table.get("engine", "sherpa")
-    wrong = (
-        f"has an unknown key {min(unknown)!r}"
-        if unknown
-        else "needs a url, or a list of urls"
-        if not (isinstance(urls, list) and urls and all(isinstance(url, str) for url in urls))
-        else f"has an engine that is not one of {', '.join(ENGINES)}"
-        if engine not in ENGINES
-        else "has a sha256 that is not 64 hexadecimal digits for each url"
-        if sums and (len(sums) != len(urls) or not all(_is_sum("sha256", value) for value in sums))
-        else "has a value of the wrong type"
-        if not all(isinstance(table.get(key, ""), str) for key in texts) or type(table.get("speakers", 1)) is not int
-        else ""
-    )
-    if wrong:
+    wrong = _what_is_wrong(table, urls, sums, engine)
+    if wrong is not None:
         raise ConfigError(f"{where} {wrong}")
     files = tuple(RemoteFile(url, sha256=of_url) for url, of_url in zip(urls, sums or [""] * len(urls), strict=True))
     languages = (table["language"],) if table.get("language") else ()
     facts = (table.get("quality", ""), table.get("licence", ""), table.get("speakers", 1))
     return Entry(name, engine, languages, *facts, None, files)
+
+
+def _what_is_wrong(table: Mapping[str, Any], urls: Any, sums: Any, engine: Any) -> str | None:
+    texts = ("url", "engine", "language", "quality", "licence")
+    unknown = table.keys() - {*texts, "urls", "sha256", "speakers"}
+    if unknown:
+        return f"has an unknown key {min(unknown)!r}"
+    if not (isinstance(urls, list) and urls and all(isinstance(url, str) for url in urls)):
+        return "needs a url, or a list of urls"
+    if engine not in ENGINES:
+        return f"has an engine that is not one of {', '.join(ENGINES)}"
+    if sums and (len(sums) != len(urls) or not all(_is_sum("sha256", value) for value in sums)):
+        return "has a sha256 that is not 64 hexadecimal digits for each url"
+    if not all(isinstance(table.get(key, ""), str) for key in texts) or type(table.get("speakers", 1)) is not int:
+        return "has a value of the wrong type"
+    return None
 
 
 def _is_sum(kind: str, value: object) -> bool:

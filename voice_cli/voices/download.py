@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from voice_cli import __version__
-from voice_cli.backends.remote.certificates import bundle_of_system
 from voice_cli.backends.remote.curl import pycurl
+from voice_cli.backends.remote.http import trust_system_certificates
 from voice_cli.errors import FileError, NetworkError, ServerError, UsageError, VoiceError, server_name
 from voice_cli.folders import write_atomically
 from voice_cli.printable import one_line
@@ -146,8 +146,6 @@ class _Part:
             pycurl.NOPROGRESS: False,
             pycurl.HTTPHEADER: [f"Range: bytes={at}-", f"If-Range: {self._validator}"] if at else [],
         }
-        if (bundle := bundle_of_system()) is not None:
-            options[pycurl.CAINFO] = bundle
         done, heard = at, time.monotonic()
 
         def write(data: bytes) -> int | None:
@@ -180,6 +178,7 @@ class _Part:
         def done_at_start(total: str) -> int:
             return int(total) + (at if self._status == 206 else 0)
 
+        trust_system_certificates(easy)
         easy.setopt(pycurl.WRITEFUNCTION, write)
         easy.setopt(pycurl.XFERINFOFUNCTION, progress)
         try:

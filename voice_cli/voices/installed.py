@@ -54,7 +54,7 @@ def installed_voices(
     found: dict[str, InstalledVoice] = {}
     folder = voices_folder(environment)
     for name in _folders_in(folder):
-        for voice in _voices_in(os.path.join(folder, name), name, is_package=False):
+        for voice in voices_in(os.path.join(folder, name), name):
             found.setdefault(voice.name, voice)
     for parent in sys.path if path is None else path:
         for name in _folders_in(parent):
@@ -137,7 +137,8 @@ def _of_package(folder: str, name: str) -> Iterator[InstalledVoice]:
         yield InstalledVoice(name.removesuffix("_voice").replace("_", "-"), "kokoro", folder, True, about)
 
 
-def _voices_in(folder: str, name: str, *, is_package: bool) -> Iterator[InstalledVoice]:
+def voices_in(folder: str, name: str) -> Iterator[InstalledVoice]:
+    """Yield the voices in a folder of `voices_folder`; `name`: the folder's."""
     about = _read_about(os.path.join(folder, ABOUT))
     configs = sorted(glob.glob(os.path.join(glob.escape(folder), "*.onnx.json")))
     networks = glob.glob(os.path.join(glob.escape(folder), "*.onnx"))
@@ -146,11 +147,11 @@ def _voices_in(folder: str, name: str, *, is_package: bool) -> Iterator[Installe
         for config in configs:
             model = config.removesuffix(".json")
             own = name if len(configs) == 1 else _stem(model)
-            yield InstalledVoice(own, "piper", model, is_package, {**_about_piper(model), **about})
+            yield InstalledVoice(own, "piper", model, False, {**_about_piper(model), **about})
     elif networks:
         is_kokoro = not has_tokens and glob.glob(os.path.join(glob.escape(folder), "voices*"))
         engine = str(about.get("engine") or ("kokoro" if is_kokoro else "sherpa"))
-        yield InstalledVoice(name, engine if engine in MODULES else "sherpa", folder, is_package, about)
+        yield InstalledVoice(name, engine if engine in MODULES else "sherpa", folder, False, about)
 
 
 def _stem(model: str) -> str:

@@ -23,15 +23,15 @@ def with_engine(settings: Settings, environment: Mapping[str, str] = os.environ)
     profile = settings.profile
     if not settings.names_only_a_voice or profile.voice is None:
         return settings
+    is_for_espeak = profile.backend == "espeak"
+    if is_for_espeak and is_of_espeak(profile.voice):
+        return settings
     found = find_voice(profile.voice, environment)
     if found is None:
-        if profile.backend == "espeak" and not is_of_espeak(profile.voice):
-            entry = choose(profile.voice, catalogue(environment).items())
-            if entry is not None:
-                hint = Hint("{download} {name}", name=entry.name)
-                raise UsageError(f"the voice {entry.name} is not installed", hint=hint)
-        return settings
-    if profile.backend == "espeak" and is_of_espeak(profile.voice):
+        entry = choose(profile.voice, catalogue(environment).items()) if is_for_espeak else None
+        if entry is not None:
+            hint = Hint("{download} {name}", name=entry.name)
+            raise UsageError(f"the voice {entry.name} is not installed", hint=hint)
         return settings
     voice, speaker = found
     profile = profile._replace(backend=engine_of(voice), model=voice.model, voice=speaker)

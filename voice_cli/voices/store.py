@@ -11,7 +11,7 @@ from voice_cli.errors import FileError, UsageError
 from voice_cli.printable import one_line
 from voice_cli.voices.catalogue import Entry, RemoteFile, choose, is_name
 from voice_cli.voices.download import Progress, download, sha256_of
-from voice_cli.voices.installed import ABOUT, InstalledVoice, installed_voices, voices_folder
+from voice_cli.voices.installed import ABOUT, InstalledVoice, voices_folder, voices_in
 from voice_cli.voices.unpack import is_archive, unpack
 
 
@@ -103,15 +103,13 @@ def get(
     with open(os.path.join(new, ABOUT), "w", encoding="utf-8") as output:
         json.dump({key: value for key, value in about.items() if value}, output, indent=1)
     target = os.path.join(folder, entry.name)
+    if next(voices_in(new, entry.name), None) is None:
+        shutil.rmtree(staging, ignore_errors=True)
+        hint = "a voice is a Piper, Kokoro or sherpa-onnx model (*.onnx)"
+        raise UsageError(f"{one_line(what)} has no voice of an engine", hint=hint)
     _replace(new, target, os.path.join(staging, "old"))
     shutil.rmtree(staging, ignore_errors=True)
-    for voice in installed_voices(environment, ()).values():
-        if os.path.dirname(voice.model) == target or voice.model == target:
-            return voice
-    shutil.rmtree(target, ignore_errors=True)
-    raise UsageError(
-        f"{one_line(what)} has no voice of an engine", hint="a voice is a Piper, Kokoro or sherpa-onnx model (*.onnx)"
-    )
+    return next(voices_in(target, entry.name))
 
 
 def _fill(new: str, sources: list[str]) -> None:
