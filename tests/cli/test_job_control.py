@@ -56,32 +56,31 @@ def test_a_stop_pauses_and_going_on_resumes(sent):
     assert sent == 2 * [PAUSE, "closed", STOPPED, RESUME, "closed"]
 
 
-def test_what_the_user_has_paused_stays_paused(sent):
-    sent, _ = sent
-    job = JobControl(7, lambda: True)
+def stop_and_continue(*, is_paused):
+    """Press Ctrl-Z, and continue the process, in a speech that the user has paused or not."""
+    job = JobControl(7, lambda: is_paused)
     press(signal.SIGTSTP)
     press(signal.SIGCONT)
     job.close()
+
+
+def test_what_the_user_has_paused_stays_paused(sent):
+    sent, _ = sent
+    stop_and_continue(is_paused=True)
     assert sent == [STOPPED]
 
 
 def test_a_speech_that_waits_is_not_resumed(sent):
     sent, answers = sent
     answers.append(b'{"type":"error","message":"nothing is spoken"}\n')
-    job = JobControl(7, lambda: False)
-    press(signal.SIGTSTP)
-    press(signal.SIGCONT)
-    job.close()
+    stop_and_continue(is_paused=False)
     assert sent == [PAUSE, "closed", STOPPED]
 
 
 def test_an_agent_that_has_gone_does_not_keep_the_process_from_stopping(sent, monkeypatch):
     sent, _ = sent
     monkeypatch.setattr(job_control, "connect", lambda: None)
-    job = JobControl(7, lambda: False)
-    press(signal.SIGTSTP)
-    press(signal.SIGCONT)
-    job.close()
+    stop_and_continue(is_paused=False)
     assert sent == [STOPPED]
 
 

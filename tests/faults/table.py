@@ -43,6 +43,18 @@ def rows(server: str, *rows: tuple[str, str]) -> tuple[Row, ...]:
     return tuple(Row(text, spec, server=server) for text, spec in rows)
 
 
+WITH_DONE = (
+    ("reset in the sound", "cut=5"),
+    ("closed in the sound with code 1011", "close=5"),
+    ("closed in the sound with code 1000", "close=5:1000"),
+    ("nothing more", "stall=5"),
+    ("the message that says that it is complete is missing", "no-done"),
+    ("a message that is not JSON", "garbage=5"),
+    ("reset before the sound", "cut=0"),
+    ("the first connection is reset in the sound", "first=1,cut=5"),
+)
+"""The faults of the WebSocket protocols with a message at the end of the speech."""
+
 SECTIONS: Mapping[str, tuple[Row, ...]] = {
     "Slow answers": (
         Row("the answer comes after 0.4 s", "latency=0.4"),
@@ -116,28 +128,8 @@ SECTIONS: Mapping[str, tuple[Row, ...]] = {
         Row("a redirect to another server", "redirect-to=http://example.com/v1"),
         Row("nothing listens", "", server="nothing"),
     ),
-    "`chatterbox-ws`": rows(
-        "chatterbox-ws",
-        ("reset in the sound", "cut=5"),
-        ("closed in the sound with code 1011", "close=5"),
-        ("closed in the sound with code 1000", "close=5:1000"),
-        ("nothing more", "stall=5"),
-        ("the message that says that it is complete is missing", "no-done"),
-        ("a message that is not JSON", "garbage=5"),
-        ("reset before the sound", "cut=0"),
-        ("the first connection is reset in the sound", "first=1,cut=5"),
-    ),
-    "`omni-ws`": rows(
-        "omni-ws",
-        ("reset in the sound", "cut=5"),
-        ("closed in the sound with code 1011", "close=5"),
-        ("closed in the sound with code 1000", "close=5:1000"),
-        ("nothing more", "stall=5"),
-        ("the message that says that it is complete is missing", "no-done"),
-        ("a message that is not JSON", "garbage=5"),
-        ("reset before the sound", "cut=0"),
-        ("the first connection is reset in the sound", "first=1,cut=5"),
-    ),
+    "`chatterbox-ws`": rows("chatterbox-ws", *WITH_DONE),
+    "`omni-ws`": rows("omni-ws", *WITH_DONE),
     "`vibevoice-ws`": rows(
         "vibevoice-ws",
         ("reset in the sound", "cut=10"),

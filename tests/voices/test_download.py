@@ -30,19 +30,6 @@ def rest(request, body=BODY, **options):
     return answer(body[at:], status=206, headers=span, **options)
 
 
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(respond):
-        servers.append(SpeechServer(respond))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
 def fetch(server, path, *, sha256=SUM, size=None, name="voice.bin", **options):
     file = RemoteFile(f"http://127.0.0.1:{server.port}/{name}", size=size, sha256=sha256)
     return download(file, str(path), pause=0.0, **options)

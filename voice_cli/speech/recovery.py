@@ -162,7 +162,7 @@ class Recovery:
         self.resumed.append(Resumed(at, target.name))
 
     def move_to(self, target: Target, reason: str) -> None:
-        """Let this target speak from now on, and add a note."""
+        """Make a later target the current one, and add a note."""
         with self._lock:
             index = self.targets.index(target)
             if index > self._index:
