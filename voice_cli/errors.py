@@ -1,4 +1,4 @@
-"""The errors of this package, as one tree. Each class has one exit code; the README lists them.
+"""The errors of this package, as one tree. Each class has one exit code; docs/results.md lists them.
 
 ::
 
