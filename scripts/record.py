@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import pyte
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.sound import AudioServer
 
+ROOT = Path(__file__).parent.parent
 SCENES = (
     'voice say "This text becomes sound while you read it." --show',
     "cat news.md | voice say --show",
@@ -50,6 +51,11 @@ CELL, LINE, EDGE, BAR = 8.4, 20, 16, 34
 """Pixels."""
 COLORS = {"default": "#d8dee9", "brown": "#ebcb8b", "white": "#eceff4"}
 SHADES = {"red": "#bf616a", "green": "#a3be8c", "blue": "#81a1c1", "magenta": "#b48ead", "cyan": "#88c0d0"}
+
+STYLE = (
+    "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
+    ".b{font-weight:bold}"
+)
 
 
 class Span(NamedTuple):
@@ -149,8 +155,7 @@ def svg(pictures: list[tuple[float, frozenset[Span]]]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
         "<title>voice in a terminal</title>",
-        "<style>text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}"
-        ".b{font-weight:bold}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect width="{width}" height="{height}" rx="8" fill="#2e3440"/>',
         *(f'<circle cx="{20 + 18 * dot}" cy="18" r="5" fill="#4c566a"/>' for dot in range(3)),
     ]
