@@ -1,13 +1,15 @@
 """The error tree: its docstring, the exit codes, and the table in docs/results.md."""
 
+import errno
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from voice_cli import errors
-from voice_cli.errors import BackendError, VoiceError
+from voice_cli.errors import BackendError, VoiceError, is_closed_pipe
 
 CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
 
@@ -65,3 +67,17 @@ def test_error_has_a_message_and_an_optional_hint():
     error = VoiceError("it broke", hint="mend it")
     assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
     assert VoiceError("it broke").hint is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "error", "expected"),
+    [
+        ("linux", BrokenPipeError(errno.EPIPE, "Broken pipe"), True),
+        ("linux", OSError(errno.EINVAL, "Invalid argument"), False),
+        ("win32", OSError(errno.EINVAL, "Invalid argument"), True),
+        ("win32", OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_a_closed_pipe_is_recognized_on_each_system(monkeypatch, platform, error, expected):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert is_closed_pipe(error) is expected
