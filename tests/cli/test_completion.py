@@ -15,7 +15,7 @@ from support.command import environment_in
 from support.environment import cleaned
 from voice_cli.audio import CODECS
 from voice_cli.backends import BACKENDS
-from voice_cli.cli import completion, completion_scripts
+from voice_cli.cli import candidates, completion_scripts
 from voice_cli.cli.commands import tree, walk
 from voice_cli.errors import FileError, UsageError
 
@@ -34,7 +34,7 @@ def completed(home, capsys):
     """Return a function that completes the last of some words, and returns the candidates."""
 
     def complete(*words):
-        assert completion.complete([f"={words[-1]}", *words[:-1]]) == 0
+        assert candidates.complete([f"={words[-1]}", *words[:-1]]) == 0
         out, err = capsys.readouterr()
         assert err == ""
         return [line.partition("\t")[0] for line in out.splitlines()]
@@ -108,7 +108,7 @@ def test_devices_are_completed(completed, portaudio):
 
 
 def test_the_tree_is_kept_without_typer(home):
-    script = "from voice_cli.cli.completion import complete; complete(['=--f', 'say']); import sys; print(*sys.modules)"
+    script = "from voice_cli.cli.candidates import complete; complete(['=--f', 'say']); import sys; print(*sys.modules)"
     for expected in (True, False):
         done = subprocess.run(
             [sys.executable, "-c", script], env=environment_in(home), capture_output=True, text=True, check=True

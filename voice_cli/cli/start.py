@@ -68,7 +68,7 @@ def start(arguments: "Sequence[str]") -> int:
 
             return hook(arguments[1:])
         if list(arguments[:1]) == ["_complete"]:
-            from voice_cli.cli.completion import complete
+            from voice_cli.cli.candidates import complete
 
             return complete(arguments[1:])
         if list(arguments) in (["say", "--help"], ["say", "-h"]):
