@@ -72,3 +72,24 @@ bench: ## Run the benchmarks (20 minutes, on an idle machine) and write tests/be
 attack: ## Measure what clients without a key can cost the server's others (4 minutes, on an idle machine)
 	@scripts/bootstrap --test
 	"$(VENV)/bin/python" tests/bench/attack.py
+
+.PHONY: docs
+docs: ## Build the site into build/pages/site (in .venv-docs)
+	$(or $(PYTHON),python3) -m venv .venv-docs
+	.venv-docs/bin/pip install -q --upgrade 'pip>=25.1'
+	.venv-docs/bin/pip install -q -e . --group docs
+	.venv-docs/bin/python scripts/site.py build/pages
+	.venv-docs/bin/zensical build --strict -f build/pages/mkdocs.yml
+
+.PHONY: recording
+recording: docs ## Record the picture of the terminal in the README, on PulseAudio's null sink
+	.venv-docs/bin/python scripts/record.py docs/images/terminal.svg
+
+.PHONY: deb
+deb: ## Build the Debian package for this release and processor into dist/
+	packaging/debian/build
+
+.PHONY: test-install
+test-install: ## Install from a bare Debian, as a new user and by the Debian package (as root, with debootstrap; 10 minutes)
+	@scripts/bootstrap --test
+	VOICE_TEST_INSTALL=1 "$(VENV)/bin/pytest" -m install tests/install

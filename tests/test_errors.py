@@ -1,13 +1,15 @@
-"""The error tree: its docstring, the exit codes, and the table in the README."""
+"""The error tree: its docstring, the exit codes, and the table in docs/results.md."""
 
+import errno
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from voice_cli import errors
-from voice_cli.errors import BackendError, VoiceError
+from voice_cli.errors import BackendError, VoiceError, is_closed_pipe
 
 CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
 
@@ -55,13 +57,27 @@ def test_each_exit_code_is_one_kind_of_failure():
 
 
 @pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
-def test_the_readme_lists_the_exit_code(item):
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+def test_the_page_lists_the_exit_code(item):
+    page = (Path(__file__).parent.parent / "docs" / "results.md").read_text("utf-8")
     if item not in (VoiceError, BackendError):
-        assert re.search(rf"^\|? *`?{item.exit_code}`? *\|", readme, re.MULTILINE)
+        assert re.search(rf"^\|? *`?{item.exit_code}`? *\|", page, re.MULTILINE)
 
 
 def test_error_has_a_message_and_an_optional_hint():
     error = VoiceError("it broke", hint="mend it")
     assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
     assert VoiceError("it broke").hint is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "error", "expected"),
+    [
+        ("linux", BrokenPipeError(errno.EPIPE, "Broken pipe"), True),
+        ("linux", OSError(errno.EINVAL, "Invalid argument"), False),
+        ("win32", OSError(errno.EINVAL, "Invalid argument"), True),
+        ("win32", OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_a_closed_pipe_is_recognized_on_each_system(monkeypatch, platform, error, expected):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert is_closed_pipe(error) is expected

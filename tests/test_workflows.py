@@ -10,6 +10,11 @@ yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WIDER = {
+    "release": {"publish": {"id-token": "write"}},
+    "docs": {"publish": {"pages": "write", "id-token": "write"}},
+}
+"""Permissions of jobs besides reading the repository, by workflow."""
 VERSION = re.compile(r"v\d+|release/v\d+")
 
 
@@ -22,7 +27,7 @@ def steps_of(workflow):
 
 
 def test_workflows_exist():
-    assert {path.stem for path in WORKFLOWS} == {"test", "package", "release"}
+    assert {path.stem for path in WORKFLOWS} == {"test", "package", "docs", "release"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -30,7 +35,7 @@ def test_the_permissions_are_minimal(path):
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     wider = {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
-    assert wider == ({"publish": {"id-token": "write"}} if path.stem == "release" else {})
+    assert wider == WIDER.get(path.stem, {})
     for step in steps_of(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False

@@ -1,4 +1,4 @@
-"""The errors of this package, as one tree. Each class has one exit code; the README lists them.
+"""The errors of this package, as one tree. Each class has one exit code; docs/results.md lists them.
 
 ::
 
@@ -23,6 +23,8 @@
 Misuse of a class of this package (a programming error) raises ValueError or RuntimeError, none of these.
 """
 
+import errno
+import sys
 from collections.abc import Mapping
 
 
@@ -143,6 +145,11 @@ class Dropped(VoiceError, kind="dropped", exit_code=0):  # noqa: N818  as reques
 
 class Interrupted(VoiceError, kind="interrupted", exit_code=130):  # noqa: N818  an ending, not a failure
     """Ctrl-C, a signal, a closed pipe or another speech ended this one."""
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Return whether a write failed because its reader has closed the pipe. On Windows, that is EINVAL."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def error_of(kind: str, message: str, hint: str | None) -> VoiceError:

@@ -13,7 +13,6 @@ import voice_cli
 from support.command import VOICE, environment_in, on_terminal, screen_of
 from support.server import Answer
 from voice_cli.audio import CODECS
-from voice_cli.backends import BACKENDS
 from voice_cli.cli.options import options
 from voice_cli.config import Defaults, Profile
 from voice_cli.config_keys import keys_of
@@ -96,51 +95,6 @@ def test_the_module_and_the_script_run_the_same_command(tmp_path, command):
         pytest.skip("the console script is not installed")
     done = subprocess.run([*command, "--version"], env=environment_in(tmp_path), capture_output=True, check=True)
     assert done.stdout.decode() == f"voice {voice_cli.__version__}\n"
-
-
-# Completion.
-
-
-@pytest.fixture
-def config(voice):
-    """Return the path of the config file, whose folder exists."""
-    path = Path(voice("config", "path").out.decode().strip())
-    path.parent.mkdir(parents=True)
-    return path
-
-
-def completed(folder, *words):
-    """Return the completions for the last of the words in bash."""
-    environment = {
-        "_VOICE_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(("voice", *words)),
-        "COMP_CWORD": str(len(words)),
-    }
-    done = subprocess.run(
-        [*VOICE], env=environment_in(folder, environment), capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
-
-
-def test_completion_lists_the_profiles(tmp_path, config):
-    config.write_text("[profiles.kokoro]\n[profiles.kitten]\n[profiles.home]\n")
-    assert completed(tmp_path, "say", "--profile", "ki") == ["kitten"]
-    assert set(completed(tmp_path, "voices", "-p", "")) == {"kokoro", "kitten", "home"}
-    assert completed(tmp_path, "config", "show", "--profile", "h") == ["home"]
-
-
-def test_completion_ignores_an_invalid_config_file(tmp_path, config):
-    config.write_text("nonsense = [")
-    assert completed(tmp_path, "say", "--profile", "k") == []
-
-
-def test_completion_lists_formats_backends_and_options(tmp_path):
-    assert completed(tmp_path, "say", "--format", "") == list(CODECS)
-    assert completed(tmp_path, "say", "--format", "o") == ["opus"]
-    assert completed(tmp_path, "say", "--backend", "") == list(BACKENDS)
-    assert "--instructions" in completed(tmp_path, "say", "--in")
-    assert "devices" in completed(tmp_path, "d")
 
 
 # The other commands.

@@ -41,11 +41,11 @@ def played():
         return rig.play_out()
 
 
-def test_the_readme_lists_every_key(played):
+def test_the_page_lists_every_key(played):
     keys = set(as_json(played))
     assert keys == REQUIRED | ADDITIONAL
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    paragraph = readme[readme.index("`--json` prints one object") :].partition("\n\n")[0]
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
+    paragraph = page[page.index("`--json` prints one object") :].partition("\n\n")[0]
     for key in keys:
         assert f"`{key}`" in paragraph
     assert as_json(None, ConfigError("x"), settings=None).keys() == keys

@@ -4,7 +4,7 @@ Each command is built from `Option`s. The module that runs it is imported when i
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
-from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
+from voice_cli.cli.options import SUMMARY, Option, options
 
 app = typer.Typer(
     name="voice",
@@ -22,13 +22,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    add_completion=False,
 )
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    from voice_cli.cli.commands import tree
+
     try:
-        app(args=list(arguments), prog_name="voice")
+        tree()(args=list(arguments), prog_name="voice")
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     return 0
@@ -49,49 +52,23 @@ def main(
     """Speak text."""
 
 
-def _complete_profile(incomplete: str) -> list[str]:
-    from voice_cli.config import load
-    from voice_cli.errors import VoiceError
-
-    try:
-        return [name for name in load().profiles if name.startswith(incomplete)]
-    except VoiceError:
-        return []
-
-
-def _complete_word(metavar: str) -> Callable[[str], list[str]]:
-    words = metavar.split("|")
-    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
-
-
 def _parameter(name: str, option: Option) -> inspect.Parameter:
-    completion: Callable[[str], list[str]] | None = None
-    if name == "profile":
-        completion = _complete_profile
-    elif option.metavar and "|" in option.metavar and option.metavar.islower():
-        completion = _complete_word(option.metavar)
     info = typer.Option(
         *option.flags(name),
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.panel,
         show_default=False,
-        autocompletion=completion,
     )
     kind: Any = bool if option.kind is bool else option.kind | None
     default = False if option.kind is bool else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
-def _argument(
-    name: str,
-    kind: Any,
-    help: str,  # noqa: A002
-    completion: Callable[[str], list[str]] | None = None,
-) -> inspect.Parameter:
+def _argument(name: str, kind: Any, help: str) -> inspect.Parameter:  # noqa: A002
     """Return an argument; it may be omitted if None is of its kind."""
     default = None if kind == kind | None else inspect.Parameter.empty
-    annotation = Annotated[kind, typer.Argument(help=help, show_default=False, autocompletion=completion)]
+    annotation = Annotated[kind, typer.Argument(help=help, show_default=False)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -195,7 +172,6 @@ _add(
     options(),
     argument=_text("The text; '-', or no text and a pipe: standard input."),
     passes_debug=True,
-    epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
 )
 _voices = typer.Typer()
 app.add_typer(_voices, name="voices")
@@ -214,19 +190,7 @@ _add(
     },
     is_group=True,
 )
-
-
-def _complete_voice(incomplete: str) -> list[str]:
-    from voice_cli.errors import VoiceError
-    from voice_cli.voices.catalogue import catalogue
-
-    try:
-        return [name for name in catalogue() if name.startswith(incomplete)]
-    except VoiceError:
-        return []
-
-
-_VOICE = _argument("voice", str, "The name: en_US-joe-medium, or joe for short.", _complete_voice)
+_VOICE = _argument("voice", str, "The name: en_US-joe-medium, or joe for short.")
 _add(
     _voices,
     "get",
@@ -237,7 +201,7 @@ _add(
         "sha256": Option("The SHA-256 of the file.", metavar="HEX"),
         "debug": _DEBUG,
     },
-    argument=_argument("voice", str, "A name of 'voice voices --all', a URL, or a file.", _complete_voice),
+    argument=_argument("voice", str, "A name of 'voice voices --all', a URL, or a file."),
 )
 _add(_voices, "remove", "Delete a downloaded voice.", "voices.remove_voice", {"debug": _DEBUG}, argument=_VOICE)
 _add(
@@ -355,3 +319,16 @@ for _name, _summary, _options, _help in (
 ):
     _add(_hooks, _name, _summary, f"hooks.{_name}", _options, argument=_text(_help))
 _add(app, "mcp", "Serve tools to speak to an assistant, with the Model Context Protocol.", "mcp.serve", _DEBUGGED)
+
+_completion = typer.Typer(no_args_is_help=True, help="Complete commands, options and values in shells.")
+app.add_typer(_completion, name="completion")
+_SHELL = _argument("shell", str | None, "bash, zsh, fish or powershell (the one that you use).")
+_add(
+    _completion,
+    "install",
+    "Install the completion for a shell.",
+    "completion_scripts.install",
+    _DEBUGGED,
+    argument=_SHELL,
+)
+_add(_completion, "show", "Print a shell's script.", "completion_scripts.show", _DEBUGGED, argument=_SHELL)

@@ -7,7 +7,7 @@ import sys
 from typing import Any, BinaryIO
 
 from voice_cli.cli.options import line_of
-from voice_cli.errors import FileError, Interrupted, VoiceError
+from voice_cli.errors import FileError, Interrupted, VoiceError, is_closed_pipe
 from voice_cli.printable import ESCAPES, escaped, escaped_text
 
 
@@ -83,7 +83,7 @@ def write_stdout(text: str, end: str = "\n") -> None:
     except OSError as exc:
         # The rest is still buffered, and Python would write it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(exc, BrokenPipeError):
+        if is_closed_pipe(exc):
             raise Interrupted("the reader of standard output closed it") from exc
         raise FileError(f"cannot write to standard output: {exc.strerror}") from exc
 

@@ -15,6 +15,7 @@ FLAGS_COLUMNS = 34
 def print_say_help() -> None:
     """Write the help to standard output, in color on a terminal, and in as many columns as it has."""
     is_colored = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    is_colored = is_colored and sys.platform != "win32"  # whose older consoles print escape sequences as text
     bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if is_colored else ("", "", "")
     columns = max(60, min(MAX_COLUMNS, shutil.get_terminal_size().columns - 1))
     lines = [

@@ -23,8 +23,8 @@ _at_exit: Callable[[], None] | None = None
 
 
 def watch() -> None:
-    """Raise KeyboardInterrupt at Ctrl-C, SIGTERM and SIGHUP, except for signals that are ignored."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    """Raise KeyboardInterrupt at Ctrl-C, SIGTERM, SIGHUP and Windows' Ctrl-Break, except for ignored signals."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)

@@ -67,6 +67,10 @@ def start(arguments: "Sequence[str]") -> int:
             from voice_cli.cli.hook import hook
 
             return hook(arguments[1:])
+        if list(arguments[:1]) == ["_complete"]:
+            from voice_cli.cli.candidates import complete
+
+            return complete(arguments[1:])
         if list(arguments) in (["say", "--help"], ["say", "-h"]):
             from voice_cli.cli.help import print_say_help
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from voice_cli.audio import AudioFormat, Encoding, PcmChunk
 from voice_cli.codecs import Encoder, open_decoder, open_encoder, table
 from voice_cli.codecs.wav import HEADER_BYTES, wav_header
-from voice_cli.errors import EngineError, FileError, Interrupted, TruncatedAudio, UsageError
+from voice_cli.errors import EngineError, FileError, Interrupted, TruncatedAudio, UsageError, is_closed_pipe
 from voice_cli.pcm.convert import Converter
 
 CONTAINERS = {
@@ -153,11 +153,10 @@ class PipeRecorder(Recorder):
         try:
             self.saved = self._name
             self._writer.write(chunk)
-        except BrokenPipeError as exc:
-            self.saved = None
-            raise Interrupted(f"the reader of {self._name} closed it") from exc
         except OSError as exc:
             self.saved = None
+            if is_closed_pipe(exc):
+                raise Interrupted(f"the reader of {self._name} closed it") from exc
             raise FileError(f"cannot write to {self._name}: {exc.strerror}") from exc
 
     def close(self, *, complete: bool) -> None:

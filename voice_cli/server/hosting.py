@@ -118,7 +118,10 @@ def listen(server: Server) -> socket.socket:
         )[0]
         with contextlib.ExitStack() as failed:
             listening = failed.enter_context(socket.socket(family, kind, protocol))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sys.platform == "win32":  # whose SO_REUSEADDR lets another process take the port of a server that runs
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
             listening.bind(address)
             listening.listen(BACKLOG)
