@@ -43,6 +43,14 @@ def test_only_complete_runs_count():
     assert Measured(target(), [run(ttfa_ms=None, ttfb_ms=2.0), run(ttfa_ms=None, ttfb_ms=1.0)]).typical is not None
 
 
+def test_requests_that_were_sent_again_are_counted():
+    measured = Measured(target(), [run(retries=2), run(retries=0), failed(), run(retries=1)])
+    assert measured.retries == 3
+    assert measured.remarks == [measured.error, "3 requests were sent again, and the times include it"]
+    assert Measured(target(), [run(retries=1)]).remarks == ["1 request was sent again, and the times include it"]
+    assert Measured(target(), [run()]).remarks == []
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
@@ -57,8 +65,8 @@ def test_figures_as_text(value, unit, text):
 def test_plain_table_has_dashes_for_missing_measurements():
     lines = tsv([Measured(target("a\tb"), [run(ttfa_ms=None)]), Measured(target(), [failed(message="a\nb")])])
     rows = [line.split("\t") for line in lines]
-    assert {len(row) for row in rows} == {17}
+    assert {len(row) for row in rows} == {18}
     first, second = (dict(zip(rows[0], row, strict=True)) for row in rows[1:])
     assert (first["target"], first["complete"], first["ttfa_ms"], first["added_ms_p95"]) == ("a\\x09b", "1", "-", "-")
-    assert (first["ttfb_ms"], first["underruns"], first["error"]) == ("150", "1", "-")
+    assert (first["ttfb_ms"], first["underruns"], first["retries"], first["error"]) == ("150", "1", "0", "-")
     assert (second["complete"], second["ttfb_ms"], second["error"]) == ("0", "-", "1 of 1 failed: a\\x0ab")

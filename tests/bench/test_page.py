@@ -56,6 +56,10 @@ def test_page_has_a_waterfall_and_a_curve_for_each_complete_run():
     assert "nothing answers" in text
 
 
+def test_page_says_that_requests_were_sent_again():
+    assert "2 requests were sent again" in page_of([Measured(target(), [run(retries=2)])])
+
+
 def test_page_has_no_external_resources_or_scripts():
     text = page_of([Measured(target(), [run()])])
     assert Page(text).loads == []

@@ -111,6 +111,17 @@ def three_profiles(tmp_path, serve):
 
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])
+def test_requests_that_were_sent_again_are_counted(voice, serve, mode):
+    answers = iter([*[PCM] * len(mode), Answer(b"{}", status=503)])  # warm, there is a first run that does not count
+    server = serve(lambda _request: next(answers, PCM))
+    done = voice("bench", "-n", "2", "--no-play", "--base-url", server.url, "--json", *mode)
+    assert done.code == 0, done.err
+    (target,) = done.json["targets"]
+    assert len(server.requests) == 3 + len(mode)
+    assert target["retries"] == sum(one["retries"] for one in target["runs"]) == 1
+
+
+@pytest.mark.parametrize("mode", [(), ("--warm",)])
 def test_errors_are_in_the_row_and_set_the_exit_code(voice, three_profiles, tmp_path, mode):
     environment, good, bad = three_profiles
     done = voice("bench", "--all", "-n", "2", "--no-play", "--html", "p.html", *mode, environment=environment)

@@ -201,6 +201,26 @@ def test_a_frozen_server_does_not_hold_the_program(own_audio, serve, run):
     assert process.returncode == -signal.SIGINT
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [3.0, 6.0])
+def test_a_server_that_was_frozen_plays_on(own_audio, serve, run, seconds):
+    """After 5 s the device counts as lost, and is opened again; the server may then play what it had, too."""
+    sent = speech(4.0)
+    server = serve(Answer(sent.tobytes()))
+    with own_audio.record() as heard, speaking(run(server), heard) as process:
+        own_audio.process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(seconds)  # the server has to be frozen for some time
+        finally:
+            own_audio.process.send_signal(signal.SIGCONT)
+        result, _ = ended(process)
+    twice = repeated(heard, sent)
+    print(f"frozen {seconds:g} s: repeated {1000 * twice:.1f} ms, told {result['device_repeated_ms']}")
+    assert 0 <= twice <= (MAX_LATENCY + MOST_REPEATED if seconds > 5 else 0)
+    assert result["device_reopened"] == (seconds > 5)
+    assert result["heard_ms"] == 4000
+
+
 def test_a_stopped_program_goes_on(own_audio, serve, run):
     sent = speech(4.0)
     server = serve(Answer(sent.tobytes()))

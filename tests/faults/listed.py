@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from support.server import Answer, Request
+from voice_cli.codecs.wav import HEADER_BYTES
 
 PAGE = b"<!doctype html><title>Sign in</title><p>Please sign in to this network."
 ERROR = b'{"error": {"message": "the model crashed", "type": "server_error"}}'
@@ -186,6 +187,15 @@ def bad_chunk(answer: Answer, _value: str, _case: Case) -> None:
 @fault(None, "answer as HTTP/1.0, without a length: the close is the end")
 def http10(answer: Answer, _value: str, _case: Case) -> None:
     answer.version, answer.close_delimited = "1.0", True
+
+
+@fault(None, "state the size of a WAV's data in its header")
+def wav_size(answer: Answer, _value: str, case: Case) -> None:
+    data = case.sound.data
+    size = len(data) - HEADER_BYTES
+    answer.body = b"".join(
+        (data[:4], (size + 36).to_bytes(4, "little"), data[8:40], size.to_bytes(4, "little"), data[HEADER_BYTES:])
+    )
 
 
 @fault(None, "never end the body: the sound is repeated")

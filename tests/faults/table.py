@@ -84,8 +84,12 @@ SECTIONS: Mapping[str, tuple[Row, ...]] = {
         Row("closed in the middle of an Opus stream", "cut=50%", "opus"),
         Row("closed in the middle of a FLAC", "cut=50%", "flac"),
         Row("closed in the middle of a WAV", "cut=50%", "wav"),
-        Row("HTTP/1.0 without a length, closed in the middle of a WAV", "http10,cut=50%", "wav"),
         Row("HTTP/1.0 without a length, closed in the middle of PCM", "http10,cut=50%"),
+        Row("the same, in a WAV that does not state its size", "http10,cut=50%", "wav"),
+        Row("the same, in a WAV that states its size", "http10,wav-size,cut=50%", "wav"),
+        Row("the same, inside a frame of an MP3", "http10,cut=51%", "mp3"),
+        Row("the same, in an Opus stream", "http10,cut=50%", "opus"),
+        Row("the same, in a FLAC", "http10,cut=50%", "flac"),
         Row("the first request is closed after 0.5 s; the next has another take", "first=1,cut=24000,take"),
     ),
     "TLS": (

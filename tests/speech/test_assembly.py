@@ -168,6 +168,20 @@ def test_audio_kept_for_a_join_is_yielded_before_the_error():
     assert isinstance(error, TruncatedAudio)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rate", "is_noted"),
+    [(1, None, True), (2, None, False), (2, 12.0, True), (5, 12.0, True), (6, 12.0, False), (5, 20.0, False)],
+)
+def test_speech_that_is_much_shorter_than_earlier_speech_is_noted(seconds, rate, is_noted):
+    """150 letters at 14 a second are 11 s; twice the rate of earlier speeches is too fast."""
+    source = Utterances(stream(numbered(8000 * seconds)))
+    source.made[0].line = Line("word " * 38, "word " * 38)
+    speech = Speech(source)
+    speech.chars_per_second = rate
+    list(speech)
+    assert any("are too few for" in note for note in source.made[0].notes) == is_noted
+
+
 def test_an_empty_utterance_is_an_error_unless_allowed():
     with pytest.raises(ServerError, match="no audio"):
         list(Speech(Utterances(stream())))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import socket
 import ssl
 import struct
@@ -74,7 +75,8 @@ def _connection(sock: Any, *arguments: Any, **options: Any) -> ServerConnection:
 class WsServer:
     """Handles each client with `talk` in a separate thread. A context manager.
 
-    `pages`: responses to GET by path. `refusal`: status, headers and body to answer an upgrade with.
+    `pages`: responses to GET by path. `refusal`: status, headers and body to answer upgrades with; `refusals`: only so
+    many of them.
     """
 
     def __init__(
@@ -83,11 +85,14 @@ class WsServer:
         *,
         pages: Mapping[str, Any] | None = None,
         refusal: tuple[int, Mapping[str, str], bytes] | None = None,
+        refusals: float = math.inf,
+        port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._talk = talk
         self._pages = pages or {}
         self._refusal = refusal
+        self._refusals = refusals
         self.requests: list[Any] = []
         """Upgrade and GET requests, with `path` and `headers`."""
         self.clients: list[Client] = []
@@ -99,7 +104,7 @@ class WsServer:
         self._server = serve(
             self._handle,
             "127.0.0.1",
-            0,
+            port,
             ssl=tls,
             create_connection=_connection,
             process_request=self._answer,
@@ -145,7 +150,8 @@ class WsServer:
             return Response(
                 200, "OK", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body
             )
-        if self._refusal is not None:
+        if self._refusal is not None and self._refusals > 0:
+            self._refusals -= 1
             status, headers, body = self._refusal
             lengths = {"Content-Length": str(len(body)), "Connection": "close"}
             sent = Headers(lengths)

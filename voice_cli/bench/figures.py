@@ -67,6 +67,18 @@ class Measured(NamedTuple):
         return f"{len(failed)} of {len(self.runs)} failed: {words}"
 
     @property
+    def retries(self) -> int:
+        """Requests that were sent again. Their waits are in the figures."""
+        return sum(run.report.get("retries") or 0 for run in self.runs)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What qualifies the figures: the failed runs, and the requests that were sent again."""
+        retries = self.retries
+        again = f"{retries} request{'s were' if retries > 1 else ' was'} sent again, and the times include it"
+        return [*filter(None, [self.error]), *([again] if retries else [])]
+
+    @property
     def typical(self) -> Run | None:
         """The complete run with the median TTFA, or TTFB if nothing was played."""
         key = "ttfa_ms" if any(figure(run, "ttfa_ms") is not None for run in self.complete) else "ttfb_ms"
@@ -120,12 +132,12 @@ def tsv(measured: Sequence[Measured]) -> list[str]:
     names = ["target", "format", "runs", "complete"]
     for column in FIGURES:
         names += [column.key, f"{column.key}_p95"]
-    lines = ["\t".join([*names, "error"])]
+    lines = ["\t".join([*names, "retries", "error"])]
     for each in measured:
         cells: list[Any] = [each.target.name, each.target.format, len(each.runs), len(each.complete)]
         for found in summary(each).values():
             cells += ["-", "-"] if found is None else [f"{found.median:g}", f"{found.p95:g}"]
-        cells.append(each.error or "-")
+        cells += [each.retries, each.error or "-"]
         lines.append("\t".join(escaped(str(cell)) for cell in cells))
     return lines
 
@@ -140,6 +152,7 @@ def as_object(measured: Measured) -> dict[str, Any]:
         "server": target.where or None,
         "format": target.format,
         "exit_code": measured.exit_code,
+        "retries": measured.retries,
         "summary": {key: found and found._asdict() for key, found in summary(measured).items()},
         "runs": [_run_object(run) for run in measured.runs],
     }

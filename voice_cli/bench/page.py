@@ -54,10 +54,10 @@ def _row(measured: Measured) -> str:
     cells = [to_html(cell) for cell in (target.name, target.format, count)]
     cells += [f"{found[0]}<i>{found[1]}</i>" if found else "–" for found in shown_summary(measured)]
     row = "".join(f"<td>{cell}</td>" for cell in cells)
-    if not measured.error:
+    if not measured.remarks:
         return f"<tr>{row}</tr>"
-    error = f'<tr class="error"><td colspan="{len(cells)}">{to_html(measured.error)}</td></tr>'
-    return f'<tr class="has-error">{row}</tr>{error}'
+    remarks = to_html("; ".join(measured.remarks))
+    return f'<tr class="has-error">{row}</tr><tr class="error"><td colspan="{len(cells)}">{remarks}</td></tr>'
 
 
 def _comparison(measured: Sequence[Measured]) -> str:

@@ -54,6 +54,6 @@ def print_table(measured: Sequence[Measured]) -> None:
         table.add_row(*cells)
     console.print(table)
     for each in measured:
-        if each.error:
-            console.print(Text(escaped(f"{each.target.label}: {each.error}"), style="red"))
+        for remark in each.remarks:
+            console.print(Text(escaped(f"{each.target.label}: {remark}"), style="red"))
     console.print(Text("median · 95th percentile of the complete runs", style="dim"))

@@ -21,7 +21,7 @@ from voice_cli.bench.trace import TRACE_ENV, read
 from voice_cli.cli import interrupts
 from voice_cli.cli.console import check_writable, print_message, silence_libraries, write_file, write_json
 from voice_cli.cli.options import SayOptions, check_values, long_flag
-from voice_cli.cli.report import outcome_object
+from voice_cli.cli.report import outcome_object, recovered
 from voice_cli.cli.say import make_backend, with_engine
 from voice_cli.config import Config, Defaults, Profile, Settings, load, settle
 from voice_cli.errors import ConfigError, Interrupted, UsageError, VoiceError
@@ -235,7 +235,7 @@ class WarmRunner:
             trace = read(os.environ.pop(TRACE_ENV))
         if isinstance(error, Interrupted):
             raise KeyboardInterrupt
-        return Run(clean(outcome_object(settings, result, error), secrets), trace)
+        return Run(clean(outcome_object(settings, result, error) | recovered(narration), secrets), trace)
 
     def close(self) -> None:
         if self._backend is not None:

@@ -64,7 +64,7 @@ def account_of(
     return {
         "json": outcome_object(settings, result, error)
         | {"queued_ms": _ms(queued)}
-        | _recovered(narration)
+        | recovered(narration)
         | _spoken(narration, result),
         "device_error": result.device_error.message if result is not None and result.device_error is not None else None,
         "debug": debug,
@@ -113,7 +113,7 @@ def notes_of(result: PlaybackResult) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _recovered(narration: Narration | None) -> dict[str, Any]:
+def recovered(narration: Narration | None) -> dict[str, Any]:
     """Return which requests were sent again, where new takes were joined, and which fallback spoke."""
     recovery = narration.recovery if narration is not None else None
     if recovery is None:

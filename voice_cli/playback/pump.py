@@ -160,6 +160,7 @@ class Pump:
         """Consume the speech. Sets `error` instead of raising."""
         if self.speech is None:
             raise RuntimeError("run() without a speech")
+        self.speech.chars_per_second = self._chars_per_second
         handlers = {
             UtteranceStarted: self._expect,
             EncodedData: self._receive,
@@ -353,7 +354,7 @@ class Pump:
 
     def _left(self) -> float | None:
         """Return the estimated seconds of the speech that have not arrived; None: not known."""
-        return self.speech.left(self._chars_per_second) if self.speech is not None else None
+        return self.speech.left() if self.speech is not None else None
 
     def _note_open(self) -> None:
         if self.supply.ready_at is not None and "prebuffered" not in self._timeline.timestamps:

@@ -1,8 +1,8 @@
 """Messages of the VibeVoice demo's server: `WS /stream?text=&cfg=&steps=&voice=`, and `GET /config`.
 
 The client sends nothing after the upgrade. The server sends binary frames of s16le at 24 kHz, mono, cut anywhere, with
-log entries in text frames between them. It closes with 1000 at the end. If it is busy, it sends a log entry and closes
-with 1013; if it fails, it sends a log entry and closes with 1000, too. To cancel, disconnect.
+log entries in text frames between them. It logs the end, and closes with 1000. If it is busy, it sends a log entry and
+closes with 1013; if it fails, it sends a log entry and closes with 1000, too. To cancel, disconnect.
 
 The parsers raise ValueError with a one-line message.
 """
@@ -30,6 +30,7 @@ GENERATION_ERROR = "generation_error"
 BACKEND_ERROR = "backend_error"
 BUSY = "backend_busy"
 
+STEPS = (REQUEST_RECEIVED, MODEL_PROGRESS, FIRST_CHUNK_SENT)
 FAILURES = (GENERATION_ERROR, BACKEND_ERROR)
 
 CLOSED = 1000

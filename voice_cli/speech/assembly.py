@@ -49,8 +49,12 @@ MEASURED_SECONDS = 5.0
 
 FASTEST = 80.0
 """Letters and digits a second: a fast voice has 20, and four times that is the highest speed."""
+FASTER = 2.0
+"""How much faster than the backend's earlier speeches an utterance may be, at least."""
 LEAST_CHARACTERS = 40
 """Letters and digits: a shorter text says little about the length of its speech."""
+EVEN_CODECS = ("pcm", "wav", "mulaw")
+"""Codecs whose bytes are proportional to the seconds."""
 MOST_RESUMED = 600.0
 """Seconds of an utterance, which are kept to join a new take. A longer one is not requested again."""
 NEW_SECONDS = 0.02
@@ -79,6 +83,8 @@ class Speech:
         """The format of all `Audio`, which is that of the first frames."""
         self.silent_seconds = 0.0
         """Silence played while text was awaited, which shortens the next pause. Set by the consumer."""
+        self.chars_per_second: float | None = None
+        """Code points of the text a second in earlier speeches; None: not known. Set by the consumer."""
         self._pause = pause
         self._allow_empty = allow_empty
         self._joins = Joins(lambda: self.silent_seconds) if pause is not None else None
@@ -87,6 +93,9 @@ class Speech:
         """The utterance's audio before trimming, to which a new take is joined; None: no take will be."""
         self._splicer: Splicer | None = None
         """Joins the take that is read to those before it."""
+        self._codec = ""
+        self._arrived = (0, 0.0)
+        """Of the take that is read: bytes, and seconds that were decoded."""
 
     @classmethod
     def of(cls, streams: Iterable[SpeechStream]) -> "Speech":
@@ -97,20 +106,33 @@ class Speech:
         """Cancel all requests; the iteration raises Interrupted. Any thread, any number of times."""
         self.source.cancel()
 
-    def left(self, chars_per_second: float | None) -> float | None:
+    def left(self) -> float | None:
         """Return the estimated seconds of audio that were not yielded yet; None: not known. Any thread.
 
-        `chars_per_second`: code points of the text for each second; None: a guess, by the text and its start.
+        Those of the utterance that arrives are known if its length was announced. The others are estimated by
+        `chars_per_second`; if that is None, by the text and its start.
         """
         total, spoken = self.source.total, self.utterances
         if total is None or not spoken:
             return None
         at, taken = next(((each.end, each.line.end) for each in reversed(spoken) if each.end is not None), (0.0, 0))
-        if chars_per_second is None:
+        latest, rate = spoken[-1], self.chars_per_second
+        if rate is None:
             is_measured = taken > 0 and at > MEASURED_SECONDS
-            chars_per_second = taken / at if is_measured else likely_rate(spoken[-1].line.text)
-        left = at + (total - taken) / chars_per_second - self.seconds
+            rate = taken / at if is_measured else likely_rate(latest.line.text)
+        announced = self._announced(latest)
+        if announced is None:
+            left = at + (total - taken) / rate - self.seconds
+        else:
+            left = announced + (total - latest.line.end) / rate
         return left if left > 0 else None
+
+    def _announced(self, utterance: Utterance) -> float | None:
+        """Return the seconds of an utterance that have not arrived, by its announced length; None: not known."""
+        total, (received, seconds) = utterance.stream.total_bytes, self._arrived
+        if total is None or utterance.end is not None or self._codec not in EVEN_CODECS or not seconds:
+            return None
+        return max(0.0, (total - received) * seconds / received)
 
     def __iter__(self) -> Iterator[SpeechEvent]:
         """Yield the events, also those of decoded audio before an error.
@@ -154,13 +176,18 @@ class Speech:
                 yield from self._flush_converter()
             self._begin(utterance)
             utterance.end = self.seconds
-            if is_too_short(utterance.line.spoken, utterance.decoded_seconds):
+            if is_too_short(utterance.line.spoken, utterance.decoded_seconds, self._fastest(utterance.line.spoken)):
                 utterance.notes.append(
                     f"{utterance.decoded_seconds:.1f} s of speech are too few for {len(utterance.line.spoken)} "
                     "characters: the server may have left out words"
                 )
             yield UtteranceEnded(utterance)
             gap = utterance.line.pause * (self._pause or 0.0)
+
+    def _fastest(self, text: str) -> float:
+        """Return letters and digits a second that are too many for this text."""
+        rate = self.chars_per_second
+        return FASTEST if rate is None else min(FASTEST, FASTER * max(rate, likely_rate(text)))
 
     def _recover(self, utterance: Utterance, stream: "RecoveringStream") -> Iterator[SpeechEvent]:
         """Yield the events of an utterance. If its stream is cut, request it again, and continue with the new take."""
@@ -206,6 +233,7 @@ class Speech:
         stream = utterance.stream
         decoder: Decoder | None = None
         codec, data, chunks = "", b"", 0
+        self._arrived = (0, 0.0)
         try:
             for chunk in stream:
                 data, chunks = data + chunk, chunks + 1
@@ -214,8 +242,12 @@ class Speech:
                     if found is None:
                         continue
                     codec, decoder = found
+                    self._codec = codec
                 yield EncodedData(utterance, codec, data, chunks)
-                yield from self._decoded(utterance, decoder.decode(data))
+                decoded = decoder.decode(data)
+                received, seconds = self._arrived
+                self._arrived = received + len(data), seconds + sum([each.seconds for each in decoded])
+                yield from self._decoded(utterance, decoded)
                 data, chunks = b"", 0
         except VoiceError as exc:
             if decoder is not None and not isinstance(exc, Interrupted):

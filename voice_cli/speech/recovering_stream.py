@@ -83,6 +83,10 @@ class RecoveringStream(SpeechStream):
         return self._take is None or self._take.is_external
 
     @property
+    def total_bytes(self) -> int | None:  # type: ignore[override]
+        return self._take.total_bytes if self._take is not None else None
+
+    @property
     def end_is_marked(self) -> bool:  # type: ignore[override]
         return self._take is not None and self._take.end_is_marked
 

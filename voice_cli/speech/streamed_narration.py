@@ -54,6 +54,8 @@ class StreamedNarration(Narration):
         except (BackendError, TruncatedAudio) as exc:
             if not self._may_go_on(exc):
                 raise
+            if self.recovery is not None and self._sent and not self.recovery.retries:  # else, the cut was counted
+                self.recovery.count_retry()
             self._ask_rest()
             yield from super().__iter__()
         finally:

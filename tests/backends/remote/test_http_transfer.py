@@ -142,6 +142,7 @@ def test_end_is_marked_by_the_framing(talk, options, is_marked):
     stream = backend.synthesize(HELLO)
     assert body_of(stream) == BODY
     assert stream.end_is_marked == is_marked
+    assert stream.total_bytes == (len(BODY) if options == {"chunked": False} else None)
 
 
 # File descriptors.

@@ -176,6 +176,27 @@ def test_other_close_codes_within_audio_are_truncation(talk, code):
     assert isinstance(error, TruncatedAudio)
 
 
+@pytest.mark.parametrize("entry", ["backend_request_received", "model_progress", "backend_first_chunk_sent"])
+def test_a_close_before_the_logged_end_is_truncation(talk, entry):
+    def handle(client):
+        client.say(log(entry))
+        client.send(SOUND)
+        client.close()
+
+    _, backend = talk(handle)
+    sound, error = collect(backend.synthesize(HELLO))
+    assert sound == SOUND
+    assert isinstance(error, TruncatedAudio)
+    assert "closed the session before its end (1000)" in error.message
+
+
+def test_a_close_without_any_message_is_transient(talk):
+    _, backend = talk(lambda client: client.close())
+    _, error = collect(backend.synthesize(HELLO))
+    assert isinstance(error, ServerError)
+    assert error.is_transient
+
+
 def test_session_without_audio_is_not_an_error_here(talk):
     _, backend = talk(DemoServer(b""))
     assert collect(backend.synthesize(HELLO)) == (b"", None)

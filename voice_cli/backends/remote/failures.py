@@ -19,6 +19,8 @@ LARGEST_ERROR = 65536
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})
 """The statuses after which the same request may succeed: of RFC 9110, RFC 8470 (425) and Cloudflare (520 to 524), and
 529, "overloaded"."""
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length that is believed."""
 LONGEST_WAIT = 86400.0
 """Seconds: the most that `Retry-After` is believed."""
 
@@ -143,12 +145,19 @@ def broken(where: str, received: int, headers: Mapping[str, str] | None = None) 
     """
     lack = ""
     if headers is not None:
-        length = headers.get("content-length", "")
-        if length.isdigit() and "content-encoding" not in headers:
-            lack = f", of {length[:20]} announced"
+        length = body_length(headers)
+        if length is not None:
+            lack = f", of {length} announced"
         elif "chunked" in headers.get("transfer-encoding", "").lower():
             lack = ", before its last chunk"
     return TruncatedAudio(f"the connection to {where} broke after {received} bytes of audio{lack}")
+
+
+def body_length(headers: Mapping[str, str]) -> int | None:
+    """Return the bytes of a body by its headers, with names in lower case; None: they do not say it."""
+    length = headers.get("content-length", "")
+    is_number = length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH
+    return int(length) if is_number and not {"content-encoding", "transfer-encoding"} & headers.keys() else None
 
 
 def check_key(key: str | None) -> None:

@@ -184,6 +184,7 @@ class HttpStream(SpeechStream):
                     from voice_cli.codecs.media_types import encoding_in  # not needed for the request
 
                     self.announced = encoding_in(self._headers, self.expected if self.pcm_is_defined else None)
+                    self.total_bytes = failures.body_length(self._headers)
                 while self._chunks:
                     self._stop_if_cancelled()
                     yield self._chunks.popleft()

@@ -16,7 +16,7 @@ from typing import Any
 from voice_cli.audio import Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
 from voice_cli.backends.remote.address import MAX_REDIRECTS, redirected_base, redirected_url
-from voice_cli.backends.remote.failures import LARGEST_ERROR, broken, check_key, redirected, refusal
+from voice_cli.backends.remote.failures import LARGEST_ERROR, body_length, broken, check_key, redirected, refusal
 from voice_cli.errors import ConfigError, Hint, NetworkError, VoiceError, server_name
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai as wire
@@ -197,6 +197,7 @@ class SdkStream(SpeechStream):
 
             self.announced = encoding_in(response.headers, self.expected if self._pcm_is_defined else None)
             self._headers = {name.lower(): value for name, value in response.headers.items()}
+            self.total_bytes = body_length(self._headers)
             self.end_is_marked = bool({"content-length", "transfer-encoding"} & set(response.headers))
             for data in response.iter_bytes():
                 if data and not self._received:

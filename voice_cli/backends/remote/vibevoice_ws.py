@@ -77,7 +77,11 @@ class VibeVoiceWsBackend(WsBackend):
 
 
 class VibeVoiceSession(Session):
-    """`/stream`. Ignores log entries except failures."""
+    """`/stream`.
+
+    The protocol has no message for the end: the server closes with 1000, also if it stops early. A server that logs its
+    steps logs the end, too; if that entry is missing, the speech is not complete.
+    """
 
     encoding = Encoding("pcm", wire.FORMAT)
     pending = 1
@@ -85,12 +89,14 @@ class VibeVoiceSession(Session):
     def __init__(self, where: str, query: wire.Query) -> None:
         super().__init__(where)
         self.path = query.path()
+        self._has_audio = self._logs_steps = self._has_logged_end = False
 
     def opening(self) -> list[str]:
         return []
 
     def received(self, message: str | bytes) -> Received:
         if isinstance(message, bytes):
+            self._has_audio = True
             return Received(message)
         try:
             log = wire.parse_log(read(message))
@@ -103,7 +109,9 @@ class VibeVoiceSession(Session):
             raise RateLimitError(f"{self.where} is busy: {reason}", hint="try again later", is_transient=True)
         if log.event in wire.FAILURES:
             raise ServerError(f"{self.where} failed: {reason or log.event}")
+        self._logs_steps |= log.event in wire.STEPS
+        self._has_logged_end |= log.event == wire.STREAM_COMPLETE
         return Received()
 
     def is_complete(self, code: int) -> bool:
-        return code == wire.CLOSED
+        return code == wire.CLOSED and (self._has_logged_end or (self._has_audio and not self._logs_steps))

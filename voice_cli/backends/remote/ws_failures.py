@@ -24,11 +24,13 @@ from voice_cli.protocol import openai
 NOT_THAT_SERVER = Hint("is it this kind of server, and {base_url} its root?")
 
 _UNAUTHORIZED, _FORBIDDEN, _TRY_AGAIN_LATER = 3000, 3003, 1013
-_TRANSIENT = frozenset({1001, 1011, 1012, 1013, 1014})
-"""The codes after which the same request may succeed."""
+_TRANSIENT = frozenset({1000, 1001, 1005, 1011, 1012, 1013, 1014})
+"""The codes after which the same request may succeed. A session that is closed in good order (1000, or 1005: no code)
+before its end was not refused: its server has stopped."""
 _CLOSED = {
     1000: "closed the session before its end",
     1001: "is going away",
+    1005: "closed the session before its end",
     1008: "rejects the request",
     1009: "rejects the message as too large",
     1011: "failed",
