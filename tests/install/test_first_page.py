@@ -1,6 +1,7 @@
 """The first page of the README, line by line, by a new user on a bare Debian."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def user(machine, wheels):
     made.run("apt-get install -y -q --no-install-recommends make sudo pipx python3-venv")
     made.run("echo 'me ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/me")
     made.run("python3 -m venv /opt/tools && /opt/tools/bin/pip install -q uv && rm /opt/tools/bin/pip*")
-    subprocess.run(["cp", "-r", wheels, made.folder / "wheels"], check=True)
+    shutil.copytree(wheels, made.folder / "wheels")
+    made.run("chmod -R a+rX /wheels")
     made.start_sound()
     made.copy_checkout("/home/me/voice")
     (made.folder / "home/me/voice/notes.txt").write_text("Notes. They are short.")
