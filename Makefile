@@ -56,7 +56,7 @@ test-slow: ## Run the end-to-end tests that take half a minute or more each (8 m
 .PHONY: test-agent
 test-agent: ## Run the end-to-end tests of `voice say` through the agent (4 minutes, on an idle machine)
 	@scripts/bootstrap --test
-	VOICE_TEST_AGENT=1 "$(VENV)/bin/pytest" -m "e2e and not slow" tests/e2e
+	VOICE_TEST_AGENT=1 "$(VENV)/bin/pytest" -m "e2e and not slow and not no_agent" tests/e2e
 
 .PHONY: fuzz
 fuzz: ## Fuzz the server for a quarter of an hour; FUZZ=N sets the number of examples (500)

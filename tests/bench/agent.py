@@ -68,12 +68,13 @@ def stress(audio: AudioServer, clients: int) -> None:
     for number, (process, out) in enumerate(zip(processes, outs, strict=True)):
         if number in killed and process.returncode:
             continue
-        times = heard_times(sound, sent[number].tobytes())
         told = json.loads(out) if out else {}
+        times = heard_times(sound, sent[number].tobytes(), 2 * (told.get("device_underflows") or 0))
         is_whole = min(times) >= 1 and (max(times) == 1 or str(number) in spoken)
         if process.returncode or told.get("outcome") != "complete" or not is_whole:
             halts = f"{told.get('underruns')} underruns, {told.get('device_underflows')} device underflows"
-            failures.append(f"client {number}: exit {process.returncode}, eighths heard {times} times, {halts}")
+            runs = "".join(map(str, times))
+            failures.append(f"client {number}: exit {process.returncode}, each 5 ms heard {runs} times, {halts}")
     print(f"- {clients} clients, {len(killed)} killed, and the agent once: {len(failures)} not heard whole and once")
     for failure in failures[:10]:
         print(f"  - {failure}")
@@ -81,11 +82,14 @@ def stress(audio: AudioServer, clients: int) -> None:
     agent.kill()
 
 
-def heard_times(sound: bytes, sent: bytes) -> list[int]:
-    """Return how often each eighth was heard; an underflow of the device, on a busy machine, may divide one."""
-    size = len(sent) // 8 // 2 * 2
-    times = [sound.count(sent[at : at + size]) for at in range(0, 8 * size, size)]
-    if times.count(0) == 1:  # with a hole in it
+def heard_times(sound: bytes, sent: bytes, holes: int) -> list[int]:
+    """Return how often each 5 ms were heard, without those that an underflow of the device has divided.
+
+    An underflow puts silence between two blocks of the device, or inside one of ours; it leaves nothing out.
+    """
+    size = 2 * 24000 // 200
+    times = [sound.count(sent[at : at + size]) for at in range(0, len(sent), size)]
+    for _ in range(min(times.count(0), holes)):
         times.remove(0)
     return times
 

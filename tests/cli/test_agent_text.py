@@ -35,11 +35,12 @@ class Sent:
 def pipe(monkeypatch):
     """Replace standard input by a pipe; return a file to write to."""
     ours, theirs = os.pipe()
+    others = set(threading.enumerate())  # those of other tests may read from a pipe for ever
     with open(ours) as stdin, open(theirs, "wb", buffering=0) as writer:
         monkeypatch.setattr(sys, "stdin", stdin)
         yield writer
         writer.close()
-        for thread in threading.enumerate():  # it would read from the next pipe with the same descriptor
+        for thread in set(threading.enumerate()) - others:  # it would read from the next pipe with the same descriptor
             if thread.name == "voice-text":
                 thread.join(WAIT)
 

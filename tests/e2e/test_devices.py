@@ -32,7 +32,9 @@ def own_audio(audio, tmp_path):
     server.close()
 
 
-@pytest.fixture(params=["alone", pytest.param("agent", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[pytest.param("alone", marks=pytest.mark.no_agent), pytest.param("agent", marks=pytest.mark.slow)]
+)
 def run(request, own_audio, tmp_path):
     """Return a function that starts `voice say` on a sink, alone or through an agent."""
     agents = {}

@@ -207,6 +207,7 @@ def test_without_a_device_only_saving_succeeds(voice, serve, audio, tmp_path):
     assert (tmp_path / "s.wav").read_bytes()[44:] == sent.tobytes()
 
 
+@pytest.mark.no_agent
 def test_missing_portaudio_exits_9(audio, serve, tmp_path):
     """Run in a process where ctypes cannot find the library."""
     program = "import ctypes.util, sys; ctypes.util.find_library = lambda name: None; import runpy; "

@@ -514,7 +514,7 @@ def test_further_text_of_a_failed_utterance_is_dropped(app, engine):
 def test_an_unknown_voice_in_the_first_message_ends_the_session(serve_app):
     app = serve_app(SteppedEngine(voices=[Voice("alice")]))
     with app.connect(PATH) as websocket:
-        send_json(websocket, config(voice="nobody"), *text("Hello."), DONE)
+        send_json(websocket, config(voice="nobody"))
         assert receive(websocket)["code"] == "voice_not_found"
         with pytest.raises(ConnectionClosed) as closed:
             receive(websocket)
