@@ -84,7 +84,7 @@ def in_page(name: str, text: str) -> Iterator[Example]:
             first = text[: fence.start("body")].count("\n") + 1
             for line, number in _joined(fence["body"].splitlines(), first):
                 if arguments_in(line):
-                    yield Example(f"{name}:{number}", line, info["needs"] or "")
+                    yield Example(f"{name}:{number}", re.sub(r"  +#.*", "", line), info["needs"] or "")
 
 
 def _joined(lines: list[str], number: int) -> Iterator[tuple[str, int]]:
