@@ -66,7 +66,7 @@ def test_every_line_works_in_order(user):
     assert (user.folder / "home/me/voice/say.wav").stat().st_size > 10_000
 
 
-def test_pipx_installs_it_with_its_man_pages(user):
+def test_pipx_installs_it(user):
     user.run("uv tool uninstall voice-cli; pipx install voice-cli", as_user=True, PIP_FIND_LINKS="/wheels")
     user.run("voice say --no-play -o a.wav Hello && voice --version", as_user=True)
 
