@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from voice_cli.cli import quick
 from voice_cli.cli.commands import examples_of, tree, walk
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +124,19 @@ def arguments_in(line: str) -> list[list[str]]:
         if plain and plain[0].rpartition("/")[2] == "voice":
             found.append(plain[1:])
     return found + [shlex.split(inner) for inner in re.findall(r"\$\(voice ([^)]*)\)", line)]
+
+
+def parse(arguments):
+    """Parse a command line without running it; raise what is wrong with it."""
+    command = tree()
+    rest = list(arguments)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        raise ValueError(f"no such command: {rest[0]}")
+    if not {"--help", "--version"} & set(rest):
+        command.make_context("voice", rest)
+    if arguments[:1] == ["say"]:
+        options = quick.parse(arguments)
+        if options is not None:
+            options.check()
