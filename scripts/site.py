@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
     (pages / COMMANDS).write_text("\n".join(commands()), "utf-8")
     listed = (ROOT / "README.md").read_text("utf-8").partition("\n## Documentation\n")[2]
     order = re.findall(r"\]\((?:docs/)?([\w./-]+\.md)\)", listed)
-    order = ["index.md", order[0], COMMANDS, *order[1:], "RESULTS.md"]
+    order = ["index.md", order[0], COMMANDS, *order[1:], "Benchmarks: RESULTS.md"]
     config = (ROOT / "mkdocs.yml").read_text("utf-8")
     (folder / "mkdocs.yml").write_text(config + "nav:\n" + "".join(f"  - {name}\n" for name in order), "utf-8")
 

@@ -38,7 +38,7 @@ def site(tmp_path_factory):
 
 
 def test_the_site_has_every_page_in_its_order(site):
-    listed = re.findall(r"^  - (\S+\.md)$", (site / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r"^  - (?:\w+: )?(\S+\.md)$", (site / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     assert listed[0] == "index.md"
     assert {page.name for page in (site / "docs").glob("*.md")} == set(listed)
 

@@ -1,7 +1,6 @@
 """Completion: the candidates, the installation, and real shells on a terminal."""
 
 import os
-import pty
 import re
 import select
 import shutil
@@ -177,6 +176,8 @@ printf '%s\\n' "$@" >"$HOME/arguments"
 
 def type_into(shell, home, keys):
     """Start a shell, and type these keys at its prompt, until its command has run."""
+    import pty  # Windows has none
+
     environment = {**environment_in(home, {"TERM": "xterm"}), "PATH": f"{home}/bin:{os.environ['PATH']}"}
     arguments = {"bash": ["--noprofile", "-i"], "zsh": ["-i"], "fish": ["--interactive"]}[shell]
     process, terminal = pty.fork()

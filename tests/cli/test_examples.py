@@ -2,8 +2,7 @@
 
 import pytest
 
-from support.examples import Example, arguments_in, in_help, in_page, in_pages
-from voice_cli.cli import quick
+from support.examples import Example, arguments_in, in_help, in_page, in_pages, parse
 from voice_cli.cli.commands import tree, walk
 from voice_cli.cli.examples import EXAMPLES
 
@@ -22,22 +21,6 @@ def test_examples_are_of_commands_that_exist():
 
 def test_every_command_is_in_a_group_of_the_help():
     assert [name for name, command in tree().commands.items() if not isinstance(command.rich_help_panel, str)] == []
-
-
-def parse(arguments):
-    """Parse a command line without running it; raise what is wrong with it."""
-    command = tree()
-    rest = list(arguments)
-    while rest and rest[0] in getattr(command, "commands", {}):
-        command = command.commands[rest.pop(0)]
-    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-        raise ValueError(f"no such command: {rest[0]}")
-    if not {"--help", "--version"} & set(rest):
-        command.make_context("voice", rest)
-    if arguments[:1] == ["say"]:
-        options = quick.parse(arguments)
-        if options is not None:
-            options.check()
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda example: f"{example.where}: {example.line}")

@@ -1,6 +1,10 @@
 """The Debian package: built on one machine, installed and used on another, removed without a rest."""
 
+import os
+import re
 import shutil
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +13,9 @@ pytestmark = [pytest.mark.install, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def package(machine):
-    """Return the path of the package, built as the page says."""
+    """Return the path of the package, built as the page says; VOICE_TEST_DEB names one that is built."""
+    if built := os.environ.get("VOICE_TEST_DEB"):
+        return Path(built)
     builder = machine()
     builder.copy_checkout("/src")
     builder.run("apt-get install -y -q --no-install-recommends python3-venv dpkg-dev make && cd /src && make deb")
@@ -39,18 +45,17 @@ def test_it_saves_in_formats_of_libraries(installed):
 
 
 def test_it_serves(installed):
-    serve = "voice serve --port 18880 & trap 'kill %1; wait' EXIT\n"
-    wait = "until voice voices --base-url http://127.0.0.1:18880/v1 >/dev/null 2>&1; do sleep 0.2; done\n"
-    say = "voice say Hello --base-url http://127.0.0.1:18880/v1 --no-play -o b.wav"
-    installed.run(serve + wait + say, as_user=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = f"http://127.0.0.1:{port}/v1"
+    serve = f"voice serve --port {port} & trap 'kill %1; wait' EXIT\n"
+    say = f"voice say Hello --base-url {server} --no-play -o b.wav\n"  # asks again until the server listens
+    installed.run(serve + say, as_user=True)
 
 
 def test_modules_are_compiled_for_users(installed):
-    loaded = installed.run("python3 -c '' && /opt/voice/bin/python -v -c 'import voice_cli.cli.say' 2>&1", as_user=True)
-    assert "code object from" in loaded
-    assert "voice_cli/cli/say.py" not in [line for line in loaded.splitlines() if "could not" in line]
-    assert not any("# wrote" in line and "/opt/voice" in line for line in loaded.splitlines())
-    assert (installed.folder / "opt/voice/lib").is_dir()
+    loaded = installed.run("/opt/voice/bin/python -v -c 'import voice_cli.cli.say' 2>&1", as_user=True)
+    assert re.search(r"voice_cli/cli/__pycache__/say\.\S+\.pyc matches /opt/voice/", loaded)
 
 
 def test_man_pages_and_completion_are_in_their_places(installed):

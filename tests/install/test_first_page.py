@@ -1,6 +1,7 @@
 """The first page of the README, line by line, by a new user on a bare Debian."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def user(machine, wheels):
     made.run("apt-get install -y -q --no-install-recommends make sudo pipx python3-venv")
     made.run("echo 'me ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/me")
     made.run("python3 -m venv /opt/tools && /opt/tools/bin/pip install -q uv && rm /opt/tools/bin/pip*")
-    subprocess.run(["cp", "-r", wheels, made.folder / "wheels"], check=True)
+    shutil.copytree(wheels, made.folder / "wheels")
+    made.run("chmod -R a+rX /wheels")
     made.start_sound()
     made.copy_checkout("/home/me/voice")
     (made.folder / "home/me/voice/notes.txt").write_text("Notes. They are short.")
@@ -64,7 +66,7 @@ def test_every_line_works_in_order(user):
     assert (user.folder / "home/me/voice/say.wav").stat().st_size > 10_000
 
 
-def test_pipx_installs_it_with_its_man_pages(user):
+def test_pipx_installs_it(user):
     user.run("uv tool uninstall voice-cli; pipx install voice-cli", as_user=True, PIP_FIND_LINKS="/wheels")
     user.run("voice say --no-play -o a.wav Hello && voice --version", as_user=True)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from voice_cli.cli import quick
 from voice_cli.cli.commands import examples_of, tree, walk
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,7 @@ def in_page(name: str, text: str) -> Iterator[Example]:
             first = text[: fence.start("body")].count("\n") + 1
             for line, number in _joined(fence["body"].splitlines(), first):
                 if arguments_in(line):
-                    yield Example(f"{name}:{number}", line, info["needs"] or "")
+                    yield Example(f"{name}:{number}", re.sub(r"  +#.*", "", line), info["needs"] or "")
 
 
 def _joined(lines: list[str], number: int) -> Iterator[tuple[str, int]]:
@@ -123,3 +124,19 @@ def arguments_in(line: str) -> list[list[str]]:
         if plain and plain[0].rpartition("/")[2] == "voice":
             found.append(plain[1:])
     return found + [shlex.split(inner) for inner in re.findall(r"\$\(voice ([^)]*)\)", line)]
+
+
+def parse(arguments):
+    """Parse a command line without running it; raise what is wrong with it."""
+    command = tree()
+    rest = list(arguments)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        raise ValueError(f"no such command: {rest[0]}")
+    if not {"--help", "--version"} & set(rest):
+        command.make_context("voice", rest)
+    if arguments[:1] == ["say"]:
+        options = quick.parse(arguments)
+        if options is not None:
+            options.check()
