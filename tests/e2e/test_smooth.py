@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RATE = 24000
 TEXT = "The quick brown fox jumps over the lazy dog and comes home late at night. " * 4
+STALL = 4.0
+"""Seconds."""
 LOUD = 300
 """Samples above it are compared, in order; those of a pause and of a ramp in it are below it."""
 
@@ -37,8 +39,10 @@ def spoken(seconds, seed=1, pauses=(0.25, 0.4)):
 class SlowServer:
     """Answers one request after the other, each with the speech of its text, at `rate` seconds of speech a second."""
 
-    def __init__(self, serve, rate, *, chars_per_second=15.0, codec="pcm", **pace):
+    def __init__(self, serve, rate, *, chars_per_second=15.0, codec="pcm", stall=None, **pace):
+        """`stall`: a second of the first answer before which nothing comes for STALL seconds."""
         self.rate, self.codec = rate, codec
+        self.stall = stall
         self.chars_per_second = chars_per_second
         self.pace = pace
         self.seconds = 0.0
@@ -59,12 +63,17 @@ class SlowServer:
         if self.began is None:
             self.began = begin
         self._free_at = begin + seconds / self.rate
+        stall, self.stall = self.stall, None
+        pauses = {}
+        if stall is not None:
+            pauses = {"pause_at": {int(RATE * stall) * 2 // 4096 * 4096: STALL}}
+            self._free_at += STALL
         return Answer(
             body,
             content_type="audio/pcm; rate=24000" if self.codec == "pcm" else f"audio/{self.codec}",
             first_byte=begin - now,
             byte_rate=len(body) / seconds * self.rate,
-            **{"chunk": 4096 if self.codec == "pcm" else 400, **self.pace},
+            **{"chunk": 4096 if self.codec == "pcm" else 400, **self.pace, **pauses},
         )
 
 
@@ -161,3 +170,12 @@ def test_a_slow_server_that_sends_bursts_has_no_wait_when_it_is_known(listener, 
     report, _, _ = listener.listen(server, find=words_around)  # nothing foretells the wait after the first burst
     assert report["underruns"] <= 1
     check_learned(*listener.listen(server))
+
+
+def test_a_stall_is_one_wait_in_a_pause(listener, serve):
+    """The pause is from 1.59 to 1.92 s of the speech; when the stall begins, playback is before it."""
+    report, found, _ = listener.listen(SlowServer(serve, 2.0, stall=3.0))
+    assert report["underruns"] == len(found) == 1
+    place, seconds = found[0]
+    assert 1.5 < place < 1.95
+    assert STALL - 1.5 < seconds < STALL + 0.5

@@ -133,7 +133,13 @@ def test_speech_that_is_fast_enough_is_not_delayed(rate):
     assert smooth.waits == before.waits == []
 
 
-@pytest.mark.parametrize(("rate", "at"), [(0.8, 12), (0.95, 12), (1.05, 12), (1.2, 3), (1.2, 12), (2.0, 3)])
+@pytest.mark.parametrize(
+    ("rate", "at"),
+    [
+        *((0.8, 12), (0.95, 12), (1.05, 12), (1.2, 3), (1.2, 12), (2.0, 3)),
+        *((1.3, 6.3), (2.0, 3.5), (2.0, 4.2), (2.0, 6.3)),  # more than what is needed to go on is behind the pause
+    ],
+)
 def test_a_stall_is_one_wait_in_a_pause(rate, at):
     heard = Listening(stalled(steady(rate), at, 4.0))
     assert heard.played == heard.sent

@@ -7,9 +7,10 @@ import time
 import numpy as np
 import pytest
 
+from support.jumping_clock import JumpingClock
 from support.player import FakeStream
 from support.recovery import MONO, TakesBackend, heard, narrate, refused, take
-from support.threads import WAIT, happened, in_thread
+from support.threads import WAIT, happened, in_thread, wait_until
 from voice_cli.audio import Encoding
 from voice_cli.backends.remote.failures import refusal, retry_after
 from voice_cli.errors import AuthenticationError, Interrupted, NetworkError, RateLimitError, ServerError, UsageError
@@ -158,6 +159,23 @@ def test_a_server_that_sends_nothing_in_time_is_left():
     np.testing.assert_array_equal(sound, SOUND)
     assert silent.cancelled
     assert "first sent no audio within 0.05 s" in speech.utterances[0].stream.notes[0]
+
+
+def test_a_program_that_was_stopped_does_not_leave_a_server_for_that(monkeypatch):
+    clock = JumpingClock()
+    monkeypatch.setattr("voice_cli.speech.race.time", clock)
+    slow = FakeStream(expected=Encoding("pcm", MONO))
+    narration = narrate(TakesBackend(slow), "A.", fallbacks=[TakesBackend()], policy=Policy(first_byte_timeout=0.5))
+    played = in_thread(lambda: heard(narration))
+    wait_until(lambda: clock.calls == 3, "it does not wait")  # for the deadline, the check, and the wait
+    clock.ahead = 1000.0
+    wait_until(lambda: clock.calls >= 6, "it does not wait again")
+    slow.give(SOUND.tobytes())
+    slow.end()
+    sound, error, _ = played()
+    assert error is None
+    np.testing.assert_array_equal(sound, SOUND)
+    assert narration.recovery.fallback is None
 
 
 # Hedging.

@@ -195,6 +195,7 @@ class Pump:
     def _await_text(self, _event: TextAwaited) -> None:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
         self.supply.arrivals.rest()
+        self.supply.arrived_at = None
         if self.source is not None:
             self.source.rest(expected=True)
             self.feeder.await_text(is_awaited=True)
@@ -226,6 +227,7 @@ class Pump:
             if self._waiting_since is not None:
                 self.supply.gap = max(self.supply.gap or 0.0, self._clock() - self._waiting_since)
             self._waiting_since = self._clock()
+        self.supply.arrived_at = self._clock()
         if self.speech is not None:
             at = self._clock() - timeline.held_back_seconds
             self.supply.arrivals.note(at, timeline.audio_seconds, self.speech.seconds)

@@ -109,6 +109,8 @@ class Supply:
         """Of the device, in seconds."""
         self.gap: float | None = None
         """Seconds of the longest wait for a chunk while the gate was closed; None: fewer than two chunks arrived."""
+        self.arrived_at: float | None = None
+        """When data arrived last; None: text is awaited."""
         self.ready_at: float | None = None
         """When enough was buffered for a speech that arrives fast enough."""
         self.is_smooth = prebuffer.seconds is None and prebuffer.smooth != "off"
@@ -131,7 +133,7 @@ class Supply:
         """
         is_dry = source.is_dry and not is_jump
         needed = self._prebuffer.needed(self.latency, source.underrun_count + 1 if is_dry else 0, self.gap)
-        if ahead < needed:
+        if ahead < needed or (is_dry and self.is_smooth and self._is_stalled):
             return False
         if self.ready_at is None:
             self.ready_at = self._clock()
@@ -161,7 +163,16 @@ class Supply:
         short, left = self._short(speed), self._left()
         if short > 0 and (left is None or ahead < SCARCE * short * (ahead + left / speed)):
             return False
-        return lead < max(LEAD_SECONDS, 1.5 * self.arrivals.gap)
+        return lead < self._patience
+
+    @property
+    def _patience(self) -> float:
+        """Seconds in which data arrives, unless the speech stalls."""
+        return max(LEAD_SECONDS, 1.5 * self.arrivals.gap)
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self.arrived_at is not None and self._clock() - self.arrived_at >= self._patience
 
     def _short(self, speed: float) -> float:
         """Return how many of the seconds that are played do not arrive meanwhile; 0 or less: none."""

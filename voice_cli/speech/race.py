@@ -8,6 +8,9 @@ from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Hint, Interrupted, NetworkError
 from voice_cli.speech.recovery import Policy, Target
 
+STOPPED_SECONDS = 1.0
+"""A deadline that expired so long ago did so while this process was stopped, or the machine suspended."""
+
 
 class Entrant:
     """A request that was sent, and its first bytes."""
@@ -86,7 +89,15 @@ def first_audio(
             due += [hedge_at] if hedge_at is not None else []
             if all(each.error is not None for each in entrants):
                 continue
-            changed.wait(max(0.0, min(due) - time.monotonic()) if due else None)
+            if not due:
+                changed.wait()
+                continue
+            changed.wait(max(0.0, min(due) - time.monotonic()))
+            now = time.monotonic()
+            if now > min(due) + STOPPED_SECONDS:  # wait anew
+                hedge_at = None if hedge_at is None or policy.hedge is None else now + policy.hedge
+                for each in entrants:
+                    each.deadline = None if policy.first_byte_timeout is None else now + policy.first_byte_timeout
     for other in entrants:
         if other is not winner:
             other.stream.cancel()

@@ -15,8 +15,9 @@ import pytest
 from websockets.datastructures import Headers
 
 from support.environment import cleaned
+from support.jumping_clock import JumpingClock
 from support.streams import collect
-from support.threads import WAIT, happened, in_thread
+from support.threads import WAIT, happened, in_thread, wait_until
 from support.tls import certificate
 from support.ws import WsServer
 from voice_cli.backends import open_backend
@@ -506,6 +507,28 @@ def silent_server():
     """Yield a listener that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
+
+
+def test_a_program_that_was_stopped_does_not_take_that_for_silence(talk, name, monkeypatch):
+    clock = JumpingClock()
+    monkeypatch.setattr("voice_cli.backends.remote.ws_link.time", clock)
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def handle(client):
+        receive_request(client)
+        asked.set()
+        happened(goes_on)
+        send_audio(client)
+        end_session(client)
+
+    _, backend = talk(handle, options={"timeout": 0.3})
+    stream = backend.synthesize(HELLO)
+    happened(asked)
+    began = time.monotonic()
+    clock.ahead = 1000.0
+    wait_until(lambda: stream._link._active_at > began + 500 or stream._link.ended_at, "the jump is not noticed")
+    goes_on.set()
+    assert collect(stream) == (PIECE, None)
 
 
 def test_silent_server_times_out(name, silent_server):
