@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voice_cli import errors
-from voice_cli.errors import BackendError, VoiceError
+from voice_cli.errors import BackendError, VoiceError, nearest
 
 CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
 
@@ -65,3 +65,18 @@ def test_error_has_a_message_and_an_optional_hint():
     error = VoiceError("it broke", hint="mend it")
     assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
     assert VoiceError("it broke").hint is None
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [
+        ("kokro", ["kokoro", "openai"], "kokoro"),
+        ("NOVA", ["nova"], "nova"),
+        ("speekers", ["USB Speakers (hw:1,0)", "HDMI"], "USB Speakers (hw:1,0)"),
+        ("", ["kokoro"], None),
+        ("zzz", ["kokoro"], None),
+        ("x", [], None),
+    ],
+)
+def test_the_nearest_name_is_suggested(name, known, found):
+    assert nearest(name, known) == (f"; did you mean {found!r}?" if found else "")

@@ -28,10 +28,36 @@ app = typer.Typer(
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
-        app(args=list(arguments), prog_name="voice")
+        return int(app(args=list(arguments), prog_name="voice", standalone_mode=False) or 0)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-    return 0
+    except Exception as exc:  # of click, or of the copy of it in typer
+        if not hasattr(exc, "format_message"):
+            raise
+        return _report(exc)
+
+
+def _report(exc: Any) -> int:
+    """Print an error of click as one line, with the option or command that may have been meant."""
+    from voice_cli.cli.console import report_error, write_stdout
+    from voice_cli.errors import UsageError, nearest
+
+    context = exc.ctx
+    if type(exc).__name__ == "NoArgsIsHelpError":
+        if exc.message:  # with rich, the help is printed already
+            write_stdout(exc.message)
+        return 2
+    path = "voice" if context is None else context.command_path
+    hint = f"see {path} --help"
+    message = exc.format_message().rstrip(".")
+    if type(exc).__name__ == "NoSuchOption":
+        known = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+        message = f"there is no option {exc.option_name}{nearest(exc.option_name, [*known, '--help'])}"
+    elif message.startswith("No such command"):
+        name = message.split("'")[1]
+        message = f"there is no command {path} {name}{nearest(name, context.command.commands)}"
+        hint = 'to speak a text: voice say "TEXT"' if path == "voice" and " " in name else hint
+    return report_error(UsageError(message, hint=hint), debug=False)
 
 
 def _version(value: bool) -> None:
@@ -52,9 +78,10 @@ def main(
 def _complete_profile(incomplete: str) -> list[str]:
     from voice_cli.config import load
     from voice_cli.errors import VoiceError
+    from voice_cli.presets import PRESETS
 
     try:
-        return [name for name in load().profiles if name.startswith(incomplete)]
+        return [name for name in {**load().profiles, **PRESETS} if name.startswith(incomplete)]
     except VoiceError:
         return []
 
@@ -249,6 +276,24 @@ _add(
     argument=_VOICE,
 )
 _add(_voices, "use", "Make a voice the default, in the config file.", "voices.use", {"debug": _DEBUG}, argument=_VOICE)
+_profiles = typer.Typer()
+app.add_typer(_profiles, name="profiles")
+_add(
+    _profiles,
+    "profiles",
+    "List the profiles of the config file and those that are built in.",
+    "profiles.list_profiles",
+    _LISTING,
+    is_group=True,
+)
+_add(
+    _profiles,
+    "show",
+    "Print a profile as TOML, to copy into the config file.",
+    "profiles.show",
+    {"debug": _DEBUG},
+    argument=_argument("name", str, "The profile.", _complete_profile),
+)
 _add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(
     app,

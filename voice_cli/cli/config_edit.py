@@ -28,7 +28,7 @@ def with_default_voice(text: str, voice: str, *, backend: str | None) -> tuple[s
     name = next(each for each in names if profiles.get(each, wanted) == wanted)
     changed = text
     if name not in profiles:
-        keys = "".join(f"{key} = {_quoted(value)}\n" for key, value in wanted.items())
+        keys = "".join(f"{key} = {quoted(value)}\n" for key, value in wanted.items())
         changed = f"{text.rstrip()}\n\n" if text.strip() else ""
         changed += f"[profiles.{name}]\n{keys}"
     line = f'profile = "{name}"'
@@ -51,7 +51,7 @@ def with_default_voice(text: str, voice: str, *, backend: str | None) -> tuple[s
     return changed, name
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """Return a TOML string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return (

@@ -135,6 +135,11 @@ def test_missing_device_is_an_error(portaudio, name, words):
     assert "the list of devices" in str(caught.value.hint)
 
 
+def test_the_nearest_name_of_a_device_is_suggested(portaudio):
+    with pytest.raises(DeviceError, match="did you mean 'speakers'"):
+        DeviceSink("speekers").open(MONO)
+
+
 def test_no_device_is_an_error(portaudio):
     portaudio.devices = []
     with pytest.raises(DeviceError, match="no output device"):
