@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "voice_cli"
-COMMAND_LINE = re.compile(r"(?<!pip install )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b")
+COMMAND_LINE = re.compile(
+    r"(?<!pip install )(?<!systemctl )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b"
+)
 
 
 def literals(path):

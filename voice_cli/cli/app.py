@@ -173,9 +173,14 @@ def _add(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     if is_group:
-        to.callback(invoke_without_command=True, help=summary)(command)
+        to.callback(invoke_without_command=True, help=summary, epilog=epilog)(command)
     else:
         to.command(name, help=summary, epilog=epilog)(command)
+
+
+def _examples(*examples: tuple[str, str]) -> str:
+    """Return the end of a command's help. `examples`: command lines, each with a description."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in examples)])
 
 
 _DEBUG = Option("Print tracebacks.", kind=bool)
@@ -222,7 +227,7 @@ _add(
     options(),
     argument=_text("The text; '-', or no text and a pipe: standard input."),
     passes_debug=True,
-    epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
+    epilog=_examples(*EXAMPLES),
 )
 _voices = typer.Typer()
 app.add_typer(_voices, name="voices")
@@ -285,6 +290,10 @@ _add(
     "profiles.list_profiles",
     _LISTING,
     is_group=True,
+    epilog=_examples(
+        ("voice profiles", "what --profile takes"),
+        ("voice profiles show kokoro", "one as TOML, to change it in the config file"),
+    ),
 )
 _add(
     _profiles,
@@ -293,6 +302,25 @@ _add(
     "profiles.show",
     {"debug": _DEBUG},
     argument=_argument("name", str, "The profile.", _complete_profile),
+)
+_add(
+    app,
+    "doctor",
+    "Check what speech depends on, and print what to do about what is wrong.",
+    "doctor.doctor",
+    {
+        "profile": Option("Check only this profile's server or engine.", short="-p"),
+        "tone": Option("Play a short tone.", kind=bool),
+        "speak": Option("Also ask servers to speak that may cost money.", kind=bool),
+        "timeout": Option("Wait so long for a server (5).", kind=float, metavar="SECONDS"),
+        **_LISTING,
+    },
+    passes_debug=True,
+    epilog=_examples(
+        ("voice doctor --tone", "check everything, and play a tone"),
+        ("voice doctor -p kokoro", "check this profile's server, and all but the other servers"),
+        ("voice doctor --json | jq '.checks[] | select(.state != \"ok\")'", "what is wrong, as JSON"),
+    ),
 )
 _add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(

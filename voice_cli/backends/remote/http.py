@@ -115,6 +115,9 @@ class HttpBackend(Backend):
             raise ServerError(f"{self.where} does not list its voices", hint="see its documentation")
         return [Voice(voice, name, language) for voice, name, language in found]
 
+    def check_access(self) -> None:
+        self.get(openai.MODELS_PATH)
+
     def get(self, path: str) -> bytes:
         """Return the body of a GET request.
 
