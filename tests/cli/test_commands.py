@@ -17,6 +17,7 @@ from voice_cli.backends import BACKENDS
 from voice_cli.cli.options import options
 from voice_cli.config import Defaults, Profile
 from voice_cli.config_keys import keys_of
+from voice_cli.presets import PRESETS
 
 SOUND = bytes([1, 1]) * 2400
 SECRET = "sk-topsecret"
@@ -61,6 +62,7 @@ def test_help_lists_the_commands(voice):
         (["config", "shw"], "did you mean 'show'?"),
         (["config", "nothing"], "see voice config --help"),
         (["Hello there"], 'voice say "TEXT"'),
+        (["It's here. 'Now'"], 'voice say "TEXT"'),
         (["--versoin"], "--version"),
         (["bench", "--rusn", "1"], "did you mean '--runs'?"),
         (["profiles", "show"], "name"),
@@ -131,7 +133,8 @@ def completed(folder, *words):
 def test_completion_lists_the_profiles(tmp_path, config):
     config.write_text("[profiles.kokoro]\n[profiles.kitten]\n[profiles.home]\n")
     assert completed(tmp_path, "say", "--profile", "ki") == ["kitten"]
-    assert set(completed(tmp_path, "voices", "-p", "")) == {"kokoro", "kitten", "home"}
+    assert set(completed(tmp_path, "voices", "-p", "")) == {"kokoro", "kitten", "home", *PRESETS}
+    assert completed(tmp_path, "profiles", "show", "ope") == ["openai"]
     assert completed(tmp_path, "config", "show", "--profile", "h") == ["home"]
 
 

@@ -13,6 +13,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
+from voice_cli.cli.completion import complete_profile, complete_voice, complete_word
 from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
 
 app = typer.Typer(
@@ -34,30 +35,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as exc:  # of click, or of the copy of it in typer
         if not hasattr(exc, "format_message"):
             raise
-        return _report(exc)
+        from voice_cli.cli.usage_errors import report_usage
 
-
-def _report(exc: Any) -> int:
-    """Print an error of click as one line, with the option or command that may have been meant."""
-    from voice_cli.cli.console import report_error, write_stdout
-    from voice_cli.errors import UsageError, nearest
-
-    context = exc.ctx
-    if type(exc).__name__ == "NoArgsIsHelpError":
-        if exc.message:  # with rich, the help is printed already
-            write_stdout(exc.message)
-        return 2
-    path = "voice" if context is None else context.command_path
-    hint = f"see {path} --help"
-    message = exc.format_message().rstrip(".")
-    if type(exc).__name__ == "NoSuchOption":
-        known = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
-        message = f"there is no option {exc.option_name}{nearest(exc.option_name, [*known, '--help'])}"
-    elif message.startswith("No such command"):
-        name = message.split("'")[1]
-        message = f"there is no command {path} {name}{nearest(name, context.command.commands)}"
-        hint = 'to speak a text: voice say "TEXT"' if path == "voice" and " " in name else hint
-    return report_error(UsageError(message, hint=hint), debug=False)
+        return report_usage(exc)
 
 
 def _version(value: bool) -> None:
@@ -75,28 +55,12 @@ def main(
     """Speak text."""
 
 
-def _complete_profile(incomplete: str) -> list[str]:
-    from voice_cli.config import load
-    from voice_cli.errors import VoiceError
-    from voice_cli.presets import PRESETS
-
-    try:
-        return [name for name in {**load().profiles, **PRESETS} if name.startswith(incomplete)]
-    except VoiceError:
-        return []
-
-
-def _complete_word(metavar: str) -> Callable[[str], list[str]]:
-    words = metavar.split("|")
-    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
-
-
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     completion: Callable[[str], list[str]] | None = None
     if name == "profile":
-        completion = _complete_profile
+        completion = complete_profile
     elif option.metavar and "|" in option.metavar and option.metavar.islower():
-        completion = _complete_word(option.metavar)
+        completion = complete_word(option.metavar)
     info = typer.Option(
         *option.flags(name),
         help=option.help,
@@ -248,17 +212,7 @@ _add(
 )
 
 
-def _complete_voice(incomplete: str) -> list[str]:
-    from voice_cli.errors import VoiceError
-    from voice_cli.voices.catalogue import catalogue
-
-    try:
-        return [name for name in catalogue() if name.startswith(incomplete)]
-    except VoiceError:
-        return []
-
-
-_VOICE = _argument("voice", str, "The name: en_US-joe-medium, or joe for short.", _complete_voice)
+_VOICE = _argument("voice", str, "The name: en_US-joe-medium, or joe for short.", complete_voice)
 _add(
     _voices,
     "get",
@@ -269,7 +223,7 @@ _add(
         "sha256": Option("The SHA-256 of the file.", metavar="HEX"),
         "debug": _DEBUG,
     },
-    argument=_argument("voice", str, "A name of 'voice voices --all', a URL, or a file.", _complete_voice),
+    argument=_argument("voice", str, "A name of 'voice voices --all', a URL, or a file.", complete_voice),
 )
 _add(_voices, "remove", "Delete a downloaded voice.", "voices.remove_voice", {"debug": _DEBUG}, argument=_VOICE)
 _add(
@@ -301,7 +255,7 @@ _add(
     "Print a profile as TOML, to copy into the config file.",
     "profiles.show",
     {"debug": _DEBUG},
-    argument=_argument("name", str, "The profile.", _complete_profile),
+    argument=_argument("name", str, "The profile.", complete_profile),
 )
 _add(
     app,
