@@ -1,8 +1,12 @@
 """`voice doctor`: its output and its exit code. What it finds on broken setups is tested in `tests/e2e`."""
 
+import json
+
 import pytest
 
+from support.environment import cleaned
 from support.server import Answer
+from voice_cli.cli import doctor
 
 SOUND = bytes([1, 1]) * 24_000
 
@@ -49,3 +53,23 @@ def test_wrong_options(voice, config, arguments, code, words):
     done = voice("doctor", *arguments, environment=config)
     assert done.code == code
     assert words in done.line
+
+
+def test_a_check_that_fails_does_not_hide_the_others(monkeypatch, capsys, tmp_path):
+    def fails():
+        raise RuntimeError("unexpected")
+
+    cleaned(monkeypatch, HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path))
+    monkeypatch.setattr(doctor, "check_sound", lambda *_, **_options: [])
+    monkeypatch.setattr(doctor, "check_agent", fails)
+    assert doctor.doctor(profile=None, tone=False, speak=False, timeout=None, as_json=True, debug=True) == 1
+    checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["agent"]["found"] == "the check failed: RuntimeError: unexpected"
+    assert "clock" in checks
+
+
+def test_a_wrong_config_is_named_even_if_a_profile_is_asked_for(voice, tmp_path):
+    (tmp_path / "config.toml").write_text("volumn = 1")
+    done = voice("doctor", "--json", "-p", "mine", environment={"VOICE_CONFIG": str(tmp_path / "config.toml")})
+    assert done.code == 1
+    assert [each["check"] for each in done.json["checks"] if "volumn" in each["found"]] == ["config"]

@@ -1,5 +1,6 @@
 """`voice doctor` on broken setups: each is named with a remedy, and nothing is wrong once the remedy is followed."""
 
+import json
 import os
 import signal
 import socket
@@ -158,7 +159,8 @@ def test_a_frozen_audio_server(voice, home, tmp_path):
 def test_a_wrong_key(doctor, config, serve):
     def respond(request):
         if request.headers.get("authorization") != "Bearer sk-right":
-            return Answer(b'{"error": {"message": "Incorrect key"}}', "application/json", status=401)
+            message = f"Incorrect key {request.headers.get('authorization')}"
+            return Answer(json.dumps({"error": {"message": message}}).encode(), "application/json", status=401)
         return by_format(pcm=streaming("pcm"), wav=streaming("wav"))(request)
 
     server = serve(respond)

@@ -3,13 +3,15 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from voice_cli import __version__
 from voice_cli.backends import BACKENDS, is_remote
+from voice_cli.bench.runs import known_secrets, without_secrets
 from voice_cli.cli.console import is_watched, silence_libraries, write_json, write_stdout
 from voice_cli.cli.options import check_values, words
 from voice_cli.cli.playing import device_of
@@ -25,6 +27,8 @@ from voice_cli.doctor.settings import check_config, check_key, check_variables
 from voice_cli.doctor.sound import check_sound
 from voice_cli.errors import VoiceError
 from voice_cli.printable import escaped
+
+Check = Callable[[], Iterable[Finding]]
 
 TIMEOUT = 5.0
 """Seconds without data from a server."""
@@ -50,11 +54,16 @@ def doctor(*, profile: str | None, tone: bool, speak: bool, timeout: float | Non
 
 
 def _findings(only: str | None, *, tone: bool, speak: bool, timeout: float) -> list[Finding]:
-    config, about_config = check_config()
+    config, findings = check_config()
     settled, wrong = _settle(config, only)
+    if all(finding.state != BROKEN for finding in findings):  # else the profiles are not known
+        if wrong and only:
+            raise wrong[0][1]
+        findings += [failure(check, error, "correct that setting") for check, error in wrong]
     keys = [found for name, settings in settled.items() if (found := check_key(name, settings)) is not None]
     without_key = {finding.check.removeprefix("key ") for finding in keys if finding.state == BROKEN}
     variables = frozenset[str]().union(*(settings.key_variables for settings in settled.values()))
+    secrets = known_secrets(settings.profile for settings in settled.values())
     device = next(map(device_of, settled.values()), None)
     pool = ThreadPoolExecutor(max_workers=max(1, len(settled)))
     try:
@@ -66,28 +75,27 @@ def _findings(only: str | None, *, tone: bool, speak: bool, timeout: float) -> l
             elif name not in without_key:
                 patient = settings._replace(defaults=settings.defaults._replace(timeout=timeout))
                 answers.append(pool.submit(check_server, name, patient, _open_backend, speak=speak))
-        findings = [
-            *about_config,
-            *check_variables(variables),
-            *wrong,
-            *check_sound(device, tone=tone),
-            *check_libraries(),
-            *(check_engine(name, settings) for name, settings in local),
-            *check_voices(),
-            check_agent(),
-            check_clock(),
-            *check_disks(),
-            *keys,
+        checks: list[tuple[str, Check]] = [
+            ("environment", lambda: check_variables(variables)),
+            ("sound", lambda: check_sound(device, tone=tone)),
+            ("libraries", check_libraries),
+            ("engines", lambda: [check_engine(name, settings) for name, settings in local]),
+            ("voices", check_voices),
+            ("agent", lambda: [check_agent()]),
+            ("clock", lambda: [check_clock()]),
+            ("disk", check_disks),
+            ("keys", lambda: keys),
+            *(("server", partial(_cleaned, answer, secrets)) for answer in answers),
         ]
-        for answer in answers:
-            findings += answer.result()
+        for name, check in checks:
+            findings += _guarded(name, check)
     finally:  # at Ctrl-C, without waiting for servers
         pool.shutdown(wait=False, cancel_futures=True)
     return findings
 
 
-def _settle(config: Config, only: str | None) -> tuple[dict[str, Settings], list[Finding]]:
-    """Return the settings of each profile by name, those in effect first, and findings for those that are wrong."""
+def _settle(config: Config, only: str | None) -> tuple[dict[str, Settings], list[tuple[str, VoiceError]]]:
+    """Return the settings of each profile by name, those in effect first, and what is wrong with the others."""
     settled: dict[str, Settings] = {}
     wrong = []
     for name in dict.fromkeys([only] if only else [None, *config.profiles]):
@@ -97,15 +105,33 @@ def _settle(config: Config, only: str | None) -> tuple[dict[str, Settings], list
             settings = settle(config, {"profile": name}, environment, backend_names=BACKENDS)
             settings = with_engine(settings, environment)
         except VoiceError as exc:
-            if only:
-                raise
-            wrong.append(failure(f"profile {name}" if name else "settings", exc, "correct that setting"))
+            wrong.append((f"profile {name}" if name else "settings", exc))
             continue
         shown = name or settings.profile_name or str(settings.profile.backend)
         settled.setdefault(shown, settings)
         for fallback in settings.fallbacks:
             settled.setdefault(str(fallback.profile_name), fallback)
     return settled, wrong
+
+
+def _guarded(name: str, check: Check) -> list[Finding]:
+    """Return the findings of a check; an error in it must not hide those of the others."""
+    try:
+        return list(check())
+    except Exception as exc:
+        found = f"the check failed: {type(exc).__name__}: {exc}"
+        return [Finding(name, BROKEN, found, "report this as an error of this program")]
+
+
+def _cleaned(answer: "Future[list[Finding]]", secrets: tuple[str, ...]) -> list[Finding]:
+    """Return a server's findings without keys, which some servers repeat in an error."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return without_secrets(value, secrets)
+        return {key: clean(each) for key, each in value.items()} if isinstance(value, Mapping) else value
+
+    return [each._replace(found=clean(each.found), details=clean(each.details)) for each in answer.result()]
 
 
 def _without_settings() -> dict[str, str]:

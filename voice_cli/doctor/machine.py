@@ -43,7 +43,7 @@ def check_disks(environment: Mapping[str, str] = os.environ) -> Iterator[Finding
     for kind in FOLDERS:
         folder = _existing(user_folder(kind, environment))
         error = _write_error(folder)
-        free[kind] = shutil.disk_usage(folder).free if os.path.isdir(folder) else 0
+        free[kind] = _free(folder)
         if error is not None:
             problems.append(_unwritable(kind, folder, error))
         elif free[kind] < LEAST_FREE:
@@ -59,6 +59,13 @@ def _existing(folder: str) -> str:
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
+
+
+def _free(folder: str) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _write_error(folder: str) -> OSError | None:
@@ -80,8 +87,7 @@ def _unwritable(kind: str, folder: str, error: OSError) -> Finding:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Finding(check, BROKEN, f"the disk of the {kind} folder, {folder}, is full", _make_room(kind))
     found = f"cannot write to the {kind} folder, {folder}: {error.strerror}"
-    state = BROKEN if kind == "data" else WARNING  # the others are not needed to speak
-    return Finding(check, state, found, f"make it writable, or {_elsewhere(kind)}")
+    return Finding(check, WARNING, found, f"make it writable, or {_elsewhere(kind)}")
 
 
 def _make_room(kind: str) -> str:
