@@ -1,5 +1,7 @@
 """Profiles that are built in, alone and overridden by the config file, the environment and flags."""
 
+from pathlib import Path
+
 import pytest
 
 from voice_cli.api_keys import api_key
@@ -103,3 +105,12 @@ def test_an_unknown_profile_suggests_presets(file):
     assert "speaches" in caught.value.hint
     with pytest.raises(ConfigError, match="did you mean 'vllm-omni'"):
         file("profile = 'vllmomni'")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_settings_page_lists_each_preset(name):
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text("utf-8")
+    table = page.partition("## Built-in profiles")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1]]
+    assert len(rows) == 1
+    assert PRESETS[name].get("api_key_env", "") in rows[0]

@@ -77,3 +77,23 @@ def test_a_preset_speaks_with_another_address(voice, serve):
     (request,) = server.requests
     assert json.loads(request.body)["model"] == "kokoro"
     assert request.json["voice"] == "am_adam"
+
+
+def test_azure_gets_its_key_and_its_version_as_it_wants_them(voice, serve):
+    server = serve(Answer(SOUND))
+    endpoint = server.url.removesuffix("/v1")
+    environment = {"AZURE_OPENAI_ENDPOINT": f"{endpoint}/", "AZURE_OPENAI_API_KEY": "key-1"}
+    done = voice("say", "Hi", "-p", "azure", "-m", "mine", "--no-play", "-o", "a.wav", environment=environment)
+    assert (done.code, done.err) == (0, "")
+    (request,) = server.requests
+    assert request.path == "/openai/v1/audio/speech?api-version=preview"
+    assert request.headers["api-key"] == "key-1"
+    assert "authorization" not in request.headers
+    assert request.json["model"] == "mine"
+
+
+def test_azure_without_its_endpoint_is_an_error(voice):
+    done = voice("say", "Hi", "-p", "azure", "--no-play", environment={"AZURE_OPENAI_API_KEY": "key-1"})
+    assert done.code == 3
+    assert "$AZURE_OPENAI_ENDPOINT" in done.line
+    assert "--base-url" in done.line
