@@ -27,7 +27,6 @@ OpenBackend = Callable[[Settings], Backend]
 def check_server(name: str, settings: Settings, open_backend: OpenBackend, *, speak: bool) -> list[Finding]:
     """Return the findings for a profile's server. `speak`: also synthesize if that may cost money. Any thread."""
     check = f"server {name}"
-    profile = settings.profile
     try:
         with closing(open_backend(settings)) as backend:
             if not speak and may_cost(settings):
@@ -36,7 +35,7 @@ def check_server(name: str, settings: Settings, open_backend: OpenBackend, *, sp
     except EngineError as exc:  # a package is missing
         return [failure(check, exc, "install it")]
     except VoiceError as exc:
-        return [failure(check, exc, _HINT)._replace(details={"base_url": server_name(profile.base_url or "")})]
+        return [failure(check, exc, _HINT)._replace(details={"server": server_name(settings.profile.base_url or "")})]
 
 
 def may_cost(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import socket
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.doctor.finding import BROKEN, OK, WARNING, Finding, failure
 from voice_cli.errors import DeviceError, Hint
+from voice_cli.playback.sinks.connections import PULSE_PORT
 from voice_cli.playback.sinks.device import DeviceSink, output_devices
 from voice_cli.playback.sinks.portaudio import call_within, load_sounddevice
 from voice_cli.system_packages import install_hint
@@ -34,7 +36,7 @@ def check_sound(device: int | str | None, *, tone: bool) -> list[Finding]:
     findings: list[Finding] = []
 
     def check() -> None:
-        findings.extend(_check_audio_server())
+        findings.extend(check_audio_server())
         findings.extend(_check_device(device, tone=tone))
 
     if sys.platform == "win32":  # PortAudio's COM belongs to the thread that starts it
@@ -47,19 +49,21 @@ def check_sound(device: int | str | None, *, tone: bool) -> list[Finding]:
     return findings
 
 
-def _check_audio_server() -> Iterator[Finding]:
+def check_audio_server() -> Iterator[Finding]:
+    """Yield whether an audio server answers, or sound cards are used without one. Linux only; else nothing."""
     if not sys.platform.startswith("linux"):
         return
     places = _pulse_sockets()
     answering = [place for place in places if _answers(place)]
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    pipewire = os.path.join(_runtime_folder(), "pipewire-0")
     if answering:
-        with_pipewire = os.path.exists(os.path.join(runtime, "pipewire-0"))
-        name = "PulseAudio, or PipeWire in its place" if with_pipewire else "PulseAudio"
+        name = "PipeWire" if os.path.exists(pipewire) else "PulseAudio"
         yield Finding("audio server", OK, f"{name}, at {answering[0]}")
     elif os.environ.get("PULSE_SERVER"):
         found = f"nothing answers at {os.environ['PULSE_SERVER']}, which PULSE_SERVER names"
         yield Finding("audio server", BROKEN, found, "unset PULSE_SERVER, or start the audio server there")
+    elif _answers(pipewire):
+        yield Finding("audio server", OK, f"PipeWire, at {pipewire}")
     elif _has_cards():
         yield Finding("audio server", OK, "none; ALSA's cards are used directly")
     else:
@@ -68,13 +72,15 @@ def _check_audio_server() -> Iterator[Finding]:
 
 
 def _pulse_sockets() -> list[str]:
-    """Return the paths of the sockets where PulseAudio or PipeWire may listen."""
+    """Return the sockets where PulseAudio, or PipeWire in its place, may listen: paths, or HOST:PORT."""
     named = os.environ.get("PULSE_SERVER")
     if named:
-        parts = [part.rpartition("}")[2] for part in named.split()]
-        return [part.removeprefix("unix:") for part in parts if part.startswith(("unix:", "/", "tcp:")) or ":" in part]
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return [os.path.join(runtime, "pulse", "native"), "/run/pulse/native"]
+        return [part.rpartition("}")[2].removeprefix("unix:") for part in named.split()]
+    return [os.path.join(_runtime_folder(), "pulse", "native"), "/run/pulse/native"]
+
+
+def _runtime_folder() -> str:
+    return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
 
 
 def _answers(place: str) -> bool:
@@ -85,8 +91,9 @@ def _answers(place: str) -> bool:
                 connection.settimeout(1)
                 connection.connect(place)
             return True
-        host, _, port = place.removeprefix("tcp:").rpartition(":")
-        socket.create_connection((host, int(port)), timeout=1).close()
+        place = re.sub(r"^tcp[46]?:", "", place)
+        host, _, port = place.partition(":")
+        socket.create_connection((host, int(port or PULSE_PORT)), timeout=1).close()
     except (OSError, ValueError):
         return False
     return True
