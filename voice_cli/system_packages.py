@@ -4,13 +4,13 @@ import sys
 
 _NAMES = {
     # name: packages of apt, dnf and brew
-    "portaudio": ("libportaudio2", "portaudio", "portaudio"),
+    "PortAudio": ("libportaudio2", "portaudio", "portaudio"),
     "libopus": ("libopus0", "opus", "opus"),
     "libmpg123": ("libmpg123-0", "mpg123-libs", "mpg123"),
     "ffmpeg": ("ffmpeg", "ffmpeg", "ffmpeg"),
 }
 _ON_WINDOWS = {
-    "portaudio": "pip install --force-reinstall sounddevice",
+    "PortAudio": "pip install --force-reinstall sounddevice",
     "ffmpeg": "winget install ffmpeg",
 }
 
@@ -22,4 +22,6 @@ def install_hint(name: str) -> str:
         return f"install it: brew install {brew}"
     if sys.platform == "win32":
         return f"install it: {_ON_WINDOWS.get(name, name)}"
-    return f"install it: apt install {apt} (or: dnf install {dnf})"
+    if sys.platform.startswith("linux"):
+        return f"install it: apt install {apt} (or: dnf install {dnf})"
+    return f"install {name}"

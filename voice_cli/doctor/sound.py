@@ -122,7 +122,7 @@ def _check_device(device: int | str | None, *, tone: bool) -> Iterator[Finding]:
     try:
         sounddevice = load_sounddevice()
     except DeviceError as exc:
-        yield failure("PortAudio", exc, install_hint("portaudio"))
+        yield failure("PortAudio", exc, install_hint("PortAudio"))
         return
     version = sounddevice.get_portaudio_version()[1].partition(",")[0]
     yield Finding("PortAudio", OK, version.removeprefix("PortAudio "))

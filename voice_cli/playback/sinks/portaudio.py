@@ -47,7 +47,7 @@ def load_sounddevice() -> Any:
     except OSError as exc:
         from voice_cli.system_packages import install_hint
 
-        raise DeviceError("the PortAudio library is missing", hint=install_hint("portaudio")) from exc
+        raise DeviceError("the PortAudio library is missing", hint=install_hint("PortAudio")) from exc
     except Exception as exc:  # sounddevice.PortAudioError, which cannot be imported
         raise DeviceError(f"PortAudio does not start: {exc}") from exc
     return sounddevice
