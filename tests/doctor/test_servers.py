@@ -27,6 +27,7 @@ def settings(**flags):
         ("http://kokoro:8880/v1", False),
         ("http://box.local/v1", False),
         ("ws://10.0.0.1", False),
+        ("http://100.64.0.1/v1", False),
         ("https://api.openai.com/v1", True),
         ("https://8.8.8.8/v1", True),
         (None, True),

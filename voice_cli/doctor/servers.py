@@ -47,7 +47,7 @@ def may_cost(settings: Settings) -> bool:
         return True
     host = urlsplit(settings.profile.base_url).hostname or ""
     try:
-        return not ipaddress.ip_address(host).is_private
+        return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and not host.endswith(_LOCAL_ENDINGS)
 

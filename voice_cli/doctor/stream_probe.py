@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from voice_cli.backends.base import Backend, SpeechRequest
 from voice_cli.codecs import Decoder, open_decoder
 from voice_cli.config import Settings
-from voice_cli.errors import DecodeError, ServerError, TruncatedAudio, UnmarkedEnd, VoiceError
+from voice_cli.errors import DecodeError, ServerError, UnmarkedEnd, VoiceError
 
 TEXT = "Hello. This is a test of the voice. It has four sentences, some of them longer. So it shows what is streamed."
 """A server that streams by the sentence sends the first one early."""
@@ -84,7 +84,7 @@ def probe(backend: Backend, settings: Settings, codec: str) -> Probe:
             pass
         if not frames:
             raise ServerError(f"{backend.where} sent no audio", hint="see its log")
-    except (VoiceError, TruncatedAudio) as exc:
+    except VoiceError as exc:
         return Probe(exc)
     first, last = first or sent, last or sent
     waited, lasted = first - stream.timestamps.get("request_sent", sent), last - first
