@@ -273,7 +273,7 @@ _add(
     epilog=_examples(
         ("voice doctor --tone", "check everything, and play a tone"),
         ("voice doctor -p kokoro", "check this profile's server, and all but the other servers"),
-        ("voice doctor --json | jq '.checks[] | select(.state != \"ok\")'", "what is wrong, as JSON"),
+        ("voice doctor --json", "for programs"),
     ),
 )
 _add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
