@@ -256,6 +256,7 @@ _add(
     "profiles.show",
     {"debug": _DEBUG},
     argument=_argument("name", str, "The profile.", complete_profile),
+    epilog=_examples(("voice profiles show kokoro", "the address, the voice and the other keys")),
 )
 _add(
     app,
