@@ -100,3 +100,9 @@ def test_a_format_that_works_is_the_remedy(checked):
     )
     assert str(found.remedy) == "use the format wav, which it streams"
     assert found.details["formats"]["wav"]["rate"] == 16_000
+
+
+def test_a_server_that_loads_its_model_at_the_first_request_is_asked_again(checked):
+    answers = iter([Answer(SOUND, first_byte=0.5, chunk=1 << 20)])
+    (found,), requests = checked(lambda _: next(answers, Answer(SOUND)), speak=True)
+    assert (found.state, len(requests)) == (OK, 7)

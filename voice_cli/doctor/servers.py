@@ -77,6 +77,8 @@ def _check_formats(check: str, backend: Backend, settings: Settings) -> Iterator
         if time.monotonic() > deadline:
             break
         probes[codec] = probe(backend, settings, codec)
+        if codec == own and probes[codec].error is None and not probes[codec].streams:
+            probes[codec] = probe(backend, settings, codec)  # the first request may have loaded the model
         if isinstance(probes[codec].error, NetworkError) or (codec == own and _is_final(probes[codec].error)):
             break
     first = probes[own]
