@@ -88,9 +88,12 @@ def _check_formats(check: str, backend: Backend, settings: Settings) -> Iterator
     if findings:
         yield from (finding._replace(details=details) for finding in findings)
     else:
-        rates = sorted({str(each.rate) for each in probes.values() if each.error is None and each.rate})
-        found = f"{backend.where} streams {', '.join(streaming)} at {' and '.join(rates)} Hz"
-        yield Finding(check, OK, f"{found}; {own} begins after {first.ttfb_ms:.0f} ms", details=details)
+        by_rate: dict[int, list[str]] = {}
+        for codec in streaming:
+            by_rate.setdefault(probes[codec].rate, []).append(codec)
+        streams = "; ".join(f"{', '.join(codecs)} at {rate} Hz" for rate, codecs in by_rate.items())
+        found = f"{backend.where} streams {streams}; {own} begins after {first.ttfb_ms:.0f} ms"
+        yield Finding(check, OK, found, details=details)
 
 
 def _is_final(error: VoiceError | None) -> bool:
