@@ -202,7 +202,7 @@ def test_a_server_that_does_not_answer_in_time(doctor, config, serve):
 
 
 def test_a_server_that_does_not_stream(doctor, config, serve):
-    at_once = Answer(encoded("pcm"), first_byte=0.5, chunk=1 << 20, chunked=False)
+    at_once = Answer(encoded("pcm"), first_byte=1.0, chunk=1 << 20, chunked=False)
     server = serve(by_format(pcm=at_once, mp3=streaming("mp3")))
     config(f"[profiles.mine]\nbase_url = '{server.url}'\n")
     checks = doctor()
@@ -215,7 +215,7 @@ def test_a_server_that_does_not_stream(doctor, config, serve):
 
 
 def test_a_server_that_streams_in_no_format(doctor, config, serve):
-    server = serve(by_format(pcm=Answer(encoded("pcm"), first_byte=0.5, chunk=1 << 20, chunked=False)))
+    server = serve(by_format(pcm=Answer(encoded("pcm"), first_byte=1.0, chunk=1 << 20, chunked=False)))
     config(f"[profiles.mine]\nbase_url = '{server.url}'\n")
     assert "turn streaming on in the server" in doctor()["server mine"]["remedy"]
 
