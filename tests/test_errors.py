@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voice_cli import errors
-from voice_cli.errors import BackendError, VoiceError, is_closed_pipe
+from voice_cli.errors import BackendError, VoiceError, is_closed_pipe, nearest
 
 CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, VoiceError)]
 
@@ -81,3 +81,18 @@ def test_error_has_a_message_and_an_optional_hint():
 def test_a_closed_pipe_is_recognized_on_each_system(monkeypatch, platform, error, expected):
     monkeypatch.setattr(sys, "platform", platform)
     assert is_closed_pipe(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [
+        ("kokro", ["kokoro", "openai"], "kokoro"),
+        ("NOVA", ["nova"], "nova"),
+        ("speekers", ["USB Speakers (hw:1,0)", "HDMI"], "USB Speakers (hw:1,0)"),
+        ("", ["kokoro"], None),
+        ("zzz", ["kokoro"], None),
+        ("x", [], None),
+    ],
+)
+def test_the_nearest_name_is_suggested(name, known, found):
+    assert nearest(name, known) == (f"; did you mean {found!r}?" if found else "")

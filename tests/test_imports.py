@@ -53,10 +53,10 @@ def test_imports_are_found():
 
 PARTS = {
     # part (longest first): the parts that it may import, besides itself
-    "playback.sinks": {"audio", "errors"},
+    "playback.sinks": {"audio", "errors", "system_packages"},
     "playback.ring_buffer": set(),
     "playback": {"audio", "errors", "state_file", "pcm", "codecs", "backends.base", "speech", "recording"},
-    "recording": {"audio", "errors", "pcm", "codecs"},
+    "recording": {"audio", "errors", "system_packages", "pcm", "codecs"},
     "speech": {"audio", "errors", "state_file", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
         "audio",
@@ -94,8 +94,14 @@ PARTS = {
     "protocol": {"audio", "errors", "printable"},
     "pcm": {"audio"},
     "api_keys": {"config", "errors", "printable"},
-    "config": {"audio", "config_keys", "errors", "folders"},
-    "config_keys": {"audio"},
+    "config": {"audio", "config_keys", "errors", "folders", "presets"},
+    "presets": set(),
+    "config_keys": {"audio", "errors"},
+    "doctor": {
+        *("audio", "errors", "folders", "system_packages", "config", "config_keys", "codecs", "backends", "voices"),
+        *("playback.sinks", "agent", "server.settings"),
+    },
+    "system_packages": set(),
     "folders": set(),
     "state_file": {"folders"},
     "queues": {"errors"},

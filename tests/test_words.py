@@ -1,22 +1,14 @@
 """Only `voice_cli/cli` names flags and commands; other messages name settings (`errors.Hint`)."""
 
-import ast
 import re
 from pathlib import Path
 
+from support.literals import literals
+
 ROOT = Path(__file__).parent.parent / "voice_cli"
-COMMAND_LINE = re.compile(r"(?<!pip install )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b")
-
-
-def literals(path):
-    """Return the string literals of a module, without docstrings."""
-    tree = ast.parse(path.read_text("utf-8"))
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-    ]
+COMMAND_LINE = re.compile(
+    r"(?<!pip install )(?<!systemctl )(?<![\w-])--[a-z]|\bvoice (?:voices|devices|engines|config|serve|bench)\b"
+)
 
 
 def test_only_the_command_line_names_its_flags_and_commands():

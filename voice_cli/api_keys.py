@@ -82,7 +82,7 @@ def _withheld(settings: Settings) -> str:
 
 
 def _is_profiles_address(settings: Settings) -> bool:
-    return settings.origins.get("base_url", "").startswith("profile ")
+    return settings.origins.get("base_url", "").startswith(("profile ", "preset "))
 
 
 def _is_allowed(settings: Settings, environment: Mapping[str, str]) -> bool:

@@ -14,14 +14,14 @@ from voice_cli.config_keys import (
     Key,
     between,
     check_prebuffer,
+    header_name,
     keys_of,
     known_codec,
-    nearest,
     one_of,
     variable_name,
     whole,
 )
-from voice_cli.errors import ConfigError
+from voice_cli.errors import ConfigError, Hint, nearest
 from voice_cli.folders import config_path
 
 KEY_ENV = "OPENAI_API_KEY"
@@ -57,6 +57,8 @@ class Profile(NamedTuple):
     """The environment variable that contains the key."""
     api_key_command: Annotated[str | None, Key(str, shown=False)] = None
     """A command line whose first line of output is the key."""
+    api_key_header: Annotated[str | None, Key(str, header_name)] = None
+    """The HTTP header that carries the key; None: `Authorization`, as a bearer token."""
     speakers: Annotated[Mapping[str, str] | None, Key(dict)] = None
     """Names to voices, for a dialogue."""
     fallback: Annotated[Sequence[str] | None, Key(list, env="VOICE_FALLBACK")] = None
@@ -195,8 +197,7 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     chosen = None
     if "profile" in tree:
         chosen = _checked_value(f"{path}: profile", tree["profile"], Key(str))
-        if chosen not in profiles:
-            raise ConfigError(f"{path}: there is no profile {chosen!r}{nearest(chosen, profiles)}")
+        _check_name(path, chosen, profiles)
     server = _table(path, "server", tree.get("server", {}))
     defaults = {key: tree[key] for key in tree if key in Defaults._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
@@ -270,15 +271,11 @@ def settle(
 
     """
     name = flags.get("profile") or environment.get("VOICE_PROFILE") or config.profile
-    if name is not None and name not in config.profiles:
-        raise ConfigError(
-            f"there is no profile {name!r} in {config.path}{nearest(name, config.profiles)}",
-            hint=f"it has: {', '.join(config.profiles) or 'none'}",
-        )
-    in_file = config.profiles[name] if name is not None else Profile()
-    profile = in_file._asdict()
+    named, origins = Profile(), dict[str, str]()
+    if name is not None:
+        named, origins = named_profile(config, name, environment)
+    profile = named._asdict()
     defaults = {**Defaults()._asdict(), **config.defaults}
-    origins = {key: f"profile {name}" for key, value in profile.items() if value is not None}
     origins |= dict.fromkeys(config.defaults, config.path)
     origins |= lay_over(profile, Profile, flags, environment)
     origins |= lay_over(defaults, Defaults, flags, environment)
@@ -295,7 +292,10 @@ def settle(
     if profile["base_url"] is None and (name is None or uses_sdk) and environment.get(URL_ENV):
         profile["base_url"] = environment[URL_ENV]
         origins["base_url"] = f"${URL_ENV}"
-    variables = [KEY_ENV, AZURE_KEY_ENV, config.server.get("api_key_env")]
+    if origins.get("base_url") == f"preset {name}" and profile["base_url"].startswith("$"):
+        variable = profile["base_url"][1:].partition("/")[0]
+        raise ConfigError(f"the profile {name} needs ${variable}, which is not set", hint=Hint("set it, or {base_url}"))
+    variables = [KEY_ENV, AZURE_KEY_ENV, config.server.get("api_key_env"), named.api_key_env]
     variables += [of_file.api_key_env for of_file in config.profiles.values()]
     settings = Settings(
         name,
@@ -303,12 +303,41 @@ def settle(
         Defaults(**defaults),
         config.pronounce,
         origins,
-        own_base_url=in_file.base_url,
+        own_base_url=named.base_url,
         key_variables=frozenset(name for name in variables if isinstance(name, str)),
     )
     if not settings.profile.fallback:
         return settings
     return settings._replace(fallbacks=tuple(_fallbacks(config, settings, environment, backend_names)))
+
+
+def named_profile(
+    config: Config, name: str, environment: Mapping[str, str] = os.environ
+) -> tuple[Profile, dict[str, str]]:
+    """Return the profile of the file or the preset of that name, or both merged, and the origins of its values.
+
+    Raises:
+        ConfigError: there is neither.
+
+    """
+    from voice_cli.presets import of_preset
+
+    _check_name(config.path, name, config.profiles)
+    own = {key: value for key, value in config.profiles.get(name, Profile())._asdict().items() if value is not None}
+    more = of_preset(name, own, environment)
+    origins = {**dict.fromkeys(more, f"preset {name}"), **dict.fromkeys(own, f"profile {name}")}
+    return Profile(**more, **own), origins
+
+
+def _check_name(path: str, name: str, profiles: Mapping[str, Profile]) -> None:
+    if name not in profiles:
+        from voice_cli.presets import PRESETS
+
+        if name not in PRESETS:
+            raise ConfigError(
+                f"{path}: there is no profile {name!r}{nearest(name, [*profiles, *PRESETS])}",
+                hint=f"it has: {', '.join(profiles) or 'none'}; built in: {', '.join(PRESETS)}",
+            )
 
 
 def _fallbacks(

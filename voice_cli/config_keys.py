@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from voice_cli.audio import CODECS, codec_names
+from voice_cli.errors import nearest
 
 
 class Key(NamedTuple):
@@ -47,6 +48,11 @@ def variable_name(value: str) -> str | None:
     return None if value.isidentifier() else "must be the name of an environment variable, not the key itself"
 
 
+def header_name(value: str) -> str | None:
+    is_token = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    return None if is_token else "must be the name of an HTTP header"
+
+
 SMOOTH = ("auto", "start", "pauses", "off")
 """Where a speech waits that arrives too slowly: before its start, in its pauses, as it suits (`auto`), or anywhere."""
 
@@ -57,10 +63,3 @@ def check_prebuffer(value: str) -> str | None:
         return None if value == "auto" or 0 <= float(value) <= 10_000 else "must be from 0 to 10000 ms"
     except ValueError:
         return "must be 'auto' or a number of milliseconds"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

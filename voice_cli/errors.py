@@ -25,7 +25,7 @@ Misuse of a class of this package (a programming error) raises ValueError or Run
 
 import errno
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class Hint:
@@ -160,6 +160,21 @@ def error_of(kind: str, message: str, hint: str | None) -> VoiceError:
         kinds.setdefault(cls.kind, cls)
         classes += cls.__subclasses__()
     return kinds.get(kind, VoiceError)(message, hint=hint)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that suggests the known name most like this one; empty: none is like it.
+
+    Case is ignored. A name of several words, such as a device's, is also found by a misspelled word.
+    """
+    import difflib
+
+    words: dict[str, str] = {}
+    for each in known:
+        for word in (each, *(each.split() if " " in each else ())):
+            words.setdefault(word.lower(), each)
+    near = difflib.get_close_matches(name.lower(), words, n=1)
+    return f"; did you mean {words[near[0]]!r}?" if near else ""
 
 
 def server_name(address: str) -> str:

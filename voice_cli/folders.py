@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # collections.abc takes milliseconds
     from collections.abc import Mapping
 
-_FOLDERS = {
+FOLDERS = {
     "config": ("XDG_CONFIG_HOME", ".config", "Application Support", "APPDATA", "Roaming"),
     "state": ("XDG_STATE_HOME", ".local/state", "Application Support", "LOCALAPPDATA", "Local"),
     "data": ("XDG_DATA_HOME", ".local/share", "Application Support", "LOCALAPPDATA", "Local"),
@@ -19,7 +19,7 @@ default in ~/AppData."""
 
 def user_folder(kind: str, environment: "Mapping[str, str]" = os.environ) -> str:
     """Return the user's folder for files of a kind: `config`, `state`, `data` or `cache`."""
-    xdg, at_home, library, variable, app_data = _FOLDERS[kind]
+    xdg, at_home, library, variable, app_data = FOLDERS[kind]
     home = os.path.expanduser("~")
     if sys.platform == "win32":
         folder = environment.get(variable) or os.path.join(home, "AppData", app_data)

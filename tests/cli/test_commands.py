@@ -52,18 +52,24 @@ def test_help_lists_the_commands(voice):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["say", "x", "--volum", "1"], "--volume"),
-        (["say", "x", "--nonsense"], "--nonsense"),
+        (["say", "x", "--volum", "1"], "did you mean '--volume'?"),
+        (["say", "x", "--zzzzzz"], "--zzzzzz"),
         (["say", "x", "--speed"], "--speed"),
         (["say", "x", "--speed", "fast"], "--speed"),
-        (["sya", "x"], "sya"),
-        (["config", "nothing"], "nothing"),
+        (["sya", "x"], "did you mean 'say'?"),
+        (["config", "shw"], "did you mean 'show'?"),
+        (["config", "nothing"], "see voice config --help"),
+        (["Hello there"], 'voice say "TEXT"'),
+        (["It's here. 'Now'"], 'voice say "TEXT"'),
+        (["--versoin"], "--version"),
+        (["bench", "--rusn", "1"], "did you mean '--runs'?"),
+        (["profiles", "show"], "name"),
     ],
 )
 def test_unknown_arguments_are_a_usage_error(voice, arguments, words):
     done = voice(*arguments)
     assert done.code == 2
-    assert words in done.err
+    assert words in done.line
     assert done.out == b""
 
 

@@ -17,6 +17,7 @@ from voice_cli.backends import BACKENDS
 from voice_cli.cli import candidates, completion_scripts
 from voice_cli.cli.commands import tree, walk
 from voice_cli.errors import FileError, UsageError
+from voice_cli.presets import PRESETS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo-terminal")
 
@@ -72,7 +73,8 @@ def test_values_are_completed(completed, profiles):
     assert completed("say", "--format", "o") == ["opus"]
     assert completed("say", "--backend", "") == sorted(BACKENDS)
     assert completed("say", "--profile", "ki") == ["kitten"]
-    assert completed("voices", "-p", "") == ["home", "kitten", "kokoro"]
+    assert completed("voices", "-p", "") == sorted({"home", "kitten", *PRESETS})
+    assert completed("profiles", "show", "ki") == ["kitten"]
     assert completed("config", "show", "--profile", "h") == ["home"]
     assert "en-us" in completed("say", "--voice", "en")
     assert "en_US-amy-low" in completed("voices", "get", "en_US-a")
@@ -99,7 +101,7 @@ def test_a_wrong_config_file_is_no_error(completed, profiles):
 
 def test_names_that_would_control_the_terminal_are_left_out(completed, profiles):
     profiles.write_text('[profiles."a\\u001b]0;b"]\n[profiles.a]\n')
-    assert completed("say", "--profile", "") == ["a"]
+    assert completed("say", "--profile", "") == sorted({"a", *PRESETS})
 
 
 def test_devices_are_completed(completed, portaudio):

@@ -62,6 +62,8 @@ def without_times(out):
     [
         ["Hello", "--no-play", "-o", "a.wav", "--priority", "loud"],
         ["Hello", "--no-play", "-o", "a.wav", "--profile", "nope"],
+        ["Hello", "--no-play", "-o", "a.wav", "--profile", "azure"],
+        ["Hello", "--no-play", "-o", "a.wav", "--profile", "groq"],
         ["Hello", "--no-play", "-o", "a.wav", "--backend", "nope"],
         ["Hello", "--no-play", "-o", "a.xyz"],
         ["Hello", "--no-play", "-o", "missing/a.wav"],
@@ -92,6 +94,18 @@ def test_failures_are_the_same(both, arguments, as_json):
     else:
         assert ours.out == alone.out == b""
     assert sorted(os.listdir(folder)) == sorted(os.listdir(folder_alone))
+
+
+def test_a_preset_is_used_with_the_clients_environment(both, serve):
+    server = serve(Answer(speech(0.5).tobytes()))
+    environment = {"AZURE_OPENAI_ENDPOINT": server.url.removesuffix("/v1"), "AZURE_OPENAI_API_KEY": "key-1"}
+    (ours, folder), (alone, folder_alone) = both(
+        "Hi", "-p", "azure", "--no-play", "-o", "a.wav", environment=environment
+    )
+    assert (ours.code, alone.code, ours.err, alone.err) == (0, 0, "", "")
+    assert (folder / "a.wav").read_bytes() == (folder_alone / "a.wav").read_bytes()
+    assert [request.headers["api-key"] for request in server.requests] == ["key-1", "key-1"]
+    assert server.requests[0].body == server.requests[1].body
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "opus", "flac"])

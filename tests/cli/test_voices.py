@@ -135,3 +135,9 @@ def test_a_file_that_cannot_be_changed_safely_is_left(tmp_path):
 def test_any_voice_s_name_is_written(voice):
     changed, name = with_default_voice("# a\n", voice, backend=None)
     assert tomllib.loads(changed)["profiles"][name]["voice"] == voice
+
+
+def test_the_profile_of_a_voice_does_not_have_the_name_of_a_preset():
+    changed, name = with_default_voice("", "kokoro", backend=None)
+    assert name == "kokoro-2"
+    assert tomllib.loads(changed) == {"profile": "kokoro-2", "profiles": {"kokoro-2": {"voice": "kokoro"}}}

@@ -197,3 +197,8 @@ class TestNamed:
     @pytest.mark.parametrize("name", ["nobody", "en-us", "de+f3", "+f2"])
     def test_other_names_are_left_to_espeak(self, home, name):
         assert self.settings(home, {"voice": name}).profile.voice == name
+
+    @pytest.mark.parametrize(("name", "meant"), [("humm", "hum"), ("en_US-hum-meduim", "en_US-hum-medium")])
+    def test_the_nearest_installed_voice_is_suggested(self, home, voice, name, meant):
+        with pytest.raises(UsageError, match=f"did you mean '{meant}'"):
+            self.settings(home, {"voice": name})

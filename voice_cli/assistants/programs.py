@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voice_cli.errors import UsageError
+from voice_cli.errors import UsageError, nearest
 
 ASKS = ("permission_prompt", "elicitation_dialog", "elicitation_url_dialog", "agent_needs_input")
 """The types of Claude Code's notifications that ask the user for something."""
@@ -79,6 +79,6 @@ def known(names: Sequence[str] | None) -> Sequence[str]:
     """
     for name in names or [""]:
         if name not in PROGRAMS:
-            message = f"there is no program {name!r}" if name else "no program was named"
+            message = f"there is no program {name!r}{nearest(name, PROGRAMS)}" if name else "no program was named"
             raise UsageError(message, hint=f"one of: {', '.join(PROGRAMS)}")
     return names or ()

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from voice_cli.backends.base import Backend
-from voice_cli.errors import EngineError, UsageError
+from voice_cli.errors import EngineError, UsageError, nearest
 from voice_cli.printable import one_line
 
 GROUP = "voice_cli.backends"
@@ -87,7 +87,10 @@ def backend_class(name: str) -> type[Backend]:
 
     """
     if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r}", hint=f"the backends: {', '.join(BACKENDS.names())}")
+        known = BACKENDS.names()
+        raise UsageError(
+            f"there is no backend {name!r}{nearest(name, known)}", hint=f"the backends: {', '.join(known)}"
+        )
     module, _, attribute = BACKENDS[name].partition(":")
     try:
         found = getattr(import_module(module), attribute)

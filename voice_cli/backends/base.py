@@ -239,6 +239,16 @@ class Backend(ABC):
 
         """
 
+    def check_access(self) -> None:
+        """Check the address and the key with a request that costs nothing.
+
+        Raises:
+            BackendError: it failed.
+            NotImplementedError: the backend has no such request.
+
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def voices(self) -> list[Voice]:
         """Return the voices.

@@ -143,10 +143,12 @@ def clean(report: Mapping[str, Any], secrets: Iterable[str]) -> dict[str, Any]:
     error = report["error"]
     if not error:
         return dict(report)
+    cleaned = {name: error[name] and without_secrets(error[name], secrets) for name in ("message", "hint")}
+    return {**report, "error": {**error, **cleaned}}
 
-    def cleaned(words: str | None) -> str | None:
-        for secret in secrets:
-            words = words and words.replace(secret, "…")
-        return words and SECRETS.sub("…", words)
 
-    return {**report, "error": {**error, "message": cleaned(error["message"]), "hint": cleaned(error["hint"])}}
+def without_secrets(words: str, secrets: Iterable[str]) -> str:
+    """Return a line without these keys, and without what may be a key."""
+    for secret in secrets:
+        words = words.replace(secret, "…")
+    return SECRETS.sub("…", words)

@@ -31,10 +31,15 @@ def run(arguments: Sequence[str]) -> int:
     from voice_cli.cli.commands import tree
 
     try:
-        tree()(args=list(arguments), prog_name="voice")
+        return int(tree()(args=list(arguments), prog_name="voice", standalone_mode=False) or 0)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-    return 0
+    except Exception as exc:  # of click, or of the copy of it in typer
+        if not hasattr(exc, "format_message"):
+            raise
+        from voice_cli.cli.usage_errors import report_usage
+
+        return report_usage(exc)
 
 
 def _version(value: bool) -> None:
@@ -87,7 +92,6 @@ def _add(
     named: Mapping[str, Option],
     *,
     argument: inspect.Parameter | None = None,
-    epilog: str | None = None,
     passes_debug: bool = False,
     is_group: bool = False,
 ) -> None:
@@ -125,7 +129,7 @@ def _add(
     if is_group:
         to.callback(invoke_without_command=True, help=summary)(command)
     else:
-        to.command(name, help=summary, epilog=epilog)(command)
+        to.command(name, help=summary)(command)
 
 
 _DEBUG = Option("Print tracebacks.", kind=bool)
@@ -213,6 +217,38 @@ _add(
     argument=_VOICE,
 )
 _add(_voices, "use", "Make a voice the default, in the config file.", "voices.use", {"debug": _DEBUG}, argument=_VOICE)
+_profiles = typer.Typer()
+app.add_typer(_profiles, name="profiles")
+_add(
+    _profiles,
+    "profiles",
+    "List the profiles of the config file and those that are built in.",
+    "profiles.list_profiles",
+    _LISTING,
+    is_group=True,
+)
+_add(
+    _profiles,
+    "show",
+    "Print a profile as TOML, to copy into the config file.",
+    "profiles.show",
+    {"debug": _DEBUG},
+    argument=_argument("name", str, "The profile."),
+)
+_add(
+    app,
+    "doctor",
+    "Check what speech depends on, and print what to do about what is wrong.",
+    "doctor.doctor",
+    {
+        "profile": Option("Check only this profile's server or engine.", short="-p"),
+        "tone": Option("Play a short tone.", kind=bool),
+        "speak": Option("Also ask servers to speak that may cost money.", kind=bool),
+        "timeout": Option("Wait so long for a server (5).", kind=float, metavar="SECONDS"),
+        **_LISTING,
+    },
+    passes_debug=True,
+)
 _add(app, "devices", "List the output devices.", "listings.list_devices", _LISTING)
 _add(
     app,

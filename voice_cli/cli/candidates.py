@@ -87,8 +87,11 @@ def _values(kind: str) -> Candidates:
 
 def _profiles() -> Candidates:
     from voice_cli.config import load
+    from voice_cli.presets import PRESETS
 
-    return [(name, str(profile.backend or "")) for name, profile in load().profiles.items()]
+    backends = {name: preset["backend"] for name, preset in PRESETS.items()}
+    backends |= {name: profile.backend or backends.get(name, "") for name, profile in load().profiles.items()}
+    return list(backends.items())
 
 
 def _voices() -> Candidates:
@@ -129,6 +132,7 @@ _KINDS = {
     "voices get": _downloadable,
     "device": _devices,
     "shell": _shells,
+    "profiles show": _profiles,
     "hooks install": _programs,
     "hooks uninstall": _programs,
 }

@@ -16,7 +16,7 @@ def tree() -> Any:  # click's Group; typer has a copy of click, or uses the pack
     """Return `voice` as click knows it."""
     root: Any = typer.main.get_command(app)
     for path, command in walk(root):
-        if path in EXAMPLES and not command.epilog:
+        if path in EXAMPLES:
             command.epilog = epilog(EXAMPLES[path])
     places = {name: (group, place) for group, names in GROUPS.items() for place, name in enumerate(names)}
     order = [name for names in GROUPS.values() for name in names]

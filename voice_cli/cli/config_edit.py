@@ -5,6 +5,7 @@ import tomllib
 from typing import Any
 
 from voice_cli.errors import ConfigError
+from voice_cli.presets import PRESETS
 
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 _PROFILE = re.compile(r"""^[ \t]*profile[ \t]*=[ \t]*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
@@ -25,10 +26,11 @@ def with_default_voice(text: str, voice: str, *, backend: str | None) -> tuple[s
     profiles = tree.get("profiles", {})
     base = re.sub(r"[^A-Za-z0-9_]+", "-", voice).strip("-") or "voice"
     names = [base, *(f"{base}-{number}" for number in range(2, len(profiles) + 3))]
+    names = [each for each in names if each not in PRESETS]  # else it would have the preset's keys, too
     name = next(each for each in names if profiles.get(each, wanted) == wanted)
     changed = text
     if name not in profiles:
-        keys = "".join(f"{key} = {_quoted(value)}\n" for key, value in wanted.items())
+        keys = "".join(f"{key} = {quoted(value)}\n" for key, value in wanted.items())
         changed = f"{text.rstrip()}\n\n" if text.strip() else ""
         changed += f"[profiles.{name}]\n{keys}"
     line = f'profile = "{name}"'
@@ -51,7 +53,7 @@ def with_default_voice(text: str, voice: str, *, backend: str | None) -> tuple[s
     return changed, name
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """Return a TOML string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return (

@@ -76,6 +76,16 @@ EXAMPLES = {
         ("voice engines", "list them, and what they lack"),
         ("voice engines --test", "also time a sentence with each"),
     ),
+    "profiles": (
+        ("voice profiles", "list what --profile takes"),
+        ("voice profiles show kokoro", "one as TOML, to change it in the config file"),
+    ),
+    "profiles show": (("voice profiles show kokoro", "the address, the voice and the other keys"),),
+    "doctor": (
+        ("voice doctor --tone", "check everything, and play a tone"),
+        ("voice doctor -p kokoro", "check this profile's server, and all but the other servers"),
+        ("voice doctor --json", "for programs"),
+    ),
     "devices": (
         ("voice devices", "list them"),
         ('voice say "Hello" --device 1', "use one, by its index or a part of its name"),

@@ -15,7 +15,7 @@ from voice_cli.cli.listings import print_rows
 from voice_cli.cli.options import SayOptions
 from voice_cli.cli.say import make_backend, say, with_engine
 from voice_cli.config import load, parse, settle
-from voice_cli.errors import FileError, UsageError
+from voice_cli.errors import FileError, UsageError, nearest
 from voice_cli.folders import config_path, write_atomically
 from voice_cli.voices.catalogue import Entry, RemoteFile, catalogue, choose
 from voice_cli.voices.download import Progress, download
@@ -168,7 +168,11 @@ def _unknown(voice: str) -> UsageError:
     entry = choose(voice, catalogue().items())
     if entry is not None:
         return UsageError(f"the voice {entry.name} is not installed", hint=f"voice voices get {entry.name}")
-    return UsageError(f"there is no voice {voice!r}", hint="'voice voices' lists them, 'voice voices --all' more")
+    known = [*installed_voices(), *catalogue()]
+    return UsageError(
+        f"there is no voice {voice!r}{nearest(voice, known)}",
+        hint="'voice voices' lists them, 'voice voices --all' more",
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from voice_cli.codecs import table
 from voice_cli.codecs.base import Decoder, Encoder
 from voice_cli.codecs.media_types import DEFAULT_PCM
 from voice_cli.codecs.sniff import sniff
-from voice_cli.errors import DecodeError, EngineError, Hint, UsageError
+from voice_cli.errors import DecodeError, EngineError, Hint, UsageError, nearest
 
 __all__ = ["DEFAULT_PCM", "Decoder", "Encoder", "open_decoder", "open_encoder", "preload"]
 
@@ -71,7 +71,7 @@ def open_encoder(codec: str, source: AudioFormat, *, rate: int | None = None) ->
     found = table.by_name(codec)
     if found is None or found.encoder is None:
         known = ", ".join(name for name, one in table.BUILT_IN.items() if one.encoder)
-        raise UsageError(f"there is no codec {codec!r}", hint=f"the codecs: {known}")
+        raise UsageError(f"there is no codec {codec!r}{nearest(codec, table.BUILT_IN)}", hint=f"the codecs: {known}")
     if source.channels not in (1, 2):
         raise UsageError(f"cannot encode {source.channels} channels")
     if rate is not None and not _MIN_HERTZ <= rate <= _MAX_HERTZ:

@@ -225,6 +225,11 @@ def _opuslib() -> Any:
     return opuslib
 
 
+def has_libopus() -> bool:
+    """Return whether libopus is used; without it, PyAV decodes."""
+    return _opuslib() is not None
+
+
 def _packet_decoder(head: OpusHead) -> Callable[[bytes], list[PcmChunk]]:
     """Return the decoder of a stream's packets. It raises DecodeError for a corrupt one.
 

@@ -335,9 +335,11 @@ class FileRecorder(Recorder):
         import shutil
 
         if shutil.which("ffmpeg") is None:
+            from voice_cli.system_packages import install_hint
+
             raise UsageError(
                 f"cannot write {self._shown} without ffmpeg, which is not installed",
-                hint="install it (apt install ffmpeg), or save as .wav",
+                hint=f"save as .wav, or {install_hint('ffmpeg')}",
             )
 
     def _cannot_write(self, exc: OSError) -> FileError:

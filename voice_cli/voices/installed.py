@@ -88,6 +88,15 @@ def find_voice(
     return None
 
 
+def installed_names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names by which `find_voice` finds a voice, short ones and speakers of Kokoro included."""
+    names = []
+    for name, voice in installed_voices(environment).items():
+        parts = parts_of(name)
+        names += [name, *([parts[1]] if parts else []), *(speakers(voice) if voice.engine == "kokoro" else [])]
+    return names
+
+
 def engine_of(voice: InstalledVoice) -> str:
     """Return the backend for a voice, by the packages that are installed.
 

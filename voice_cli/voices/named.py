@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 
 from voice_cli.config import Settings
-from voice_cli.errors import Hint, UsageError
+from voice_cli.errors import Hint, UsageError, nearest
 from voice_cli.voices.catalogue import catalogue, choose
-from voice_cli.voices.installed import engine_of, find_voice
+from voice_cli.voices.installed import engine_of, find_voice, installed_names
 
 
 def with_engine(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -16,7 +16,8 @@ def with_engine(settings: Settings, environment: Mapping[str, str] = os.environ)
     is false, or espeak-ng has the voice.
 
     Raises:
-        UsageError: the voice can be downloaded, but is not installed; or several voices have its short name.
+        UsageError: the voice can be downloaded, but is not installed; or several voices have its short name; or there
+            is none, but one with a similar name.
         EngineError: no engine for it is installed.
 
     """
@@ -32,6 +33,9 @@ def with_engine(settings: Settings, environment: Mapping[str, str] = os.environ)
         if entry is not None:
             hint = Hint("{download} {name}", name=entry.name)
             raise UsageError(f"the voice {entry.name} is not installed", hint=hint)
+        near = nearest(profile.voice, installed_names(environment)) if is_for_espeak else ""
+        if near:
+            raise UsageError(f"there is no voice {profile.voice!r}{near}", hint=Hint("see {list_voices}"))
         return settings
     voice, speaker = found
     profile = profile._replace(backend=engine_of(voice), model=voice.model, voice=speaker)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from voice_cli.errors import FileError, UsageError
+from voice_cli.errors import FileError, UsageError, nearest
 from voice_cli.printable import one_line
 from voice_cli.voices.catalogue import Entry, RemoteFile, choose, is_name
 from voice_cli.voices.download import Progress, download, sha256_of
@@ -32,7 +32,7 @@ def entry_of(what: str, entries: Mapping[str, Entry], name: str | None = None, s
     path = os.path.expanduser(what)
     if os.path.exists(path):
         return Entry(name or _name_from(os.path.basename(os.path.abspath(path))), "", (), "", "", 1, None, ())
-    raise UsageError(f"there is no voice, address or file {one_line(what)!r}")
+    raise UsageError(f"there is no voice, address or file {one_line(what)!r}{nearest(what, entries)}")
 
 
 def _name_from(file: str) -> str:

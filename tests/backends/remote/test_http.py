@@ -456,6 +456,14 @@ def test_voices_in_each_shape(talk, body, voices):
     assert request.headers["authorization"] == "Bearer sk-1"
 
 
+def test_the_key_may_have_a_header_of_its_own(talk):
+    server, backend = talk(Answer(b'{"voices": []}', "application/json"), api_key="sk-1", api_key_header="api-key")
+    backend.voices()
+    (request,) = server.requests
+    assert request.headers["api-key"] == "sk-1"
+    assert "authorization" not in request.headers
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"models": []}', b"42", b"\xff\xfe", b"[" * 100_000])
 def test_invalid_voice_list_is_an_error(talk, body):
     _, backend = talk(Answer(body, "application/json"))

@@ -135,6 +135,11 @@ def test_missing_device_is_an_error(portaudio, name, words):
     assert "the list of devices" in str(caught.value.hint)
 
 
+def test_the_nearest_name_of_a_device_is_suggested(portaudio):
+    with pytest.raises(DeviceError, match="did you mean 'speakers'"):
+        DeviceSink("speekers").open(MONO)
+
+
 def test_no_device_is_an_error(portaudio):
     portaudio.devices = []
     with pytest.raises(DeviceError, match="no output device"):
@@ -161,7 +166,7 @@ def test_output_devices_are_listed(portaudio):
 )
 def test_a_missing_portaudio_has_an_install_hint(monkeypatch, platform, line):
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Raising(OSError("PortAudio library not found"))])
+    monkeypatch.setattr(sys, "meta_path", [Raising(OSError("PortAudio library not found")), *sys.meta_path])
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(DeviceError, match="PortAudio library is missing") as caught:
         DeviceSink().open(MONO)
@@ -169,18 +174,19 @@ def test_a_missing_portaudio_has_an_install_hint(monkeypatch, platform, line):
 
 
 class Raising:
-    """A module finder that raises an error."""
+    """A module finder that raises an error for sounddevice."""
 
     def __init__(self, error):
         self._error = error
 
-    def find_spec(self, *_names):
-        raise self._error
+    def find_spec(self, name, *_):
+        if name == "sounddevice":
+            raise self._error
 
 
 def test_portaudio_that_does_not_start_is_an_error(monkeypatch):
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Raising(PortAudioError("Error initializing PortAudio"))])
+    monkeypatch.setattr(sys, "meta_path", [Raising(PortAudioError("Error initializing PortAudio")), *sys.meta_path])
     with pytest.raises(DeviceError, match="does not start"):
         DeviceSink().open(MONO)
 

@@ -19,7 +19,7 @@ from voice_cli.backends.local.onnx_graph import MalformedModel, nodes, output_fi
 from voice_cli.backends.local.onnx_session import open_session
 from voice_cli.backends.local.worker import EngineBackend, Generation
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, Hint, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError, nearest
 from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("kokoro")
@@ -113,7 +113,8 @@ class KokoroBackend(EngineBackend):
             except ValueError:
                 number = 0.0
             if name not in names or not 0 < number < 1000:
-                raise UnknownVoiceError(f"the model has no speaker {part!r}", hint=f"it has: {', '.join(names)[:200]}")
+                hint = f"it has: {', '.join(names)[:200]}"
+                raise UnknownVoiceError(f"the model has no speaker {part!r}{nearest(name, names)}", hint=hint)
             parts.append((name, number))
         return parts
 

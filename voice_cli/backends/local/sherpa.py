@@ -15,7 +15,7 @@ from voice_cli.backends.local.estimated import estimated_words
 from voice_cli.backends.local.sherpa_models import CLONING, MODELS_URL, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps, missing_model, speaker_number
 from voice_cli.backends.packages import install_line, load, require
-from voice_cli.errors import EngineError, Hint, UsageError
+from voice_cli.errors import EngineError, Hint, UsageError, nearest
 from voice_cli.pcm.samples import to_pcm
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class SherpaBackend(EngineBackend):
         if not os.path.isfile(path):
             known = ", ".join(recordings) or "none in its folder"
             raise UnknownVoiceError(
-                f"there is no recording {voice!r}" if voice else "the model needs a recording of a voice",
+                f"there is no recording {voice!r}{nearest(voice, recordings)}"
+                if voice
+                else "the model needs a recording of a voice",
                 hint=Hint("set {voice} to a WAV file, or one of: {known}", known=known),
             )
         return path

@@ -12,7 +12,7 @@ from typing import Any
 from voice_cli.backends.base import UnknownVoiceError
 from voice_cli.backends.local.worker import EngineBackend
 from voice_cli.backends.packages import is_installed, load
-from voice_cli.errors import UsageError
+from voice_cli.errors import UsageError, nearest
 
 RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
 """Suffixes of the recordings that an engine clones."""
@@ -119,7 +119,7 @@ class VoiceFolder:
             return path
         known = ", ".join(files)
         hint = f"it has: {known[:200]}" if known else f"give the path of a file ({' or '.join(self._suffixes)})"
-        raise UnknownVoiceError(f"there is no voice {voice!r}", hint=hint)
+        raise UnknownVoiceError(f"there is no voice {voice!r}{nearest(voice, files)}", hint=hint)
 
 
 class TorchBackend(EngineBackend):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, UnknownVoiceError, WordEvent
-from voice_cli.errors import EngineError, Hint, Interrupted, UsageError, VoiceError
+from voice_cli.errors import EngineError, Hint, Interrupted, UsageError, VoiceError, nearest
 from voice_cli.printable import one_line
 from voice_cli.queues import BoundedQueue
 
@@ -262,7 +262,9 @@ def speaker_number(voice: str, names: Mapping[str, int], count: int | None) -> i
     number = names.get(voice, int(voice) if voice.isdecimal() else -1)
     if number < 0 or (count is not None and number >= max(count, 1)):
         known = ", ".join(names) or (f"0 to {max(count, 1) - 1}" if count is not None else "numbers from 0")
-        raise UnknownVoiceError(f"the model has no speaker {voice!r}", hint=f"it has: {known[:200]}")
+        raise UnknownVoiceError(
+            f"the model has no speaker {voice!r}{nearest(voice, names)}", hint=f"it has: {known[:200]}"
+        )
     return number
 
 

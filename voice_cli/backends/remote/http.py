@@ -33,15 +33,22 @@ class HttpBackend(Backend):
     name = "http"
     is_remote = True
     has_formats = True
+    settings = ("api_key_header",)
 
     def __init__(
-        self, base_url: str = openai.DEFAULT_BASE_URL, *, api_key: str | None = None, timeout: float = 60.0
+        self,
+        base_url: str = openai.DEFAULT_BASE_URL,
+        *,
+        api_key: str | None = None,
+        api_key_header: str | None = None,
+        timeout: float = 60.0,
     ) -> None:
         """Check the arguments. Nothing is sent yet.
 
         Args:
             base_url: the address, up to `/audio/speech`, which is ignored. A query is sent with each request.
-            api_key: sent as a bearer token.
+            api_key: sent as a bearer token, or as the value of `api_key_header`.
+            api_key_header: a header's name.
             timeout: seconds without data after which a request fails.
 
         Raises:
@@ -50,7 +57,8 @@ class HttpBackend(Backend):
         """
         self._address = parse_address(base_url, ("http", "https")).without(openai.SPEECH_PATH)
         check_key(api_key)
-        self._api_key = api_key
+        self._key_header = f"{api_key_header}: {api_key}" if api_key_header else f"Authorization: Bearer {api_key}"
+        self._has_key = api_key is not None
         self._timeout = timeout
         self._transfers = Transfers()
         self._rate_is_refused = False
@@ -107,6 +115,9 @@ class HttpBackend(Backend):
             raise ServerError(f"{self.where} does not list its voices", hint="see its documentation")
         return [Voice(voice, name, language) for voice, name, language in found]
 
+    def check_access(self) -> None:
+        self.get(openai.MODELS_PATH)
+
     def get(self, path: str) -> bytes:
         """Return the body of a GET request.
 
@@ -133,8 +144,8 @@ class HttpBackend(Backend):
         easy.setopt(pycurl.USERAGENT, f"voice/{__version__}")
         easy.setopt(pycurl.NOSIGNAL, 1)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(1000 * self._timeout)))
-        if self._api_key is not None:
-            headers = [*headers, f"Authorization: Bearer {self._api_key}"]
+        if self._has_key:
+            headers = [*headers, self._key_header]
         # With a value, libcurl decodes what the server encodes; without the header, no server is asked to encode.
         easy.setopt(pycurl.ACCEPT_ENCODING, "")
         easy.setopt(pycurl.HTTPHEADER, [*headers, "Accept-Encoding:"])

@@ -1,4 +1,4 @@
-"""OpenAI's SDK, for Azure and for the SDK's own authentication.
+"""OpenAI's SDK, for the SDK's own authentication, such as Azure's by AZURE_OPENAI_ENDPOINT.
 
 The SDK takes half a second to import, so it is imported only for this backend. Its own environment variables set the
 key, the organisation and the address unless the profile does.

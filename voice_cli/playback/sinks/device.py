@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from voice_cli.audio import AudioFormat
-from voice_cli.errors import DeviceError, Hint
+from voice_cli.errors import DeviceError, Hint, nearest
 from voice_cli.playback.sinks.base import Sink
 from voice_cli.playback.sinks.connections import are_open, server_connections
 from voice_cli.playback.sinks.portaudio import call_within, is_stuck, load_sounddevice, reload_devices
@@ -139,7 +139,8 @@ class DeviceSink(Sink):
                 message = "there is no output device"
                 hint = Hint("see {list_devices}; {save} FILE needs none")
             else:
-                message = f"cannot open output device {self._device!r}: no single device has that name or index"
+                near = nearest(str(self._device), (device["name"] for device in output_devices()))
+                message = f"cannot open output device {self._device!r}: no single device has that name or index{near}"
                 hint = Hint("see {list_devices}; {device} takes an index or a part of one name")
             raise DeviceError(message, hint=hint) from exc
 

@@ -15,11 +15,6 @@ from typing import Any
 
 from voice_cli.errors import DeviceError
 
-MISSING = {
-    "linux": "install it: apt install libportaudio2 (or: dnf install portaudio)",
-    "darwin": "install it: brew install portaudio",
-}
-
 SONAME = "libportaudio.so.2"
 """The library on Linux. For other systems, sounddevice includes it, and loads quickly."""
 
@@ -50,8 +45,9 @@ def load_sounddevice() -> Any:
     try:
         import sounddevice
     except OSError as exc:
-        hint = MISSING.get(sys.platform, "install PortAudio")
-        raise DeviceError("the PortAudio library is missing", hint=hint) from exc
+        from voice_cli.system_packages import install_hint
+
+        raise DeviceError("the PortAudio library is missing", hint=install_hint("PortAudio")) from exc
     except Exception as exc:  # sounddevice.PortAudioError, which cannot be imported
         raise DeviceError(f"PortAudio does not start: {exc}") from exc
     return sounddevice
