@@ -77,6 +77,8 @@ class SpeechStream(ABC):
     """Lines for the user (it does not stream, a setting was not applied); complete at the end of the stream."""
     is_external: bool = True
     """Whether the bytes come from outside this process, so that raw PCM is checked to be no noise (`codecs.noise`)."""
+    marks: Sequence[float] = ()
+    """Seconds of the audio, in order, to which a listener skips instead of to sentences; empty: there are none."""
     end_is_marked: bool = True
     """Whether an iteration that ends has all bytes; False: the connection was closed, which may be early. Valid at the
     end."""

@@ -284,7 +284,8 @@ class AgentSpeech:
         sink = None
         if turn is not None:
             sink = self._sink.at(device_of(settings), learned.latency, wake_of(settings, turn))
-        player = make_player(sink, backend, settings, recorder, Timeline({"process_start": self._started}), learned)
+        expected = backend.expected(settings.profile.format or "pcm").format
+        player = make_player(sink, expected, settings, recorder, Timeline({"process_start": self._started}), learned)
         self.player = player
         if self._cancelled.is_set():
             player.cancel()

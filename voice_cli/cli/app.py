@@ -14,6 +14,7 @@ from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
 from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
+from voice_cli.cli.play_options import PLAY, PLAY_EXAMPLES, PLAY_SHARED
 
 app = typer.Typer(
     name="voice",
@@ -151,6 +152,11 @@ def _add(
         to.command(name, help=summary, epilog=epilog)(command)
 
 
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    lines = (f"  {line}  [dim]{what}[/dim]" for line, what in examples)
+    return "\n\n".join(["[bold]Examples[/bold]", *lines])
+
+
 _DEBUG = Option("Print tracebacks.", kind=bool)
 _LISTING = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
 
@@ -195,7 +201,17 @@ _add(
     options(),
     argument=_text("The text; '-', or no text and a pipe: standard input."),
     passes_debug=True,
-    epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
+    epilog=_examples(EXAMPLES),
+)
+_add(
+    app,
+    "play",
+    "Play files, URLs or a pipe: WAV, MP3, Ogg Opus, FLAC, AAC, µ-law, raw samples.",
+    "play.play_values",
+    {**PLAY, **{name: option for name, option in options().items() if name in PLAY_SHARED}},
+    argument=_argument("files", list[str], "Files or URLs; '-': standard input."),
+    passes_debug=True,
+    epilog=_examples(PLAY_EXAMPLES),
 )
 _voices = typer.Typer()
 app.add_typer(_voices, name="voices")

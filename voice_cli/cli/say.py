@@ -71,7 +71,7 @@ def say(
         if is_whole:
             text = read_text(options)
         if not options.no_play:
-            turn, queued = _wait_for_turn(options, text)
+            turn, queued = wait_for_turn(options, text)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
@@ -110,7 +110,7 @@ def say(
     return code
 
 
-def _wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, float]":
+def wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, float]":
     """Wait until no other speech of the user is spoken, and return the turn and the seconds.
 
     Raises:

@@ -79,7 +79,7 @@ class Player:
 
     `sink` None: consume the speech without playing it. `sink_optional`: a device that cannot be opened is reported in
     the result and is not a failure. `expected`: the format at which to open the sink before a request is under way.
-    `tick`: seconds between two calls of `on_tick`.
+    `tick`: seconds between two calls of `on_tick`. `step`: seconds of a skip; None: it goes by sentences.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Player:
         sink_optional: bool = False,
         expected: AudioFormat | None = None,
         tick: float = TICK,
+        step: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeline = timeline or Timeline()
@@ -110,6 +111,7 @@ class Player:
             prebuffer=prebuffer or Prebuffer(),
             volume=volume,
             expected=expected,
+            step=step,
             clock=clock,
         )
         self._is_done = False
@@ -225,6 +227,7 @@ class Player:
     def skip(self, count: int) -> None:
         """Go forward or back by sentences; by utterances (which may have several) if the backend sends no word times.
 
+        With a `step`, go by so many seconds; otherwise by the marks of a stream that has some.
         1 is the start of the next one. -1 is the start of the current one, or of the one before if less than a second
         of the current one was played. If the target has not arrived, it is played when it does; after the last one,
         the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`). Before the device is

@@ -58,6 +58,7 @@ class Pump:
         prebuffer: Prebuffer,
         volume: float,
         expected: AudioFormat | None = None,
+        step: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.WAITING
@@ -81,7 +82,7 @@ class Pump:
         self._chars_per_second = prebuffer.chars_per_second
         self._clock = clock
         self.supply = Supply(prebuffer, self._left, clock)
-        self.feeder = Feeder(volume, starts=self._sentence_starts, supply=self.supply, fail=self._stop_with)
+        self.feeder = Feeder(volume, starts=self._sentence_starts, supply=self.supply, fail=self._stop_with, step=step)
         self._waiting_since: float | None = None
         self._changed = threading.Condition()
         self._news = threading.Event()
