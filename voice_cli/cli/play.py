@@ -69,6 +69,21 @@ class Item(NamedTuple):
         codec = table.by_suffix(os.path.splitext(self.name.partition("?")[0] if self.is_url else self.name)[1].lower())
         return Encoding(codec.name if codec is not None and codec.name != "pcm" else None)
 
+    def identity(self) -> str:
+        """Return a name of the file's content, which does not reveal its path; empty: it is no file."""
+        if self.is_url or self.name == "-":
+            return ""
+        import hashlib
+
+        try:
+            found = os.stat(self.name)
+        except OSError:  # it was deleted meanwhile
+            return ""
+        if not stat.S_ISREG(found.st_mode):
+            return ""
+        text = f"{os.path.realpath(self.name)}\0{found.st_size}\0{found.st_mtime_ns}"
+        return f"file {hashlib.blake2b(text.encode('utf-8', 'surrogateescape'), digest_size=8).hexdigest()}"
+
     def check(self) -> None:
         """Check that it can be played, as far as that is known before.
 
@@ -167,7 +182,7 @@ def play(files: Sequence[str], options: SayOptions, raw: Callable[[], Encoding |
                     opened.append(item)
                     yield item.open(subtitles, settings.defaults.timeout, resources)
 
-            result = _play(streams(), items[0].place, cues, settings, options, started, turn)
+            result = _play(streams(), lambda: opened[-1], items[0].place, cues, settings, options, started, turn)
         error = _of_file(result.error, opened)
     except (Exception, KeyboardInterrupt) as exc:
         error = exc
@@ -194,6 +209,7 @@ def _cues(item: Item) -> "list[Cue]":
 
 def _play(
     streams: Iterator[SpeechStream],
+    current: Callable[[], Item],
     place: str,
     cues: "list[list[Cue]]",
     settings: Settings,
@@ -215,17 +231,22 @@ def _play(
     timeline.mark("process_start", started)
     by_subtitles = all(cues)
     step = None if by_subtitles else STEP
-    player = make_player(sink, None, settings, None, timeline, learned, step)
+    normalizer = None
+    if settings.defaults.normalize:
+        from voice_cli.playback.normalizer import Levels, Normalizer
+
+        normalizer = Normalizer(Levels(), lambda _utterance: current().identity())
+    player = make_player(sink, None, settings, None, timeline, learned, step=step, normalizer=normalizer)
     if options.speed is not None:
         player.set_speed(options.speed)
     interrupts.stop_with(player.cancel)
     keys_help = KEYS_HELP.format("subtitle" if by_subtitles else f"{STEP:g} s")
-    watch = Watch(turn, None, has_keys=are_usable(), keys_help=keys_help)
     speech = Speech.of(streams)
+    watch = Watch(turn, None, has_keys=are_usable(), keys_help=keys_help)
     result = play_shown(
         player, speech, options, watch, partial(_status_line, place, speech), partial(CueDisplay, cues=cues)
     )
-    learn(learned, result, settings, options)
+    learn(learned, result, settings, options, normalizer)
     return result
 
 

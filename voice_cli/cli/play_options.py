@@ -11,7 +11,7 @@ PLAY = {
 """Its own options."""
 
 PLAY_SHARED = (
-    *("speed", "device", "volume", "prebuffer", "wake", "timeout"),
+    *("speed", "device", "volume", "normalize", "prebuffer", "wake", "timeout"),
     *("queue", "interrupt", "if_idle", "priority", "json", "debug", "quiet"),
 )
 """The options of `voice say` that it has too."""

@@ -28,6 +28,8 @@ from voice_cli.speech.narration import Narration
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
     from voice_cli.cli.status import StatusLine
+    from voice_cli.playback.normalizer import Normalizer
+    from voice_cli.speech.events import Utterance
 
 WAKE_SECONDS = 3.0
 """Seconds of silence after which a device may lose its first sound."""
@@ -57,7 +59,8 @@ def play(
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
     expected = backend.expected(settings.profile.format or "pcm").format
-    player = make_player(sink, expected, settings, recorder, timeline, learned)
+    normalizer = normalizer_of(narration, backend, settings)
+    player = make_player(sink, expected, settings, recorder, timeline, learned, normalizer=normalizer)
     interrupts.stop_with(player.cancel)
     watch = Watch(
         turn,
@@ -72,7 +75,7 @@ def play(
             write_file(options.subtitles, subtitles_of(result, options.subtitles))
         except FileError as exc:
             result = _failed(result, exc)
-    learn(learned, result, settings, options)
+    learn(learned, result, settings, options, normalizer)
     return result
 
 
@@ -103,9 +106,11 @@ def make_player(
     recorder: Recorder | None,
     timeline: Timeline,
     learned: Learned,
+    *,
     step: float | None = None,
+    normalizer: "Normalizer | None" = None,
 ) -> Player:
-    """Return the player of a speech. `expected`: the likely format. `step`: as `Player`."""
+    """Return the player of a speech. `expected`: the likely format. `step`, `normalizer`: as `Player`."""
     defaults = settings.defaults
     return Player(
         sink,
@@ -123,6 +128,7 @@ def make_player(
         expected=expected,
         tick=TICK,
         step=step,
+        normalizer=normalizer,
     )
 
 
@@ -143,8 +149,34 @@ def subtitles_of(result: PlaybackResult, path: str) -> str:
     return subtitles(cues(result.utterances, furthest), vtt=path.lower().endswith(".vtt"))
 
 
-def learn(learned: Learned, result: PlaybackResult, settings: Settings, options: SayOptions) -> None:
-    """Learn from a playback with automatic settings."""
+def normalizer_of(
+    narration: Narration, backend: Backend, settings: Settings, path: str | None = None
+) -> "Normalizer | None":
+    """Return what normalizes the loudness of a narration, if that is wanted. `path`: as `Levels`."""
+    if not settings.defaults.normalize:
+        return None
+    from voice_cli.playback.normalizer import Levels, Normalizer
+
+    profile = settings.profile
+
+    def voice_of(utterance: "Utterance") -> str:
+        fallback = narration.recovery.fallback if narration.recovery is not None else None
+        voice = (profile.speakers or {}).get(utterance.line.speaker or "", profile.voice)
+        return " ".join(filter(None, (settings.profile_name, fallback, backend.where, profile.model, voice)))
+
+    return Normalizer(Levels(path), voice_of)
+
+
+def learn(
+    learned: Learned,
+    result: PlaybackResult,
+    settings: Settings,
+    options: SayOptions,
+    normalizer: "Normalizer | None" = None,
+) -> None:
+    """Learn from a playback: what automatic settings need, and the loudness of its voices."""
+    if normalizer is not None:
+        normalizer.learn()
     if not options.no_play and settings.defaults.prebuffer == "auto":
         learned.note(result.metrics)
 

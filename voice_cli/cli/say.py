@@ -67,7 +67,8 @@ def say(
         if options.save is not None:
             from voice_cli.cli.saving import make_recorder
 
-            recorder = make_recorder(options.save, many=has_many(options, settings))
+            changes = has_many(options, settings) or settings.defaults.normalize  # so no bytes can be kept
+            recorder = make_recorder(options.save, many=changes)
         if is_whole:
             text = read_text(options)
         if not options.no_play:
