@@ -177,3 +177,41 @@ def test_show_prints_the_subtitles(audio, voice, tmp_path):
     )
     result = voice("play", "x.wav", "--show")
     assert (result.code, result.out.decode()) == (0, "First line\nSecond, wrapped\n")
+
+
+@pytest.mark.parametrize("with_agent", [False, True])
+def test_other_terminals_control_it(audio, voice, tmp_path, with_agent):
+    (tmp_path / "run").mkdir(mode=0o700)
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    (tmp_path / "x.wav").write_bytes(wav(speech(40.0)))
+    if with_agent:
+        assert voice("agent", "start", environment=environment).code == 0
+    player = subprocess.Popen(
+        [*VOICE, "play", "x.wav", "--json"],
+        stdout=subprocess.PIPE,
+        env={**audio.environment("ear", latency=MAX_LATENCY), **environment},
+        cwd=tmp_path,
+    )
+    try:
+        with audio.record() as heard, player as process:
+            heard.wait_for_sound()
+            heard.wait_for(0.5)
+            assert voice("queue", environment=environment).out.startswith(b"speaking")
+            assert voice("pause", environment=environment).err == ""
+            heard.wait_for(0.2)
+            begins = len(heard.samples)
+            heard.wait_for(0.5)
+            assert not heard.samples[begins:].any(), "paused"
+            assert voice("skip", "4", environment=environment).err == ""
+            assert voice("resume", environment=environment).err == ""
+            heard.wait_for(0.5)
+            assert voice("stop", environment=environment).err == ""
+            out, _ = process.communicate(timeout=30)
+    finally:
+        if with_agent:
+            voice("agent", "stop", "--now", environment=environment)
+    result = json.loads(out)
+    assert result["outcome"] == "cancelled"
+    assert result["heard_ms"] > 20_000
+    assert result["paused_ms"] > 500
+    assert not list((tmp_path / "run" / "voice").glob("play-*"))

@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from voice_cli import __version__
+from voice_cli.agent.paths import control_path
 from voice_cli.audio import MAX_CHANNELS, MAX_HERTZ, MIN_HERTZ, AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
 from voice_cli.cli import interrupts
@@ -23,7 +25,7 @@ from voice_cli.errors import ConfigError, FileError, ServerError, TruncatedAudio
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
     from voice_cli.cli.subtitles import Cue
-    from voice_cli.playback.player import PlaybackResult
+    from voice_cli.playback.player import PlaybackResult, Player
 
 STEP = 5.0
 """Seconds of a skip, in files without subtitles."""
@@ -170,7 +172,7 @@ def play(files: Sequence[str], options: SayOptions, raw: Callable[[], Encoding |
         for item in items:
             item.check()
         cues = [_cues(item) for item in items]
-        turn, queued = wait_for_turn(options, " ".join(files))
+        turn, queued = wait_for_turn(options, " ".join(files), controls=control_path)
         noise = silence_libraries(keep=options.debug)
         from voice_cli.playback.sinks.portaudio import load_soon
 
@@ -242,12 +244,22 @@ def _play(
     interrupts.stop_with(player.cancel)
     keys_help = KEYS_HELP.format("subtitle" if by_subtitles else f"{STEP:g} s")
     speech = Speech.of(streams)
-    watch = Watch(turn, None, has_keys=are_usable(), keys_help=keys_help)
-    result = play_shown(
-        player, speech, options, watch, partial(_status_line, place, speech), partial(CueDisplay, cues=cues)
-    )
+    with ExitStack() as controls:
+        on_start = partial(_serve_controls, player, controls) if turn is not None else None
+        watch = Watch(turn, on_start, has_keys=are_usable(), keys_help=keys_help)
+        result = play_shown(
+            player, speech, options, watch, partial(_status_line, place, speech), partial(CueDisplay, cues=cues)
+        )
     learn(learned, result, settings, options, normalizer)
     return result
+
+
+def _serve_controls(player: "Player", controls: ExitStack) -> None:
+    """Let other processes control the player, now that it plays."""
+    from voice_cli.agent.controlled import Controlled
+
+    controlled = controls.enter_context(closing(Controlled(__version__)))
+    controlled.serve(player)
 
 
 def _status_line(name: str, speech: Any) -> Any:

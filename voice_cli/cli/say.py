@@ -111,8 +111,12 @@ def say(
     return code
 
 
-def wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, float]":
+def wait_for_turn(
+    options: SayOptions, text: str | None, *, controls: Callable[[], str] = str
+) -> "tuple[Turn | None, float]":
     """Wait until no other speech of the user is spoken, and return the turn and the seconds.
+
+    `controls` returns the path of the socket with which this process will be controlled; empty: it has none.
 
     Raises:
         Dropped, Interrupted: as `Turns.take` and `Turn.wait`.
@@ -123,7 +127,9 @@ def wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, 
     from voice_cli.agent.turns import Turns
 
     began = time.monotonic()
-    turn = Turns().take(options.priority or DEFAULT, options.mode, text=text or "")
+    socket = controls()
+    number = os.getpid() if socket else 0
+    turn = Turns().take(options.priority or DEFAULT, options.mode, id=number, agent=socket, text=text or "")
 
     def pause(seconds: float) -> bool:
         time.sleep(seconds)
