@@ -13,8 +13,8 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
+from voice_cli.cli import play_options
 from voice_cli.cli.options import EXAMPLES, SUMMARY, Option, options
-from voice_cli.cli.play_options import PLAY, PLAY_EXAMPLES, PLAY_SHARED
 
 app = typer.Typer(
     name="voice",
@@ -208,10 +208,10 @@ _add(
     "play",
     "Play files, URLs or a pipe: WAV, MP3, Ogg Opus, FLAC, AAC, µ-law, raw samples.",
     "play.play_values",
-    {**PLAY, **{name: option for name, option in options().items() if name in PLAY_SHARED}},
+    play_options.options(),
     argument=_argument("files", list[str], "Files or URLs; '-': standard input."),
     passes_debug=True,
-    epilog=_examples(PLAY_EXAMPLES),
+    epilog=_examples(play_options.EXAMPLES),
 )
 _voices = typer.Typer()
 app.add_typer(_voices, name="voices")

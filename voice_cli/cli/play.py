@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -12,7 +12,7 @@ from voice_cli import __version__
 from voice_cli.agent.paths import control_path
 from voice_cli.audio import MAX_CHANNELS, MAX_HERTZ, MIN_HERTZ, AudioFormat, Encoding
 from voice_cli.backends.base import SpeechStream
-from voice_cli.cli import interrupts
+from voice_cli.cli import interrupts, play_options, quick
 from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.options import SayOptions
 from voice_cli.cli.say import wait_for_turn
@@ -24,11 +24,14 @@ from voice_cli.errors import ConfigError, FileError, ServerError, TruncatedAudio
 
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
-    from voice_cli.cli.subtitles import Cue
+    from voice_cli.cli.subtitles import Cue, CueDisplay
     from voice_cli.playback.player import PlaybackResult, Player
 
 STEP = 5.0
 """Seconds of a skip, in files without subtitles."""
+
+HEAD_BYTES = 1 << 14
+"""Bytes of a file in which its format is found."""
 
 KEYS_HELP = "space pause · ←/→ {} back/forward · ↑/↓ volume · [ ] speed · q quit · ? keys"
 
@@ -86,47 +89,78 @@ class Item(NamedTuple):
         text = f"{os.path.realpath(self.name)}\0{found.st_size}\0{found.st_mtime_ns}"
         return f"file {hashlib.blake2b(text.encode('utf-8', 'surrogateescape'), digest_size=8).hexdigest()}"
 
-    def check(self) -> None:
-        """Check that it can be played, as far as that is known before.
+    def check(self) -> Encoding:
+        """Check that it can be played, as far as that is known before, and return the encoding to expect.
 
         Raises:
             UsageError: the name is not valid.
             FileError: there is no such file, or it cannot be read.
+            ServerError: it is no sound.
 
         """
         if self.is_url:
-            return
+            return self.expected
         if self.name == "-":
             if sys.stdin is None or sys.stdin.isatty():
                 raise UsageError("there is no sound on standard input", hint="as in: voice play - < sound.wav")
-            return
+            return self.expected
         try:
-            if stat.S_ISREG(os.stat(self.name).st_mode):
-                with open(self.name, "rb"):
-                    pass
+            if not stat.S_ISREG(os.stat(self.name).st_mode):
+                return self.expected
+            with open(self.name, "rb") as file:
+                head = file.read(HEAD_BYTES)
         except (OSError, ValueError) as exc:
             raise FileError(f"cannot read {self.name}: {getattr(exc, 'strerror', exc)}") from exc
+        if not head:
+            raise FileError(f"{self.name} is empty")
+        from voice_cli import codecs
 
-    def open(self, cues: "Sequence[Cue]", timeout: float, resources: ExitStack) -> SpeechStream:
-        """Open the stream. Raises as `FileStream`, or ConfigError: the URL is not valid."""
+        is_whole = len(head) < HEAD_BYTES
+        found = codecs.open_decoder(None, self.expected, head, final=is_whole, is_external=self.raw is None)
+        if found is None or self.raw is not None:
+            return self.expected
+        codec, decoder = found
+        with suppress(ServerError):  # playing it raises that again
+            for chunk in decoder.decode(head):
+                return Encoding(codec, chunk.format)
+        return Encoding(codec)
+
+    def open(self, expected: Encoding, cues: "Sequence[Cue]", timeout: float, resources: ExitStack) -> SpeechStream:
+        """Open the stream. Raises as `FileStream`, or UsageError: the URL is not valid."""
         if self.is_url:
             from voice_cli.backends.remote.http_file import open_file
             from voice_cli.backends.remote.http_transfer import Transfers
 
             transfers = resources.enter_context(closing(Transfers()))
             try:
-                return open_file(transfers, self.name, self.expected, timeout=timeout)
+                return open_file(transfers, self.name, expected, timeout=timeout)
             except ConfigError as exc:
                 raise UsageError(exc.message.replace("base_url ", "", 1)) from exc
         from voice_cli.backends.local.files import FileStream
 
         path = sys.stdin.fileno() if self.name == "-" else self.name
         marks = tuple(cue.start for cue in cues)
-        return FileStream(path, self.shown, self.expected, is_external=self.raw is None, marks=marks)
+        return FileStream(path, self.shown, expected, is_external=self.raw is None, marks=marks)
 
 
-def play_values(*, files: Sequence[str], raw: str | None, rate: int | None, channels: int | None, **values: Any) -> int:
-    """Play as `play`, with the values of typer."""
+def play_arguments(arguments: Sequence[str]) -> int | None:
+    """Play as a command line says, without the program's name and the command; None: typer must parse it."""
+    found = quick.parse_options(arguments, play_options.options())
+    if found is None or not found[1]:
+        return None
+    values, files = found
+    return play_values(files=files, **values)
+
+
+def play_values(
+    *,
+    files: Sequence[str],
+    raw: str | None = None,
+    rate: int | None = None,
+    channels: int | None = None,
+    **values: Any,
+) -> int:
+    """Play as `play`, with the values of the parsers."""
     return play(files, SayOptions(**values), lambda: _raw(raw, rate, channels))
 
 
@@ -167,27 +201,31 @@ def play(files: Sequence[str], options: SayOptions, raw: Callable[[], Encoding |
     try:
         options.check()
         settings = settle(load(), options.flags())._replace(profile=Profile(backend="file"))
-        encoding = raw()
-        items = [Item(name, encoding) for name in files]
-        for item in items:
-            item.check()
-        cues = [_cues(item) for item in items]
-        turn, queued = wait_for_turn(options, " ".join(files), controls=control_path)
+        stated = raw()
+        items = [Item(name, stated) for name in files]
         noise = silence_libraries(keep=options.debug)
         from voice_cli.playback.sinks.portaudio import load_soon
 
-        load_soon(default_only=settings.defaults.device is None)
+        load_soon(default_only=settings.defaults.device is None)  # it takes longest
+        expected: list[Encoding] = []
+        for item in items:
+            opened.append(item)
+            expected.append(item.check())
+        opened.clear()
+        cues = [_cues(item) for item in items]
+        turn, queued = wait_for_turn(options, " ".join(files), controls=control_path)
         with ExitStack() as resources:
 
             def streams() -> Iterator[SpeechStream]:
-                for item, subtitles in zip(items, cues, strict=True):
+                for item, encoding, subtitles in zip(items, expected, cues, strict=True):
                     opened.append(item)
-                    yield item.open(subtitles, settings.defaults.timeout, resources)
+                    yield item.open(encoding, subtitles, settings.defaults.timeout, resources)
 
-            result = _play(streams(), lambda: opened[-1], items[0].place, cues, settings, options, started, turn)
+            first = expected[0].format
+            result = _play(streams(), items[0].place, lambda: opened[-1], first, cues, settings, options, started, turn)
         error = _of_file(result.error, opened)
     except (Exception, KeyboardInterrupt) as exc:
-        error = exc
+        error = _of_file(exc, opened)
     finally:
         if turn is not None:
             turn.release()
@@ -202,17 +240,25 @@ def play(files: Sequence[str], options: SayOptions, raw: Callable[[], Encoding |
 
 def _cues(item: Item) -> "list[Cue]":
     """Return the subtitles beside a file."""
-    if item.is_url or item.name == "-":
+    stem = os.path.splitext(item.name)[0]
+    if item.is_url or item.name == "-" or not any(os.path.isfile(stem + suffix) for suffix in (".srt", ".vtt")):
         return []
     from voice_cli.cli.subtitles import subtitles_beside
 
     return subtitles_beside(item.name)
 
 
+def _cue_display(cues: "list[list[Cue]]", write: Callable[[str], object]) -> "CueDisplay":
+    from voice_cli.cli.subtitles import CueDisplay
+
+    return CueDisplay(write, cues)
+
+
 def _play(
     streams: Iterator[SpeechStream],
-    current: Callable[[], Item],
     place: str,
+    current: Callable[[], Item],
+    expected: AudioFormat | None,
     cues: "list[list[Cue]]",
     settings: Settings,
     options: SayOptions,
@@ -221,7 +267,6 @@ def _play(
 ) -> "PlaybackResult":
     from voice_cli.cli.keys import are_usable
     from voice_cli.cli.playing import Watch, device_of, learn, make_player, play_shown, wake_of
-    from voice_cli.cli.subtitles import CueDisplay
     from voice_cli.playback.learned import Learned
     from voice_cli.playback.sinks.device import DeviceSink
     from voice_cli.playback.timeline import Timeline
@@ -238,7 +283,7 @@ def _play(
         from voice_cli.playback.normalizer import Levels, Normalizer
 
         normalizer = Normalizer(Levels(), lambda _utterance: current().identity())
-    player = make_player(sink, None, settings, None, timeline, learned, step=step, normalizer=normalizer)
+    player = make_player(sink, expected, settings, None, timeline, learned, step=step, normalizer=normalizer)
     if options.speed is not None:
         player.set_speed(options.speed)
     interrupts.stop_with(player.cancel)
@@ -248,7 +293,7 @@ def _play(
         on_start = partial(_serve_controls, player, controls) if turn is not None else None
         watch = Watch(turn, on_start, has_keys=are_usable(), keys_help=keys_help)
         result = play_shown(
-            player, speech, options, watch, partial(_status_line, place, speech), partial(CueDisplay, cues=cues)
+            player, speech, options, watch, partial(_status_line, place, speech), partial(_cue_display, cues)
         )
     learn(learned, result, settings, options, normalizer)
     return result

@@ -2,7 +2,7 @@
 
 import os
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,7 +16,7 @@ SUFFIXES = (".srt", ".vtt")
 MOST_BYTES = 16 << 20
 """A larger file is no subtitles."""
 
-_TIMES = re.compile(r"\s*((?:\d+:)?\d+:\d+[.,]\d+)\s+-->\s+(?:\d+:)?\d+:\d+[.,]\d+")
+_TIMES = re.compile(r"\s*((?:\d+:)?\d+:\d+[.,]\d+)\s+-->\s+((?:\d+:)?\d+:\d+[.,]\d+)")
 """The line with the times of a cue, of either format. Hours may be left out in WebVTT."""
 _TAG = re.compile(r"<[^<>\n]*>")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&nbsp;": " ", "&lrm;": "", "&rlm;": "", "&amp;": "&"}
@@ -27,6 +27,7 @@ class Cue(NamedTuple):
 
     start: float
     """Seconds of the file."""
+    end: float
     text: str
 
 
@@ -63,7 +64,7 @@ def parse(text: str, *, vtt: bool) -> list[Cue]:
                 if vtt:
                     words = re.sub("|".join(_ENTITIES), lambda entity: _ENTITIES[entity[0]], words)
                 if words := " ".join(words.split()):
-                    cues.append(Cue(_seconds(match[1]), words))
+                    cues.append(Cue(_seconds(match[1]), _seconds(match[2]), words))
                 break
     return sorted(cues, key=lambda cue: cue.start)
 
@@ -107,10 +108,10 @@ class CueDisplay:
         self._spans, self._until = len(spans) - 1, spans[-1][1]
 
     def _print(self, index: int, first: float, last: float) -> None:
-        """Print the cues of a file that start in that part of it, in seconds."""
+        """Print the cues of a file that are due in that part of it, in seconds."""
         cues = self._cues[index]
-        low = bisect_left(cues, first, key=lambda cue: cue.start)
+        low = max(0, bisect_right(cues, first, key=lambda cue: cue.start) - 1)
         for number in range(low, bisect_right(cues, last, key=lambda cue: cue.start)):
-            if (index, number) not in self._shown:
+            if cues[number].end > first and (index, number) not in self._shown:
                 self._shown.add((index, number))
                 self._write(f"{cues[number].text}\n")

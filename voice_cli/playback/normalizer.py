@@ -5,6 +5,7 @@ slowly to what its loudness so far requires. The loudness of each voice is measu
 """
 
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from math import log10
@@ -25,6 +26,8 @@ MOST_GAIN = 20.0
 
 FIRST_SECONDS = 1.5
 """Seconds of a voice after which its loudness is estimated."""
+START_WAIT = 0.3
+"""Seconds for which the first measurement, which loads numpy, waits at most for the sound to begin."""
 UPDATE_SECONDS = 0.5
 """Seconds from one estimate to the next one."""
 SLOPE = 2.0
@@ -95,9 +98,13 @@ class _Voice:
         self._pending += data
         self.received += len(data) // self._format.frame_bytes
 
+    def is_due(self, frame: int) -> bool:
+        """Return whether the loudness up to that frame must be measured."""
+        return self._format.seconds(frame) >= self._next_update
+
     def gain(self, frame: int, elapsed: float) -> float:
         """Return the factor after so many frames of the voice, `elapsed` seconds after the last call."""
-        if self._format.seconds(frame) >= self._next_update:
+        if self.is_due(frame):
             self._next_update += UPDATE_SECONDS
             meter = self.measure(frame)
             if self.known is None and (loudness := meter.integrated) is not None:
@@ -137,6 +144,9 @@ class Normalizer:
     """
 
     def __init__(self, levels: Levels, voice_of: Callable[[Utterance], str]) -> None:
+        self.has_started: Callable[[], bool] = lambda: True
+        """Returns whether the sound has begun, which loading numpy would delay."""
+        self._is_loading = False
         self._levels = levels
         self._voice_of = voice_of
         self._utterance: Utterance | None = None
@@ -159,9 +169,9 @@ class Normalizer:
 
     def process(self, chunk: PcmChunk) -> PcmChunk:
         """Return the frames that are certain after more of the speech: 5 ms are held back at most."""
-        if self._format is None:
-            self._format = chunk.format
-            # Until the first measurement, numpy is loaded; that takes a tenth of a second.
+        self._format = chunk.format
+        if not self._is_loading and self.has_started():
+            self._is_loading = True  # it takes a tenth of a second, so it begins before the first measurement
             threading.Thread(target=load, name="voice-loudness", daemon=True).start()
         if self._utterance is not None:
             self._turn_to(self._utterance, chunk.format)
@@ -200,4 +210,14 @@ class Normalizer:
         voice, before = self._turns[index]
         elapsed = (frame - self._asked) / (self._format.rate if self._format is not None else 1)
         self._asked = frame
-        return voice.gain(before + frame - self._firsts[index], elapsed)
+        place = before + frame - self._firsts[index]
+        if not self._is_loading and voice.is_due(place):
+            self._wait_for_start()
+        return voice.gain(place, elapsed)
+
+    def _wait_for_start(self) -> None:
+        """Wait until the sound has begun, which is soon: there are 1.5 s of it."""
+        self._is_loading = True
+        deadline = time.monotonic() + START_WAIT
+        while not self.has_started() and time.monotonic() < deadline:
+            time.sleep(0.005)

@@ -81,6 +81,8 @@ class Pump:
         self._timeline = timeline
         self._recorder = recorder
         self._normalizer = normalizer
+        if normalizer is not None:
+            normalizer.has_started = self._has_started
         timeline.learned_rate = prebuffer.rate
         self._chars_per_second = prebuffer.chars_per_second
         self._clock = clock
@@ -289,6 +291,11 @@ class Pump:
         if chunk.data and self._normalizer is not None:
             chunk = self._normalizer.process(chunk)
         self._pass_on(chunk)
+
+    def _has_started(self) -> bool:
+        """Return whether the sound has begun, or there will be none."""
+        source = self.source
+        return self.cancelled or (self._is_silent if source is None else source.started_at is not None)
 
     def _flush_normalizer(self) -> None:
         """Pass on what the normalizer holds back."""
