@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.cli import app, play, play_options
 from voice_cli.codecs.wav import wav_header
+from voice_cli.errors import FileError, ServerError, TruncatedAudio
 
 FLAGS = [flag for name, option in play_options.options().items() for flag in option.flags(name)]
 PIECES = st.one_of(
@@ -96,6 +97,31 @@ def test_errors(voice, tmp_path, arguments, code, message):
     done = voice("play", *arguments, "--json")
     assert (done.code, done.err.startswith(f"voice: {message}")) == (code, True), done.err
     assert json.loads(done.out)["error"]["exit_code"] == code
+
+
+def test_a_url_is_shown_without_its_password():
+    assert play.Item("http://me:secret@h/x.wav", None).shown == "http://h/x.wav"
+    assert play.Item("http://me:secret@h:8/x.wav", None).place == "h:8"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ServerError("the response has no audio", hint="check the model"), "http://h/x is empty"),
+        (ServerError("h failed (500)"), "h failed (500)"),
+    ],
+)
+def test_an_error_of_a_url(error, message):
+    assert play._of_file(error, [play.Item("http://h/x", None)]).message == message
+
+
+def test_the_error_of_the_file_that_was_read_last():
+    items = [play.Item("a", None), play.Item("b", None)]
+    named = play._of_file(TruncatedAudio("it stopped", hint="hm"), items)
+    assert (type(named), named.message, named.hint) == (TruncatedAudio, "b: it stopped", "hm")
+    other = FileError("b is empty")
+    assert play._of_file(other, items) is other
+    assert play._of_file(None, items) is None
 
 
 def test_the_name_of_a_file_in_the_state_is_a_hash(tmp_path):

@@ -1,6 +1,9 @@
 """Loudness normalization: the gains of voices, and what is stored of them."""
 
 import json
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from support.player import FakeStream, Rig
 from support.sound import speech
+from support.threads import WAIT
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.pcm.limiter import CEILING
 from voice_cli.pcm.loudness import Meter
@@ -133,6 +137,27 @@ def test_a_file_with_anything_is_read(tmp_path, entry):
     assert levels.of("a") is None
     levels.note({"a": (-20.0, 2.0)})
     assert levels.of("a") == -20.0
+
+
+def test_numpy_is_loaded_after_the_sound_has_begun(levels, monkeypatch):
+    loaded = threading.Event()
+    monkeypatch.setattr("voice_cli.playback.normalizer.load", loaded.set)
+    normalizer = Normalizer(levels, lambda _utterance: "a")
+    normalizer.has_started = lambda: False
+    normalizer.begin(utterance("a"))
+    chunk = PcmChunk(MONO, voice(-20, 0.5).tobytes())
+    normalizer.process(chunk)
+    assert not loaded.is_set()
+    normalizer.has_started = lambda: True
+    normalizer.process(chunk)
+    assert loaded.wait(WAIT)
+
+
+def test_nothing_of_it_is_imported_if_it_is_off():
+    program = "import sys, voice_cli.cli.say, voice_cli.cli.playing, voice_cli.cli.agent_speech; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    names = {"voice_cli.playback.normalizer", "voice_cli.pcm.limiter", "voice_cli.pcm.loudness"}
+    assert not names & set(done.stdout.split())
 
 
 class PcmRecorder(Recorder):

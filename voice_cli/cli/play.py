@@ -38,6 +38,9 @@ KEYS_HELP = "space pause · ←/→ {} back/forward · ↑/↓ volume · [ ] spe
 SENT = "the server sent"
 """The start of the messages about bytes that are no sound."""
 
+NO_AUDIO = "the response has no audio"
+"""The message about a stream without bytes."""
+
 
 class Item(NamedTuple):
     """A file, URL or pipe to play."""
@@ -53,6 +56,11 @@ class Item(NamedTuple):
 
     @property
     def shown(self) -> str:
+        """What the user is shown; of a URL without user and password."""
+        if self.is_url:
+            from voice_cli.backends.remote.address import without_credentials
+
+            return without_credentials(self.name)
         return "standard input" if self.name == "-" else self.name
 
     @property
@@ -213,7 +221,7 @@ def play(files: Sequence[str], options: SayOptions, raw: Callable[[], Encoding |
             expected.append(item.check())
         opened.clear()
         cues = [_cues(item) for item in items]
-        turn, queued = wait_for_turn(options, " ".join(files), controls=control_path)
+        turn, queued = wait_for_turn(options, " ".join(item.shown for item in items), controls=control_path)
         with ExitStack() as resources:
 
             def streams() -> Iterator[SpeechStream]:
@@ -317,9 +325,13 @@ def _status_line(name: str, speech: Any) -> Any:
 
 def _of_file(error: BaseException | None, opened: Sequence[Item]) -> BaseException | None:
     """Return an error of a stream as one of the file that was read last."""
-    if not isinstance(error, ServerError | TruncatedAudio) or not opened or opened[-1].is_url:
+    if not isinstance(error, ServerError | TruncatedAudio) or not opened:
         return error
     item, message = opened[-1], error.message
+    if message == NO_AUDIO:
+        return ServerError(f"{item.shown} is empty")
+    if item.is_url:
+        return error
     hint = error.hint if isinstance(error.hint, str) else None
     if message.startswith(SENT):
         what, separator, _ = message.removeprefix(SENT).partition(", and no content type")
