@@ -4,14 +4,21 @@ import contextlib
 
 import pytest
 
+from support.environment import cleaned
 from support.server import Answer, SpeechServer
+from support.tls import certificate as certificate_in
 from voice_cli.audio import Encoding
 from voice_cli.backends.remote.address import redirected_file
 from voice_cli.backends.remote.http_file import open_file
 from voice_cli.backends.remote.http_transfer import Transfers
-from voice_cli.errors import ConfigError, ServerError, TruncatedAudio
+from voice_cli.errors import ConfigError, NetworkError, ServerError, TruncatedAudio
 
 NOTHING = Encoding(None)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    return cleaned(monkeypatch)
 
 
 def read(url):
@@ -45,11 +52,34 @@ def test_redirections_lead_to_other_servers_without_the_password():
         assert "authorization" not in other.requests[0].headers
 
 
+def test_a_redirection_to_a_server_that_is_gone_is_a_failed_connection():
+    answer = Answer(status=302, headers={"location": "http://127.0.0.1:1/x"})
+    with SpeechServer(answer) as server, pytest.raises(NetworkError, match="refused the connection") as raised:
+        read(f"http://127.0.0.1:{server.port}/")
+    assert raised.value.message.startswith("127.0.0.1:1 ")
+
+
 def test_redirections_have_an_end():
     with SpeechServer(lambda _: Answer(status=302, headers={"location": "/again"})) as server:
         with pytest.raises(ServerError, match="redirects without end"):
             read(f"http://127.0.0.1:{server.port}/")
         assert len(server.requests) == 6
+
+
+def test_a_redirection_from_http_to_https_is_followed(tmp_path, monkeypatch):
+    context, certificate = certificate_in(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    with SpeechServer(Answer(b"sound"), tls=context) as safe:
+        location = {"location": f"https://localhost:{safe.port}/x"}
+        with SpeechServer(Answer(status=301, headers=location)) as server:
+            assert read(f"http://127.0.0.1:{server.port}/x")[0] == b"sound"
+
+
+def test_the_proxy_of_the_environment_is_used(serve, monkeypatch):
+    proxy = serve(Answer(b"sound"))
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+    assert read("http://files.invalid/x.wav")[0] == b"sound"
+    assert proxy.requests[0].path == "http://files.invalid/x.wav"
 
 
 @pytest.mark.parametrize(

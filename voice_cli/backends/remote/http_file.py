@@ -44,6 +44,8 @@ class HttpFile(HttpStream):
         self._redirects += 1
         self._url, self._where = target
         self._error_body.clear()
+        self._headers.clear()
+        self._status, self._has_head = 0, False  # so that a failed connection is not taken for the redirection
         self.easy.setopt(pycurl.URL, self._url)
         return True
 
