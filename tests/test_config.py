@@ -75,6 +75,7 @@ def test_every_setting_with_a_variable_is_tested():
         *VALUES,
         "fallback",
         "resume",
+        "normalize",
     }
 
 
@@ -101,6 +102,13 @@ def test_defaults_then_file_then_environment_then_flags(file, setting):
     assert value(config, {setting: flag}, environment) == (flag, "command line")
     assert value(NO_FILE, {}, environment)[0] == in_environment
     assert value(config, {}, {f"VOICE_{setting.upper()}": ""})[0] == in_file, "an empty variable is ignored"
+
+
+def test_normalize_is_off_unless_a_layer_turns_it_on(file):
+    assert settled(NO_FILE).defaults.normalize is False
+    assert settled(file("normalize = true")).defaults.normalize is True
+    assert settled(file("normalize = true"), {}, {"VOICE_NORMALIZE": "false"}).defaults.normalize is False
+    assert settled(NO_FILE, {"normalize": True}, {"VOICE_NORMALIZE": "0"}).defaults.normalize is True
 
 
 def test_resume_is_a_truth_value(file):

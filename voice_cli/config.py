@@ -78,6 +78,8 @@ class Defaults(NamedTuple):
     """A factor."""
     prebuffer: Annotated[str, Key(str, check_prebuffer, env="VOICE_PREBUFFER", numbers=(int, float))] = "auto"
     """Milliseconds, or `auto`."""
+    normalize: Annotated[bool, Key(bool, env="VOICE_NORMALIZE")] = False
+    """Whether each voice gets the gain that makes it as loud as the others."""
     smooth: Annotated[str, Key(str, one_of(SMOOTH), env="VOICE_SMOOTH")] = "auto"
     """Where a speech waits that arrives more slowly than it is played."""
     timeout: Annotated[float, Key(float, between(0.1, 3600), env="VOICE_TIMEOUT")] = 60.0

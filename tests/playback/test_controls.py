@@ -353,3 +353,46 @@ def test_cancel_in_a_pause_ends_at_once(rig):
     rig.player.cancel()
     assert rig.result().outcome is Outcome.CANCELLED
     happened(rig.sink.closed)
+
+
+def test_skips_by_steps_go_anywhere_that_is_kept_or_arrives_later():
+    stream = FakeStream(SENT[:16_000])
+    with Rig([stream], prebuffer=Prebuffer(0.05), step=0.5) as rig:
+        rig.settle()
+        rig.step(0.25)
+        rig.player.skip(1)
+        rig.settle()
+        rig.step(0.125)
+        assert rig.player.position == pytest.approx(0.875, abs=0.05)
+        rig.player.skip(-1)
+        rig.settle()
+        rig.step(0.125)
+        assert rig.player.position == pytest.approx(0.5, abs=0.05)
+        rig.player.skip(2)  # to 1.5 s: it has not arrived
+        rig.settle()
+        rig.step(0.25)
+        stream.give(SENT[16_000:])
+        stream.end()
+        rig.settle()
+        result = rig.play_out()
+    assert result.outcome is Outcome.COMPLETE
+    start, end = result.spans[-1]
+    assert (start, end) == (pytest.approx(1.5, abs=0.05), END / 8000)
+    assert rig.played().endswith(SENT[2 * (round(8000 * start) + 40) :])  # after the ramp
+
+
+def test_skips_go_to_the_marks_of_a_stream():
+    stream = FakeStream(SENT, end=True)
+    stream.marks = (0.0, 0.25, 1.0, 9.0)
+    with Rig([stream], prebuffer=Prebuffer(0.05)) as rig:
+        rig.settle()
+        rig.step(0.1)
+        rig.player.skip(2)
+        rig.settle()
+        rig.step(0.1)
+        rig.player.skip(-1)  # less than a second of the mark was played: to the one before
+        rig.settle()
+        result = rig.play_out()
+    assert result.outcome is Outcome.COMPLETE
+    starts = [start for start, _ in result.spans]
+    assert starts == [0.0, 1.0, 0.25]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.null_sink import NullSink
 from support.player import MONO, numbered
 from voice_cli.playback import feeder
-from voice_cli.playback.feeder import BACK_SECONDS, Feeder
+from voice_cli.playback.feeder import Feeder
+from voice_cli.playback.goals import BACK_SECONDS
 from voice_cli.playback.sink_source import SinkSource
 
 LATENCY = 0.02

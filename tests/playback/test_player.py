@@ -207,7 +207,7 @@ def test_a_prebuffer_larger_than_the_ring_does_not_block(amount):
 @given(st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=30), st.integers(1, 2))
 def test_frames_cut_anywhere_are_played_unchanged(pieces, channels):
     audio_format = AudioFormat(8000, channels)
-    pieces.insert(0, b"\0\1" * 4 * channels)  # longer than what is looked at to find a container
+    pieces.insert(0, b"\0\1" * 8 * channels)  # longer than what is looked at to find a container
     sent = b"".join(pieces)
     pieces.append(bytes(-len(sent) % audio_format.frame_bytes))
     sent += pieces[-1]

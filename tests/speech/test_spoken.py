@@ -20,7 +20,7 @@ def line(text):
 
 def section(start, end, *words, lead=0.0):
     """Return the section of a stream with words: (position in the text, length, seconds in the stream)."""
-    return start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words])
+    return start, end, lead, SimpleNamespace(words=[WordEvent(*word) for word in words], marks=())
 
 
 def utterance(line, section):
@@ -216,3 +216,10 @@ def test_each_cue_is_one_block(found):
     assert len(blocks) == len(made)
     for block in blocks:
         assert re.match(r"\d+\n\d\d+:\d\d:\d\d\.\d{3} --> \d\d+:\d\d:\d\d\.\d{3}\n", block)
+
+
+def test_marks_of_a_stream_replace_sentences():
+    spoken = utterance(line("One. Two."), section(2.0, 6.0, (0, 3, 0.0), (5, 3, 1.0)))
+    spoken.decoded_seconds = 3.0
+    spoken.stream.marks = (0.0, 0.5, 3.0, 3.5)
+    assert sentence_starts(spoken) == [2.0, 2.5, 5.0]

@@ -144,10 +144,14 @@ class Host:
 
     def _say(self, message: Message, session: Session) -> Speech:
         speech = self._open_speech(next(self._ids), message, session, self)
+        self.add(speech)
+        return speech
+
+    def add(self, speech: Speech) -> None:
+        """Add a speech, which control messages may then name."""
         with self._lock:
             self._speeches[speech.id] = speech
             self._active_at = time.monotonic()
-        return speech
 
     def forget(self, speech: Speech) -> None:
         """Remove a speech that has ended."""
@@ -216,6 +220,11 @@ class Host:
         if current is None or not current.is_speaking or number not in (None, current.id):
             raise UsageError("nothing is spoken" if number is None else f"speech {number} is not spoken now")
         speech = self._speech_of(current)
+        if speech is None and current.agent not in ("", self.path):
+            from voice_cli.agent.client import AgentClient
+
+            with contextlib.suppress(AgentError):
+                return AgentClient(current.agent, start=False).request(message)
         if speech is None or speech.player is None:
             raise UsageError(
                 f"the speech of process {current.pid} is not spoken by the agent", hint="it can only be stopped"

@@ -33,6 +33,11 @@ def own_socket(environment: "Mapping[str, str]" = os.environ) -> str | None:
     return path if environment.get(SOCKET_ENV) or is_private(os.path.dirname(path)) else None
 
 
+def control_path() -> str:
+    """Return the path of the socket of this process, if it plays itself and can be controlled."""
+    return os.path.join(runtime_folder(), f"play-{os.getpid()}.sock")
+
+
 def is_private(folder: str) -> bool:
     """Return whether a folder belongs to this user, and no other user may use it."""
     try:

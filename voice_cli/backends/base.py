@@ -79,6 +79,8 @@ class SpeechStream(ABC):
     """Whether the bytes come from outside this process, so that raw PCM is checked to be no noise (`codecs.noise`)."""
     total_bytes: int | None = None
     """Bytes of the whole stream, if the backend announces them; set before the first chunk."""
+    marks: Sequence[float] = ()
+    """Seconds of the audio, in order, to which a listener skips instead of to sentences; empty: there are none."""
     end_is_marked: bool = True
     """Whether an iteration that ends has all bytes; False: the connection was closed, which may be early. Valid at the
     end."""

@@ -1,5 +1,7 @@
 """`voice stop`, `voice pause` and the other commands about the speeches of the agent and of other processes."""
 
+from contextlib import suppress
+
 from voice_cli.agent.client import AgentClient
 from voice_cli.agent.turns import Turns, remove
 from voice_cli.cli.agent_commands import line_of
@@ -12,6 +14,20 @@ def _agent() -> AgentClient | None:
         return AgentClient(start=False)
     except AgentError:
         return None
+
+
+def _speaker() -> AgentClient:
+    """Return a client of the process that plays, if it has a socket of its own, and of the agent otherwise.
+
+    Raises:
+        AgentError: there is neither.
+
+    """
+    for ticket in Turns().tickets():
+        if ticket.is_speaking and ticket.agent:
+            with suppress(AgentError):
+                return AgentClient(ticket.agent, start=False)
+    return AgentClient(start=False)
 
 
 def stop(all_: bool = False, number: int | None = None, as_json: bool = False) -> None:
@@ -32,32 +48,32 @@ def stop(all_: bool = False, number: int | None = None, as_json: bool = False) -
 
 def pause() -> None:
     """Pause the speech that is spoken."""
-    AgentClient(start=False).pause()
+    _speaker().pause()
 
 
 def resume() -> None:
     """Continue the speech that was paused."""
-    AgentClient(start=False).resume()
+    _speaker().resume()
 
 
 def skip(count: int | None = None) -> None:
     """Skip sentences."""
-    AgentClient(start=False).skip(1 if count is None else count)
+    _speaker().skip(1 if count is None else count)
 
 
 def back(count: int | None = None) -> None:
     """Go back by sentences."""
-    AgentClient(start=False).skip(-(1 if count is None else count))
+    _speaker().skip(-(1 if count is None else count))
 
 
 def volume(factor: float) -> None:
     """Set the volume of the speech that is spoken."""
-    AgentClient(start=False).set_volume(factor)
+    _speaker().set_volume(factor)
 
 
 def speed(factor: float) -> None:
     """Set the speed of the speech that is spoken."""
-    AgentClient(start=False).set_speed(factor)
+    _speaker().set_speed(factor)
 
 
 def replay(count: int | None = None) -> None:

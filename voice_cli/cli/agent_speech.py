@@ -20,7 +20,16 @@ from voice_cli.cli.console import print_message
 from voice_cli.cli.keys import TICK
 from voice_cli.cli.narrating import checked_text, decoded_file, has_many, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
-from voice_cli.cli.playing import device_of, learn, learned_of, make_player, speech_of, subtitles_of, wake_of
+from voice_cli.cli.playing import (
+    device_of,
+    learn,
+    learned_of,
+    make_player,
+    normalizer_of,
+    speech_of,
+    subtitles_of,
+    wake_of,
+)
 from voice_cli.cli.report import account_of
 from voice_cli.cli.say import backend_options, with_engine
 from voice_cli.config import Config, Settings, load, parse, settle
@@ -238,7 +247,7 @@ class AgentSpeech:
                 "type": "accepted",
                 "id": self.id,
                 "options": options._asdict(),
-                "many": has_many(options, settings),
+                "many": has_many(options, settings) or settings.defaults.normalize,
                 "backend": settings.profile.backend,
                 "reads": source,
                 "waits": waits,
@@ -284,7 +293,10 @@ class AgentSpeech:
         sink = None
         if turn is not None:
             sink = self._sink.at(device_of(settings), learned.latency, wake_of(settings, turn))
-        player = make_player(sink, backend, settings, recorder, Timeline({"process_start": self._started}), learned)
+        expected = backend.expected(settings.profile.format or "pcm").format
+        normalizer = normalizer_of(narration, backend, settings, state_path(self._environment))
+        timeline = Timeline({"process_start": self._started})
+        player = make_player(sink, expected, settings, recorder, timeline, learned, normalizer=normalizer)
         self.player = player
         if self._cancelled.is_set():
             player.cancel()
@@ -299,7 +311,7 @@ class AgentSpeech:
         relay.finish(result)
         if is_stuck():  # a thread of PortAudio is lost: the next speech gets another agent
             self._host.end()
-        learn(learned, result, settings, options)
+        learn(learned, result, settings, options, normalizer)
         return result
 
     def _again(self, narration: "Narration", options: SayOptions) -> Message:

@@ -13,6 +13,7 @@ import typer
 from voice_cli import __version__
 from voice_cli.audio import CODECS
 from voice_cli.backends import LOCAL
+from voice_cli.cli import play_options
 from voice_cli.cli.options import SUMMARY, Option, options
 
 app = typer.Typer(
@@ -175,6 +176,15 @@ _add(
     "say.say_values",
     options(),
     argument=_text("The text; '-', or no text and a pipe: standard input."),
+    passes_debug=True,
+)
+_add(
+    app,
+    "play",
+    "Play files, URLs or a pipe: WAV, MP3, Ogg Opus, FLAC, AAC, µ-law, raw samples.",
+    "play.play_values",
+    play_options.options(),
+    argument=_argument("files", list[str], "Files or URLs; '-': standard input."),
     passes_debug=True,
 )
 _voices = typer.Typer()

@@ -1,6 +1,6 @@
 """The examples and the groups in the help, by command. The man pages and the site have them, too."""
 
-from voice_cli.cli import options
+from voice_cli.cli import options, play_options
 
 GROUPS = {
     "Speak": ("say", "play", "book", "replay", "history"),
@@ -20,6 +20,7 @@ EXAMPLES = {
         ("voice say --help", "list the options of a command"),
     ),
     "say": options.EXAMPLES,
+    "play": play_options.EXAMPLES,
     "replay": (
         ("voice replay", "speak the last speech again"),
         ("voice replay 2", "speak the one before it again"),

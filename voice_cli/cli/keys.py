@@ -107,9 +107,10 @@ def split_keys(data: bytes) -> tuple[list[bytes], bytes]:
 class Keys:
     """Applies the keys of standard input to `controls`. For the main thread. `note` prints the help."""
 
-    def __init__(self, controls: Controls, note: Callable[[str], None]) -> None:
+    def __init__(self, controls: Controls, note: Callable[[str], None], help: str = HELP) -> None:  # noqa: A002
         self._controls = controls
         self._note = note
+        self._help = help
         self._descriptor = sys.stdin.fileno()
         self._began = time.monotonic()
         self._rest = b""
@@ -127,7 +128,7 @@ class Keys:
         keys, self._rest = split_keys(self._rest + self._read())
         for key in keys:
             if key == b"?":
-                self._note(HELP)
+                self._note(self._help)
             elif key in ACTIONS:
                 ACTIONS[key](self._controls)
 

@@ -79,6 +79,7 @@ class SayOptions(NamedTuple):
     pause: Annotated[float | None, Option("Silence between two sentences (0.3).", "SECONDS")] = None
     device: Annotated[str | None, Option("The output device; 'voice devices' lists them.", "NAME|INDEX", "-d")] = None
     volume: Annotated[float | None, Option("The volume, 0 to 4; saved files are not changed.", "FACTOR")] = None
+    normalize: Annotated[bool, Option("Make all voices equally loud (-16 LUFS), also in saved files.")] = False
     prebuffer: Annotated[str | None, Option("Sound to buffer before playback starts (auto).", "MS|auto")] = None
     smooth: Annotated[
         str | None,
@@ -115,7 +116,7 @@ class SayOptions(NamedTuple):
 
     def flags(self) -> dict[str, Any]:
         """Return the values for `config.settle`."""
-        return {**self._asdict(), "resume": False if self.no_resume else None}
+        return {**self._asdict(), "resume": False if self.no_resume else None, "normalize": self.normalize or None}
 
     @property
     def mode(self) -> str:

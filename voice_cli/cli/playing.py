@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Backend
 from voice_cli.cli import interrupts
 from voice_cli.cli.agent_start import start_agent
 from voice_cli.cli.console import is_watched, print_note, report_error, write_file
-from voice_cli.cli.keys import TICK, Keys, are_usable
+from voice_cli.cli.keys import HELP, TICK, Keys, are_usable
 from voice_cli.cli.options import SayOptions
 from voice_cli.config import Settings
 from voice_cli.errors import FileError
@@ -26,6 +27,9 @@ from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
+    from voice_cli.cli.status import StatusLine
+    from voice_cli.playback.normalizer import Normalizer
+    from voice_cli.speech.events import Utterance
 
 WAKE_SECONDS = 3.0
 """Seconds of silence after which a device may lose its first sound."""
@@ -54,20 +58,24 @@ def play(
 
         timeline = TracedTimeline()
     timeline.mark("process_start", started)
-    player = make_player(sink, backend, settings, recorder, timeline, learned)
+    expected = backend.expected(settings.profile.format or "pcm").format
+    normalizer = normalizer_of(narration, backend, settings)
+    player = make_player(sink, expected, settings, recorder, timeline, learned, normalizer=normalizer)
     interrupts.stop_with(player.cancel)
     watch = Watch(
         turn,
         partial(start_agent, settings) if turn is not None and not options.no_agent else None,
         has_keys=sink is not None and narration.total is not None and are_usable(),
     )
-    result = _play(player, speech_of(narration, settings, backend), narration, backend, options, watch)
+    makes_file = options.no_play and not narration.is_one
+    status = partial(_status_line, backend.name, narration, makes_file=makes_file)
+    result = play_shown(player, speech_of(narration, settings, backend), options, watch, status)
     if options.subtitles is not None:
         try:
             write_file(options.subtitles, subtitles_of(result, options.subtitles))
         except FileError as exc:
             result = _failed(result, exc)
-    learn(learned, result, settings, options)
+    learn(learned, result, settings, options, normalizer)
     return result
 
 
@@ -93,13 +101,16 @@ def wake_of(settings: Settings, turn: "Turn | None") -> float:
 
 def make_player(
     sink: Sink | None,
-    backend: Backend,
+    expected: AudioFormat | None,
     settings: Settings,
     recorder: Recorder | None,
     timeline: Timeline,
     learned: Learned,
+    *,
+    step: float | None = None,
+    normalizer: "Normalizer | None" = None,
 ) -> Player:
-    """Return the player of a speech."""
+    """Return the player of a speech. `expected`: the likely format. `step`, `normalizer`: as `Player`."""
     defaults = settings.defaults
     return Player(
         sink,
@@ -114,8 +125,10 @@ def make_player(
         volume=defaults.volume,
         timeline=timeline,
         sink_optional=recorder is not None,
-        expected=backend.expected(settings.profile.format or "pcm").format,
+        expected=expected,
         tick=TICK,
+        step=step,
+        normalizer=normalizer,
     )
 
 
@@ -136,20 +149,71 @@ def subtitles_of(result: PlaybackResult, path: str) -> str:
     return subtitles(cues(result.utterances, furthest), vtt=path.lower().endswith(".vtt"))
 
 
-def learn(learned: Learned, result: PlaybackResult, settings: Settings, options: SayOptions) -> None:
-    """Learn from a playback with automatic settings."""
+def normalizer_of(
+    narration: Narration, backend: Backend, settings: Settings, path: str | None = None
+) -> "Normalizer | None":
+    """Return what normalizes the loudness of a narration, if that is wanted. `path`: as `Levels`."""
+    if not settings.defaults.normalize:
+        return None
+    from voice_cli.playback.normalizer import Levels, Normalizer
+
+    profile = settings.profile
+
+    def voice_of(utterance: "Utterance") -> str:
+        fallback = narration.recovery.fallback if narration.recovery is not None else None
+        voice = (profile.speakers or {}).get(utterance.line.speaker or "", profile.voice)
+        return " ".join(filter(None, (settings.profile_name, fallback, backend.where, profile.model, voice)))
+
+    return Normalizer(Levels(path), voice_of)
+
+
+def learn(
+    learned: Learned,
+    result: PlaybackResult,
+    settings: Settings,
+    options: SayOptions,
+    normalizer: "Normalizer | None" = None,
+) -> None:
+    """Learn from a playback: what automatic settings need, and the loudness of its voices."""
+    if normalizer is not None:
+        normalizer.learn()
     if not options.no_play and settings.defaults.prebuffer == "auto":
         learned.note(result.metrics)
 
 
-def _play(
-    player: Player, speech: Speech, narration: Narration, backend: Backend, options: SayOptions, watch: "Watch"
+class Display(Protocol):
+    """Prints a text as it is heard."""
+
+    def update(self, player: Player) -> None: ...
+    def finish(self, result: PlaybackResult) -> None: ...
+
+
+def _status_line(name: str, narration: Narration, *, makes_file: bool) -> "StatusLine":
+    from voice_cli.cli.status import StatusLine
+
+    return StatusLine(name, narration, makes_file=makes_file)
+
+
+def _text_display(write: Callable[[str], object]) -> Display:
+    from voice_cli.cli.status import TextDisplay
+
+    return TextDisplay(write)
+
+
+def play_shown(
+    player: Player,
+    speech: Speech,
+    options: SayOptions,
+    watch: "Watch",
+    status_line: Callable[[], "StatusLine"],
+    display_on: Callable[[Callable[[str], object]], Display] = _text_display,
 ) -> PlaybackResult:
+    """Play, with what the options show: the text (`display_on` returns its display) or a status line."""
     if options.show:
-        from voice_cli.cli.status import StandardOutput, TextDisplay
+        from voice_cli.cli.status import StandardOutput
 
         output = StandardOutput()
-        display = TextDisplay(output.write)
+        display = display_on(output.write)
 
         def update(player: Player) -> None:
             display.update(player)
@@ -160,10 +224,7 @@ def _play(
         display.finish(result)
         return result if output.error is None else _failed(result, output.error)
     if is_watched() and not (options.quiet or options.debug):
-        from voice_cli.cli.status import StatusLine
-
-        makes_file = options.no_play and not narration.is_one
-        with closing(StatusLine(backend.name, narration, makes_file=makes_file)) as status:
+        with closing(status_line()) as status:
             result = watch.play(player, speech, status.update, status.note)
             status.finish(player)
             return result
@@ -173,17 +234,20 @@ def _play(
 class Watch:
     """What is looked at during a playback: the turn, which another speech may cancel, and the keys."""
 
-    def __init__(self, turn: "Turn | None", start_agent: Callable[[], object] | None, *, has_keys: bool) -> None:
-        """`start_agent` is called once the speech has begun."""
+    def __init__(
+        self, turn: "Turn | None", on_start: Callable[[], object] | None, *, has_keys: bool, keys_help: str = HELP
+    ) -> None:
+        """`on_start` is called once the speech has begun. `keys_help`: what the key ? prints."""
         self._turn = turn
-        self._start_agent = start_agent
+        self._on_start = on_start
+        self._keys_help = keys_help
         self._has_keys = has_keys
 
     def play(
         self, player: Player, speech: Speech, update: Callable[[Player], object], note: Callable[[str], None]
     ) -> PlaybackResult:
         """Play, and call `update` at each tick. `note` prints a line for the keys."""
-        with closing(Keys(player, note)) if self._has_keys else nullcontext() as keys:
+        with closing(Keys(player, note, self._keys_help)) if self._has_keys else nullcontext() as keys:
 
             def on_tick(player: Player) -> None:
                 self._look(player)
@@ -196,8 +260,8 @@ class Watch:
     def _look(self, player: Player) -> None:
         if self._turn is not None and self._turn.is_cancelled:
             player.cancel()
-        if self._start_agent is not None and player.position:
-            start, self._start_agent = self._start_agent, None
+        if self._on_start is not None and player.position:
+            start, self._on_start = self._on_start, None
             start()
 
 

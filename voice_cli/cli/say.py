@@ -67,11 +67,12 @@ def say(
         if options.save is not None:
             from voice_cli.cli.saving import make_recorder
 
-            recorder = make_recorder(options.save, many=has_many(options, settings))
+            changes = has_many(options, settings) or settings.defaults.normalize  # so no bytes can be kept
+            recorder = make_recorder(options.save, many=changes)
         if is_whole:
             text = read_text(options)
         if not options.no_play:
-            turn, queued = _wait_for_turn(options, text)
+            turn, queued = wait_for_turn(options, text)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
@@ -110,8 +111,12 @@ def say(
     return code
 
 
-def _wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None, float]":
+def wait_for_turn(
+    options: SayOptions, text: str | None, *, controls: Callable[[], str] = str
+) -> "tuple[Turn | None, float]":
     """Wait until no other speech of the user is spoken, and return the turn and the seconds.
+
+    `controls` returns the path of the socket with which this process will be controlled; empty: it has none.
 
     Raises:
         Dropped, Interrupted: as `Turns.take` and `Turn.wait`.
@@ -122,7 +127,9 @@ def _wait_for_turn(options: SayOptions, text: str | None) -> "tuple[Turn | None,
     from voice_cli.agent.turns import Turns
 
     began = time.monotonic()
-    turn = Turns().take(options.priority or DEFAULT, options.mode, text=text or "")
+    socket = controls()
+    number = os.getpid() if socket else 0
+    turn = Turns().take(options.priority or DEFAULT, options.mode, id=number, agent=socket, text=text or "")
 
     def pause(seconds: float) -> bool:
         time.sleep(seconds)

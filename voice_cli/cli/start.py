@@ -90,6 +90,12 @@ def start(arguments: "Sequence[str]") -> int:
         from voice_cli.cli import interrupts, quick
 
         interrupts.watch()
+        if arguments and arguments[0] == "play":
+            from voice_cli.cli.play import play_arguments
+
+            code = play_arguments(arguments[1:])
+            if code is not None:
+                return code
         options = quick.parse(arguments)
         if options is None:
             from voice_cli.cli.app import run

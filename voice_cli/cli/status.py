@@ -3,7 +3,7 @@
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from voice_cli.cli.console import print_note, write_stdout
@@ -27,16 +27,19 @@ WORDS = {
 }
 
 
-def state_of(player: Player) -> str:
+def state_of(player: Player, words: Mapping[State, str] = WORDS) -> str:
     """Return the word for what the player does."""
-    return "paused" if player.is_paused and player.state is not State.DONE else WORDS[player.state]
+    return "paused" if player.is_paused and player.state is not State.DONE else words[player.state]
 
 
 class StatusLine:
     """A line on standard error with backend, state and time, or a bar if a file is made. For the main thread."""
 
-    def __init__(self, backend: str, narration: Narration, *, makes_file: bool) -> None:
+    def __init__(
+        self, backend: str, narration: Narration, *, makes_file: bool, words: Mapping[State, str] = WORDS
+    ) -> None:
         self._backend = backend
+        self._words = words
         self._narration = narration
         self._makes_file = makes_file
         self._began = time.monotonic()
@@ -54,7 +57,7 @@ class StatusLine:
         if self._task is None:
             recovery = self._narration.recovery
             name = (recovery.fallback if recovery is not None else None) or self._backend
-            parts = [name, state_of(player), f"{player.position or waited:.0f} s"]
+            parts = [name, state_of(player, self._words), f"{player.position or waited:.0f} s"]
             if player.speed != 1:
                 parts.append(f"speed {player.speed:.2g}")
             if player.volume != 1:

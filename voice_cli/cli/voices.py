@@ -127,13 +127,13 @@ def play(*, voice: str, text: str | None) -> int:
 def _play_published(entry: Entry) -> int:
     if entry.engine != "piper":
         raise UsageError(f"the voice {entry.name} is not installed", hint=f"voice voices get {entry.name}")
-    from voice_cli.cli.sample import play_file
+    from voice_cli.cli import play
 
     sample = f"{entry.files[0].url.rpartition('/')[0]}/samples/speaker_0.mp3"
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "sample.mp3")
         download(RemoteFile(sample), path)
-        return play_file(path, "mp3")
+        return play.play([path], SayOptions())
 
 
 def use(*, voice: str) -> None:

@@ -123,7 +123,7 @@ def _sniff(announced: Encoding, expected: str | None, head: _Head) -> str:
     if announced.unsupported:
         raise _unsupported(announced.unsupported, head)
     if claim is None:
-        raise DecodeError("the server sent no content type and the format is not recognised", hint=_HINT)
+        raise DecodeError("the server sent a format that is not recognised, and no content type", hint=_HINT)
     if expected == "pcm" and announced.codec in _WITH_FIRST_BYTES:
         # A server that always sends the same Content-Type: its bytes are not of that codec.
         return "pcm"

@@ -6,12 +6,12 @@ keeps `AHEAD_SECONDS` in the ring, so that the next control drops little. No loc
 """
 
 import threading
-from bisect import bisect_right
 from collections.abc import Callable
 
 from voice_cli.audio import AudioFormat
 from voice_cli.pcm.convert import amplify
 from voice_cli.pcm.tempo import Tempo
+from voice_cli.playback.goals import Goal, next_goal
 from voice_cli.playback.pauses import Pauses
 from voice_cli.playback.prebuffer import RING_SECONDS
 from voice_cli.playback.ring_buffer import NEVER, Segment
@@ -37,9 +37,6 @@ REFILL_SECONDS = 0.25
 PHRASE_SECONDS = 0.3
 """Seconds that are played before the next wait."""
 
-BACK_SECONDS = 1.0
-"""Seconds of a sentence after which going back goes to its own start."""
-
 VOLUMES = (0.0, 4.0)
 SPEEDS = (0.25, 4.0)
 
@@ -48,7 +45,7 @@ class Feeder:
     """The store of one speech and the controls of its playback. Any thread may call the controls, which do not wait.
 
     `starts` returns the positions in the speech of the sentences that have arrived, in seconds. `supply` decides when
-    the gate opens. `fail` is called with an error of the thread.
+    the gate opens. `fail` is called with an error of the thread. `step`: seconds of a skip; None: it goes by sentences.
     """
 
     def __init__(
@@ -58,8 +55,10 @@ class Feeder:
         starts: Callable[[], list[float]],
         supply: Supply,
         fail: Callable[[BaseException], None],
+        step: float | None = None,
     ) -> None:
         self.volume = volume
+        self._step = step
         self.speed = 1.0
         self.is_paused = False
         self.source: SinkSource | None = None
@@ -87,8 +86,8 @@ class Feeder:
         """The number of the last jump."""
         self._target: int | None = None
         """The frame to jump to, while `_is_stale`."""
-        self._awaited: int | None = None
-        """The index of a sentence to jump to when it arrives."""
+        self._awaited: Goal | None = None
+        """Where to jump to when it arrives."""
 
     # The controls. Any thread.
 
@@ -116,20 +115,13 @@ class Feeder:
                 self._refresh()
 
     def skip(self, count: int) -> None:
-        """Go `count` sentences forward or back: -1 is the start of this one, or of the one before near the start."""
+        """Go `count` sentences or steps forward or back, as `next_goal`."""
         with self._changed:
             source = self.source
-            if source is None or not count:
-                return
-            starts = self._starts()
-            if self._awaited is not None:
-                index = self._awaited + count
-            else:
+            if source is not None and count:
                 here = self._next_frame(source)
-                index = max(0, bisect_right(starts, here) - 1)
-                heard = here - starts[index] if starts else 0
-                index += count + (count < 0 and heard >= source.format.frames(BACK_SECONDS))
-            self._aim(max(0, index))
+                starts = [] if self._step is not None else self._starts()
+                self._aim(next_goal(count, here, starts, self._awaited, source.format.rate, self._step))
 
     # The pump's thread.
 
@@ -236,24 +228,20 @@ class Feeder:
         """Return the first frame of each sentence."""
         return [] if self.source is None else [self.source.format.frames(start) for start in self._starts_in_seconds()]
 
-    def _aim(self, index: int) -> None:
-        """Jump to a sentence, or wait for it, or go to the end if it does not exist."""
-        starts = self._starts()
+    def _aim(self, goal: Goal) -> None:
+        """Jump to a goal, or wait for it, or go to the end if it does not exist."""
         was_awaited, self._awaited = self._awaited, None
-        if index < len(starts):
-            self._target = self._kept(starts, index)
+        starts = [] if goal.sentence is None else self._starts()
+        frame = goal.find(starts, self._store.oldest, self._store.end)
+        if frame is not None:
+            self._target = frame
         elif self._is_complete:
             self._target = self._store.end
         else:
-            self._awaited, self._target = index, None
-            if was_awaited == index:
+            self._awaited, self._target = goal, None
+            if was_awaited == goal:
                 return
         self._refresh()
-
-    def _kept(self, starts: list[int], index: int) -> int:
-        """Return the first frame of a sentence; if it is no longer kept, of the first one that is."""
-        oldest = self._store.oldest
-        return next((start for start in starts[index:] if start >= oldest), oldest)
 
     def _refresh(self) -> None:
         """Have the ring filled anew."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from voice_cli import codecs
 from voice_cli.audio import AudioFormat
@@ -24,6 +24,9 @@ from voice_cli.playback.timeline import PlaybackMetrics, Timeline
 from voice_cli.recording.recorder import Recorder
 from voice_cli.speech.assembly import Speech
 from voice_cli.speech.events import Utterance
+
+if TYPE_CHECKING:
+    from voice_cli.playback.normalizer import Normalizer
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may hold the interpreter while the audio thread waits; Python's default of 5 ms is as long as a
@@ -79,7 +82,8 @@ class Player:
 
     `sink` None: consume the speech without playing it. `sink_optional`: a device that cannot be opened is reported in
     the result and is not a failure. `expected`: the format at which to open the sink before a request is under way.
-    `tick`: seconds between two calls of `on_tick`.
+    `tick`: seconds between two calls of `on_tick`. `step`: seconds of a skip; None: it goes by sentences.
+    `normalizer`: makes the loudness that of its target, in what is played and recorded.
     """
 
     def __init__(
@@ -93,6 +97,8 @@ class Player:
         sink_optional: bool = False,
         expected: AudioFormat | None = None,
         tick: float = TICK,
+        step: float | None = None,
+        normalizer: "Normalizer | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeline = timeline or Timeline()
@@ -110,6 +116,8 @@ class Player:
             prebuffer=prebuffer or Prebuffer(),
             volume=volume,
             expected=expected,
+            step=step,
+            normalizer=normalizer,
             clock=clock,
         )
         self._is_done = False
@@ -225,6 +233,7 @@ class Player:
     def skip(self, count: int) -> None:
         """Go forward or back by sentences; by utterances (which may have several) if the backend sends no word times.
 
+        With a `step`, go by so many seconds; otherwise by the marks of a stream that has some.
         1 is the start of the next one. -1 is the start of the current one, or of the one before if less than a second
         of the current one was played. If the target has not arrived, it is played when it does; after the last one,
         the speech ends. Going back ends at the oldest one that is kept (`feeder.KEPT_SECONDS`). Before the device is

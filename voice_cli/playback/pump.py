@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from voice_cli.audio import AudioFormat
+from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.pcm.convert import Converter
 from voice_cli.pcm.levels import first_audible
@@ -35,6 +35,7 @@ from voice_cli.speech.events import (
 
 if TYPE_CHECKING:
     from voice_cli.backends.base import SpeechStream
+    from voice_cli.playback.normalizer import Normalizer
     from voice_cli.speech.assembly import Speech
 
 LIKELY_FORMAT = AudioFormat(24000, 1)
@@ -58,6 +59,8 @@ class Pump:
         prebuffer: Prebuffer,
         volume: float,
         expected: AudioFormat | None = None,
+        step: float | None = None,
+        normalizer: "Normalizer | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.WAITING
@@ -77,11 +80,14 @@ class Pump:
 
         self._timeline = timeline
         self._recorder = recorder
+        self._normalizer = normalizer
+        if normalizer is not None:
+            normalizer.has_started = self._has_started
         timeline.learned_rate = prebuffer.rate
         self._chars_per_second = prebuffer.chars_per_second
         self._clock = clock
         self.supply = Supply(prebuffer, self._left, clock)
-        self.feeder = Feeder(volume, starts=self._sentence_starts, supply=self.supply, fail=self._stop_with)
+        self.feeder = Feeder(volume, starts=self._sentence_starts, supply=self.supply, fail=self._stop_with, step=step)
         self._waiting_since: float | None = None
         self._changed = threading.Condition()
         self._news = threading.Event()
@@ -178,6 +184,7 @@ class Pump:
             self._fail(exc)
         try:
             self._note_stream()
+            self._flush_normalizer()
             self._count_written()
             if self.source is not None and self._converter is not None and not self.cancelled:
                 self._write(self._converter.flush())
@@ -195,6 +202,7 @@ class Pump:
     def _await_text(self, _event: TextAwaited) -> None:
         """Play what is buffered while text is awaited; an empty ring is then not an underrun."""
         self.supply.arrivals.rest()
+        self._flush_normalizer()
         self.supply.arrived_at = None
         if self.source is not None:
             self.source.rest(expected=True)
@@ -206,6 +214,8 @@ class Pump:
     def _expect(self, event: UtteranceStarted) -> None:
         """Request a device before any data has arrived."""
         stream = event.utterance.stream
+        if self._normalizer is not None:
+            self._normalizer.begin(event.utterance)
         if self.source is not None:
             self.source.rest(expected=False)
             self.feeder.await_text(is_awaited=False)
@@ -279,8 +289,24 @@ class Pump:
             timeline.arrivals.append((self._clock(), timeline.audio_seconds))
 
     def _take(self, event: Audio) -> None:
-        """Record the frames and write them to the ring."""
+        """Record the frames and write them to the ring, normalized if that is wanted."""
         chunk = event.chunk
+        if chunk.data and self._normalizer is not None:
+            chunk = self._normalizer.process(chunk)
+        self._pass_on(chunk)
+
+    def _has_started(self) -> bool:
+        """Return whether the sound has begun, or there will be none."""
+        source = self.source
+        return self.cancelled or (self._is_silent if source is None else source.started_at is not None)
+
+    def _flush_normalizer(self) -> None:
+        """Pass on what the normalizer holds back."""
+        rest = self._normalizer.flush() if self._normalizer is not None and not self.cancelled else None
+        if rest is not None:
+            self._pass_on(rest)
+
+    def _pass_on(self, chunk: PcmChunk) -> None:
         if not chunk.data:
             return
         self._record(lambda recorder: recorder.write_pcm(chunk))

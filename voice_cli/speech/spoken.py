@@ -76,8 +76,13 @@ def pieces_of(utterance: Utterance) -> list[Word]:
 
 
 def sentence_starts(utterance: Utterance) -> list[float]:
-    """Return where an utterance begins, and where each later sentence of it does, if word times are known."""
+    """Return where an utterance begins, and where each later sentence of it does, if word times are known.
+
+    If its stream has marks, those that have arrived replace the sentences.
+    """
     starts = [utterance.start or 0.0]
+    if marks := utterance.stream.marks:
+        return starts + [starts[0] + mark for mark in marks if 0 < mark <= utterance.decoded_seconds]
     words, places, at = pieces_of(utterance), [], 0
     if len(words) == 1:
         return starts

@@ -128,6 +128,25 @@ def redirected_url(url: str, location: str) -> str | None:
     ).geturl()
 
 
+def redirected_file(url: str, location: str) -> tuple[str, str] | None:
+    """Return the URL and the server to which the answer from `url` redirects, which may be another server.
+
+    None: it is not valid, or leads from https to http. User and password are sent only to the same origin.
+    """
+    from urllib.parse import urljoin, urlsplit
+
+    same = redirected_url(url, location)
+    if same is not None:
+        return same, urlsplit(same).netloc.rpartition("@")[2]
+    try:
+        target = urljoin(url, location).partition("#")[0]
+        address = parse_address(target, ("https",) if url.startswith("https:") else ("http", "https"))
+    except (ConfigError, ValueError):
+        return None
+    address = address._replace(credentials="")
+    return address.url("/" if target.partition("?")[0].endswith("/") else ""), address.place
+
+
 def redirected_base(url: str, location: str, path: str) -> str | None:
     """Return the base URL to which a redirection of a request for `path` leads; None: it is invalid."""
     from urllib.parse import urljoin

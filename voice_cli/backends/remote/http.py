@@ -140,10 +140,7 @@ class HttpBackend(Backend):
 
     def _easy(self, headers: list[str]) -> Any:
         """Return a handle with all but its URL and its callbacks."""
-        easy = pycurl.Curl()
-        easy.setopt(pycurl.USERAGENT, f"voice/{__version__}")
-        easy.setopt(pycurl.NOSIGNAL, 1)
-        easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(1000 * self._timeout)))
+        easy = new_handle(self._timeout)
         if self._has_key:
             headers = [*headers, self._key_header]
         # With a value, libcurl decodes what the server encodes; without the header, no server is asked to encode.
@@ -155,6 +152,15 @@ class HttpBackend(Backend):
 
     def close(self) -> None:
         self._transfers.close()
+
+
+def new_handle(timeout: float) -> Any:
+    """Return a handle with what all requests have. `timeout`: seconds for the connection."""
+    easy = pycurl.Curl()
+    easy.setopt(pycurl.USERAGENT, f"voice/{__version__}")
+    easy.setopt(pycurl.NOSIGNAL, 1)
+    easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(1000 * timeout)))
+    return easy
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from voice_cli.backends.remote import failures
 from voice_cli.backends.remote.address import MAX_REDIRECTS, Address, proxy_of, redirected_base, redirected_url
 from voice_cli.backends.remote.curl import pycurl
 from voice_cli.backends.remote.descriptors import Waker, ready
-from voice_cli.errors import ConfigError, Interrupted, NetworkError, ServerError, VoiceError
+from voice_cli.errors import BackendError, ConfigError, Interrupted, NetworkError, ServerError, VoiceError
 from voice_cli.printable import one_line
 from voice_cli.protocol import openai
 
@@ -330,11 +330,15 @@ class HttpStream(SpeechStream):
                 raise ServerError(f"{self._where} redirects without end ({self._status})")
             if "location" in headers:
                 headers["location"] = redirected_base(self._url, headers["location"], self._path) or ""
-            raise failures.refusal(self._status, message, where=self._where, headers=headers)
+            raise self._refusal(message, headers)
         if self._curl_error is not None:
             raise self._failure(*self._curl_error)
         if not self._has_head:
             raise failures.no_answer(self._where)
+
+    def _refusal(self, message: str | None, headers: dict[str, str]) -> BackendError:
+        """Return the error of a status that is not 2xx. `message`: the server's."""
+        return failures.refusal(self._status, message, where=self._where, headers=headers)
 
     def _failure(self, code: int, reason: str) -> VoiceError:
         where = self._where
