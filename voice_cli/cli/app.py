@@ -151,6 +151,16 @@ def _add(
         to.command(name, help=summary, epilog=epilog)(command)
 
 
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in examples)])
+
+
+BOOK_EXAMPLES = (
+    ("voice book moby.epub --list", "what would be read"),
+    ("voice book moby.epub -o moby.m4b", "one file with chapters"),
+    ("voice book notes.md -o notes/ -v en-gb", "a file a chapter"),
+)
+
 _DEBUG = Option("Print tracebacks.", kind=bool)
 _LISTING = {"as_json": Option("Print JSON.", kind=bool, long="--json"), "debug": _DEBUG}
 
@@ -195,7 +205,7 @@ _add(
     options(),
     argument=_text("The text; '-', or no text and a pipe: standard input."),
     passes_debug=True,
-    epilog="\n\n".join(["[bold]Examples[/bold]", *(f"  {line}  [dim]{what}[/dim]" for line, what in EXAMPLES)]),
+    epilog=_examples(EXAMPLES),
 )
 _voices = typer.Typer()
 app.add_typer(_voices, name="voices")
@@ -337,6 +347,28 @@ _add(
     "bench.bench",
     {**_BENCH, **{name: option for name, option in options().items() if name in _BENCH_SHARED}},
     argument=_text("The text; '-': standard input."),
+)
+
+_BOOK = {
+    "output": Option("The audio book (.m4b), or a folder for a file a chapter.", metavar="FILE|DIR", short="-o"),
+    "listing": Option("Print the chapters, and make nothing.", kind=bool, long="--list"),
+    "as_json": Option("Print JSON.", kind=bool, long="--json"),
+    "quiet": Option("Print only errors.", kind=bool, short="-q"),
+    "debug": _DEBUG,
+}
+_BOOK_SHARED = (
+    *("profile", "backend", "base_url", "model", "voice", "speed", "instructions", "format"),
+    *("timeout", "lookahead", "pause"),
+)
+_add(
+    app,
+    "book",
+    "Make an audio book with chapters. A run that was stopped continues.",
+    "book.book",
+    {**_BOOK, **{name: option for name, option in options().items() if name in _BOOK_SHARED}},
+    argument=_argument("source", str, "An EPUB, HTML, Markdown, text or PDF file."),
+    passes_debug=True,
+    epilog=_examples(BOOK_EXAMPLES),
 )
 
 _DEBUGGED = {"debug": _DEBUG}
