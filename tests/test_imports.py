@@ -56,6 +56,7 @@ PARTS = {
     "playback.sinks": {"audio", "errors", "system_packages"},
     "playback.ring_buffer": set(),
     "playback": {"audio", "errors", "state_file", "pcm", "codecs", "backends.base", "speech", "recording"},
+    "books": {"audio", "errors", "folders", "printable", "pcm", "script", "codecs"},
     "recording": {"audio", "errors", "system_packages", "pcm", "codecs"},
     "speech": {"audio", "errors", "state_file", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
@@ -189,7 +190,7 @@ def test_tables_import_their_modules_late(folder):
 
 HEAVY = {
     # library: the modules or parts that may import it
-    "av": {"codecs", "pcm.convert", "pcm.tempo"},
+    "av": {"books.sound", "codecs", "pcm.convert", "pcm.tempo"},
     "numpy": {"backends.local", "codecs", "pcm"},
     "sounddevice": {"playback.sinks.portaudio"},
     "openai": {"backends.remote.openai"},

@@ -174,9 +174,11 @@ def test_a_terminal_shows_progress_and_a_table(serve, tmp_path):
     assert code == 0
     assert "2/2" in drawn
     lines = screen_of(drawn)
-    assert lines[0].split()[:3] == ["target", "format", "runs"]
-    assert lines[1].split()[:4] == ["http", "pcm", "2/2", "–"]
-    assert len(lines) == 3
+    assert lines[1].split()[:3] == ["target", "format", "runs"]
+    assert lines[2].split()[:4] == ["http", "pcm", "2/2", "–"]
+    low, high = map(float, lines[3].split()[0].split("–"))
+    assert low <= float(lines[2].split()[4]) <= high
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize("mode", [(), ("--warm",)])

@@ -1,5 +1,6 @@
 """The JSON object, and the latency report."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -138,10 +139,72 @@ def test_the_report_shows_every_figure(capsys, played):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("complete · http pcm 8000 Hz mono")
-    for words in ("TTFA", "TTFB", "leading silence", "real-time factor", "underruns", "device underflows"):
+    for words in ("TTFA", "TTFB", "leading silence", "audio", "underruns", "device underflows"):
         assert re.search(rf"^{words}.* +\S", err, re.MULTILINE)
     assert re.search(r"^process start +0\.0", err, re.MULTILINE)
     assert "last frame at the DAC" in err
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize(
+    "timestamps",
+    [
+        {"process_start": 1.0},
+        {"process_start": 1.0, "device_open": 1.1, "last_byte": 31.0},
+        {"process_start": 1.0, "request_sent": 1.1, "first_byte": 1.2, "first_audible": 1.25, "last_frame": 61.0},
+        {"process_start": 1.0, "request_sent": 1.1, "first_byte": 99.0, "first_audible": 99.1, "last_frame": 99.2},
+        {"process_start": 1.0, "first_audible": 1.0, "last_byte": 1.0, "last_frame": 1.0},
+    ],
+)
+def test_every_phase_has_a_bar_within_the_width(capsys, monkeypatch, played, width, timestamps):
+    monkeypatch.setenv("COLUMNS", str(width))
+    debug = report.account_of(SETTINGS, None, played, None)["debug"]
+    report.print_report("complete", **debug | {"timestamps": timestamps})
+    lines = capsys.readouterr().err.splitlines()
+    _, header, *phases = lines[: 2 + len(timestamps)]
+    assert header.split() == ["phase", "at,", "ms", "took,", "ms"]
+    assert "…" not in "".join(phases)
+    assert all(re.search(r"\d\.\d +[━┄]+$", line) for line in phases)
+    assert max(map(len, phases)) <= max(width, len("first audible frame at the DAC") + 2 * 8 + 3 + report.LEAST_BAR)
+    # Each bar begins where the one before ends.
+    starts = [re.search("[━┄]", line).start() for line in phases]
+    assert starts == sorted(starts)
+
+
+def test_the_report_shows_what_was_recovered(capsys, played):
+    debug = report.account_of(SETTINGS, None, played, None)["debug"]
+    recovered = {"retries": 2, "resumed": [{"at_ms": 10.0, "by": "http"}], "fallback": "other"}
+    report.print_report("complete", **debug | {"recovered": recovered})
+    err = capsys.readouterr().err
+    assert re.search(r"^requests sent again +2 *$", err, re.MULTILINE)
+    assert re.search(r"^continued after a cut +1 time *$", err, re.MULTILINE)
+    assert re.search(r"^spoken by the fallback +other *$", err, re.MULTILINE)
+
+
+def test_the_report_of_a_failure_shows_only_what_was_measured(capsys, played):
+    debug = report.account_of(SETTINGS, None, played, None)["debug"]
+    nothing = dict.fromkeys(debug["metrics"]) | {"underrun_positions_ms": (), "device_underflow_positions_ms": ()}
+    report.print_report("failed", **debug | {"metrics": nothing})
+    err = capsys.readouterr().err
+    assert re.search(r"^TTFA.* not measured *$", err, re.MULTILINE)
+    assert "generation" not in err
+
+
+NOISE = b"first\n" * 3 + b"sec\x1bond\n" + b"x" * 90 + b"\n"
+
+
+def test_the_output_of_libraries_is_one_line_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    report.print_noise(io.BytesIO(NOISE))
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"libraries: 5 lines .*, the last: x+…\n", err)
+    assert len(err) == 81
+
+
+def test_the_output_of_libraries_is_complete_in_a_file(capsys):
+    report.print_noise(io.BytesIO(NOISE))
+    assert capsys.readouterr().err == f"library: first (3 times)\nlibrary: sec\\x1bond\nlibrary: {90 * 'x'}\n"
 
 
 def test_the_report_shows_the_positions_of_underruns(capsys):

@@ -85,6 +85,12 @@ def test_a_file_or_a_pipe_that_is_not_text_is_refused(voice, serve, tmp_path):
     assert not server.requests
 
 
+def test_a_book_is_refused_with_the_command_that_reads_it(voice, tmp_path):
+    (tmp_path / "b.epub").write_bytes(b"PK\3\4")
+    done = voice("say", "-f", "b.epub", "--no-play")
+    assert (done.code, done.line.partition(" (")[2]) == (10, "make an audio book of it: voice book)")
+
+
 @pytest.mark.parametrize("arguments", [[""], ["  "], ["\n\t\u00a0"], ["-"], [], ["-f", "blank.txt"], ["-f", "-"]])
 def test_blank_text_is_a_usage_error(voice, tmp_path, arguments):
     (tmp_path / "blank.txt").write_bytes(b" \r\n")

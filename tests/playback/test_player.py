@@ -635,6 +635,17 @@ def test_ttfa_is_the_first_audible_frame_at_the_dac():
         assert 240 <= metrics.ttfa_ms < 250
 
 
+def test_ttfb_is_of_the_request_that_was_cut_not_of_the_one_that_continues_it():
+    stream = FakeStream()
+    stream.timestamps = {"request_sent": 1.0, "first_byte": 1.5}
+    with Rig([stream]) as rig:
+        rig.give(numbered(800))
+        rig.settle()
+        stream.timestamps = {"request_sent": 3.0, "first_byte": 3.1}
+        rig.end()
+        assert rig.play_out().metrics.ttfb_ms == 500
+
+
 def test_silence_has_no_first_audible_frame():
     with Rig([FakeStream(bytes(1600), end=True)]) as rig:
         metrics = rig.play_out().metrics

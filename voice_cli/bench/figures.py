@@ -1,4 +1,4 @@
-"""The figures of `voice bench`: medians and 95th percentiles of its runs."""
+"""The figures of `voice bench`: medians, interquartile ranges and 95th percentiles of its runs."""
 
 import math
 import statistics
@@ -37,6 +37,10 @@ class Spread(NamedTuple):
     """A figure of several runs."""
 
     median: float
+    q1: float
+    """The first quartile, which a quarter of the runs is below."""
+    q3: float
+    """The third quartile; the interquartile range is from the first to this one."""
     p95: float
 
 
@@ -97,14 +101,16 @@ def figure(run: Run, key: str) -> float | None:
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
-    """Return median and 95th percentile of the values that are not None; None if there are none.
+    """Return median, quartiles and 95th percentile of the values that are not None; None if there are none.
 
-    The percentile is the nearest rank, so one of the values: the largest of fewer than 20.
+    The quartiles are interpolated between the values. The percentile is the nearest rank, so one of the values: the
+    largest of fewer than 20.
     """
     known = sorted(value for value in values if value is not None)
     if not known:
         return None
-    return Spread(round(statistics.median(known), 4), known[math.ceil(0.95 * len(known)) - 1])
+    q1, median, q3 = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else 3 * known
+    return Spread(round(median, 4), round(q1, 4), round(q3, 4), known[math.ceil(0.95 * len(known)) - 1])
 
 
 def summary(measured: Measured) -> dict[str, Spread | None]:
@@ -120,9 +126,11 @@ def shown(value: float, unit: str) -> str:
 
 
 def shown_summary(measured: Measured) -> list[tuple[str, str] | None]:
-    """Return the median and the 95th percentile of each figure as text; None: not measured."""
+    """Return the median and the interquartile range of each figure as text; None: not measured."""
     return [
-        None if found is None else (shown(found.median, column.unit), shown(found.p95, column.unit))
+        None
+        if found is None
+        else (shown(found.median, column.unit), f"{shown(found.q1, column.unit)}–{shown(found.q3, column.unit)}")
         for column, found in zip(FIGURES, summary(measured).values(), strict=True)
     ]
 
@@ -131,12 +139,12 @@ def tsv(measured: Sequence[Measured]) -> list[str]:
     """Return the table as lines with tabs, the names first; `-`: not measured."""
     names = ["target", "format", "runs", "complete"]
     for column in FIGURES:
-        names += [column.key, f"{column.key}_p95"]
+        names += [column.key, *(f"{column.key}_{name}" for name in Spread._fields[1:])]
     lines = ["\t".join([*names, "retries", "error"])]
     for each in measured:
         cells: list[Any] = [each.target.name, each.target.format, len(each.runs), len(each.complete)]
         for found in summary(each).values():
-            cells += ["-", "-"] if found is None else [f"{found.median:g}", f"{found.p95:g}"]
+            cells += len(Spread._fields) * ["-"] if found is None else [f"{value:g}" for value in found]
         cells += [each.retries, each.error or "-"]
         lines.append("\t".join(escaped(str(cell)) for cell in cells))
     return lines

@@ -10,9 +10,6 @@ from voice_cli.printable import escaped
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-WIDE = 100
-"""Columns from which median and percentile are on one line."""
-
 
 def progress_bar() -> "Progress":
     """Return a bar on standard error, without output if that is no terminal. It is drawn only at updates."""
@@ -26,7 +23,7 @@ def progress_bar() -> "Progress":
 
 
 def print_table(measured: Sequence[Measured]) -> None:
-    """Print medians with 95th percentiles, in a pipe as lines with tabs."""
+    """Print medians with interquartile ranges, in a pipe as lines with tabs."""
     if not sys.stdout.isatty():
         for line in tsv(measured):
             print(line)  # noqa: T201
@@ -36,24 +33,22 @@ def print_table(measured: Sequence[Measured]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    is_wide = console.width >= WIDE
-    between = " · " if is_wide else "\n"
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("target", overflow="fold")
     table.add_column("format")
     table.add_column("runs", justify="right")
     for column in FIGURES:
-        title = column.title + column.unit_suffix
-        table.add_column(title if is_wide else title.replace("under", "under-\n"), justify="right", no_wrap=True)
+        title = (column.title + column.unit_suffix).replace("under", "under-\n")
+        table.add_column(title, justify="right", no_wrap=True)
     for each in measured:
         count = f"{len(each.complete)}/{len(each.runs)}"
         cells = [Text(escaped(cell)) for cell in (each.target.name, each.target.format, count)]
         for found in shown_summary(each):
             dash = Text("–", style="dim")
-            cells.append(Text.assemble(found[0], (f"{between}{found[1]}", "dim")) if found else dash)
+            cells.append(Text.assemble(found[0], (f"\n{found[1]}", "dim")) if found else dash)
         table.add_row(*cells)
     console.print(table)
     for each in measured:
         for remark in each.remarks:
             console.print(Text(escaped(f"{each.target.label}: {remark}"), style="red"))
-    console.print(Text("median · 95th percentile of the complete runs", style="dim"))
+    console.print(Text("median, and below it the interquartile range, of the complete runs", style="dim"))

@@ -349,6 +349,27 @@ _add(
     argument=_text("The text; '-': standard input."),
 )
 
+_BOOK = {
+    "output": Option("The audio book (.m4b), or a folder for a file a chapter.", metavar="FILE|DIR", short="-o"),
+    "listing": Option("Print the chapters, and make nothing.", kind=bool, long="--list"),
+    "as_json": Option("Print JSON.", kind=bool, long="--json"),
+    "quiet": Option("Print only errors.", kind=bool, short="-q"),
+    "debug": _DEBUG,
+}
+_BOOK_SHARED = (
+    *("profile", "backend", "base_url", "model", "voice", "speed", "instructions", "format"),
+    *("timeout", "lookahead", "pause"),
+)
+_add(
+    app,
+    "book",
+    "Make an audio book with chapters. A run that was stopped continues.",
+    "book.book",
+    {**_BOOK, **{name: option for name, option in options().items() if name in _BOOK_SHARED}},
+    argument=_argument("source", str, "An EPUB, HTML, Markdown, text or PDF file."),
+    passes_debug=True,
+)
+
 _DEBUGGED = {"debug": _DEBUG}
 _EVERY = {"every": Option("All sessions, also new ones.", kind=bool, long="--all"), **_DEBUGGED}
 _PROGRAMS = "The programs: claude-code, codex, gemini."

@@ -21,6 +21,11 @@ EXAMPLES = {
     ),
     "say": options.EXAMPLES,
     "play": play_options.EXAMPLES,
+    "book": (
+        ("voice book moby.epub --list", "what would be read"),
+        ("voice book moby.epub -o moby.m4b", "one file with chapters"),
+        ("voice book notes.md -o notes/ -v en-gb", "a file a chapter"),
+    ),
     "replay": (
         ("voice replay", "speak the last speech again"),
         ("voice replay 2", "speak the one before it again"),

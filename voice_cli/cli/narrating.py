@@ -156,7 +156,12 @@ def decoded_file(data: bytes, path: str) -> str:
     """Return the text of a file; raises as `read_text`."""
     from voice_cli.script.text_encoding import decode_text
 
-    return checked_text(decode_text(data, path))
+    try:
+        return checked_text(decode_text(data, path))
+    except FileError as exc:
+        if path.lower().endswith((".epub", ".pdf")):
+            exc.hint = "make an audio book of it: voice book"
+        raise
 
 
 def checked_text(text: str) -> str:

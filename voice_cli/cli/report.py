@@ -2,19 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from voice_cli.cli import interrupts
-from voice_cli.cli.console import print_message, print_note, write_json
+from voice_cli.cli.console import is_watched, print_message, print_note, write_json
 from voice_cli.cli.options import SayOptions, words
 from voice_cli.config import Settings
 from voice_cli.errors import Dropped, Interrupted, TruncatedAudio, VoiceError
 from voice_cli.playback.player import Outcome, PlaybackResult
 from voice_cli.playback.timeline import TIMESTAMPS, PlaybackMetrics
-from voice_cli.printable import escaped
+from voice_cli.printable import escaped, one_line
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import sort_text, was_heard, words_of
 
@@ -26,8 +26,8 @@ NOT_IN_JSON = frozenset(
 )
 """The metrics that only the latency report has."""
 
-BAR = 40
-"""Columns of the waterfall."""
+LEAST_BAR, MOST_BAR = 12, 60
+"""Columns of the waterfall's bars, of which those after the first sound get a quarter."""
 
 
 class Account(TypedDict):
@@ -38,7 +38,7 @@ class Account(TypedDict):
     device_error: str | None
     """Why nothing was played, if only a file was needed."""
     debug: dict[str, Any] | None
-    """What the latency report shows, besides the outcome: `described`, `timestamps` and `metrics`."""
+    """What the latency report shows, besides the outcome: `described`, `timestamps`, `metrics` and `recovered`."""
 
 
 def account_of(
@@ -54,17 +54,19 @@ def account_of(
     `queued`: seconds that it waited for other speeches; None: it does not wait.
     """
     debug = None
+    recovery = recovered(narration)
     if result is not None and settings is not None:
         described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
         debug = {
             "described": described,
             "timestamps": dict(result.timestamps),
             "metrics": result.metrics._asdict(),
+            "recovered": recovery,
         }
     return {
         "json": outcome_object(settings, result, error)
         | {"queued_ms": _ms(queued)}
-        | recovered(narration)
+        | recovery
         | _spoken(narration, result),
         "device_error": result.device_error.message if result is not None and result.device_error is not None else None,
         "debug": debug,
@@ -205,47 +207,65 @@ def _error_object(error: BaseException | None) -> dict[str, Any] | None:
     }
 
 
-def print_report(outcome: str, *, described: str, timestamps: Mapping[str, float], metrics: Mapping[str, Any]) -> None:
-    """Print the latency report to standard error."""
+def print_report(
+    outcome: str,
+    *,
+    described: str,
+    timestamps: Mapping[str, float],
+    metrics: Mapping[str, Any],
+    recovered: Mapping[str, Any],
+) -> None:
+    """Print the latency report to standard error, as wide as the terminal."""
     from rich.console import Console
 
-    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    console = Console(file=sys.stderr, highlight=False)
     console.print(f"[bold]{outcome}[/bold] · {described}")
-    console.print(_waterfall(timestamps))
-    console.print(_figures(PlaybackMetrics(**metrics)))
+    if timestamps:
+        for line in _waterfall(timestamps, console.width):
+            console.print(line, soft_wrap=True)
+    console.print(_figures(PlaybackMetrics(**metrics), recovered))
 
 
-def _waterfall(at_moment: Mapping[str, float]) -> "Table":
-    from rich.table import Table
+def _waterfall(at_moment: Mapping[str, float], width: int) -> Iterator[str]:
+    """Yield a line with a bar for each phase, and a header.
 
+    The phases after the first sound are much longer, so they have a scale of their own, on the right.
+    """
     timestamps = sorted(((at_moment[name], name) for name in TIMESTAMPS if name in at_moment), key=itemgetter(0))
-    start = timestamps[0][0]
-    # The phases after the first sound are much longer; bars end at it.
-    end = at_moment.get("first_audible", at_moment.get("first_byte", timestamps[-1][0]))
-    scale = BAR / max(end - start, 1e-6)
-    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("phase")
-    table.add_column("at, ms", justify="right")
-    table.add_column("took, ms", justify="right")
-    table.add_column("")
+    start, last = timestamps[0][0], timestamps[-1][0]
+    audible = at_moment.get("first_audible", last)
+    name_width = max(len(TIMESTAMPS[name]) for _, name in timestamps)
+    number_width = max(len("took, ms"), len(f"{1000 * (last - start):.1f}"))
+    bar = min(max(width - name_width - 2 * number_width - 3, LEAST_BAR), MOST_BAR)
+    right = bar // 4 if audible < last else 0
+    scales = (start, audible, 0, bar - right - (right > 0)), (audible, last, bar - right, right)
+    yield f"{'phase':<{name_width}} {'at, ms':>{number_width}} {'took, ms':>{number_width}}"
     before = start
     for at, name in timestamps:
-        left, right = (min(BAR, round((moment - start) * scale)) for moment in (before, at))
-        bar = " " * left + ("━" * (right - left) or "╸" if at <= end else "→")
-        table.add_row(TIMESTAMPS[name], f"{1000 * (at - start):.1f}", f"{1000 * (at - before):.1f}", bar)
+        is_later = at > audible
+        first, final, offset, columns = scales[is_later]
+        left, stop = (
+            offset + round(columns * (moment - first) / max(final - first, 1e-6)) for moment in (max(before, first), at)
+        )
+        bars = " " * min(left, offset + columns - 1) + ("┄" if is_later else "━") * max(stop - left, 1)
+        times = (f"{1000 * seconds:>{number_width}.1f}" for seconds in (at - start, at - before))
+        yield " ".join((f"{TIMESTAMPS[name]:<{name_width}}", *times, bars))
         before = at
-    return table
 
 
-def _figures(metrics: PlaybackMetrics) -> "Table":
+def _figures(metrics: PlaybackMetrics, recovered: Mapping[str, Any]) -> "Table":
+    """Return what was measured, and TTFA and TTFB in any case."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     table.add_column(style="dim")
-    table.add_column()
+    table.add_column(overflow="fold")
 
     def row(name: str, value: float | None, unit: str = "", extra: str = "") -> None:
-        table.add_row(name, "not measured" if value is None else f"{value:g}{unit}{extra}")
+        if value is not None:
+            table.add_row(name, f"{value:g}{unit}{extra}")
+        elif name.startswith("TTF"):
+            table.add_row(name, "not measured")
 
     row("TTFA (process start to first audible frame)", metrics.ttfa_ms, " ms")
     row("TTFB (request sent to first byte)", metrics.ttfb_ms, " ms")
@@ -272,6 +292,17 @@ def _figures(metrics: PlaybackMetrics) -> "Table":
         "",
         _where(metrics.device_underflow_ms, metrics.device_underflow_positions_ms),
     )
+    if recovered["retries"]:
+        row("requests sent again", recovered["retries"])
+    if recovered["resumed"]:
+        row(
+            "continued after a cut",
+            len(recovered["resumed"]),
+            "",
+            " times" if len(recovered["resumed"]) > 1 else " time",
+        )
+    if recovered["fallback"]:
+        table.add_row("spoken by the fallback", escaped(recovered["fallback"]))
     if metrics.device_reopened:
         row("device reopened", metrics.device_reopened)
         row("without a device", metrics.device_away_ms, " ms")
@@ -287,7 +318,14 @@ def _where(milliseconds: float | None, positions: Sequence[float]) -> str:
 
 
 def print_noise(noise: BinaryIO) -> None:
-    """Print the lines of the sound libraries, each once with its count."""
+    """Print what the sound libraries have printed: to a terminal as one line, else every line once with its count."""
     noise.seek(0)
-    for line, count in Counter(noise.read(1 << 20).decode("utf-8", "replace").splitlines()).items():
+    lines = Counter(noise.read(1 << 20).decode("utf-8", "replace").splitlines())
+    if is_watched() and len(lines) > 1:
+        from shutil import get_terminal_size
+
+        words = f"libraries: {lines.total()} lines (all of them with 2>FILE), the last: "
+        sys.stderr.write(words + one_line(list(lines)[-1], max(get_terminal_size().columns - len(words), 20)) + "\n")
+        return
+    for line, count in lines.items():
         sys.stderr.write(f"library: {escaped(line)}{f' ({count} times)' if count > 1 else ''}\n")

@@ -242,7 +242,10 @@ class Pump:
             at = self._clock() - timeline.held_back_seconds
             self.supply.arrivals.note(at, timeline.audio_seconds, self.speech.seconds)
         if self.state is State.WAITING:
-            timeline.mark("first_byte", event.utterance.stream.timestamps.get("first_byte"))
+            # If the stream is cut, a later request has timestamps of its own.
+            for name, at in dict(event.utterance.stream.timestamps).items():
+                timeline.mark(name, at)
+            timeline.mark("first_byte")
             self.state = State.BUFFERING
         timeline.chunks_received += event.chunks
         timeline.bytes_received += len(event.data)
