@@ -6,7 +6,7 @@ from typing import Any
 
 import typer.main
 
-from voice_cli.cli.app import app
+from voice_cli.cli.declarations import app
 from voice_cli.cli.examples import EXAMPLES, GROUPS
 
 _EXAMPLE = re.compile(r"(?P<line>.*?)(?:\s+\[dim\](?P<what>.*)\[/dim\])?")
