@@ -73,6 +73,7 @@ PARTS = {
         "audio",
         "errors",
         "folders",
+        "state_file",
         "printable",
         "queues",
         "pcm",
