@@ -66,7 +66,7 @@ def test_a_voice_is_downloaded_by_its_name_in_the_user_s_catalogue(voice, home, 
     ("arguments", "message"),
     [
         (["get", "nothing"], "there is no voice, address or file 'nothing'"),
-        (["get", "http://127.0.0.1:1/a.tar.bz2"], "use https, or http and a SHA-256"),
+        (["get", "http://127.0.0.1:1/a.tar.bz2"], "use https; http needs a SHA-256 of the file"),
         (["remove", "nothing"], "there is no voice 'nothing'"),
         (["remove", "amy"], "the voice en_US-amy-medium is not installed (voice voices get en_US-amy-medium)"),
         (["use", "amy"], "the voice en_US-amy-medium is not installed (voice voices get en_US-amy-medium)"),
