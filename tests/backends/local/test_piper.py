@@ -127,6 +127,19 @@ def test_speaker_by_number_or_name(speak, voice, times):
     assert pitch(sound, 22050) == pytest.approx(times * HERTZ, rel=0.01)
 
 
+def test_the_level_is_that_of_the_speaker_whose_name_is_a_number(speak, monkeypatch):
+    numbers = []
+    run = PiperBackend._run_front
+
+    def watched(self, ipa, request, *rest, **more):
+        numbers.append(self._speaker(request.voice))
+        return run(self, ipa, request, *rest, **more)
+
+    monkeypatch.setattr(PiperBackend, "_run_front", watched)
+    b"".join(speak(speakers=["1", "0"]).synthesize(SpeechRequest("Hello.", voice="1")))
+    assert set(numbers) == {0}
+
+
 @pytest.mark.parametrize("voice", ["2", "carl", "-1"])
 def test_unknown_speaker_is_refused(speak, voice):
     with pytest.raises(UsageError, match="no speaker") as caught:

@@ -129,7 +129,7 @@ class PiperBackend(EngineBackend):
         request = generation.request
         rate = int(self._config["audio"]["sample_rate"])
         generation.format = AudioFormat(rate, 1)
-        gain = self._gain(self._speaker(request.voice))
+        gain = self._gain(request.voice)
         frames = 0
         for sentence in self._sentences(request.text):
             generation.stop_if_cancelled()
@@ -149,21 +149,22 @@ class PiperBackend(EngineBackend):
         if not frames and not generation.cancelled:
             raise EngineError("piper generated no audio for this text", hint="check that it is in the voice's language")
 
-    def _gain(self, speaker: int) -> float:
+    def _gain(self, voice: str | None) -> float:
+        speaker = self._speaker(voice)
         if speaker not in self._gains:
             status = os.stat(self.model)
             name = f"{os.path.basename(self.model)} {status.st_size} {status.st_mtime_ns} {speaker}"
             rate = int(self._config["audio"]["sample_rate"])
-            self._gains[speaker] = level.stored_gain(name, lambda: self._measured_text(speaker), rate)
+            self._gains[speaker] = level.stored_gain(name, lambda: self._measured_text(voice), rate)
         return self._gains[speaker]
 
-    def _measured_text(self, speaker: int) -> Any:
+    def _measured_text(self, voice: str | None) -> Any:
         """Return the samples of `level.TEXT`, without noise: they are the same each time."""
         import numpy as np
 
         parts = []
         for sentence in self._sentences(level.TEXT):
-            tensors, _ = self._run_front(sentence.ipa, SpeechRequest("", voice=str(speaker)), noise=0.0)
+            tensors, _ = self._run_front(sentence.ipa, SpeechRequest("", voice=voice), noise=0.0)
             parts += [samples for samples, _ in self._samples(tensors)]
         return np.concatenate(parts or [np.zeros(0)])
 
@@ -191,10 +192,8 @@ class PiperBackend(EngineBackend):
         ids = [*self._ids(_BEGIN), *pad, *(each for symbol in ipa for each in self._padded(symbol)), *self._ids(_END)]
         inference = self._config.get("inference", {})
         length_scale = float(inference.get("length_scale", 1.0)) / (request.speed or 1.0)
-        noises = [
-            noise * float(inference.get(name, usual)) for name, usual in (("noise_scale", 0.667), ("noise_w", 0.8))
-        ]
-        scales = [noises[0], length_scale, noises[1]]
+        noise_scale, noise_w = float(inference.get("noise_scale", 0.667)), float(inference.get("noise_w", 0.8))
+        scales = [noise * noise_scale, length_scale, noise * noise_w]
         feed: dict[str, Any] = {
             "input": np.array([ids], np.int64),
             "input_lengths": np.array([len(ids)], np.int64),

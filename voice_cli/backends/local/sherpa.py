@@ -182,7 +182,7 @@ class SherpaBackend(EngineBackend):
         if speaker not in self._gains:
             status = os.stat(self.model.network)
             name = f"sherpa {os.path.basename(self.model.network)} {status.st_size} {status.st_mtime_ns} {speaker}"
-            request = SpeechRequest(level.TEXT, voice=str(speaker))
+            request = SpeechRequest(level.TEXT, voice=voice)
             config = self._request(request, self._parts(level.TEXT))
 
             def speak() -> Any:
