@@ -31,7 +31,7 @@ test-models: ## Test the engines with their own packages and torch (downloads gi
 	$(or $(PYTHON),python3) -m venv .venv-models
 	.venv-models/bin/pip install -q --upgrade 'pip>=25.1'
 	.venv-models/bin/pip install -q -e . --group models
-	.venv-models/bin/pip install -q --no-deps 'chatterbox-streaming>=0.1.2'
+	.venv-models/bin/pip install -q --no-deps 'chatterbox-streaming>=0.1.2' 'chatterbox-vllm>=0.2.1'
 	VOICE_TEST_MODELS=1 .venv-models/bin/pytest tests/backends tests/streamer tests/models
 
 .PHONY: test-voices

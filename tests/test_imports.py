@@ -74,6 +74,7 @@ PARTS = {
         "audio",
         "errors",
         "folders",
+        "state_file",
         "printable",
         "queues",
         "pcm",

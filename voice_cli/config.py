@@ -49,6 +49,8 @@ class Profile(NamedTuple):
     """A folder of voices, for engines whose voices are files."""
     preset: Annotated[str | None, Key(str, env="VOICE_PRESET")] = None
     """A Chatterbox preset."""
+    package: Annotated[str | None, Key(str)] = None
+    """The Python package that runs the engine, if several can."""
     steps: Annotated[float | None, Key(float, whole(1, 100))] = None
     """Steps, for engines that refine their speech in steps."""
     cfg_scale: Annotated[float | None, Key(float, between(0, 10))] = None

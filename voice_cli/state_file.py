@@ -1,6 +1,6 @@
 """What runs have learned for later ones: a JSON file in the user's state folder, shared by all processes.
 
-It has sections (`devices`, `backends`), which have entries by name. A file that cannot be read counts as empty, and one
+It has sections (such as `devices`), which have entries by name. A file that cannot be read counts as empty, and one
 that cannot be written is ignored: no run depends on it.
 """
 

@@ -1,17 +1,22 @@
-"""Neural voices side by side: our engines, and the packages' own tools, with the same voices and the same sentence.
+"""Neural voices side by side: ours, and the packages' own tools, with the same voices and the same sentence.
 
-    .venv-voices/bin/python tests/bench/neural.py [--runs N]
+    .venv-voices/bin/python tests/bench/neural.py [--runs N] [--only engines,heard]
 
-Needs `make test-voices`, and for the comparison `pip install piper-tts kokoro-onnx`; what is missing is left out. Each
-contender is a process of its own; they take turns, so that other load on the machine affects all of them. Figures of a
-shared machine are good for ratios only. `first` is when the first audible sample (above -40 dBFS) is available, `late`
-how long a player that starts at once would have had to wait later.
+Needs `make test-voices`, and for the comparison `pip install piper-tts kokoro-onnx`; what is missing is named below the
+table. They take turns, so that other load on the machine affects all of them.
+
+- *engines*: each contender is a process that speaks three times; the first time is cold, import and loading included.
+  *first* is when the first audible sample (above -40 dBFS) is available, *late* how long a player that starts at once
+  would have had to wait later, *RTF* the seconds of computing for a second of speech.
+- *heard*: a command, from the start of its process to the first audible sample at the monitor of a null sink. *agent*:
+  `voice say` with a resident agent that has spoken before. piper speaks to `aplay`.
 """
 
 import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -140,29 +145,96 @@ def measure(name):
     os._exit(0)  # some libraries crash at their end
 
 
+def engines(runs):
+    """Run each contender in a process of its own, in turn, and print the table."""
+    figures = {name: [] for name in CONTENDERS}
+    missing = {}
+    for _ in range(runs):
+        for name, rows in figures.items():
+            if name not in missing:
+                command = [sys.executable, __file__, "--measure", name]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.stdout.startswith("{"):
+                    rows.append(json.loads(done.stdout))
+                else:
+                    missing[name] = " ".join(done.stderr.strip().splitlines()[-1:]) or f"exit code {done.returncode}"
+    print("| engine | cold, s | warm, s | late, s | RTF | memory, MB |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name, rows in figures.items():
+        if rows:
+            values = [statistics.median(row[key] for row in rows) for key in ("cold", "first", "late", "rtf", "mb")]
+            print(f"| {name} | {' | '.join(f'{value:.2f}' for value in values[:4])} | {values[4]:.0f} |")
+    for name, reason in missing.items():
+        print(f"\nnot measured: {name}: {reason}")
+
+
+def heard(runs):
+    """Play each command's speech on a null sink, in turn, and print when it is heard."""
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+    from players import listen, voice_command
+
+    from support.agent import RealAgent
+    from support.sound import AudioServer, missing
+    from voice_cli.voices.installed import find_voice
+
+    fault = missing() or ("not installed: the voice joe (make test-voices)" if find_voice("joe") is None else None)
+    if fault is not None:
+        print(f"not measured: {fault}")
+        return
+    joe = find_voice("joe")[0].model
+    say = f"exec {voice_command()} say --quiet -v {{}} '{TEXT}'"
+    lines = {"voice say, joe": ("ear22", say.format("joe")), "voice say, joe, agent": ("ear22", say.format("joe"))}
+    if find_voice("jf_alpha") is not None:
+        kokoro = ("ear", say.format("jf_alpha"))
+        lines |= {"voice say, Kokoro int8": kokoro, "voice say, Kokoro int8, agent": kokoro}
+    piper = shutil.which("piper", path=str(Path(sys.executable).parent)) or shutil.which("piper")
+    if piper is not None:
+        play = "aplay -q -t raw -f S16_LE -r 22050 -c 1 -"
+        lines["piper, joe"] = ("ear22", f"echo '{TEXT}' | {piper} -m {joe} --output-raw | {play}")
+    results = {name: [] for name in lines}
+    agents = {}
+    with tempfile.TemporaryDirectory() as folder:
+        audio = AudioServer(Path(folder))
+        state = {"XDG_STATE_HOME": f"{folder}/state"}  # the levels of the voices, which are measured once
+        try:
+            for number in range(-1, runs):  # the first round fills the system's caches
+                for name, (sink, line) in lines.items():
+                    environment = audio.environment(sink) | state
+                    if name.endswith("agent"):
+                        if sink not in agents:
+                            agents[sink] = RealAgent(Path(tempfile.mkdtemp(dir=folder)), environment)
+                        environment = agents[sink].environment
+                    run = listen(audio, sink, line, None, 0.0, 0.0, environment)
+                    if number >= 0:
+                        results[name].append(run)
+        finally:
+            for agent in agents.values():
+                agent.close()
+            audio.close()
+    print("| command | first sound, s | worst, s | CPU, s | memory, MB |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, rows in results.items():
+        times = [run.added for run in rows if run.added is not None]
+        cpu, memory = statistics.median(run.cpu for run in rows), max(run.memory for run in rows)
+        shown = f"{statistics.median(times):.2f} | {max(times):.2f}" if times else "– | –"
+        print(f"| {name} | {shown} | {cpu:.2f} | {memory:.0f} |")
+    if piper is None:
+        print("\nnot measured: piper is not installed")
+
+
+PARTS = {"engines": engines, "heard": heard}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", default=",".join(PARTS), help="names, separated by commas")
     parser.add_argument("--measure", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure)
-    figures = {name: [] for name in CONTENDERS}
-    for _ in range(options.runs):
-        for name, rows in figures.items():
-            command = [sys.executable, __file__, "--measure", name]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.stdout.startswith("{"):
-                rows.append(json.loads(done.stdout))
-            else:
-                print(f"{name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-    print("| engine | cold, s | warm, s | late, s | RTF | memory, MB |\n| --- | --- | --- | --- | --- | --- |")
-    for name, rows in figures.items():
-        if rows:
-            values = [statistics.median(row[key] for row in rows) for key in ("cold", "first", "late", "rtf", "mb")]
-            print(
-                f"| {name} | {values[0]:.2f} | {values[1]:.2f} | {values[2]:.2f} | {values[3]:.2f} | {values[4]:.0f} |"
-            )
+    for number, name in enumerate(options.only.split(",")):
+        if number:
+            print()
+        PARTS[name](options.runs)
 
 
 if __name__ == "__main__":

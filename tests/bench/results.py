@@ -35,6 +35,8 @@ class Part(NamedTuple):
     quick: tuple[str, ...] = ()
     """Arguments for a short run."""
     note: str = ""
+    python: str = ""
+    """Another interpreter than this one, if it exists: its path in the checkout."""
 
 
 PARTS = (
@@ -60,6 +62,14 @@ PARTS = (
     Part("imports", "Before the request leaves", (), ("--rounds", "3")),
     Part("decoders", "Decoders", (), ("--rounds", "1", "--seconds", "5")),
     Part("encoders", "Encoders", (), ("--rounds", "1", "--seconds", "5")),
+    Part(
+        "neural",
+        "Neural voices",
+        ("--runs", "5"),
+        ("--runs", "1"),
+        "Of this checkout's `.venv-voices`, if it exists (`make test-voices`).",
+        python=".venv-voices/bin/python",
+    ),
     Part("server", "The server", ("first-byte", "streams", "leavers"), ("first-byte", "--rounds", "5")),
 )
 
@@ -69,7 +79,9 @@ def run(part: Part, *, quick: bool) -> str:
     arguments = part.quick if quick else part.arguments
     environment = {**os.environ}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, str(HERE / f"{part.name}.py"), *arguments]
+    other = HERE.parents[1] / part.python
+    python = str(other) if part.python and other.exists() else sys.executable
+    command = [python, str(HERE / f"{part.name}.py"), *arguments]
     print(f"{part.title} …", file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     if done.returncode:

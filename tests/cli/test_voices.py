@@ -40,6 +40,14 @@ def test_installed_voices_are_listed_before_espeak_s(voice, home, network):
     assert "en_US-hum-low" not in [row["id"] for row in voice("voices", "--json", environment=home).json]
 
 
+@pytest.mark.parametrize(("default", "is_noted"), [("hum", True), ("en-gb", False)])
+def test_the_removal_of_the_default_voice_is_noted(voice, home, network, default, is_noted):
+    voice("voices", "get", network, environment=home)
+    assert voice("voices", "use", default, environment=home).code == 0
+    done = voice("voices", "remove", "hum", environment=home)
+    assert (done.code, "it is still the default" in done.err) == (0, is_noted)
+
+
 def test_voices_that_can_be_downloaded_are_listed(voice, home):
     rows = voice("voices", "--all", "--json", environment=home).json
     row = next(row for row in rows if row["id"] == "en_US-joe-medium")
@@ -66,7 +74,7 @@ def test_a_voice_is_downloaded_by_its_name_in_the_user_s_catalogue(voice, home, 
     ("arguments", "message"),
     [
         (["get", "nothing"], "there is no voice, address or file 'nothing'"),
-        (["get", "http://127.0.0.1:1/a.tar.bz2"], "use https, or http and a SHA-256"),
+        (["get", "http://127.0.0.1:1/a.tar.bz2"], "use https; http needs a SHA-256 of the file"),
         (["remove", "nothing"], "there is no voice 'nothing'"),
         (["remove", "amy"], "the voice en_US-amy-medium is not installed (voice voices get en_US-amy-medium)"),
         (["use", "amy"], "the voice en_US-amy-medium is not installed (voice voices get en_US-amy-medium)"),

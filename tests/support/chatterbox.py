@@ -1,9 +1,11 @@
-"""Fakes of the two Chatterbox packages without torch, including their bugs.
+"""Fakes of the Chatterbox packages without torch, including their bugs.
 
-Written against chatterbox-streaming 0.1.2 and chatterbox-tts 0.1.7; `tests/models/test_chatterbox_fork.py` runs the
-same expectations on the fork's code.
+Written against chatterbox-streaming 0.1.2, chatterbox-tts 0.1.7 and chatterbox-vllm 0.2.1;
+`tests/models/test_chatterbox_fork.py` runs the same expectations on the fork's code, and `test_chatterbox_vllm.py`
+compares the signatures of the last one.
 """
 
+import functools
 import itertools
 import types
 
@@ -190,3 +192,133 @@ def package(model):
     parent = types.ModuleType("chatterbox")
     parent.tts = tts
     return {"torch": torch, "chatterbox": parent, "chatterbox.tts": tts}
+
+
+class VllmModel:
+    """chatterbox-vllm's ChatterboxTTS: `generate` for a list of texts, and nothing that streams."""
+
+    loaded = None
+    length = 60
+    """Tokens of every text."""
+
+    @classmethod
+    def from_local(
+        cls,
+        ckpt_dir,
+        target_device="cuda",
+        max_model_len=1000,
+        compile=False,  # noqa: A002  the package's name
+        max_batch_size=10,
+        variant="english",
+        s3gen_use_fp16=False,
+        **kwargs,
+    ):
+        print("Giving vLLM 2.05% of GPU memory (1701.87 MB)")
+        made = cls(ckpt_dir, target_device, max_model_len)
+        VllmModel.loaded = {"ckpt_dir": ckpt_dir, "target_device": target_device, **kwargs}
+        VllmModel.loaded |= {"max_model_len": max_model_len, "max_batch_size": max_batch_size}
+        return made
+
+    @classmethod
+    def from_pretrained(
+        cls, repo_id="ResembleAI/chatterbox", revision="1b475dffa71fb191cb6d5901215eb6f55635a9b6", *args, **kwargs
+    ):
+        raise FileNotFoundError("t3-model/model.safetensors")  # without the repository's folder
+
+    def __init__(self, ckpt_dir, target_device, max_model_len):
+        self.max_model_len = max_model_len
+        self.t3 = types.SimpleNamespace(generate=self._tokens_of)
+        self.calls = []
+        self.prepared = []
+        self.vocoded = 0
+        self.is_shut_down = False
+        self.get_audio_conditionals = functools.lru_cache(maxsize=10)(self._conditionals)
+
+    @property
+    def sr(self):
+        return RATE
+
+    def _conditionals(self, wav_fpath=None):
+        self.prepared.append(wav_fpath)
+        if wav_fpath is None:
+            return 0.1
+        with open(wav_fpath, "rb") as file:
+            return float(file.read())
+
+    def _tokens_of(self, prompts, sampling_params=None, *, use_tqdm=True):
+        if use_tqdm:
+            print("Processed prompts: 100%")
+        most = min(self.max_model_len, sampling_params["max_tokens"])
+        reason = "length" if self.length > most else "stop"
+        output = types.SimpleNamespace(token_ids=[0] * min(self.length, most), finish_reason=reason)
+        return [types.SimpleNamespace(outputs=[output]) for _ in prompts]
+
+    def generate(
+        self,
+        prompts,
+        audio_prompt_path=None,
+        language_id="en",
+        exaggeration=0.5,
+        temperature=0.8,
+        max_tokens=1000,
+        top_p=0.8,
+        repetition_penalty=2.0,
+        *args,
+        **kwargs,
+    ):
+        loudness = self.get_audio_conditionals(audio_prompt_path)
+        return self.generate_with_conds(
+            prompts,
+            loudness,
+            None,
+            temperature=temperature,
+            language_id=language_id,
+            exaggeration=exaggeration,
+            max_tokens=max_tokens,
+            top_p=top_p,
+            repetition_penalty=repetition_penalty,
+            **kwargs,
+        )
+
+    def generate_with_conds(
+        self,
+        prompts,
+        s3gen_ref,
+        cond_emb,
+        language_id="en",
+        temperature=0.8,
+        exaggeration=0.5,
+        max_tokens=1000,
+        diffusion_steps=10,
+        top_p=1.0,
+        min_p=0.05,
+        repetition_penalty=2.0,
+        *args,
+        **kwargs,
+    ):
+        self.calls.append((*prompts, exaggeration, temperature, diffusion_steps))
+        results = self.t3.generate(prompts, sampling_params={"max_tokens": max_tokens, **kwargs})
+        print("[T3] Speech Token Generation time: 0.10s")
+        sounds = []
+        for result in results:
+            for output in result.outputs:
+                self.vocoded += 1
+                time = np.arange(len(output.token_ids) * TOKEN_FRAMES) / RATE
+                sounds.append((s3gen_ref * np.sin(2 * np.pi * HUM * time)).astype(np.float32)[None, :])
+        return sounds
+
+    def shutdown(self):
+        self.is_shut_down = True
+
+
+def vllm_package():
+    """Return modules that replace `torch` with CUDA, `chatterbox_vllm.tts` and `huggingface_hub`."""
+    torch = package(None)["torch"]
+    torch.cuda = types.SimpleNamespace(is_available=lambda: True, empty_cache=lambda: None)
+    tts = types.ModuleType("chatterbox_vllm.tts")
+    tts.ChatterboxTTS = VllmModel
+    parent = types.ModuleType("chatterbox_vllm")
+    parent.tts = tts
+    hub = types.ModuleType("huggingface_hub")
+    hub.hf_hub_download = lambda repo_id, filename, revision: f"/hub/{repo_id}/{revision}/{filename}"
+    return {"torch": torch, "chatterbox_vllm": parent, "chatterbox_vllm.tts": tts, "huggingface_hub": hub}

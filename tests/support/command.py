@@ -51,8 +51,9 @@ def run_voice(
     text: bytes | None = None,
     environment: Mapping[str, str] | None = None,
     script: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> Said:
-    """Run `voice` in that folder; `text` is its standard input (None: empty).
+    """Run `voice` in that folder, for at most `timeout` seconds; `text` is its standard input (None: empty).
 
     `script`: a shell script to run instead, which runs `voice` as ``"$@"``.
     """
@@ -63,7 +64,7 @@ def run_voice(
         capture_output=True,
         env=environment_in(folder, environment),
         cwd=folder,
-        timeout=TIMEOUT,
+        timeout=timeout,
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr.decode())

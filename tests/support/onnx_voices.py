@@ -13,12 +13,23 @@ from support.packages import needs
 FRAMES_PER_TOKEN = 400
 HERTZ = 220
 """Speaker 0's pitch; speaker n has n + 1 times that."""
+LOUDNESS = 0.1 * 2**0.5
+"""The wave's highest sample: the level of `backends.local.level`, so that the gain is 1."""
 
 SYMBOLS = "_^$ !',-.:;?abcdefhijklmnopqrstuvwxyzæçðøħŋœɐɑɒɔəɚɛɜɡɪɹʃʊʌʒˈˌːθɾʔᵻ\u0329\u0303"
 """espeak-ng's IPA symbols for English, in NFD."""
 
 
-def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, notes=None, has_parts=False):
+def network(
+    path,
+    *,
+    rate=16000,
+    speakers=1,
+    frames_per_token=FRAMES_PER_TOKEN,
+    notes=None,
+    has_parts=False,
+    loudness=LOUDNESS,
+):
     """Write a VITS network like Piper's: `input`, `input_lengths`, `scales` (and `sid`) to (1, 1, frames).
 
     `has_parts`: its nodes have the names of Piper's two parts, and the lengths of the tokens are rounded up.
@@ -31,7 +42,7 @@ def network(path, *, rate=16000, speakers=1, frames_per_token=FRAMES_PER_TOKEN, 
         "unit": np.float32(1),
         "per_token": np.float32(frames_per_token),
         "step": np.float32(2 * np.pi * HERTZ / rate),
-        "loudness": np.float32(0.5),
+        "loudness": np.float32(loudness),
         "shape": np.array([1, 1, -1], np.int64),
     }
     inputs = [

@@ -68,6 +68,17 @@ def test_a_model_is_fetched_and_removed(home, folder):
     assert list(folder.iterdir()) == []
 
 
+def test_nothing_is_fetched_if_one_of_the_addresses_is_refused(home, folder):
+    body = b"network"
+    with SpeechServer(Answer(body, chunked=False)) as server:
+        entry = entry_at(server, body)
+        unchecked = RemoteFile(f"http://127.0.0.1:{server.port}/a.onnx.json")
+        with pytest.raises(UsageError, match=r"cannot download from \S+\.json"):
+            get("mine", entry._replace(files=(*entry.files, unchecked)), environment=home)
+        assert not server.requests
+    assert not folder.exists()
+
+
 def test_a_failed_fetch_leaves_the_old_voice(home, folder):
     body = archive(model__onnx=b"old", tokens__txt=b"a 0")
     with SpeechServer(Answer(body, chunked=False)) as server:

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from voice_cli.backends import BACKENDS, is_remote
@@ -15,7 +15,7 @@ from voice_cli.cli.listings import print_rows
 from voice_cli.cli.options import SayOptions
 from voice_cli.cli.say import make_backend, say, with_engine
 from voice_cli.config import load, parse, settle
-from voice_cli.errors import FileError, UsageError, nearest
+from voice_cli.errors import ConfigError, FileError, UsageError, nearest
 from voice_cli.folders import config_path, write_atomically
 from voice_cli.voices.catalogue import Entry, RemoteFile, catalogue, choose
 from voice_cli.voices.download import Progress, download
@@ -110,6 +110,10 @@ def remove_voice(*, voice: str) -> None:
         raise _unknown(voice)
     remove(found)
     print_message(f"removed {found.name}")
+    with suppress(ConfigError):
+        default = settle(load(), {}).profile.voice or ""
+        if choose(default.partition("/")[0], [(found.name, found)]) is not None:
+            print_note("it is still the default: voice voices use NAME chooses another one")
 
 
 def play(*, voice: str, text: str | None) -> int:

@@ -45,16 +45,13 @@ def download(
         FileError: the file cannot be written.
 
     """
-    is_checked = bool(file.sha256)
-    scheme = file.url.partition("://")[0].lower()
-    if scheme != "https" and not (scheme == "http" and is_checked):
-        raise UsageError(f"cannot download from {one_line(file.url)}", hint="use https, or http and a SHA-256")
+    check_address(file)
     part = _Part(path, file)
     failures = 0
     while True:
         before = part.size
         try:
-            part.fetch(on_progress, timeout, allows_http=is_checked)
+            part.fetch(on_progress, timeout, allows_http=bool(file.sha256))
             break
         except NetworkError:
             failures = failures + 1 if part.size <= before else 0
@@ -62,6 +59,14 @@ def download(
                 raise
             time.sleep(pause)
     return part.finish()
+
+
+def check_address(file: RemoteFile) -> None:
+    """Raise UsageError unless the address is HTTPS, or HTTP with a checksum."""
+    scheme = file.url.partition("://")[0].lower()
+    if scheme != "https" and not (scheme == "http" and file.sha256):
+        hint = "use https; http needs a SHA-256 of the file"
+        raise UsageError(f"cannot download from {one_line(file.url)}", hint=hint)
 
 
 def sha256_of(path: str) -> str:

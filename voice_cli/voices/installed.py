@@ -142,7 +142,7 @@ def _of_package(folder: str, name: str) -> Iterator[InstalledVoice]:
             if os.path.isfile(model):
                 yield InstalledVoice(_stem(model), "piper", model, True, _about_piper(model))
     if glob.glob(os.path.join(glob.escape(folder), "data", "voices*.npz")):
-        about = {"size": None, "language": "ja"} if name.startswith("kokoro_ja") else {}
+        about = _KOKORO_JA if name.startswith("kokoro_ja") else {}
         yield InstalledVoice(name.removesuffix("_voice").replace("_", "-"), "kokoro", folder, True, about)
 
 
@@ -165,6 +165,9 @@ def voices_in(folder: str, name: str) -> Iterator[InstalledVoice]:
 
 def _stem(model: str) -> str:
     return os.path.basename(model).removesuffix(".onnx")
+
+
+_KOKORO_JA = {"size": 92_361_271, "language": "ja", "quality": "int8", "licence": "Apache-2.0"}
 
 
 def _read_about(path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from voice_cli.errors import FileError, UsageError, nearest
 from voice_cli.printable import one_line
 from voice_cli.voices.catalogue import Entry, RemoteFile, choose, is_name
-from voice_cli.voices.download import Progress, download, sha256_of
+from voice_cli.voices.download import Progress, check_address, download, sha256_of
 from voice_cli.voices.installed import ABOUT, InstalledVoice, voices_folder, voices_in
 from voice_cli.voices.unpack import is_archive, unpack
 
@@ -62,6 +62,8 @@ def get(
     """
     if not is_name(entry.name):
         raise UsageError(f"{one_line(entry.name)!r} cannot be the name of a voice", hint="letters, digits and -_.+")
+    for file in entry.files:
+        check_address(file)
     folder = voices_folder(environment)
     staging = os.path.join(folder, f".{entry.name}")
     arriving, new = os.path.join(staging, "download"), os.path.join(staging, "new")

@@ -1,12 +1,13 @@
 """The Piper backend with onnxruntime and generated voices."""
 
 import gc
+import os
 import threading
 
 import numpy as np
 import pytest
 
-from support.onnx_voices import FRAMES_PER_TOKEN, HERTZ, piper_voice, pitch
+from support.onnx_voices import FRAMES_PER_TOKEN, HERTZ, LOUDNESS, piper_voice, pitch
 from support.packages import needs
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding
@@ -45,7 +46,7 @@ def test_stream_has_the_samples_of_the_network(speak, has_parts):
     stream = speak(has_parts=has_parts).synthesize(SpeechRequest(text))
     samples = np.frombuffer(b"".join(stream), "<i2")
     frames = np.concatenate([np.arange(FRAMES_PER_TOKEN * count) for count in tokens_of(text)])
-    wave = 0.5 * np.sin(2 * np.pi * HERTZ / 22050 * frames)
+    wave = LOUDNESS * np.sin(2 * np.pi * HERTZ / 22050 * frames)
     assert len(tokens_of(text)) == 3
     assert len(samples) == len(wave)
     assert np.abs(samples / 32768 - wave).max() < 0.001
@@ -79,15 +80,36 @@ def test_words_have_the_times_of_their_tokens(speak):
 
 def test_the_first_clause_of_a_long_sentence_comes_alone(speak, monkeypatch):
     texts = []
+    backend = speak(has_parts=True)
+    backend.warm_up()
     run = PiperBackend._run_front
     monkeypatch.setattr(PiperBackend, "_run_front", lambda self, ipa, *rest: texts.append(ipa) or run(self, ipa, *rest))
     text = "When the first clause of a sentence is long enough, it is spoken alone, and the others follow, all at once."
-    stream = speak(has_parts=True).synthesize(SpeechRequest(text))
+    stream = backend.synthesize(SpeechRequest(text))
     b"".join(stream)
     assert [ipa[-1] for ipa in texts] == [",", "."]
     assert f"{texts[0]} {texts[1]}" == phonemes(text, "en-us")[0]
     assert [text[w.text_start :][: w.text_length] for w in stream.words] == text.split()
     assert sorted(w.seconds for w in stream.words) == [w.seconds for w in stream.words]
+
+
+@pytest.mark.parametrize("has_parts", [False, True])
+@pytest.mark.parametrize("loudness", [0.04, 0.5])
+def test_quiet_and_loud_voices_have_one_level(speak, loudness, has_parts):
+    backend = speak(f"at {loudness}", has_parts=has_parts, loudness=loudness)
+    samples = np.frombuffer(b"".join(backend.synthesize(SpeechRequest("Hello there."))), "<i2") / 32768
+    assert np.abs(samples).max() == pytest.approx(LOUDNESS, rel=0.02)
+
+
+def test_a_level_is_measured_once(speak, monkeypatch):
+    monkeypatch.setattr("voice_cli.backends.local.level.TARGET", -14.0)
+    first, again = speak(), speak()
+    os.utime(again.model, ns=(os.stat(first.model).st_mtime_ns,) * 2)
+    sounds = [b"".join(backend.synthesize(SpeechRequest("Hello."))) for backend in (first,)]
+    monkeypatch.setattr("voice_cli.backends.local.level.TARGET", -30.0)
+    sounds.append(b"".join(again.synthesize(SpeechRequest("Hello."))))
+    assert sounds[0] == sounds[1]
+    assert np.abs(np.frombuffer(sounds[0], "<i2")).max() / 32768 == pytest.approx(2 * LOUDNESS, rel=0.02)
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.5])
@@ -103,6 +125,19 @@ def test_speed_is_relative_to_the_voices_length_scale(speak, speed):
 def test_speaker_by_number_or_name(speak, voice, times):
     sound = b"".join(speak(speakers=["amy", "ben"]).synthesize(SpeechRequest("Hello.", voice=voice)))
     assert pitch(sound, 22050) == pytest.approx(times * HERTZ, rel=0.01)
+
+
+def test_the_level_is_that_of_the_speaker_whose_name_is_a_number(speak, monkeypatch):
+    numbers = []
+    run = PiperBackend._run_front
+
+    def watched(self, ipa, request, *rest, **more):
+        numbers.append(self._speaker(request.voice))
+        return run(self, ipa, request, *rest, **more)
+
+    monkeypatch.setattr(PiperBackend, "_run_front", watched)
+    b"".join(speak(speakers=["1", "0"]).synthesize(SpeechRequest("Hello.", voice="1")))
+    assert set(numbers) == {0}
 
 
 @pytest.mark.parametrize("voice", ["2", "carl", "-1"])

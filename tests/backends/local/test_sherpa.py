@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
-from support.onnx_voices import FRAMES_PER_TOKEN, HERTZ, pitch, sherpa_voice
+from support.onnx_voices import FRAMES_PER_TOKEN, HERTZ, LOUDNESS, pitch, sherpa_voice
 from support.packages import needs
 from support.threads import happened
 from voice_cli.audio import AudioFormat, Encoding
@@ -60,8 +60,15 @@ def test_audio_length_matches_the_phonemes_of_each_sentence(speak):
 def test_samples_are_the_models_output(speak):
     sound = b"".join(speak().synthesize(SpeechRequest("Hello.")))
     time = np.arange(frames(sound), dtype=np.float32)
-    exact = 0.5 * np.sin(time * np.float32(2 * np.pi * HERTZ / 16000)) * 32768
+    exact = LOUDNESS * np.sin(time * np.float32(2 * np.pi * HERTZ / 16000)) * 32768
     assert np.max(np.abs(np.frombuffer(sound, "<i2") - exact)) < 2
+
+
+@pytest.mark.parametrize("loudness", [0.04, 0.5])
+def test_quiet_and_loud_voices_have_one_level(speak, loudness):
+    backend = speak(f"at {loudness}", loudness=loudness)
+    samples = np.frombuffer(b"".join(backend.synthesize(SpeechRequest("Hello there."))), "<i2") / 32768
+    assert np.abs(samples).max() == pytest.approx(LOUDNESS, rel=0.02)
 
 
 def test_sample_rate_is_the_models(speak):

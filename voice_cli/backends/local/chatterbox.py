@@ -1,4 +1,4 @@
-"""Chatterbox in this process: the streaming fork (chatterbox-streaming), or the stock package (chatterbox-tts).
+"""Chatterbox in this process: the streaming fork (chatterbox-streaming), the stock package (chatterbox-tts), or vLLM's.
 
 A model holds its voice in one attribute, `conds`, so it gets a copy of the voice's conditionals for each text. The
 fork's fade-in on every chunk is turned off, and chunks are cross-faded instead (`ChunkJoin`). Contract: the code of
@@ -24,13 +24,18 @@ from voice_cli.backends.local.chatterbox_presets import (
     preset_named,
     stop_between_tokens,
 )
+from voice_cli.backends.local.chatterbox_vllm import INSTALL as INSTALL_VLLM
+from voice_cli.backends.local.chatterbox_vllm import MODULE as VLLM
+from voice_cli.backends.local.chatterbox_vllm import VllmSpeaker
 from voice_cli.backends.local.torch_engine import RECORDINGS, TorchBackend, discarded_stdout, replaced
 from voice_cli.backends.local.worker import Generation, missing_model
-from voice_cli.backends.packages import install_line, load, require
+from voice_cli.backends.packages import install_line, is_installed, load, require
 from voice_cli.errors import Hint, TruncatedAudio, UsageError
 from voice_cli.pcm.samples import to_pcm
 
 INSTALL = install_line("chatterbox")
+PACKAGES = ("chatterbox", VLLM)
+"""Modules that run a model."""
 HUB_NAME = "ResembleAI/chatterbox"
 """The only model that `from_pretrained` loads."""
 
@@ -47,8 +52,8 @@ class ChatterboxBackend(TorchBackend):
     """
 
     name = "chatterbox"
-    settings = ("model", "compute", "preset", "voices")
-    packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"))
+    settings = ("model", "compute", "preset", "voices", "package")
+    packages = (("chatterbox", "chatterbox-streaming"), ("chatterbox", "chatterbox-tts"), (VLLM, "chatterbox-vllm"))
     extra = "chatterbox"
     model_is = "a folder with its files"
     expected_format = AudioFormat(24000, 1)
@@ -61,6 +66,7 @@ class ChatterboxBackend(TorchBackend):
         compute: str | None = None,
         preset: str | None = None,
         voices: str | Sequence[str] | None = None,
+        package: str | None = None,
         allow_paths: bool = True,
     ) -> None:
         """Check that the model is there. It is not loaded.
@@ -70,10 +76,17 @@ class ChatterboxBackend(TorchBackend):
             compute: `cuda`, `mps` or `cpu`; None: the fastest that is available.
             preset: one of `chatterbox_presets.PRESETS`.
             voices: a folder of recordings, or several; the first with a name is used.
+            package: the module that runs it; None: chatterbox_vllm, if it is installed and `compute` can be `cuda`.
             allow_paths: whether a request's voice may be a path.
 
         """
-        require(self.name, "chatterbox", INSTALL)
+        if package is None:
+            may_be_cuda = compute in (None, "auto") or str(compute).startswith("cuda")
+            package = VLLM if may_be_cuda and is_installed(VLLM) else "chatterbox"
+        elif package not in PACKAGES:
+            raise UsageError(f"chatterbox has no package {package!r}", hint=f"one of: {', '.join(PACKAGES)}")
+        self.package = package
+        require(self.name, package, INSTALL_VLLM if package == VLLM else INSTALL)
         if not model:
             raise missing_model(type(self), f"set {{model}} to its path, or to {HUB_NAME} for the hub's")
         self.model = os.path.expanduser(model)
@@ -85,6 +98,7 @@ class ChatterboxBackend(TorchBackend):
         self.preset = preset or DEFAULT_PRESET
         preset_named(self.preset)
         self._speaker: Any = None
+        self._vllm: VllmSpeaker | None = None
         self._own_conditionals: Any = None
         self._conditionals_of = functools.lru_cache(MAX_VOICES)(self._compute_conditionals)
 
@@ -102,15 +116,23 @@ class ChatterboxBackend(TorchBackend):
 
     def load(self) -> None:
         super().load()
+        is_hub = self.model == HUB_NAME
         with discarded_stdout():
+            if self.package == VLLM:
+                folder = None if is_hub else self.model
+                self._vllm = VllmSpeaker(folder, self._device, preset_named(self.preset))
+                return
             package = load(self.name, "chatterbox.tts", INSTALL)
-            if self.model == HUB_NAME:
+            if is_hub:
                 self._speaker = package.ChatterboxTTS.from_pretrained(self._device)
             else:
                 self._speaker = package.ChatterboxTTS.from_local(self.model, self._device)
         self._own_conditionals = self._speaker.conds
 
     def unload(self) -> None:
+        if self._vllm is not None:
+            self._vllm.close()
+            self._vllm = None
         self._speaker = self._own_conditionals = None
         self._conditionals_of.cache_clear()
         super().unload()
@@ -118,6 +140,13 @@ class ChatterboxBackend(TorchBackend):
     def speak(self, generation: Generation) -> None:
         model = self._speaker
         preset = preset_named(generation.request.options.get("preset", self.preset))
+        if self._vllm is not None:
+            voice = generation.request.voice
+            recording = None if voice in (None, OWN_VOICE) else self._folder.find(str(voice))
+            generation.format = AudioFormat(self._vllm.rate, 1)
+            with discarded_stdout():
+                self._vllm.speak(generation, preset, recording)
+            return
         generation.format = AudioFormat(int(model.sr), 1)
         stop = generation.stop_if_cancelled
         with contextlib.ExitStack() as stack:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice, WordEvent
 from voice_cli.backends.local.kokoro_symbols import SYMBOLS, numbers
+from voice_cli.backends.local.level import levelled
 from voice_cli.backends.local.onnx_graph import MalformedModel, nodes, output_field
 from voice_cli.backends.local.onnx_session import open_session
 from voice_cli.backends.local.worker import EngineBackend, Generation
@@ -162,7 +163,7 @@ class KokoroBackend(EngineBackend):
             pieces.computed(len(samples) / RATE, time.monotonic() - began)
             generation.words += words
             frames += len(samples)
-            if not generation.write(to_pcm(samples)):
+            if not generation.write(to_pcm(levelled(samples))):
                 return
         self._rate = pieces.rate
         if not frames and not generation.cancelled:

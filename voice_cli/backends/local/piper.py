@@ -15,6 +15,7 @@ from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import SpeechRequest, Voice, WordEvent
+from voice_cli.backends.local import level
 from voice_cli.backends.local.onnx_graph import MalformedModel, cut, nodes, with_output
 from voice_cli.backends.local.onnx_session import open_session
 from voice_cli.backends.local.worker import EngineBackend, Generation, missing_model, speaker_number
@@ -69,6 +70,8 @@ class PiperBackend(EngineBackend):
         self._back: Any = None
         self._between: tuple[str, ...] = ()
         self._has_durations = False
+        self._gains: dict[int, float] = {}
+        """By the speaker's number."""
 
     def check(self, request: SpeechRequest) -> None:
         self._speaker(request.voice)
@@ -126,6 +129,7 @@ class PiperBackend(EngineBackend):
         request = generation.request
         rate = int(self._config["audio"]["sample_rate"])
         generation.format = AudioFormat(rate, 1)
+        gain = self._gain(request.voice)
         frames = 0
         for sentence in self._sentences(request.text):
             generation.stop_if_cancelled()
@@ -140,10 +144,29 @@ class PiperBackend(EngineBackend):
                     ]
                     durations = None
                 frames += len(samples)
-                if not generation.write(to_pcm(samples)):
+                if not generation.write(to_pcm(level.levelled(samples, gain))):
                     return
         if not frames and not generation.cancelled:
             raise EngineError("piper generated no audio for this text", hint="check that it is in the voice's language")
+
+    def _gain(self, voice: str | None) -> float:
+        speaker = self._speaker(voice)
+        if speaker not in self._gains:
+            status = os.stat(self.model)
+            name = f"{os.path.basename(self.model)} {status.st_size} {status.st_mtime_ns} {speaker}"
+            rate = int(self._config["audio"]["sample_rate"])
+            self._gains[speaker] = level.stored_gain(name, lambda: self._measured_text(voice), rate)
+        return self._gains[speaker]
+
+    def _measured_text(self, voice: str | None) -> Any:
+        """Return the samples of `level.TEXT`, without noise: they are the same each time."""
+        import numpy as np
+
+        parts = []
+        for sentence in self._sentences(level.TEXT):
+            tensors, _ = self._run_front(sentence.ipa, SpeechRequest("", voice=voice), noise=0.0)
+            parts += [samples for samples, _ in self._samples(tensors)]
+        return np.concatenate(parts or [np.zeros(0)])
 
     def _sentences(self, text: str) -> Iterator[Any]:
         from voice_cli.backends.local.espeak_phonemes import Sentence, first_clause, sentences
@@ -158,15 +181,19 @@ class PiperBackend(EngineBackend):
     def _ids(self, symbol: str) -> list[int]:
         return list(self._config["phoneme_id_map"].get(symbol, ()))
 
-    def _run_front(self, ipa: str, request: SpeechRequest) -> tuple[dict[str, Any], Any]:
-        """Return the tensors for the back (or the samples), and the frames of each symbol (None: unknown)."""
+    def _run_front(self, ipa: str, request: SpeechRequest, noise: float = 1.0) -> tuple[dict[str, Any], Any]:
+        """Return the tensors for the back (or the samples), and the frames of each symbol (None: unknown).
+
+        `noise`: a factor for the voice's noise.
+        """
         import numpy as np
 
         pad = self._ids(_PAD)
         ids = [*self._ids(_BEGIN), *pad, *(each for symbol in ipa for each in self._padded(symbol)), *self._ids(_END)]
         inference = self._config.get("inference", {})
         length_scale = float(inference.get("length_scale", 1.0)) / (request.speed or 1.0)
-        scales = [float(inference.get("noise_scale", 0.667)), length_scale, float(inference.get("noise_w", 0.8))]
+        noise_scale, noise_w = float(inference.get("noise_scale", 0.667)), float(inference.get("noise_w", 0.8))
+        scales = [noise * noise_scale, length_scale, noise * noise_w]
         feed: dict[str, Any] = {
             "input": np.array([ids], np.int64),
             "input_lengths": np.array([len(ids)], np.int64),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.backends.base import SpeechRequest, UnknownVoiceError, Voice
+from voice_cli.backends.local import level
 from voice_cli.backends.local.estimated import estimated_words
 from voice_cli.backends.local.sherpa_models import CLONING, MODELS_URL, SherpaModel, read_model
 from voice_cli.backends.local.worker import EngineBackend, Generation, check_steps, missing_model, speaker_number
@@ -70,6 +71,8 @@ class SherpaBackend(EngineBackend):
         self._steps = check_steps(steps)
         self._package: Any = None
         self._tts: Any = None
+        self._gains: dict[int, float] = {}
+        """By the speaker's number."""
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         check_steps(options.get("steps"))
@@ -147,7 +150,8 @@ class SherpaBackend(EngineBackend):
         generation.format = AudioFormat(int(self._tts.sample_rate), 1)
         faults: list[BaseException] = []
         frames = 0
-        parts = self._parts(request)
+        gain = self._gain(request.voice)
+        parts = self._parts(request.text)
         waiting = list(parts)
 
         def spoken(samples: Any, _progress: float) -> int:
@@ -158,7 +162,7 @@ class SherpaBackend(EngineBackend):
                     rate = int(self._tts.sample_rate)
                     generation.words += estimated_words(waiting.pop(0), samples, rate, frames / rate)
                 frames += len(samples)
-                return int(generation.write(to_pcm(samples)))
+                return int(generation.write(to_pcm(level.levelled(samples, gain))))
             except BaseException as error:  # C++ may change its type
                 faults.append(error)
                 return 0
@@ -172,14 +176,31 @@ class SherpaBackend(EngineBackend):
                 hint="check that it is in the model's language; debug output includes the library's messages",
             )
 
-    def _parts(self, request: SpeechRequest) -> "list[Sentence]":
+    def _gain(self, voice: str | None) -> float:
+        """Return the factor for a speaker's samples: as in `piper`, for networks of that kind."""
+        if self.model.family != "vits":
+            return 1.0
+        speaker = self._speaker(voice)
+        if speaker not in self._gains:
+            status = os.stat(self.model.network)
+            name = f"sherpa {os.path.basename(self.model.network)} {status.st_size} {status.st_mtime_ns} {speaker}"
+            request = SpeechRequest(level.TEXT, voice=voice)
+            config = self._request(request, self._parts(level.TEXT))
+
+            def speak() -> Any:
+                return self._tts.generate(level.TEXT, config).samples
+
+            self._gains[speaker] = level.stored_gain(name, speak, int(self._tts.sample_rate))
+        return self._gains[speaker]
+
+    def _parts(self, text: str) -> "list[Sentence]":
         """Return the sentences in phonemes; empty if the model reads letters or has a lexicon."""
         voice = self.model.phoneme_voice
         if voice is None:
             return []
         from voice_cli.backends.local.espeak_phonemes import first_clause, sentences, short_parts
 
-        found = sentences(request.text, voice)
+        found = sentences(text, voice)
         first = first_clause(found[0], SHORT_CLAUSE) if found and len(found[0].ipa) > LONG_SENTENCE else found[:1]
         return [part for sentence in [*first, *found[1:]] for part in short_parts(sentence, MAX_SYMBOLS)]
 
