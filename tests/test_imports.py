@@ -57,7 +57,7 @@ PARTS = {
     "playback.ring_buffer": set(),
     "playback": {"audio", "errors", "state_file", "pcm", "codecs", "backends.base", "speech", "recording"},
     "recording": {"audio", "errors", "pcm", "codecs"},
-    "speech": {"audio", "errors", "state_file", "pcm", "script", "codecs", "backends.base"},
+    "speech": {"audio", "errors", "folders", "state_file", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
         "audio",
         "errors",

@@ -77,6 +77,10 @@ class SpeechStream(ABC):
     """Lines for the user (it does not stream, a setting was not applied); complete at the end of the stream."""
     is_external: bool = True
     """Whether the bytes come from outside this process, so that raw PCM is checked to be no noise (`codecs.noise`)."""
+    is_cached: bool = False
+    """Whether the bytes come from the cache: no request was sent."""
+    cache_key: str = ""
+    """Where the cache has the stream; empty: it has not."""
     end_is_marked: bool = True
     """Whether an iteration that ends has all bytes; False: the connection was closed, which may be early. Valid at the
     end."""
@@ -91,6 +95,9 @@ class SpeechStream(ABC):
             Interrupted: `cancel` was called.
 
         """
+
+    def keep(self) -> None:
+        """Store the stream if it is one that is kept. Called when all of it was decoded."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -167,6 +174,8 @@ class Backend(ABC):
     """It sends the codec of a request; otherwise the codec is its own."""
     max_requests: ClassVar[int | None] = None
     """How many requests it accepts at once; None: any number."""
+    is_worth_caching: ClassVar[bool] = True
+    """Whether its speech takes longer to make than to read from a file."""
     supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
     compute_device: str = "cpu"

@@ -303,15 +303,39 @@ for _to, _name, _summary, _function, _options in (
     _add(_to, _name, _summary, _function, _options)
 
 _COUNT = _argument("count", int | None, "How many sentences (1).")
-_WHICH = _argument("count", int | None, "Which one: 1 is the last.")
 for _name, _summary, _number in (
     ("skip", "Skip to the next sentence.", _COUNT),
     ("back", "Go back to the start of the sentence.", _COUNT),
-    ("replay", "Speak one of the last speeches again.", _WHICH),
     ("volume", "Set the volume of the speech that is spoken.", _FACTOR),
     ("speed", "Set the speed of the speech that is spoken.", _FACTOR),
 ):
     _add(app, _name, _summary, f"agent_control.{_name}", {"debug": _DEBUG}, argument=_number)
+
+_add(
+    app,
+    "history",
+    "List the last speeches.",
+    "history_commands.history",
+    _LISTING,
+    epilog="[bold]Example[/bold]\n\n  voice history",
+)
+_add(
+    app,
+    "replay",
+    "Speak one of the last speeches again.",
+    "history_commands.replay",
+    {"debug": _DEBUG},
+    argument=_argument("which", str | None, "Its number in 'voice history', 1 is the last; or its id."),
+    epilog="[bold]Example[/bold]\n\n  voice replay 2",
+)
+
+_cache = typer.Typer(no_args_is_help=True, help="Show and delete the speech that is kept, to be played again at once.")
+app.add_typer(_cache, name="cache")
+for _name, _summary, _does in (
+    ("info", "Print where the cache is, and how large it is.", "voice cache info --json"),
+    ("clear", "Delete all speech that is kept.", "voice cache clear"),
+):
+    _add(_cache, _name, _summary, f"cache_commands.{_name}", _LISTING, epilog=f"[bold]Example[/bold]\n\n  {_does}")
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")

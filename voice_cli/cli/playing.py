@@ -26,6 +26,8 @@ from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
+    from voice_cli.cli.event_lines import EventLines
+    from voice_cli.cli.event_watch import EventWatch
 
 WAKE_SECONDS = 3.0
 """Seconds of silence after which a device may lose its first sound."""
@@ -39,10 +41,11 @@ def play(
     recorder: Recorder | None,
     started: float,
     turn: "Turn | None" = None,
+    lines: "EventLines | None" = None,
 ) -> PlaybackResult:
     """Play and record a narration. `started`: the start of the process, on `time.monotonic`.
 
-    `turn`: ends the playback if another speech has cancelled this one.
+    `turn`: ends the playback if another speech has cancelled this one. `lines`: where the events are written.
     """
     learned = learned_of(backend, settings)
     sink = None
@@ -61,7 +64,13 @@ def play(
         partial(start_agent, settings) if turn is not None and not options.no_agent else None,
         has_keys=sink is not None and narration.total is not None and are_usable(),
     )
+    if lines is not None:
+        from voice_cli.cli.event_watch import EventWatch
+
+        watch.watch_events(lines, EventWatch(lines.send_object, narration, started))
     result = _play(player, speech_of(narration, settings, backend), narration, backend, options, watch)
+    if lines is not None and lines.error is not None:
+        result = _failed(result, lines.error)
     if options.subtitles is not None:
         try:
             write_file(options.subtitles, subtitles_of(result, options.subtitles))
@@ -121,7 +130,8 @@ def make_player(
 
 def speech_of(narration: Narration, settings: Settings, backend: Backend) -> Speech:
     """Return the speech of a narration, whose requests are sent again if its backend is a server."""
-    if narration.recovery is None and backend.is_remote:
+    is_cached = narration.is_one and all(utterance.stream.is_cached for utterance in narration.utterances)
+    if narration.recovery is None and backend.is_remote and not is_cached:
         from voice_cli.cli.recovering import recovery_of
 
         narration.recovery = recovery_of(settings, backend)
@@ -139,7 +149,7 @@ def subtitles_of(result: PlaybackResult, path: str) -> str:
 def learn(learned: Learned, result: PlaybackResult, settings: Settings, options: SayOptions) -> None:
     """Learn from a playback with automatic settings."""
     if not options.no_play and settings.defaults.prebuffer == "auto":
-        learned.note(result.metrics)
+        learned.note(result.metrics, of_backend=not any(each.stream.is_cached for each in result.utterances))
 
 
 def _play(
@@ -178,6 +188,12 @@ class Watch:
         self._turn = turn
         self._start_agent = start_agent
         self._has_keys = has_keys
+        self._lines: EventLines | None = None
+        self._events: EventWatch | None = None
+
+    def watch_events(self, lines: "EventLines", events: "EventWatch") -> None:
+        """Send events during the playback; end it if the reader of the lines closes them."""
+        self._lines, self._events = lines, events
 
     def play(
         self, player: Player, speech: Speech, update: Callable[[Player], object], note: Callable[[str], None]
@@ -190,8 +206,15 @@ class Watch:
                 if keys is not None:
                     keys.poll(is_playing=player.position > 0)
                 update(player)
+                if self._events is not None:
+                    self._events.update(player)
+                if self._lines is not None and self._lines.is_closed:
+                    raise KeyboardInterrupt
 
-            return player.play(speech, on_tick=on_tick)
+            result = player.play(speech, on_tick=on_tick)
+            if self._events is not None:
+                self._events.finish(player, result)
+            return result
 
     def _look(self, player: Player) -> None:
         if self._turn is not None and self._turn.is_cancelled:
