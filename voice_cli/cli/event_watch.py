@@ -89,7 +89,7 @@ class EventWatch:
         self._seen = len(utterances)
         for index, told in list(self._asked.items()):
             utterance = utterances[index]
-            stream = utterance.stream
+            stream, is_over = utterance.stream, utterance.end is not None
             times, is_cached = dict(stream.timestamps), stream.is_cached
             at = times.get("cached" if is_cached else "request_sent")
             if at is not None and "request" not in told:
@@ -100,7 +100,7 @@ class EventWatch:
             if at is not None and "first_byte" not in told:
                 told.add("first_byte")
                 yield Event(at, "first_byte", {"utterance": index})
-            if utterance.end is not None:
+            if is_over:
                 del self._asked[index]
 
     def _recoveries(self, now: float) -> Iterator[Event]:
