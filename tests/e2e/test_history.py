@@ -108,7 +108,7 @@ def test_off_leaves_nothing(run, tones):
 
 def test_what_is_not_kept_is_told(run, tones):
     run("say", "0", "--base-url", tones.url, "--no-cache")
-    assert "is not kept any more" in run("replay", code=2)
+    assert "is not kept" in run("replay", code=2)
     assert "there is no speech" in run("replay", "sabc", code=2)
     assert "the history has 1 speeches" in run("replay", "7", code=2)
 

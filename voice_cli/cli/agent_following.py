@@ -278,9 +278,8 @@ class FollowedSpeech:
                 write_file(options.subtitles, message["subtitles"])
             except FileError as exc:
                 self._error = self._error or exc
-        for output in (self._output, self._lines):
-            if output is not None and output.error is not None:
-                self._error = self._error or output.error
+        for written in filter(None, (self._output, self._lines)):
+            self._error = self._error or written.error
         code = 0
         if sent is not None:
             if options.debug and message.get("traceback"):

@@ -37,7 +37,7 @@ def history(*, as_json: bool) -> None:
             {
                 "n": place,
                 "id": number,
-                "time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_number(entry.get("time")))),
+                "time": time.strftime("%Y-%m-%d %H:%M", time.localtime(_number(entry.get("time")))),
                 "profile": entry.get("profile") or entry.get("backend") or "",
                 "voice": entry.get("voice") or "",
                 "heard": f"{_number(entry.get('heard_ms')) / 1000:.1f} s",
@@ -89,7 +89,7 @@ def _speak_again(number: str, entry: dict[str, Any]) -> int:
     lines = [Line("", "…", key, pause) for key, pause in entry.get("utterances") or ()]
     if not lines or not all(cache.has(line.speaker or "") for line in lines):
         raise UsageError(
-            f"the sound of speech {number} is not kept any more",
+            f"the sound of speech {number} is not kept",
             hint='with history = "texts" in the config file, later speeches keep their text',
         )
     profile = Profile(backend=str(entry.get("backend")), voice=entry.get("voice"))

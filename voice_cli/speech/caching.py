@@ -57,11 +57,12 @@ class CachedStream(SpeechStream):
         self._is_cancelled = False
 
     def __iter__(self) -> Iterator[bytes]:
+        data, self._data = self._data, b""  # the utterances of a long speech are not all kept in memory
         at, size = 0, FIRST_BYTES
-        while at < len(self._data):
+        while at < len(data):
             if self._is_cancelled:
                 raise Interrupted("interrupted")
-            yield self._data[at : at + size]
+            yield data[at : at + size]
             at, size = at + size, PIECE_BYTES
 
     def cancel(self) -> None:
