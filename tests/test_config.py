@@ -67,6 +67,8 @@ VALUES = {
     "agent_idle": (10.0, "20", 20.0, 30.0),
     "first_byte_timeout": (1.0, "2", 2.0, 3.0),
     "hedge": (100.0, "200", 200.0, 300.0),
+    "cache_size": (10.0, "20", 20.0, 0.0),
+    "history": ("off", "texts", "texts", "ids"),
 }
 
 

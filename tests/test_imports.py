@@ -58,7 +58,7 @@ PARTS = {
     "playback": {"audio", "errors", "state_file", "pcm", "codecs", "backends.base", "speech", "recording"},
     "books": {"audio", "errors", "folders", "printable", "pcm", "script", "codecs"},
     "recording": {"audio", "errors", "system_packages", "pcm", "codecs"},
-    "speech": {"audio", "errors", "state_file", "pcm", "script", "codecs", "backends.base"},
+    "speech": {"audio", "errors", "folders", "state_file", "pcm", "script", "codecs", "backends.base"},
     "backends.remote": {
         "audio",
         "errors",

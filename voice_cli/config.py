@@ -65,6 +65,8 @@ class Profile(NamedTuple):
     """Names to voices, for a dialogue."""
     fallback: Annotated[Sequence[str] | None, Key(list, env="VOICE_FALLBACK")] = None
     """Names of the profiles that speak if this one fails, in order."""
+    cache: Annotated[bool | None, Key(bool)] = None
+    """False: its speech is neither kept nor taken from the cache."""
 
     def __repr__(self) -> str:
         shown = self._replace(api_key_command=None if self.api_key_command is None else "…")
@@ -106,6 +108,10 @@ class Defaults(NamedTuple):
     """Seconds without audio after which a request is sent again, or to the next fallback; None: `timeout`."""
     hedge: Annotated[float, Key(float, between(0, 60_000), env="VOICE_HEDGE")] = 0.0
     """Milliseconds without audio after which a second request is sent; 0: none."""
+    cache_size: Annotated[float, Key(float, between(0, 1e6), env="VOICE_CACHE_SIZE")] = 256.0
+    """Megabytes of speech that are kept; 0: the cache is not used."""
+    history: Annotated[str, Key(str, one_of(("off", "ids", "texts")), env="VOICE_HISTORY")] = "ids"
+    """What the history has of a speech."""
 
 
 class Config(NamedTuple):

@@ -39,7 +39,7 @@ def update_section(path: str, section: str, change: Callable[[dict[str, Any]], N
                 import json
 
                 data = json.dumps({name: part for name, part in known.items() if part})
-                write_atomically(path, data.encode())
+                write_atomically(path, data.encode(), 0o600)  # the history may have texts
 
 
 def _changed(known: dict[str, Any], section: str, change: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:

@@ -1,13 +1,13 @@
 """Time to first audio: `voice say` and curl piped to players, interleaved on the same null sink.
 
-    python tests/bench/players.py [--rounds 5] [--seconds 3] [--only pcm,mp3,opus,embedded] [--json FILE]
+    python tests/bench/players.py [--rounds 5] [--seconds 3] [--only pcm,mp3,opus,embedded,cached] [--json FILE]
 
 The server sends its first byte after 150 ms, then 20 to 24 ms of audio at a time (a frame of MP3, a page of Ogg) at
 twice real time. *added* is the time from process start to the first audible sample of speech at the sink's monitor (not
 of the encoder delay that some players play), less the server's 150 ms and the leading silence of the decoded stream.
 *lost* is speech not played at the head and the tail; *gaps* are silences of 3 ms or more that are not in the stream.
 CPU is the total of all processes of the command, memory that of the largest. *agent*: `voice say` speaks through an
-agent that has spoken before.
+agent that has spoken before. *cached*: the PCM stream, which was spoken before and is played from the cache.
 """
 
 import argparse
@@ -222,6 +222,7 @@ def compare(
         )
         for codec, stream in made.items()
     }
+    cache = tempfile.mkdtemp(prefix="voice-cache-")
     for _ in range(rounds):
         for codec, stream in made.items():
             if codec in chosen:
@@ -240,6 +241,13 @@ def compare(
                     environment = environment_of(name, "ear22", audio, agents)
                     run = listen(audio, "ear22", line, None, 0.0, 0.0, environment)
                     results.setdefault("embedded", {}).setdefault(name, []).append(run)
+        if "cached" in chosen:
+            stream, line = made["pcm"], f"exec {voice_command()} say x --base-url {servers['pcm'].url} --quiet"
+            for name in OURS:
+                environment = environment_of(name, stream.sink, audio, agents) | {"XDG_CACHE_HOME": cache}
+                subprocess.run(f"{line} --no-play", shell=True, env=environment, check=True)
+                run = listen(audio, stream.sink, line, stream.reference, stream.lead, 0.0, environment)
+                results.setdefault("cached", {}).setdefault(name, []).append(run)
     for server in servers.values():
         server.close()
     return results
@@ -312,7 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--only", default="pcm,mp3,opus,embedded")
+    parser.add_argument("--only", default="pcm,mp3,opus,embedded,cached")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

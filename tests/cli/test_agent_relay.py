@@ -71,7 +71,7 @@ def test_the_display_is_complete_at_the_end(narration):
     session.is_writable = False
     relay.update(player_at(0.5, utterances))
     session.is_writable = True
-    relay.finish(SimpleNamespace(utterances=utterances, spans=[(0.0, 2.0)]))
+    relay.finish(player_at(2.0, utterances), SimpleNamespace(utterances=utterances, spans=[(0.0, 2.0)]))
     assert "".join(message["text"] for message in session.sent) == "One. Two.\n"
 
 

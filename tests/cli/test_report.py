@@ -25,7 +25,7 @@ REQUIRED = {
 ADDITIONAL = {
     "heard_ms", "leading_silence_ms", "real_time_factor", "channels", "notes", "paused_ms", "device_reopened",
     "device_away_ms", "device_repeated_ms", "rebuffers", "rebuffer_ms", "start_delay_ms", "arrival_rate",
-    "arrival_lag_ms", "learned_rate", "chars_per_second",
+    "arrival_lag_ms", "learned_rate", "chars_per_second", "cached",
 }  # fmt: skip
 
 SETTINGS = settle(Config("config.toml"), {"backend": "http"}, {})

@@ -23,9 +23,10 @@ NEVER = {
 
 OURS = {
     "__main__", "agent", "agent.paths", "agent.priorities", "agent.turns", "audio", "backends", "backends.base", "cli",
-    "cli.agent_client", "cli.console", "cli.interrupts", "cli.narrating", "cli.options", "cli.quick",
+    "cli.agent_client", "cli.caching", "cli.console", "cli.interrupts", "cli.narrating", "cli.options", "cli.quick",
     "api_keys", "cli.say", "cli.start", "clock", "config", "config_keys", "errors", "folders", "printable", "protocol",
-    "script", "script.line", "queues", "speech", "speech.events", "speech.narration", "speech.speeds",
+    "script", "script.line", "queues", "speech", "speech.cache", "speech.caching", "speech.events", "speech.narration",
+    "speech.speeds",
 }  # fmt: skip
 """The modules of this package that may be loaded with any backend."""
 

@@ -14,10 +14,10 @@ NAMES = ("NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 
 
 def alone() -> dict[str, str]:
-    """Return variables without which runs share learned values, the queue of speeches, and the agent."""
+    """Return variables without which runs share learned values, the cache, the queue of speeches, and the agent."""
     folder = os.path.join(_FOLDER.name, f"{next(_numbers)}")
     os.mkdir(folder, 0o700)
-    return {"XDG_STATE_HOME": os.devnull, "XDG_RUNTIME_DIR": folder, "VOICE_AGENT": "off"}
+    return {"XDG_STATE_HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "XDG_RUNTIME_DIR": folder, "VOICE_AGENT": "off"}
 
 
 def is_setting(name: str) -> bool:
@@ -27,7 +27,7 @@ def is_setting(name: str) -> bool:
 def clean(**more: str) -> dict[str, str]:
     """Return a copy of the environment without settings that affect `voice`, plus `more`.
 
-    Runs do not share state: learned values cannot be saved, no agent is used, and each has a queue of its own.
+    Runs do not share state: learned values and speech cannot be saved, no agent is used, and each has its own queue.
     """
     kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
     return {**kept, **alone(), **more}

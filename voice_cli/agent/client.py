@@ -125,14 +125,17 @@ class AgentClient:
         """Set the speed of the speech that is spoken; its pitch does not change. Raises as `pause`."""
         self.request({"type": "speed", "factor": factor})
 
-    def replay(self, count: int = 1) -> int:
+    def replay(self, count: int = 1, *, history: str | None = None) -> int:
         """Speak one of the last speeches again, 1 is the last, and return the id of the new speech.
+
+        `history`: its id in the history, instead of `count`.
 
         Raises:
             UsageError: there is none.
 
         """
-        return int(self.request({"type": "replay", "count": count})["id"])
+        which = {"count": count} if history is None else {"history": history}
+        return int(self.request({"type": "replay", **which})["id"])
 
     def queue(self) -> list[dict[str, Any]]:
         """Return the speeches that are spoken or wait, in order."""

@@ -173,8 +173,10 @@ class Host:
             self._last.appendleft(message)
 
     def _replay(self, message: Message) -> dict[str, Any]:
-        index = (field(message, "count", int) or 1) - 1
+        index, number = (field(message, "count", int) or 1) - 1, field(message, "history", str)
         with self._lock:
+            if number is not None:
+                index = next((at for at, each in enumerate(self._last) if each.get("history") == number), -1)
             if not 0 <= index < len(self._last):
                 raise UsageError(f"the agent has {len(self._last)} speeches to replay")
             again = self._last[index]

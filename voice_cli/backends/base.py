@@ -81,6 +81,10 @@ class SpeechStream(ABC):
     """Bytes of the whole stream, if the backend announces them; set before the first chunk."""
     marks: Sequence[float] = ()
     """Seconds of the audio, in order, to which a listener skips instead of to sentences; empty: there are none."""
+    is_cached: bool = False
+    """Whether the bytes come from the cache: no request was sent."""
+    cache_key: str = ""
+    """Where the cache has the stream; empty: it has not."""
     end_is_marked: bool = True
     """Whether an iteration that ends has all bytes; False: the connection was closed, which may be early. Valid at the
     end."""
@@ -95,6 +99,9 @@ class SpeechStream(ABC):
             Interrupted: `cancel` was called.
 
         """
+
+    def keep(self) -> None:
+        """Store the stream if it is one that is kept. Called when all of it was decoded."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -171,6 +178,8 @@ class Backend(ABC):
     """It sends the codec of a request; otherwise the codec is its own."""
     max_requests: ClassVar[int | None] = None
     """How many requests it accepts at once; None: any number."""
+    is_worth_caching: ClassVar[bool] = True
+    """Whether its speech takes longer to make than to read from a file."""
     supports_streaming_text: ClassVar[bool] = False
     """`open_text_stream` can be called."""
     compute_device: str = "cpu"

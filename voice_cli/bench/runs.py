@@ -102,7 +102,7 @@ def cold_run(arguments: Sequence[str]) -> tuple[dict[str, Any], Trace]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, TRACE_ENV: path},
+            env={**os.environ, TRACE_ENV: path, "VOICE_HISTORY": "off"},
             text=True,
             encoding="utf-8",
             errors="replace",

@@ -76,11 +76,6 @@ def speed(factor: float) -> None:
     _speaker().set_speed(factor)
 
 
-def replay(count: int | None = None) -> None:
-    """Speak one of the last speeches again, and print its id."""
-    write_stdout(str(AgentClient(start=False).replay(1 if count is None else count)))
-
-
 def queue(as_json: bool = False) -> None:
     """Print the speeches that are spoken or wait, of all processes of the user."""
     found = [ticket.described() for ticket in Turns().tickets()]

@@ -22,6 +22,7 @@ from voice_cli.errors import FileError, Interrupted, TruncatedAudio, VoiceError,
 if TYPE_CHECKING:
     from _socket import socket
 
+    from voice_cli.cli.event_lines import EventLines
     from voice_cli.cli.job_control import JobControl
     from voice_cli.cli.keys import Keys
     from voice_cli.cli.status import StandardOutput, StatusLine
@@ -59,6 +60,7 @@ class FollowedSpeech:
         self._text: TextSender | None = None
         self._recorder: Recorder | None = None
         self._output: StandardOutput | None = None
+        self._lines: EventLines | None = None
         self._status: StatusLine | None = None
         self._player = RemotePlayer(self._send)
         self._keys: Keys | None = None
@@ -131,6 +133,10 @@ class FollowedSpeech:
         self._accepted = message
         self._options = options = _options_of(message)
         interrupts.stop_with(self._cancel)
+        if options.events:
+            from voice_cli.cli.event_lines import EventLines
+
+            self._lines = EventLines().start(message["backend"], message["id"])
         try:
             self._prepare_files(options)
             if message["reads"] is not None:
@@ -189,7 +195,7 @@ class FollowedSpeech:
         account["json"] |= {"backend": self._accepted.get("backend"), "text_spoken": spoken}
         if error is None:
             account["json"]["outcome"] = "complete"
-        report(self._options, account, saved=self._recorder.saved if self._recorder else None)
+        report(self._options, account, saved=self._recorder.saved if self._recorder else None, lines=self._lines)
         return code
 
     def _close_recorder(self) -> None:
@@ -210,6 +216,10 @@ class FollowedSpeech:
             self._output.write(message["text"])
             if self._output.is_closed:
                 self._cancel()
+        elif kind == "event" and self._lines is not None:
+            self._lines.send_object(message["fields"])
+            if self._lines.is_closed:
+                self._cancel()
         elif kind == "recording" and self._recorder is not None:
             recorder, codec = self._recorder, message["codec"]
             self._record(lambda: recorder.begin(codec))
@@ -220,10 +230,9 @@ class FollowedSpeech:
         elif kind == "note":
             print_note(message["text"])
         elif kind == "queued":
-            from voice_cli.cli.say import waiting_line
+            from voice_cli.cli.say import tell_waiting
 
-            if is_watched() and not self._options.quiet:
-                print_note(waiting_line(message["ahead"]))
+            tell_waiting(message["ahead"], self._options, self._lines)
         elif kind == "started":
             self._has_started = True
         elif kind == "progress":
@@ -269,8 +278,8 @@ class FollowedSpeech:
                 write_file(options.subtitles, message["subtitles"])
             except FileError as exc:
                 self._error = self._error or exc
-        if self._output is not None and self._output.error is not None:
-            self._error = self._error or self._output.error
+        for written in filter(None, (self._output, self._lines)):
+            self._error = self._error or written.error
         code = 0
         if sent is not None:
             if options.debug and message.get("traceback"):
@@ -282,12 +291,12 @@ class FollowedSpeech:
                 report_error(self._error, debug=options.debug)
         elif self._error is not None:
             code = report_error(self._error, debug=options.debug)
-        if account["debug"] is not None or options.json:
+        if account["debug"] is not None or options.json or options.events:
             from voice_cli.cli.report import fail, report
 
             if sent is None and self._error is not None:
                 fail(account, self._error, of_file=has_file_failed)
-            report(options, account, saved=self._recorder.saved if self._recorder else None)
+            report(options, account, saved=self._recorder.saved if self._recorder else None, lines=self._lines)
         return code
 
     def speak_rest(self) -> int | None:

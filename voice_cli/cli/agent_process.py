@@ -21,6 +21,7 @@ USED_LATER = (
     "voice_cli.backends.local.espeak",
     "voice_cli.backends.remote.http",
     "voice_cli.script.reader",
+    "voice_cli.speech.caching",
     "voice_cli.speech.streamed_narration",
 )
 """Modules that are imported when a speech needs them."""

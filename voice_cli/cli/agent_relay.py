@@ -13,6 +13,7 @@ from voice_cli.recording.recorder import Recorder
 from voice_cli.speech.spoken import sort_text
 
 if TYPE_CHECKING:
+    from voice_cli.cli.event_watch import EventWatch
     from voice_cli.speech.narration import Narration
 
 
@@ -57,8 +58,30 @@ class RelayRecorder(Recorder):
 class Relay:
     """Sends what a speech does to the client, as it happens."""
 
-    def __init__(self, session: Session, narration: "Narration", *, shows: bool, watches: bool) -> None:
-        """`shows`: the text, as it is heard. `watches`: the state, for the status line."""
+    def __init__(
+        self,
+        session: Session,
+        narration: "Narration",
+        *,
+        shows: bool,
+        watches: bool,
+        events_since: float | None = None,
+    ) -> None:
+        """Set what is sent.
+
+        Args:
+            session: of the client.
+            narration: the speech.
+            shows: the text, as it is heard.
+            watches: the state, for the status line.
+            events_since: the events, with their times since that; None: no events.
+
+        """
+        self._events: EventWatch | None = None
+        if events_since is not None:
+            from voice_cli.cli import event_watch
+
+            self._events = event_watch.EventWatch(self._send_event, narration, events_since)
         self._session = session
         self._narration = narration
         self._watches = watches
@@ -77,6 +100,8 @@ class Relay:
         if self._display is not None:
             self._display.update(player)
         self._send_heard(player)
+        if self._events is not None:
+            self._events.update(player)
         if self._watches and time.monotonic() - self._watched_at > WATCH_SECONDS:
             self._watched_at = time.monotonic()
             self._send_progress(player)
@@ -109,7 +134,12 @@ class Relay:
             }
         )
 
-    def finish(self, result: PlaybackResult) -> None:
+    def _send_event(self, fields: dict[str, object]) -> None:
+        self._session.send({"type": "event", "fields": fields})
+
+    def finish(self, player: Player, result: PlaybackResult) -> None:
         """Send the rest."""
+        if self._events is not None:
+            self._events.finish(player, result)
         if self._display is not None:
             self._display.finish(result)

@@ -16,7 +16,9 @@ from voice_cli.backends import BACKENDS, is_remote
 from voice_cli.backends.base import Backend
 from voice_cli.cli import quick
 from voice_cli.cli.agent_relay import Relay, RelayRecorder
+from voice_cli.cli.caching import with_cache
 from voice_cli.cli.console import print_message
+from voice_cli.cli.history import remember, repeated
 from voice_cli.cli.keys import TICK
 from voice_cli.cli.narrating import checked_text, decoded_file, has_many, narrate, source_of
 from voice_cli.cli.options import SayOptions, options
@@ -58,25 +60,6 @@ def libraries_environment(environment: Mapping[str, str]) -> dict[str, str]:
         )
         and name not in STREAM_PROPERTIES
     }
-
-
-NOT_REPEATED = frozenset(
-    {
-        "text",
-        "file",
-        "save",
-        "subtitles",
-        "show",
-        "json",
-        "debug",
-        "detach",
-        "interrupt",
-        "if_idle",
-        "queue",
-        "priority",
-    }
-)
-"""The options that a speech does not have when it is spoken again."""
 
 
 MAX_REPLAYED = 100_000
@@ -190,8 +173,11 @@ class AgentSpeech:
 
     def _open(self, backends: contextlib.ExitStack, settings: Settings) -> Backend:
         """Return the backend of a profile, which is in use until `backends` is closed."""
-        options = backend_options(settings, note=self._note, environment=self._environment)
-        return backends.enter_context(self._backends.use(*options))
+
+        def use() -> contextlib.AbstractContextManager[Backend]:
+            return self._backends.use(*backend_options(settings, note=self._note, environment=self._environment))
+
+        return backends.enter_context(with_cache(settings, use, self._environment))
 
     def _parse(self) -> SayOptions:
         options = quick.parse(["say", *self._arguments])
@@ -300,7 +286,13 @@ class AgentSpeech:
         self.player = player
         if self._cancelled.is_set():
             player.cancel()
-        relay = Relay(self._session, narration, shows=options.show, watches="stderr" in self._terminals)
+        relay = Relay(
+            self._session,
+            narration,
+            shows=options.show,
+            watches="stderr" in self._terminals,
+            events_since=self._started if options.events else None,
+        )
 
         def tick(player: Player) -> None:
             if turn is not None and turn.is_cancelled:
@@ -308,7 +300,7 @@ class AgentSpeech:
             relay.update(player)
 
         result = player.play(speech_of(narration, settings, backend), on_tick=tick)
-        relay.finish(result)
+        relay.finish(player, result)
         if is_stuck():  # a thread of PortAudio is lost: the next speech gets another agent
             self._host.end()
         learn(learned, result, settings, options, normalizer)
@@ -316,11 +308,9 @@ class AgentSpeech:
 
     def _again(self, narration: "Narration", options: SayOptions) -> Message:
         """Return the message with which this speech can be spoken again."""
-        text = "".join(utterance.line.text for utterance in narration.utterances) + narration.unspoken()
-        kept = {name: value for name, value in options._asdict().items() if name not in NOT_REPEATED}
         return {
             "type": "say",
-            "options": {"text": [text], **kept},
+            "options": {"text": [narration.text()], **repeated(options)},
             "environment": dict(self._environment),
             "config": self._config,
             "folder": self._folder,
@@ -343,8 +333,10 @@ class AgentSpeech:
         self._outcome = account["json"]
         if error is not None and self._session.is_detached and not isinstance(error, Interrupted):
             print_message(f"speech {self.id}: {error}")  # to the log: no client reports it
-        if narration is not None and self._options is not None and not self._options.no_play:
+        if settings is not None and narration is not None and self._options is not None and not self._options.no_play:
             again = self._again(narration, self._options)
+            if result is not None:
+                again["history"] = remember(settings, self._options, narration, account, self._environment)
             if len(again["options"]["text"][0]) <= MAX_REPLAYED:
                 self._host.remember(again)
         options = self._options or SayOptions()

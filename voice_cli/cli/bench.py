@@ -193,7 +193,7 @@ def _failed(error: Exception, secrets: Iterable[str]) -> Run:
 
 def command_line(target: Target, text: str) -> list[str]:
     """Return the arguments of the `voice say` to measure, in a form that `quick.parse` accepts."""
-    arguments = ["say", "--json"]
+    arguments = ["say", "--json", "--no-cache"]
     for name, value in target.flags.items():
         if value is None or value is False:
             continue

@@ -202,11 +202,25 @@ _WHICH = argument_of("count", int | None, "Which one: 1 is the last.")
 for _name, _summary, _number in (
     ("skip", "Skip to the next sentence.", _COUNT),
     ("back", "Go back to the start of the sentence.", _COUNT),
-    ("replay", "Speak one of the last speeches again.", _WHICH),
     ("volume", "Set the volume of the speech that is spoken.", _FACTOR),
     ("speed", "Set the speed of the speech that is spoken.", _FACTOR),
 ):
     add(app, _name, _summary, f"agent_control.{_name}", {"debug": _DEBUG}, argument=_number)
+
+add(app, "history", "List the last speeches.", "history_commands.history", _LISTING)
+add(
+    app,
+    "replay",
+    "Speak one of the last speeches again.",
+    "history_commands.replay",
+    {"debug": _DEBUG},
+    argument=argument_of("which", str | None, "Its number in 'voice history', 1 is the last; or its id."),
+)
+
+_cache = typer.Typer(no_args_is_help=True, help="Show and delete the speech that is kept, to be played again at once.")
+app.add_typer(_cache, name="cache")
+add(_cache, "info", "Print where the cache is, and how large it is.", "cache_commands.info", _LISTING)
+add(_cache, "clear", "Delete all speech that is kept.", "cache_commands.clear", _LISTING)
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
 app.add_typer(_config, name="config")

@@ -30,6 +30,10 @@ EXAMPLES = {
         ("voice replay", "speak the last speech again"),
         ("voice replay 2", "speak the one before it again"),
     ),
+    "history": (("voice history", "list the last speeches, each with its number"),),
+    "cache": (("voice cache info", "what is kept"),),
+    "cache info": (("voice cache info --json", "for programs"),),
+    "cache clear": (("voice cache clear", "delete all"),),
     "stop": (
         ("voice stop", "stop the speech that is spoken"),
         ("voice stop --all", "stop those that wait, too"),

@@ -70,6 +70,7 @@ class SayOptions(NamedTuple):
     ] = None
     hedge: Annotated[float | None, Option("Send a second request after so long without audio (0: off).", "MS")] = None
     no_resume: Annotated[bool, Option("Do not ask again for an utterance that was cut.")] = False
+    no_cache: Annotated[bool, Option("Neither use nor keep speech that was made before.")] = False
     markdown: Annotated[str | None, Option("Read the text as Markdown (auto).", "auto|on|off")] = None
     dialogue: Annotated[bool, Option("Speak 'NAME: text' lines with the profile's speakers.")] = False
     flush_after: Annotated[float | None, Option("Speak buffered text after so long without more (0.6).", "SECONDS")] = (
@@ -101,6 +102,7 @@ class SayOptions(NamedTuple):
     ] = None
     show: Annotated[bool, Option("Print the text as it is heard.")] = False
     subtitles: Annotated[str | None, Option("Write subtitles, as .srt or .vtt.", "FILE")] = None
+    events: Annotated[bool, Option("Print what happens, when it happens, as lines of JSON.")] = False
     json: Annotated[bool, Option("Print the outcome as one JSON object.")] = False
     debug: Annotated[bool, Option("Print a latency report and tracebacks to standard error.")] = False
     quiet: Annotated[bool, Option("Print only errors.", short="-q")] = False
@@ -116,7 +118,8 @@ class SayOptions(NamedTuple):
 
     def flags(self) -> dict[str, Any]:
         """Return the values for `config.settle`."""
-        return {**self._asdict(), "resume": False if self.no_resume else None, "normalize": self.normalize or None}
+        resume, cache_size = False if self.no_resume else None, 0.0 if self.no_cache else None
+        return {**self._asdict(), "resume": resume, "cache_size": cache_size, "normalize": self.normalize or None}
 
     @property
     def mode(self) -> str:
@@ -135,13 +138,16 @@ class SayOptions(NamedTuple):
             raise UsageError("-o - and --json both write to standard output", hint="save to a file, or omit --json")
         if self.show and (self.json or self.save == "-"):
             raise UsageError("--show, --json and -o - all write to standard output", hint="use one of them")
+        if self.events and (self.show or self.json or self.save == "-"):
+            raise UsageError("--events, --show, --json and -o - all write to standard output", hint="use one of them")
         if self.subtitles is not None and not self.subtitles.lower().endswith((".srt", ".vtt")):
             raise UsageError(f"cannot write subtitles to {self.subtitles}", hint="name a .srt or .vtt file")
         if self.priority is not None and self.priority not in PRIORITIES:
             raise UsageError(f"invalid --priority {self.priority!r}", hint=f"use one of {', '.join(PRIORITIES)}")
         if self.queue + self.interrupt + self.if_idle > 1:
             raise UsageError("--queue, --interrupt and --if-idle exclude each other", hint="use one of them")
-        if self.detach and (self.no_agent or self.show or self.json or self.save or self.subtitles or self.no_play):
+        writes = self.show or self.events or self.json or self.save or self.subtitles
+        if self.detach and (self.no_agent or writes or self.no_play):
             raise UsageError("--detach cannot be used with options that write a result", hint="omit them, or --detach")
         if self.text and self.file is not None:
             raise UsageError("a text and --file were given", hint="use one of them")

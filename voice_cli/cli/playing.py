@@ -27,6 +27,8 @@ from voice_cli.speech.narration import Narration
 
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
+    from voice_cli.cli.event_lines import EventLines
+    from voice_cli.cli.event_watch import EventWatch
     from voice_cli.cli.status import StatusLine
     from voice_cli.playback.normalizer import Normalizer
     from voice_cli.speech.events import Utterance
@@ -43,10 +45,11 @@ def play(
     recorder: Recorder | None,
     started: float,
     turn: "Turn | None" = None,
+    lines: "EventLines | None" = None,
 ) -> PlaybackResult:
     """Play and record a narration. `started`: the start of the process, on `time.monotonic`.
 
-    `turn`: ends the playback if another speech has cancelled this one.
+    `turn`: ends the playback if another speech has cancelled this one. `lines`: where the events are written.
     """
     learned = learned_of(backend, settings)
     sink = None
@@ -69,7 +72,13 @@ def play(
     )
     makes_file = options.no_play and not narration.is_one
     status = partial(_status_line, backend.name, narration, makes_file=makes_file)
+    if lines is not None:
+        from voice_cli.cli.event_watch import EventWatch
+
+        watch.watch_events(lines, EventWatch(lines.send_object, narration, started))
     result = play_shown(player, speech_of(narration, settings, backend), options, watch, status)
+    if lines is not None and lines.error is not None:
+        result = _failed(result, lines.error)
     if options.subtitles is not None:
         try:
             write_file(options.subtitles, subtitles_of(result, options.subtitles))
@@ -134,7 +143,8 @@ def make_player(
 
 def speech_of(narration: Narration, settings: Settings, backend: Backend) -> Speech:
     """Return the speech of a narration, whose requests are sent again if its backend is a server."""
-    if narration.recovery is None and backend.is_remote:
+    is_cached = narration.is_one and all(utterance.stream.is_cached for utterance in narration.utterances)
+    if narration.recovery is None and backend.is_remote and not is_cached:
         from voice_cli.cli.recovering import recovery_of
 
         narration.recovery = recovery_of(settings, backend)
@@ -178,7 +188,7 @@ def learn(
     if normalizer is not None:
         normalizer.learn()
     if not options.no_play and settings.defaults.prebuffer == "auto":
-        learned.note(result.metrics)
+        learned.note(result.metrics, of_backend=not any(each.stream.is_cached for each in result.utterances))
 
 
 class Display(Protocol):
@@ -242,6 +252,12 @@ class Watch:
         self._on_start = on_start
         self._keys_help = keys_help
         self._has_keys = has_keys
+        self._lines: EventLines | None = None
+        self._events: EventWatch | None = None
+
+    def watch_events(self, lines: "EventLines", events: "EventWatch") -> None:
+        """Send events during the playback; end it if the reader of the lines closes them."""
+        self._lines, self._events = lines, events
 
     def play(
         self, player: Player, speech: Speech, update: Callable[[Player], object], note: Callable[[str], None]
@@ -254,8 +270,15 @@ class Watch:
                 if keys is not None:
                     keys.poll(is_playing=player.position > 0)
                 update(player)
+                if self._events is not None:
+                    self._events.update(player)
+                if self._lines is not None and self._lines.is_closed:
+                    raise KeyboardInterrupt
 
-            return player.play(speech, on_tick=on_tick)
+            result = player.play(speech, on_tick=on_tick)
+            if self._events is not None:
+                self._events.finish(player, result)
+            return result
 
     def _look(self, player: Player) -> None:
         if self._turn is not None and self._turn.is_cancelled:

@@ -21,6 +21,8 @@ from voice_cli.speech.spoken import sort_text, was_heard, words_of
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from voice_cli.cli.event_lines import EventLines
+
 NOT_IN_JSON = frozenset(
     {"underrun_positions_ms", "device_underflow_ms", "device_underflow_positions_ms", "buffer_peak_ms"}
 )
@@ -57,6 +59,8 @@ def account_of(
     recovery = recovered(narration)
     if result is not None and settings is not None:
         described = " ".join(filter(None, (settings.profile.backend, result.codec, str(result.format or ""))))
+        if cached := _cached(result):
+            described += f" · {cached} of {len(result.utterances)} utterances from the cache"
         debug = {
             "described": described,
             "timestamps": dict(result.timestamps),
@@ -80,10 +84,18 @@ def fail(account: Account, error: BaseException, *, of_file: bool) -> None:
         account["json"]["outcome"] = Outcome.FAILED.value
 
 
-def report(options: SayOptions, account: Account, *, saved: str | None = None, noise: BinaryIO | None = None) -> None:
+def report(
+    options: SayOptions,
+    account: Account,
+    *,
+    saved: str | None = None,
+    noise: BinaryIO | None = None,
+    lines: "EventLines | None" = None,
+) -> None:
     """Print the outcome of `voice say`: notes and failures, and what the options request.
 
-    `saved`: the name of the saved file. `noise`: the output of the sound libraries.
+    `saved`: the name of the saved file. `noise`: the output of the sound libraries. `lines`: where the events were
+    written; None: there was none before the end.
     """
     tree, has_failed = account["json"], account["json"]["error"] is not None
     if has_failed and tree["error"]["kind"] == Interrupted.kind:
@@ -98,11 +110,20 @@ def report(options: SayOptions, account: Account, *, saved: str | None = None, n
             print_note(note)
     if options.json:
         write_json(tree | {"saved": saved})
+    if options.events:
+        from voice_cli.cli.event_lines import EventLines
+
+        (lines or EventLines()).send("end", **tree | {"saved": saved})
     with suppress(OSError, ValueError):  # standard error is full, or closed
         if noise is not None:
             print_noise(noise)
         if options.debug and account["debug"] is not None:
             print_report(tree["outcome"], **account["debug"])
+
+
+def _cached(result: PlaybackResult) -> int:
+    """Return how many utterances were read from the cache."""
+    return sum(utterance.stream.is_cached for utterance in result.utterances)
 
 
 def notes_of(result: PlaybackResult) -> list[str]:
@@ -178,6 +199,7 @@ def outcome_object(
         "format": result.codec if result is not None else None,
         "rate": audio_format.rate if audio_format is not None else None,
         "channels": audio_format.channels if audio_format is not None else None,
+        "cached": _cached(result) if result is not None else None,
         "saved": None,
         "notes": notes_of(result) if result is not None else None,
         "error": _error_object(error),

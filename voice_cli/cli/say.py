@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from voice_cli.agent.priorities import DEFAULT
 from voice_cli.backends import BACKENDS, backend_class, is_remote, open_backend, options_of
 from voice_cli.backends.base import Backend
+from voice_cli.cli.caching import with_cache
 from voice_cli.cli.console import check_writable, is_watched, print_note, report_error, silence_libraries
 from voice_cli.cli.narrating import ArrivingText, has_many, narrate, read_text
 from voice_cli.cli.options import SayOptions
@@ -19,6 +20,7 @@ from voice_cli.config import Settings, load, settle
 
 if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
+    from voice_cli.cli.event_lines import EventLines
     from voice_cli.playback.player import PlaybackResult
     from voice_cli.recording.recorder import Recorder
     from voice_cli.speech.narration import Narration
@@ -52,6 +54,7 @@ def say(
     noise: BinaryIO | None = None
     turn: Turn | None = None
     queued: float | None = None
+    lines: EventLines | None = None
     try:
         options.check()
         settings = with_engine(settle(load(), options.flags(), backend_names=BACKENDS))
@@ -71,25 +74,29 @@ def say(
             recorder = make_recorder(options.save, many=changes)
         if is_whole:
             text = read_text(options)
+        if options.events:
+            from voice_cli.cli import event_lines
+
+            lines = event_lines.EventLines(started).start(settings.profile.backend)
         if not options.no_play:
-            turn, queued = wait_for_turn(options, text)
+            turn, queued = wait_for_turn(options, text, lines)
         noise = silence_libraries(keep=options.debug)
         waits_for_server = is_remote(str(settings.profile.backend))
         if not waits_for_server:
-            _load_device(options, settings)
+            load_device(options, settings)
         notes: list[str] = []
         backends = contextlib.ExitStack()
-        backend = backends.enter_context(contextlib.closing(make_backend(settings, note=notes.append)))
+        backend = backends.enter_context(with_cache(settings, partial(_opened, settings, notes.append)))
         try:
             narration = narrate(backend, options, settings, text, arriving, partial(_open_fallback, backends))
             # The request was sent; the server works while the rest is imported.
-            for note in notes:
-                print_note(note)
+            _print_all(notes)
             if waits_for_server:
-                _load_device(options, settings)
+                load_device(options, settings)
             from voice_cli.cli.playing import play
 
-            result = play(narration, backend, settings, options, recorder, started, turn)
+            result = play(narration, backend, settings, options, recorder, started, turn, lines)
+            _print_all(notes)
         finally:
             if narration is not None:
                 narration.cancel()
@@ -101,18 +108,26 @@ def say(
         if turn is not None:
             turn.release()
     code = report_error(error, debug=options.debug) if error is not None else 0
-    if result is not None or options.json:
+    if result is not None or options.json or options.events:
         from voice_cli.cli.report import account_of, report
 
         account = account_of(settings, narration, result, error, queued=queued)
         if spoken:
             account["json"]["text_spoken"] = f"{spoken.strip()} {account['json']['text_spoken'] or ''}".strip()
-        report(options, account, saved=recorder.saved if recorder else None, noise=noise)
+        report(options, account, saved=recorder.saved if recorder else None, noise=noise, lines=lines)
+        if settings is not None and narration is not None and result is not None and not options.no_play:
+            from voice_cli.cli.history import remember
+
+            remember(settings, options, narration, account)
     return code
 
 
 def wait_for_turn(
-    options: SayOptions, text: str | None, *, controls: Callable[[], str] = str
+    options: SayOptions,
+    text: str | None,
+    lines: "EventLines | None" = None,
+    *,
+    controls: Callable[[], str] = str,
 ) -> "tuple[Turn | None, float]":
     """Wait until no other speech of the user is spoken, and return the turn and the seconds.
 
@@ -135,21 +150,20 @@ def wait_for_turn(
         time.sleep(seconds)
         return False
 
-    def say_waiting(ahead: int) -> None:
-        if is_watched() and not options.quiet:
-            print_note(waiting_line(ahead))
-
     try:
-        turn.wait(pause, say_waiting)
+        turn.wait(pause, lambda ahead: tell_waiting(ahead, options, lines))
     except BaseException:
         turn.release()
         raise
     return turn, time.monotonic() - began
 
 
-def waiting_line(ahead: int) -> str:
-    """Return a note that other speeches come first."""
-    return f"waiting for {ahead} other {'speech' if ahead == 1 else 'speeches'}"
+def tell_waiting(ahead: int, options: SayOptions, lines: "EventLines | None") -> None:
+    """Print that other speeches come first."""
+    if lines is not None:
+        lines.send("queued", ahead=ahead)
+    if is_watched() and not options.quiet:
+        print_note(f"waiting for {ahead} other {'speech' if ahead == 1 else 'speeches'}")
 
 
 def say_values(*, text: Sequence[str] | None, **values: Any) -> int:
@@ -157,7 +171,7 @@ def say_values(*, text: Sequence[str] | None, **values: Any) -> int:
     return say(SayOptions(text=tuple(text or ()), **values))
 
 
-def _load_device(options: SayOptions, settings: Settings) -> None:
+def load_device(options: SayOptions, settings: Settings) -> None:
     if not options.no_play:
         from voice_cli.playback.sinks.portaudio import load_soon
 
@@ -185,9 +199,19 @@ def make_backend(settings: Settings, *, note: Callable[[str], object] = print_no
     return open_backend(name, **options)
 
 
+def _opened(settings: Settings, note: Callable[[str], object]) -> contextlib.AbstractContextManager[Backend]:
+    return contextlib.closing(make_backend(settings, note=note))
+
+
 def _open_fallback(backends: contextlib.ExitStack, settings: Settings) -> Backend:
     """Open the backend of a fallback profile, which `backends` closes."""
-    return backends.enter_context(contextlib.closing(make_backend(settings)))
+    return backends.enter_context(with_cache(settings, partial(_opened, settings, print_note)))
+
+
+def _print_all(notes: list[str]) -> None:
+    """Print the notes, and remove them."""
+    while notes:
+        print_note(notes.pop(0))
 
 
 def backend_options(

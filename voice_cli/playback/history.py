@@ -152,6 +152,17 @@ class History:
                 return stretch.began + share * (stretch.ended - stretch.began)
         return None
 
+    def between(self, since: float, until: float) -> list[Stretch]:
+        """Return what leaves the device between two times, in order."""
+        found = []
+        for stretch in self.stretches():
+            began, ended = max(stretch.began, since), min(stretch.ended, until)
+            if ended > began:
+                speed = (stretch.end - stretch.start) / (stretch.ended - stretch.began)
+                start, end = (stretch.start + speed * (at - stretch.began) for at in (began, ended))
+                found.append(Stretch(began, ended, start, end))
+        return found
+
     def stretches(self) -> list[Stretch]:
         """Return what was pulled, in order."""
         runs = [*self._runs, self._base._replace(first=self.position)]

@@ -107,10 +107,14 @@ class Learned:
         """Seconds to buffer in addition: the second highest need of the last runs, to ignore a single outlier."""
         return sorted(run.head_start for run in self._runs)[-2] if len(self._runs) > 1 else 0.0
 
-    def note(self, metrics: PlaybackMetrics) -> None:
-        """Update the file from a run that played, and from what other processes have stored meanwhile."""
+    def note(self, metrics: PlaybackMetrics, *, of_backend: bool = True) -> None:
+        """Update the file from a run that played, and from what other processes have stored meanwhile.
+
+        `of_backend`: the backend was asked for all of it.
+        """
         update_section(self._path, "devices", lambda devices: self._note_device(devices, metrics))
-        update_section(self._path, "backends", lambda backends: self._note_backend(backends, metrics))
+        if of_backend:
+            update_section(self._path, "backends", lambda backends: self._note_backend(backends, metrics))
 
     def _note_device(self, devices: dict[str, Any], metrics: PlaybackMetrics) -> None:
         self._read_device(devices)

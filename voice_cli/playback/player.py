@@ -156,6 +156,11 @@ class Player:
         return source.spans(self._clock()) if source is not None else [(0.0, self.heard)]
 
     @property
+    def source(self) -> SinkSource | None:
+        """What the device pulls from, to look at; None: it is not open, or there is none."""
+        return self._pump.source
+
+    @property
     def utterances(self) -> Sequence[Utterance]:
         """Those that have audio, in order."""
         return self._pump.speech.utterances if self._pump.speech is not None else ()

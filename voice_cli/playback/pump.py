@@ -242,10 +242,12 @@ class Pump:
             at = self._clock() - timeline.held_back_seconds
             self.supply.arrivals.note(at, timeline.audio_seconds, self.speech.seconds)
         if self.state is State.WAITING:
+            stream = event.utterance.stream
             # If the stream is cut, a later request has timestamps of its own.
-            for name, at in dict(event.utterance.stream.timestamps).items():
+            for name, at in dict(stream.timestamps).items():
                 timeline.mark(name, at)
-            timeline.mark("first_byte")
+            if not stream.is_cached:
+                timeline.mark("first_byte")
             self.state = State.BUFFERING
         timeline.chunks_received += event.chunks
         timeline.bytes_received += len(event.data)
@@ -266,7 +268,8 @@ class Pump:
             timestamps, timeline = self._stream.timestamps, self._timeline
             for name, at in timestamps.items():
                 timeline.mark(name, at)
-            timeline.timestamps["last_byte"] = timestamps.setdefault("last_byte", self._clock())
+            if not self._stream.is_cached:
+                timeline.timestamps["last_byte"] = timestamps.setdefault("last_byte", self._clock())
 
     def _count_written(self) -> None:
         """Store the position at which the last chunks from the backend end."""

@@ -12,6 +12,7 @@ from voice_cli.playback.sink_source import Gap, SinkSource
 
 TIMESTAMPS = {
     "process_start": "process start",
+    "cached": "read from the cache",
     "resolved": "name resolved",
     "connected": "connected",
     "tls": "TLS ready",

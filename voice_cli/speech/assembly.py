@@ -181,6 +181,8 @@ class Speech:
                     f"{utterance.decoded_seconds:.1f} s of speech are too few for {len(utterance.line.spoken)} "
                     "characters: the server may have left out words"
                 )
+            else:
+                utterance.stream.keep()
             yield UtteranceEnded(utterance)
             gap = utterance.line.pause * (self._pause or 0.0)
 

@@ -107,8 +107,7 @@ class Narration(UtteranceSource):
         self._backend = backend
         self._lines = iter(lines)
         self._make_request = make_request
-        most = backend.max_requests
-        self._lookahead = lookahead if most is None else min(lookahead, most - 1)
+        self._wanted_ahead = lookahead
         self._changed = threading.Condition()
         self._waiting: deque[Utterance] = deque()
         self._reading: Utterance | None = None
@@ -171,6 +170,10 @@ class Narration(UtteranceSource):
         for utterance in utterances:
             utterance.stream.cancel()
 
+    def text(self) -> str:
+        """Return, after `cancel`, the whole text that has arrived."""
+        return "".join(utterance.line.text for utterance in self.utterances) + self.unspoken()
+
     def unspoken(self, patience: float = 1.0) -> str:
         """Return, after `cancel`, the text that arrived but was not requested."""
         if self._stop is not None:
@@ -204,9 +207,11 @@ class Narration(UtteranceSource):
             return not self._cancelled
 
     def _is_busy(self) -> bool:
-        if self._lookahead == 0:
+        most = self._backend.max_requests
+        lookahead = self._wanted_ahead if most is None else min(self._wanted_ahead, most - 1)
+        if lookahead == 0:
             return bool(self._waiting) or self._reading is not None
-        return len(self._waiting) >= self._lookahead
+        return len(self._waiting) >= lookahead
 
     def _request(self, line: Line) -> SpeechStream:
         if self.recovery is not None and len(self.recovery.targets) > 1:

@@ -87,6 +87,14 @@ class RecoveringStream(SpeechStream):
         return self._take.total_bytes if self._take is not None else None
 
     @property
+    def is_cached(self) -> bool:  # type: ignore[override]
+        return self._take is not None and self._take.is_cached
+
+    @property
+    def cache_key(self) -> str:  # type: ignore[override]
+        return self._take.cache_key if self._take is not None else ""
+
+    @property
     def end_is_marked(self) -> bool:  # type: ignore[override]
         return self._take is not None and self._take.end_is_marked
 
@@ -130,7 +138,8 @@ class RecoveringStream(SpeechStream):
                 break
         self._note()
         if first is not None:
-            recovery.succeeded(self.target)
+            if not self.is_cached:
+                recovery.succeeded(self.target)
             self.has_begun = True
             yield first
             yield from rest
@@ -275,6 +284,9 @@ class RecoveringStream(SpeechStream):
 
     def _note(self) -> None:
         self._notes += self._recovery.take_notes()
+
+    def keep(self) -> None:
+        self.take.keep()
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -23,6 +23,7 @@ class EspeakBackend(EngineBackend):
     """
 
     name = "espeak"
+    is_worth_caching = False
     packages = (("espeakng_loader", "espeakng-loader"),)
     expected_format = FORMAT
     has_speed = True
