@@ -44,8 +44,7 @@ LARGEST_MESSAGE = 64 << 20
 """Bytes. The Chatterbox document's server sends speech that it cannot stream as one message."""
 CLOSE_SECONDS = 1.0
 """Timeout of the closing handshake."""
-STOPPED_SECONDS = 1.0
-"""A timeout that expired so long ago did so while this process was stopped, or the machine suspended."""
+STOPPED_SECONDS = 1.0  # a timeout that expired so long ago did so while this process was stopped
 CANCEL_SECONDS = 0.05
 """Timeout of the closing handshake of a cancelled session; then the connection is shut down."""
 
@@ -319,10 +318,9 @@ class Link(TextStream):
         with self._changed:
             silence = time.monotonic() - self._active_at
             if self._session.expects_message:
-                if silence > self._timeout + STOPPED_SECONDS:
-                    self._active_at += silence
-                elif silence >= self._timeout:
+                if self._timeout <= silence <= self._timeout + STOPPED_SECONDS:
                     raise TimeoutError
+                self._active_at += silence if silence > self._timeout else 0.0
                 return
             if silence < KEEP_ALIVE_SECONDS:
                 return
