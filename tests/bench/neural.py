@@ -1,6 +1,7 @@
 """Neural voices side by side: ours, and the packages' own tools, with the same voices and the same sentence.
 
     .venv-voices/bin/python tests/bench/neural.py [--runs N] [--only engines,heard]
+    .venv-voices/bin/python tests/bench/neural.py --underruns 2000
 
 Needs `make test-voices`, and for the comparison `pip install piper-tts kokoro-onnx`; what is missing is named below the
 table. They take turns, so that other load on the machine affects all of them.
@@ -14,6 +15,7 @@ table. They take turns, so that other load on the machine affects all of them.
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -220,6 +222,47 @@ def heard(runs):
         print("\nnot measured: piper is not installed")
 
 
+def keep_busy():
+    while True:
+        pass
+
+
+def underruns(words):
+    """Play a long text on a null sink with each voice, while one core is kept busy, and print what ran dry."""
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+    from players import voice_command
+
+    from support.sound import AudioServer, missing
+    from voice_cli.voices.installed import find_voice
+
+    fault = missing()
+    if fault is not None:
+        print(f"not measured: {fault}")
+        return
+    repeated = TEXT.split() * (words // len(TEXT.split()) + 1)
+    text = " ".join(repeated[:words])
+    keys = ("ttfa_ms", "underruns", "underrun_ms", "rebuffers", "rebuffer_ms", "device_underflows", "audio_ms")
+    busy = multiprocessing.Process(target=keep_busy, daemon=True)
+    busy.start()
+    print(f"{words} words, one core busy\n\n| voice | outcome | {' | '.join(keys)} |")
+    print("| --- " * (len(keys) + 2) + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        audio = AudioServer(Path(folder))
+        try:
+            for name, sink in (("joe", "ear22"), ("jf_alpha", "ear")):
+                if find_voice(name) is None:
+                    print(f"\nnot measured: the voice {name} is not installed (make test-voices)")
+                    continue
+                command = [*voice_command().split(), "say", "-v", name, "--json", text]
+                environment = audio.environment(sink) | {"XDG_STATE_HOME": f"{folder}/state"}
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+                report = json.loads(done.stdout)
+                print(f"| {name} | {report['outcome']} | {' | '.join(str(report[key]) for key in keys)} |", flush=True)
+        finally:
+            audio.close()
+            busy.kill()
+
+
 PARTS = {"engines": engines, "heard": heard}
 
 
@@ -227,10 +270,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default=",".join(PARTS), help="names, separated by commas")
+    parser.add_argument("--underruns", type=int, metavar="WORDS", help="play so many words instead, with one core busy")
     parser.add_argument("--measure", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure)
+    if options.underruns:
+        underruns(options.underruns)
+        return
     for number, name in enumerate(options.only.split(",")):
         if number:
             print()
