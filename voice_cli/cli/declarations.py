@@ -198,7 +198,6 @@ for _to, _name, _summary, _function, _options in (
     add(_to, _name, _summary, _function, _options)
 
 _COUNT = argument_of("count", int | None, "How many sentences (1).")
-_WHICH = argument_of("count", int | None, "Which one: 1 is the last.")
 for _name, _summary, _number in (
     ("skip", "Skip to the next sentence.", _COUNT),
     ("back", "Go back to the start of the sentence.", _COUNT),
