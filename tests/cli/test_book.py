@@ -9,13 +9,33 @@ import subprocess
 import av
 import pytest
 
+from support import command
 from support.books import epub
-from support.command import VOICE, environment_in, on_terminal
+from support.command import VOICE
 from support.server import Answer, SpeechServer
 
 TEXT = "# The book\n\n" + "".join(
     f"## Chapter {number}\n\n{'This is a sentence of some length. ' * (6 + number)}\n\n" for number in range(3)
 )
+
+
+def own_cache(folder):
+    return {"XDG_CACHE_HOME": str(folder / ".cache")}
+
+
+def environment_in(folder):
+    """Return an environment with that folder as home, and with a cache folder in it."""
+    return command.environment_in(folder, own_cache(folder))
+
+
+@pytest.fixture
+def voice(tmp_path):
+    """Run `voice` in an empty folder, with a cache folder in it."""
+
+    def run(*arguments):
+        return command.run_voice(*arguments, folder=tmp_path, environment=own_cache(tmp_path))
+
+    return run
 
 
 @pytest.fixture
@@ -168,7 +188,7 @@ def test_errors_of_the_source_and_of_values(voice, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="Windows has no terminals of this kind")
 def test_a_terminal_shows_a_bar(source, tmp_path):
-    code, drawn, _ = on_terminal("book", source, folder=tmp_path)
+    code, drawn, _ = command.on_terminal("book", source, folder=tmp_path, environment=own_cache(tmp_path))
     assert code == 0
     assert "4/4 Chapter 2" in drawn
     assert "%" in drawn

@@ -110,9 +110,10 @@ def test_devices_are_completed(completed, portaudio):
 
 def test_the_tree_is_kept_without_typer(home):
     script = "from voice_cli.cli.candidates import complete; complete(['=--f', 'say']); import sys; print(*sys.modules)"
+    environment = environment_in(home, {"XDG_CACHE_HOME": str(home)})
     for expected in (True, False):
         done = subprocess.run(
-            [sys.executable, "-c", script], env=environment_in(home), capture_output=True, text=True, check=True
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
         )
         *candidates, modules = done.stdout.splitlines()
         assert [line.partition("\t")[0] for line in candidates] == [

@@ -18,7 +18,7 @@ def options(tmp_path, monkeypatch):
     cleaned(monkeypatch, HOME=str(tmp_path))
     for name, module in package(StockModel()).items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda _: True)
+    monkeypatch.setattr("voice_cli.backends.packages.find_spec", lambda name: name != "chatterbox_vllm" or None)
     monkeypatch.setattr(interrupts, "_stop", None)
     monkeypatch.setattr("voice_cli.cli.say.silence_libraries", lambda keep: None)  # standard error is pytest's
     (tmp_path / "tokenizer.json").touch()

@@ -15,7 +15,7 @@ DAY = 86_400.0
 LEAST_FREE = 100 << 20
 """Bytes that should be free: a voice has some 60 MB."""
 PROBE_BYTES = 1 << 16
-PRINTED = "…·–×→←↑↓━╸⠋"
+PRINTED = "…·–×→←↑↓┄µ━╸⠋"
 """Characters that this program prints to a terminal, besides ASCII and those of texts; the last one is of rich."""
 
 
