@@ -181,7 +181,10 @@ class EventWatch:
         if utterance.start is not None:
             fields = {"text": utterance.line.text.strip()}
             places.append(("begin", "utterance_begin", utterance.start + NEAR, fields))
-        for number, word in enumerate(words_of(utterance) or ()):
+        words = words_of(utterance) or []
+        if utterance.end is None and words:  # the last known word has all text after it, whose times may come later
+            words[-1] = words[-1]._replace(text=words[-1].text.split()[0])
+        for number, word in enumerate(words):
             fields = {"word": word.text.strip()} | ({"estimated": True} if word.estimated else {})
             places.append((number, "word", word.start + NEAR, fields))
         if utterance.end is not None:
