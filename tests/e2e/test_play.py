@@ -1,5 +1,6 @@
 """`voice play`: recorded from the audio server."""
 
+import contextlib
 import json
 import subprocess
 from contextlib import contextmanager
@@ -186,14 +187,15 @@ def test_other_terminals_control_it(audio, voice, tmp_path, with_agent):
     (tmp_path / "x.wav").write_bytes(wav(speech(40.0)))
     if with_agent:
         assert voice("agent", "start", environment=environment).code == 0
-    player = subprocess.Popen(
-        [*VOICE, "play", "x.wav", "--json"],
-        stdout=subprocess.PIPE,
-        env={**audio.environment("ear", latency=MAX_LATENCY), **environment},
-        cwd=tmp_path,
-    )
+    command = [*VOICE, "play", "x.wav", "--json"]
+    variables = {**audio.environment("ear", latency=MAX_LATENCY), **environment}
     try:
-        with audio.record() as heard, player as process:
+        with (
+            audio.record() as heard,
+            subprocess.Popen(command, stdout=subprocess.PIPE, env=variables, cwd=tmp_path) as process,
+            contextlib.ExitStack() as ended,
+        ):
+            ended.callback(process.kill)  # also after a failure: the next test needs a silent sink
             heard.wait_for_sound()
             heard.wait_for(0.5)
             assert voice("queue", environment=environment).out.startswith(b"speaking")
