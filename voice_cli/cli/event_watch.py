@@ -11,7 +11,7 @@ from voice_cli.playback.history import Stretch
 from voice_cli.playback.player import Outcome, PlaybackResult, Player
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
-from voice_cli.speech.spoken import NEAR, words_of
+from voice_cli.speech.spoken import NEAR, told_words, words_of
 
 
 class Event(NamedTuple):
@@ -181,9 +181,8 @@ class EventWatch:
         if utterance.start is not None:
             fields = {"text": utterance.line.text.strip()}
             places.append(("begin", "utterance_begin", utterance.start + NEAR, fields))
-        words = words_of(utterance) or []
-        if utterance.end is None and words:  # the last known word has all text after it, whose times may come later
-            words[-1] = words[-1]._replace(text=words[-1].text.split()[0])
+        # Before the end, the times of the text after the last word may still come.
+        words = told_words(utterance) if utterance.end is None else words_of(utterance) or []
         for number, word in enumerate(words):
             fields = {"word": word.text.strip()} | ({"estimated": True} if word.estimated else {})
             places.append((number, "word", word.start + NEAR, fields))

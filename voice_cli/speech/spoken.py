@@ -31,14 +31,26 @@ class Word(NamedTuple):
 
 
 def words_of(utterance: Utterance) -> list[Word] | None:
-    """Return the line's words; None if the backend sent no times, or speaks other words than the text has."""
+    """Return the line's words; None if the backend sent no times, or speaks other words than the text has.
+
+    The last one has all text after it.
+    """
+    words = told_words(utterance)
+    at = sum(len(word.text) for word in words)
+    if words and at < len(utterance.line.text):
+        words[-1] = words[-1]._replace(text=words[-1].text + utterance.line.text[at:])
+    return words or None
+
+
+def told_words(utterance: Utterance) -> list[Word]:
+    """Return the line's words whose times have been told so far, as `words_of`."""
     line, events = utterance.line, tuple(utterance.stream.words)
     if not events or utterance.start is None or line.spoken.split() != line.text.split():
-        return None
+        return []
     ends = _ends(line, [event.text_start + event.text_length for event in events])
     starts = [utterance.start + max(0.0, event.seconds - utterance.lead) for event in events]
     finish = utterance.end if utterance.end is not None else math.inf  # without an end, the last word was not spoken
-    words = []
+    words: list[Word] = []
     at = 0
     for index, (end, start, event) in enumerate(zip(ends, starts, events, strict=True)):
         until = max(start, starts[index + 1] if index + 1 < len(starts) else finish)
@@ -47,9 +59,7 @@ def words_of(utterance: Utterance) -> list[Word] | None:
             at = end
         elif words:  # several words may be spoken for one word of the text
             words[-1] = words[-1]._replace(end=until)
-    if words and at < len(line.text):
-        words[-1] = words[-1]._replace(text=words[-1].text + line.text[at:])
-    return words or None
+    return words
 
 
 def _ends(line: Line, spoken_ends: list[int]) -> list[int]:
