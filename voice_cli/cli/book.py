@@ -20,6 +20,7 @@ from voice_cli.books.reading import read_book
 from voice_cli.books.sound import SUFFIXES, Marked, format_of, join, replacing
 from voice_cli.books.store import Store, key_of
 from voice_cli.cli.book_worker import PROGRAM, book_settings
+from voice_cli.cli.caching import SILENT_SETTINGS
 from voice_cli.cli.console import is_watched, print_message, print_note, write_json
 from voice_cli.cli.options import check_values
 from voice_cli.config import Defaults, Profile, Settings
@@ -27,9 +28,6 @@ from voice_cli.errors import FileError, UsageError, VoiceError, error_of
 
 if TYPE_CHECKING:
     from voice_cli.audio import AudioFormat
-
-SILENT_SETTINGS = frozenset({"api_key_env", "api_key_command", "fallback"})
-"""Of a profile: they do not change how it sounds."""
 
 MEASURED_CHARACTERS = 5000
 """Before the time that is left is estimated."""

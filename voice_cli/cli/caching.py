@@ -10,13 +10,10 @@ from voice_cli.backends.base import Backend
 from voice_cli.config import AZURE_URL_ENV, Profile, Settings
 from voice_cli.folders import user_folder
 
-NOT_IN_KEY = frozenset(
-    {
-        *("api_key_env", "api_key_command", "fallback", "cache"),
-        *("voice", "model", "format", "speed", "instructions", "speakers"),
-    }
-)
-"""The settings of a profile that do not change the sound, and those that are in the request."""
+SILENT_SETTINGS = frozenset({"api_key_env", "api_key_command", "api_key_header", "fallback", "cache"})
+"""The settings of a profile that do not change the sound."""
+REQUESTED = frozenset({"voice", "model", "format", "speed", "instructions", "speakers"})
+"""Those that are in the request."""
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> str:
@@ -57,7 +54,7 @@ def key_settings(profile: Profile, environment: Mapping[str, str] = os.environ) 
     The files of an engine in this process count with their sizes and times, so that a new model has new keys.
     """
     values = profile._asdict().items()
-    found: list[Any] = [pair for pair in values if pair[0] not in NOT_IN_KEY and pair[1] is not None]
+    found: list[Any] = [pair for pair in values if pair[0] not in SILENT_SETTINGS | REQUESTED and pair[1] is not None]
     if not is_remote(str(profile.backend)):
         found += [_stamp(path) for path in (profile.model, profile.voice, profile.voices) if path]
     if profile.backend == "openai":
