@@ -97,7 +97,7 @@ PARTS = {
     "pcm": {"audio"},
     "api_keys": {"config", "errors", "printable"},
     "config": {"audio", "config_keys", "errors", "folders", "presets"},
-    "presets": set(),
+    "presets": {"errors"},
     "config_keys": {"audio", "errors"},
     "doctor": {
         *("audio", "errors", "folders", "system_packages", "config", "config_keys", "codecs", "backends", "voices"),

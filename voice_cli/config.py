@@ -207,7 +207,10 @@ def _checked(path: str, tree: dict[str, Any]) -> Config:
     chosen = None
     if "profile" in tree:
         chosen = _checked_value(f"{path}: profile", tree["profile"], Key(str))
-        _check_name(path, chosen, profiles)
+        if chosen not in profiles:
+            from voice_cli.presets import check_name
+
+            check_name(path, chosen, profiles)
     server = _table(path, "server", tree.get("server", {}))
     defaults = {key: tree[key] for key in tree if key in Defaults._fields}
     pronounce = _checked_value(f"{path}: pronounce", tree.get("pronounce", {}), Key(dict))
@@ -330,24 +333,13 @@ def named_profile(
         ConfigError: there is neither.
 
     """
-    from voice_cli.presets import of_preset
+    from voice_cli.presets import check_name, of_preset
 
-    _check_name(config.path, name, config.profiles)
+    check_name(config.path, name, config.profiles)
     own = {key: value for key, value in config.profiles.get(name, Profile())._asdict().items() if value is not None}
     more = of_preset(name, own, environment)
     origins = {**dict.fromkeys(more, f"preset {name}"), **dict.fromkeys(own, f"profile {name}")}
     return Profile(**more, **own), origins
-
-
-def _check_name(path: str, name: str, profiles: Mapping[str, Profile]) -> None:
-    if name not in profiles:
-        from voice_cli.presets import PRESETS
-
-        if name not in PRESETS:
-            raise ConfigError(
-                f"{path}: there is no profile {name!r}{nearest(name, [*profiles, *PRESETS])}",
-                hint=f"it has: {', '.join(profiles) or 'none'}; built in: {', '.join(PRESETS)}",
-            )
 
 
 def _fallbacks(

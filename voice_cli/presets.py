@@ -5,8 +5,10 @@ preset key by key, unless it has another backend.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from voice_cli.errors import ConfigError, nearest
 
 PRESETS: dict[str, dict[str, Any]] = {
     "embedded": {"backend": "espeak"},
@@ -67,6 +69,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "vibevoice": {"backend": "vibevoice-ws", "base_url": "ws://localhost:3000", "voice": "en-Carter_man"},
 }
 """Keys of `config.Profile`. An address that begins with $NAME begins with the value of that environment variable."""
+
+
+def check_name(path: str, name: str, profiles: Collection[str]) -> None:
+    """Check that a profile is one of the config file, whose names are given, or built in.
+
+    Raises:
+        ConfigError: it is neither.
+
+    """
+    if name not in profiles and name not in PRESETS:
+        raise ConfigError(
+            f"{path}: there is no profile {name!r}{nearest(name, [*profiles, *PRESETS])}",
+            hint=f"it has: {', '.join(profiles) or 'none'}; built in: {', '.join(PRESETS)}",
+        )
 
 
 def of_preset(name: str, own: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
