@@ -1,8 +1,9 @@
-"""Fixtures: the `voice` command in a subprocess."""
+"""Fixtures: the `voice` command in a subprocess, and an agent."""
 
 import pytest
 
-from support.command import run_voice
+from support.agent import RealAgent
+from support.command import environment_in, run_voice
 
 
 @pytest.fixture
@@ -13,3 +14,12 @@ def voice(tmp_path):
         return run_voice(*arguments, folder=tmp_path, **options)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory):
+    """Start an agent for the tests of a module."""
+    folder = tmp_path_factory.mktemp("agent")
+    started = RealAgent(folder, environment_in(folder))
+    yield started
+    started.close()

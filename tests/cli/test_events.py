@@ -5,18 +5,9 @@ import subprocess
 
 import pytest
 
-from support.agent import RealAgent
-from support.command import VOICE, environment_in, run_voice
+from support.command import VOICE, run_voice
 from support.server import Answer
 from support.sound import speech
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("agent")
-    started = RealAgent(folder, environment_in(folder))
-    yield started
-    started.close()
 
 
 @pytest.fixture(params=["alone", "agent"])

@@ -20,14 +20,6 @@ from voice_cli.errors import UsageError
 TEXT = "One, two. Three *four* five.\n\nSix seven eight nine ten."
 
 
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("agent")
-    started = RealAgent(folder, environment_in(folder))
-    yield started
-    started.close()
-
-
 @pytest.fixture
 def both(agent, tmp_path):
     """Run `voice say` through the agent and alone, each in a folder of its own; return both results and folders."""

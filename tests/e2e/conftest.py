@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from support.agent import RealAgent
 from support.sound import VOICE, AudioServer, missing
+from support.terminal import Job
 from voice_cli.playback.learned import MAX_LATENCY
 
 
@@ -54,6 +56,22 @@ def voice(audio, tmp_path):
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def job(audio, tmp_path):
+    """Return a context that runs `voice` as the foreground job of a terminal."""
+
+    @contextmanager
+    def run(*arguments):
+        environment = audio.environment("ear", latency=MAX_LATENCY)
+        voice = Job(*VOICE, *map(str, arguments), folder=tmp_path, environment=environment)
+        try:
+            yield voice
+        finally:
+            voice.kill_all()
 
     return run
 

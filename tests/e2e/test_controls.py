@@ -2,37 +2,18 @@
 
 import json
 import signal
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from support.server import Answer
-from support.sound import VOICE, holes, speech
-from support.terminal import Job
-from voice_cli.playback.learned import MAX_LATENCY
+from support.sound import holes, speech
 
 pytestmark = pytest.mark.e2e
 
 RATE = 24_000
 RAMP = 120
 """Frames of a ramp."""
-
-
-@pytest.fixture
-def job(audio, tmp_path):
-    """Return a context that runs `voice say` as the foreground job of a terminal."""
-
-    @contextmanager
-    def run(*arguments):
-        environment = audio.environment("ear", latency=MAX_LATENCY)
-        voice = Job(*VOICE, "say", *map(str, arguments), folder=tmp_path, environment=environment)
-        try:
-            yield voice
-        finally:
-            voice.kill_all()
-
-    return run
 
 
 def kept_around(sound, sent):
@@ -47,7 +28,7 @@ def kept_around(sound, sent):
 def test_pause_and_resume_lose_nothing(audio, serve, job, tmp_path):
     sent = speech(4.0)
     server = serve(Answer(sent.tobytes()))
-    with audio.record() as heard, job("x", "--base-url", server.url, "--json", "-o", "all.wav") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "--json", "-o", "all.wav") as voice:
         heard.wait_for_sound()
         heard.wait_for(0.7)
         voice.press(b" ")
@@ -81,7 +62,7 @@ def marked_tone(seconds):
 
 def test_live_speed_keeps_pitch_and_times(audio, serve, job):
     server = serve(Answer(marked_tone(9.0).tobytes()))
-    with audio.record() as heard, job("x", "--base-url", server.url, "--json") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "--json") as voice:
         heard.wait_for_sound()
         heard.wait_for(1.5)
         voice.press(b"]" * 7)
@@ -114,7 +95,7 @@ def test_live_speed_keeps_pitch_and_times(audio, serve, job):
 def test_live_volume_changes_the_next_frames(audio, serve, job):
     sent = speech(4.0)
     server = serve(Answer(sent.tobytes()))
-    with audio.record() as heard, job("x", "--base-url", server.url, "--json") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "--json") as voice:
         heard.wait_for_sound()
         heard.wait_for(0.7)
         voice.press(b"\x1b[B" * 5)
@@ -139,7 +120,7 @@ def test_skip_and_back_by_sentence(audio, serve, job):
     sounds = {text: speech(2.0, seed=seed) for seed, text in enumerate(PARAGRAPHS)}
     server = serve(lambda request: Answer(sounds[request.json["input"]].tobytes()))
     options = ("--json", "--pause", "0", "--lookahead", "3")
-    with audio.record() as heard, job("\n\n".join(PARAGRAPHS), "--base-url", server.url, *options) as voice:
+    with audio.record() as heard, job("say", "\n\n".join(PARAGRAPHS), "--base-url", server.url, *options) as voice:
         heard.wait_for_sound()
         server.wait_for(4)
         heard.wait_for(0.5)
@@ -173,7 +154,7 @@ def test_skip_and_back_by_sentence(audio, serve, job):
 )
 def test_each_way_to_quit_restores_the_terminal(audio, serve, job, key, code):
     server = serve(Answer(speech(20.0).tobytes(), chunk=4800, byte_rate=96_000))
-    with audio.record() as heard, job("x", "--base-url", server.url, "--json") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "--json") as voice:
         heard.wait_for_sound()
         voice.press(b" ")
         voice.wait_for("paused")
@@ -192,7 +173,7 @@ def test_each_way_to_quit_restores_the_terminal(audio, serve, job, key, code):
 def test_ctrl_z_and_fg(audio, serve, job):
     sent = speech(4.0)
     server = serve(Answer(sent.tobytes()))
-    with audio.record() as heard, job("x", "--base-url", server.url, "--json") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "--json") as voice:
         heard.wait_for_sound()
         voice.press(b" ")
         voice.wait_for("paused")
@@ -210,7 +191,7 @@ def test_ctrl_z_and_fg(audio, serve, job):
 
 def test_a_key_does_not_echo_and_is_not_left_for_the_shell(audio, serve, job):
     server = serve(Answer(speech(2.0).tobytes()))
-    with audio.record() as heard, job("x", "--base-url", server.url, "-q") as voice:
+    with audio.record() as heard, job("say", "x", "--base-url", server.url, "-q") as voice:
         heard.wait_for_sound()
         heard.wait_for(0.3)
         voice.press(b"zz]")
@@ -222,7 +203,7 @@ def test_a_key_does_not_echo_and_is_not_left_for_the_shell(audio, serve, job):
 
 def test_skip_within_an_utterance_that_has_word_times(audio, job):
     text = "The first sentence is rather long. The second one is long too. The third is the end."
-    with audio.record() as heard, job(text, "--json") as voice:
+    with audio.record() as heard, job("say", text, "--json") as voice:
         heard.wait_for_sound()
         voice.press(b"\x1b[C")
         heard.wait_for(0.5)

@@ -3,14 +3,12 @@
 import contextlib
 import json
 import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from support.server import Answer, SpeechServer
 from support.sound import VOICE, holes, speech
-from support.terminal import Job
 from voice_cli.audio import AudioFormat
 from voice_cli.codecs import open_encoder
 from voice_cli.codecs.wav import wav_header
@@ -130,26 +128,10 @@ def test_all_that_arrived_of_a_cut_file_is_played(audio, voice, tmp_path):
     np.testing.assert_array_equal(heard.sound, sent[:-5000])
 
 
-@pytest.fixture
-def job(audio, tmp_path):
-    """Return a context that runs `voice play` as the foreground job of a terminal."""
-
-    @contextmanager
-    def run(*arguments):
-        environment = audio.environment("ear", latency=MAX_LATENCY)
-        voice = Job(*VOICE, "play", *map(str, arguments), folder=tmp_path, environment=environment)
-        try:
-            yield voice
-        finally:
-            voice.kill_all()
-
-    return run
-
-
 def test_keys_pause_and_seek(audio, job, tmp_path):
     sent = speech(12.0)
     (tmp_path / "x.wav").write_bytes(wav(sent))
-    with audio.record() as heard, job("x.wav", "--json") as voice:
+    with audio.record() as heard, job("play", "x.wav", "--json") as voice:
         heard.wait_for_sound()
         heard.wait_for(0.7)
         voice.press(b" ")
