@@ -154,7 +154,31 @@ def test_the_users_shell_is_the_default(home, capsys):
     assert capsys.readouterr().out == completion_scripts.SCRIPTS["bash"]
 
 
-@pytest.mark.parametrize(("variable", "shell"), [("/bin/tcsh", None), ("", None), ("/bin/bash", "tcsh")])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no login shells")
+def test_without_a_variable_the_login_shell_is_the_users(home, monkeypatch, capsys):
+    import pwd  # Windows has none
+
+    monkeypatch.delenv("SHELL")
+    account = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd((*account[:6], "/usr/bin/zsh")))
+    completion_scripts.show()
+    assert capsys.readouterr().out == completion_scripts.SCRIPTS["zsh"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no accounts of this kind")
+def test_a_user_without_an_account_names_the_shell(home, monkeypatch):
+    import pwd  # Windows has none
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("SHELL")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(UsageError, match="not known which shell"):
+        completion_scripts.install()
+
+
+@pytest.mark.parametrize(("variable", "shell"), [("/bin/tcsh", None), ("/bin/bash", "tcsh")])
 def test_another_shell_is_a_usage_error(home, monkeypatch, variable, shell):
     monkeypatch.setenv("SHELL", variable)
     with pytest.raises(UsageError):

@@ -67,6 +67,7 @@ def test_every_example_does_what_it_says(audio, programs, tmp_path):
             **({} if client else own_home(home)),
             "PATH": f"{programs}:{environment['PATH']}",
             "VOICE_SPEED": SPEED,
+            "SHELL": "/bin/bash",
             "EDITOR": "editor",
         }
         config = Path(environment["HOME"], ".config", "voice", "config.toml")

@@ -1,6 +1,7 @@
 """`voice completion`: the scripts with which shells complete, and their installation."""
 
 import os
+import sys
 
 from voice_cli.cli.console import print_message, write_stdout
 from voice_cli.errors import FileError, UsageError
@@ -95,13 +96,24 @@ def _known(shell: str | None) -> str:
         UsageError: there is no script for it.
 
     """
-    login = os.environ.get("SHELL") or ("powershell" if os.name == "nt" else "")
-    name = shell or os.path.basename(login)
+    name = shell or os.path.basename(os.environ.get("SHELL") or _login_shell())
     name = "powershell" if name in ("pwsh", "powershell.exe", "pwsh.exe") else name
     if name not in SCRIPTS:
         what = f"there is no completion for {name!r}" if name else "it is not known which shell you use"
         raise UsageError(what, hint=f"name one of {', '.join(SCRIPTS)}")
     return name
+
+
+def _login_shell() -> str:
+    """Return the path of the user's login shell, which containers and services do not have in SHELL."""
+    if sys.platform == "win32":
+        return "powershell"
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell
+    except KeyError:  # a user ID without an account
+        return ""
 
 
 def _powershell_profile() -> str:
