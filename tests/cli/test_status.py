@@ -1,6 +1,7 @@
 """The display during playback."""
 
 import io
+import sys
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -11,8 +12,8 @@ from support.command import screen_of
 from support.player import FakeStream, Rig, numbered
 from support.threads import happened, in_thread
 from voice_cli.backends.base import SpeechRequest, WordEvent
-from voice_cli.cli import status
-from voice_cli.cli.status import StandardOutput, StatusLine, TextDisplay
+from voice_cli.cli import console, status
+from voice_cli.cli.status import FileProgress, StandardOutput, StatusLine, TextDisplay
 from voice_cli.errors import ServerError
 from voice_cli.playback.player import Player
 from voice_cli.script.line import Line
@@ -26,7 +27,8 @@ def screen(monkeypatch):
     """Return a terminal on which the status appears at once."""
     screen = io.StringIO()
     screen.isatty = lambda: True
-    monkeypatch.setattr(status, "sys", SimpleNamespace(stderr=screen))  # pytest replaces sys.stderr in each phase
+    for module in (status, console):  # pytest replaces sys.stderr in each phase
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=screen, platform=sys.platform))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(status, "PATIENCE", 0.0)
     return screen
@@ -34,14 +36,14 @@ def screen(monkeypatch):
 
 @pytest.fixture
 def line(screen):
-    with closing(StatusLine("kokoro", SimpleNamespace(recovery=None), makes_file=False)) as line:
+    with closing(StatusLine("kokoro", SimpleNamespace(recovery=None))) as line:
         yield line
     assert screen_of(screen.getvalue()) == [], "the status line is not removed"
 
 
 def shown(line, player):
     line.update(player)
-    return line._live.status
+    return line._drawn
 
 
 def test_the_line_shows_backend_state_and_time(line):
@@ -178,11 +180,11 @@ def test_the_bar_ends_at_the_end_of_the_text(screen):
     )
     narration.start(first=True)
     player = Player(None)
-    with closing(StatusLine("voice", narration, makes_file=True)) as bar:
+    with closing(FileProgress("voice", narration)) as bar:
 
         def done():
             bar.update(player)
-            return bar._live.tasks[0].completed
+            return bar._bar.tasks[0].completed
 
         assert done() == 0
         played = in_thread(lambda: player.play(Speech(narration)))
@@ -192,6 +194,6 @@ def test_the_bar_ends_at_the_end_of_the_text(screen):
         streams[1].end()
         assert played().error is None
         bar.finish(player)
-        assert bar._live.tasks[0].completed == 1000
-        assert bar._live.finished
+        assert bar._bar.tasks[0].completed == 1000
+        assert bar._bar.finished
     assert "100%" in screen.getvalue()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voice_cli.cli.event_lines import EventLines
     from voice_cli.cli.job_control import JobControl
     from voice_cli.cli.keys import Keys
-    from voice_cli.cli.status import StandardOutput, StatusLine
+    from voice_cli.cli.status import FileProgress, StandardOutput, StatusLine
     from voice_cli.recording.recorder import Recorder
 
 
@@ -61,7 +61,7 @@ class FollowedSpeech:
         self._recorder: Recorder | None = None
         self._output: StandardOutput | None = None
         self._lines: EventLines | None = None
-        self._status: StatusLine | None = None
+        self._status: StatusLine | FileProgress | None = None
         self._player = RemotePlayer(self._send)
         self._keys: Keys | None = None
         self._job: JobControl | None = None
@@ -151,10 +151,10 @@ class FollowedSpeech:
             write_stdout(str(message["id"]))
             return 0
         if is_watched() and not (options.quiet or options.debug or options.show):
-            from voice_cli.cli.status import StatusLine
+            from voice_cli.cli.status import status_line
 
             makes_file = options.no_play and message["many"]
-            self._status = StatusLine(message["backend"], self._player, makes_file=makes_file)  # type: ignore[arg-type]
+            self._status = status_line(message["backend"], self._player, makes_file=makes_file)  # type: ignore[arg-type]
         if not options.no_play:
             from voice_cli.cli.job_control import JobControl
 
@@ -335,7 +335,7 @@ def _options_of(message: Message) -> SayOptions:
 
 
 class RemotePlayer:
-    """The agent's player, for `StatusLine` and `Keys`; also the progress of its narration."""
+    """The agent's player, for the status line and `Keys`; also the progress of its narration."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         """Set what sends a message to the agent."""

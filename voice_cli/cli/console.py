@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from voice_cli.cli.options import line_of
 from voice_cli.errors import FileError, Interrupted, VoiceError, is_closed_pipe
@@ -39,10 +39,10 @@ def _nameless_file() -> BinaryIO:
 
 def print_message(line: str) -> None:
     """Print a line to standard error, which may be closed."""
-    _write_stderr(f"voice: {escaped(line)}\n")
+    write_stderr(f"voice: {escaped(line)}\n")
 
 
-def _write_stderr(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write to standard error. Ignore errors: it may be closed."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
@@ -52,14 +52,15 @@ def _write_stderr(text: str) -> None:
 
 def print_note(line: str) -> None:
     """Print a note to standard error, dim on a terminal."""
-    if not is_watched():
-        print_message(line)
-        return
-    from rich.console import Console
+    dim, plain = ("\x1b[2m", "\x1b[0m") if is_styled(sys.stderr) else ("", "")
+    write_stderr(f"{dim}voice: {escaped(line)}{plain}\n")
 
-    with contextlib.suppress(OSError, ValueError):
-        console = Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False)
-        console.print(f"voice: {escaped(line)}", style="dim", markup=False)
+
+def is_styled(file: TextIO | None) -> bool:
+    """Return whether a file is a terminal to which escape sequences may be written."""
+    if sys.platform == "win32" or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False  # older consoles of Windows print them as text
+    return file is not None and file.isatty()
 
 
 def is_watched() -> bool:
@@ -137,7 +138,7 @@ def write_file(path: str, text: str, *, make_folder: bool = False) -> None:
 
 def print_traceback(text: str) -> None:
     """Print a traceback to standard error."""
-    _write_stderr(escaped_text(text))
+    write_stderr(escaped_text(text))
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:

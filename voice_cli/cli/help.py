@@ -1,11 +1,10 @@
 """`voice say --help` without typer, whose import takes a quarter of a second. It is built from `options`."""
 
-import os
 import shutil
 import sys
 import textwrap
 
-from voice_cli.cli.console import write_stdout
+from voice_cli.cli.console import is_styled, write_stdout
 from voice_cli.cli.options import EXAMPLES, SUMMARY, options
 
 MAX_COLUMNS = 100
@@ -14,9 +13,7 @@ FLAGS_COLUMNS = 34
 
 def print_say_help() -> None:
     """Write the help to standard output, in color on a terminal, and in as many columns as it has."""
-    is_colored = sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    is_colored = is_colored and sys.platform != "win32"  # whose older consoles print escape sequences as text
-    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if is_colored else ("", "", "")
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if is_styled(sys.stdout) else ("", "", "")
     columns = max(60, min(MAX_COLUMNS, shutil.get_terminal_size().columns - 1))
     lines = [
         f"{bold}Usage:{plain} voice say [OPTIONS] [TEXT]...",

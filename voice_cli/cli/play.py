@@ -320,7 +320,7 @@ def _status_line(name: str, speech: Any) -> Any:
     from voice_cli.playback.state import State
 
     words = WORDS | {State.PLAYING: "playing", State.DRAINING: "playing"}
-    return StatusLine(name, speech.source, makes_file=False, words=words)
+    return StatusLine(name, speech.source, words)
 
 
 def _of_file(error: BaseException | None, opened: Sequence[Item]) -> BaseException | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voice_cli.agent.turns import Turn
     from voice_cli.cli.event_lines import EventLines
     from voice_cli.cli.event_watch import EventWatch
-    from voice_cli.cli.status import StatusLine
+    from voice_cli.cli.status import FileProgress, StatusLine
     from voice_cli.playback.normalizer import Normalizer
     from voice_cli.speech.events import Utterance
 
@@ -198,10 +198,10 @@ class Display(Protocol):
     def finish(self, result: PlaybackResult) -> None: ...
 
 
-def _status_line(name: str, narration: Narration, *, makes_file: bool) -> "StatusLine":
-    from voice_cli.cli.status import StatusLine
+def _status_line(name: str, narration: Narration, *, makes_file: bool) -> "StatusLine | FileProgress":
+    from voice_cli.cli.status import status_line
 
-    return StatusLine(name, narration, makes_file=makes_file)
+    return status_line(name, narration, makes_file=makes_file)
 
 
 def _text_display(write: Callable[[str], object]) -> Display:
@@ -215,7 +215,7 @@ def play_shown(
     speech: Speech,
     options: SayOptions,
     watch: "Watch",
-    status_line: Callable[[], "StatusLine"],
+    status_line: Callable[[], "StatusLine | FileProgress"],
     display_on: Callable[[Callable[[str], object]], Display] = _text_display,
 ) -> PlaybackResult:
     """Play, with what the options show: the text (`display_on` returns its display) or a status line."""

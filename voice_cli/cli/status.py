@@ -4,19 +4,20 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import Any
 
-from voice_cli.cli.console import print_note, write_stdout
+from voice_cli.cli.console import print_note, write_stderr, write_stdout
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.state import State
-from voice_cli.printable import escaped_text
+from voice_cli.printable import escaped_text, one_line
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import NEAR, pieces_of
 
 PATIENCE = 0.4
-"""Seconds before the status line appears, so that importing rich does not delay the first sound."""
+"""Seconds before the status line appears: a short playback has none."""
 
 WORDS = {
     State.WAITING: "waiting",
@@ -32,77 +33,108 @@ def state_of(player: Player, words: Mapping[State, str] = WORDS) -> str:
     return "paused" if player.is_paused and player.state is not State.DONE else words[player.state]
 
 
-class StatusLine:
-    """A line on standard error with backend, state and time, or a bar if a file is made. For the main thread."""
+def status_line(
+    backend: str, narration: Narration, *, makes_file: bool, words: Mapping[State, str] = WORDS
+) -> "StatusLine | FileProgress":
+    """Return the display of a playback, or of a file that is made, on standard error."""
+    return FileProgress(backend, narration) if makes_file else StatusLine(backend, narration, words)
 
-    def __init__(
-        self, backend: str, narration: Narration, *, makes_file: bool, words: Mapping[State, str] = WORDS
-    ) -> None:
+
+class StatusLine:
+    """A line on standard error with backend, state and time. For the main thread.
+
+    It is written without rich: importing that takes so long that a device with a small buffer would run empty.
+    """
+
+    def __init__(self, backend: str, narration: Narration, words: Mapping[State, str] = WORDS) -> None:
         self._backend = backend
         self._words = words
         self._narration = narration
-        self._makes_file = makes_file
         self._began = time.monotonic()
-        self._live: Any = None
-        self._task: Any = None
-        self._parts: list[str] = []
+        self._drawn = ""
 
     def update(self, player: Player) -> None:
         """Draw the player's state."""
         waited = time.monotonic() - self._began
-        if self._live is None:
-            if waited < PATIENCE:
-                return
-            self._start()
-        if self._task is None:
-            recovery = self._narration.recovery
-            name = (recovery.fallback if recovery is not None else None) or self._backend
-            parts = [name, state_of(player, self._words), f"{player.position or waited:.0f} s"]
-            if player.speed != 1:
-                parts.append(f"speed {player.speed:.2g}")
-            if player.volume != 1:
-                parts.append(f"volume {player.volume:.2g}")
-            if parts != self._parts:
-                self._parts = parts
-                self._live.update(" · ".join(parts))
-        else:
-            done = self._narration.progress()
-            made = player.timeline.audio_seconds
-            self._live.update(self._task, completed=done, made=f"{made:.0f} s made, {made / waited:.0f} × real time")
+        if waited < PATIENCE:
+            return
+        recovery = self._narration.recovery
+        name = (recovery.fallback if recovery is not None else None) or self._backend
+        parts = [name, state_of(player, self._words), f"{player.position or waited:.0f} s"]
+        if player.speed != 1:
+            parts.append(f"speed {player.speed:.2g}")
+        if player.volume != 1:
+            parts.append(f"volume {player.volume:.2g}")
+        self._draw(one_line(" · ".join(parts), max(1, get_terminal_size().columns - 1)))
 
     def note(self, text: str) -> None:
         """Print a note, above the line if there is one."""
-        if self._live is None:
-            print_note(text)
-        else:
-            self._live.console.print(f"voice: {text}", style="dim", markup=False)
+        self.close()
+        print_note(text)
 
     def finish(self, player: Player) -> None:
-        """Draw the final state."""
-        if self._live is not None:
+        """Draw the final state, if there is a line."""
+        if self._drawn:
+            self.update(player)
+
+    def close(self) -> None:
+        """Remove it from the terminal."""
+        self._draw("")
+
+    def _draw(self, line: str) -> None:
+        if line != self._drawn:
+            end = "" if line else "\r"
+            write_stderr(f"\r{line.ljust(len(self._drawn))}{end}")
+            self._drawn = line
+
+
+class FileProgress:
+    """A bar on standard error while a file is made. For the main thread."""
+
+    def __init__(self, backend: str, narration: Narration) -> None:
+        self._backend = backend
+        self._narration = narration
+        self._began = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def update(self, player: Player) -> None:
+        """Draw how much is made."""
+        waited = time.monotonic() - self._began
+        if self._bar is None:
+            if waited < PATIENCE:
+                return
+            self._start()
+        made = player.timeline.audio_seconds
+        made_so_far = f"{made:.0f} s made, {made / waited:.0f} × real time"
+        self._bar.update(self._task, completed=self._narration.progress(), made=made_so_far)
+
+    def note(self, text: str) -> None:
+        """Print a note, above the bar if there is one."""
+        if self._bar is None:
+            print_note(text)
+        else:
+            self._bar.console.print(f"voice: {text}", style="dim", markup=False)
+
+    def finish(self, player: Player) -> None:
+        """Draw the final state, if there is a bar."""
+        if self._bar is not None:
             self.update(player)
 
     def _start(self) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        console = Console(file=sys.stderr, highlight=False)
-        if self._makes_file:
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-            made = TextColumn("{task.fields[made]}")
-            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), made, TimeRemainingColumn())
-            self._live = Progress(*columns, console=console, transient=True)
-            self._task = self._live.add_task(self._backend, total=self._narration.total, made="")
-        else:
-            from rich.status import Status
-
-            self._live = Status("", console=console)
-        self._live.start()
+        made = TextColumn("{task.fields[made]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), made, TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(file=sys.stderr, highlight=False), transient=True)
+        self._task = self._bar.add_task(self._backend, total=self._narration.total, made="")
+        self._bar.start()
 
     def close(self) -> None:
         """Remove it from the terminal."""
-        if self._live is not None:
-            self._live.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
 
 class TextDisplay:
