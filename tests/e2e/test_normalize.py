@@ -10,6 +10,7 @@ from support.sound import speech
 from voice_cli.audio import AudioFormat
 from voice_cli.pcm.limiter import CEILING
 from voice_cli.pcm.loudness import Meter
+from voice_cli.playback.learned import MAX_LATENCY
 from voice_cli.playback.normalizer import TARGET
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +36,7 @@ def server():
 def test_two_voices_are_equally_loud_once_they_are_known(audio, voice, server, tmp_path):
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
     (tmp_path / "state" / "voice").mkdir(parents=True)
-    known = {"devices": {"default": {"latency": 0.12, "clean": 0}}}
+    known = {"devices": {"default": {"latency": MAX_LATENCY, "clean": 0}}}
     (tmp_path / "state" / "voice" / "learned.json").write_text(json.dumps(known))
     for name in VOICES:
         voice("say", "x", "-v", name, "--base-url", server.url, "--normalize", "--no-play", "-o", "first.wav",
