@@ -105,7 +105,7 @@ def _known(shell: str | None) -> str:
 
 
 def _login_shell() -> str:
-    """Return the path of the user's login shell, which containers and services do not have in SHELL."""
+    """Return the path of the user's login shell. In containers and services, SHELL is often not set."""
     if sys.platform == "win32":
         return "powershell"
     import pwd

@@ -308,7 +308,7 @@ def _play(
 
 
 def _serve_controls(player: "Player", controls: ExitStack) -> None:
-    """Let other processes control the player."""
+    """Accept commands for the player from other processes."""
     from voice_cli.agent.controlled import Controlled
 
     controlled = controls.enter_context(closing(Controlled(__version__)))

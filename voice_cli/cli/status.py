@@ -33,11 +33,9 @@ def state_of(player: Player, words: Mapping[State, str] = WORDS) -> str:
     return "paused" if player.is_paused and player.state is not State.DONE else words[player.state]
 
 
-def status_line(
-    backend: str, narration: Narration, *, makes_file: bool, words: Mapping[State, str] = WORDS
-) -> "StatusLine | FileProgress":
+def status_line(backend: str, narration: Narration, *, makes_file: bool) -> "StatusLine | FileProgress":
     """Return the display of a playback, or of a file that is made, on standard error."""
-    return FileProgress(backend, narration) if makes_file else StatusLine(backend, narration, words)
+    return FileProgress(backend, narration) if makes_file else StatusLine(backend, narration)
 
 
 class StatusLine:
