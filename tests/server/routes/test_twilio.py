@@ -342,6 +342,7 @@ def test_a_clear_is_sent_even_without_active_speech(call, app):
 def test_the_heard_text_is_that_of_the_interrupted_turn(call, app, engine):
     caller = call(text="Hello.")
     (name,) = caller.wait_for_marks(1)
+    app.wait_for_reports(1)  # the turn ends after its last mark was sent
     caller.heard(name)
     wait_until_read(caller, app)
     engine.give(lambda request: itertools.repeat(sound_of(request.text)))
