@@ -183,10 +183,19 @@ def test_a_slow_server_that_sends_bursts_has_no_wait_when_it_is_known(listener, 
 
 
 def test_a_stall_is_one_wait_in_a_pause(listener, serve):
-    """The pause is from 1.59 to 1.92 s of the speech; when the stall begins, playback is before it."""
-    report, found, _ = listener.listen(SlowServer(serve, 1.6, stall=2.8), find=long_waits)
-    assert report["rebuffers"] == len(found) == 1
+    """There is a pause from 1.59 to 1.92 s, which is not over when the stall has lasted for 0.25 s."""
+    report, found, _ = listener.listen(SlowServer(serve, 1.6, stall=2.2), find=long_waits)
+    assert report["underruns"] == report["rebuffers"] == len(found) == 1
     place, seconds = found[0]
     assert place == pytest.approx(1.92, abs=0.01)
     assert STALL - 1.5 < seconds < STALL + 0.5
+    assert (report["outcome"], report["text_remaining"]) == ("complete", "")
+
+
+def test_a_stall_after_the_last_pause_is_one_wait(listener, serve):
+    """When it has lasted for 0.25 s, the pause is over, so playback waits after the last frame that has arrived."""
+    server = SlowServer(serve, 1.6, stall=2.8)
+    report, place, _ = listener.listen(server, find=words_around)
+    assert (report["underruns"], report["rebuffers"]) == (1, 0)
+    assert place / RATE == pytest.approx(2.73, abs=0.01)
     assert (report["outcome"], report["text_remaining"]) == ("complete", "")

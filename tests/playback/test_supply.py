@@ -49,6 +49,13 @@ def stalled(arrivals, at, seconds):
     return [(when + (seconds if arrived > at else 0.0), arrived) for when, arrived in arrivals]
 
 
+def caught_up(arrivals, at, seconds, until):
+    """Return the arrivals with a stall, after which the speech up to the second `until` arrives at once."""
+    over = next(when for when, arrived in arrivals if arrived > at) + seconds
+    late = stalled(arrivals, at, seconds)
+    return [(min(when, over) if arrived <= until else when, arrived) for when, arrived in late]
+
+
 class Listening:
     """One playback of arrivals."""
 
@@ -145,6 +152,15 @@ def test_a_stall_is_one_wait_in_a_pause(rate, at):
     assert heard.played == heard.sent
     assert len(heard.waits) == heard.rebuffers == 1
     assert heard.is_in_pause(heard.waits[0][0])
+    assert heard.waits[0][1] < 4.2
+
+
+@pytest.mark.parametrize(("rate", "at", "until"), [(1.6, 2.2, 4.9), (1.6, 2.8, 4.9), (2.0, 6.3, 8.0)])
+def test_a_stall_whose_delay_is_made_up_for_is_one_wait(rate, at, until):
+    """The rest of a sentence arrives at once, and the next one follows only when it is due."""
+    heard = Listening(caught_up(steady(rate), at, 4.0, until))
+    assert heard.played == heard.sent
+    assert len(heard.waits) == 1
     assert heard.waits[0][1] < 4.2
 
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 RING_SECONDS = 30.0
 """How far decoding may run ahead of playback."""
 
-MARGIN_SECONDS = 0.008
-"""Seconds buffered in addition at the start: about one period of the device."""
+DEVICE_SHARE = 1.5
+"""What a device takes when it starts, in latencies. A latency is four of its periods (PortAudio on ALSA); it pulls five
+of them at once, and a sixth before the next period is over."""
 
 UNKNOWN_GAP = 0.04
 """Seconds assumed between chunks until the second one has arrived."""
@@ -39,5 +40,5 @@ class Prebuffer(NamedTuple):
             return min(self.seconds, RING_SECONDS / 2)  # the ring cannot hold more
         if not dry_runs:
             bridge = UNKNOWN_GAP if gap is None else min(gap, MAX_GAP)
-            return device_latency + MARGIN_SECONDS + bridge + self.head_start
+            return DEVICE_SHARE * device_latency + bridge + self.head_start
         return min(0.2 if dry_runs == 1 else 0.25 * 2.0**dry_runs, RING_SECONDS / 4)

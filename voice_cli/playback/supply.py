@@ -37,7 +37,7 @@ PRIOR_SECONDS = 30.0
 """The learned rate has the weight of a measurement of so many seconds."""
 
 STALL_SECONDS = 2.0
-"""A single gap of this length, four times the next longest, is a stall, and says nothing about the rate."""
+"""A single gap of this length, twice the next longest, is a stall, and says nothing about the rate."""
 
 
 class Arrivals:
@@ -85,7 +85,7 @@ class Arrivals:
     @property
     def _stall(self) -> float:
         longest, second = self._gaps
-        return longest if longest > max(STALL_SECONDS, 4 * second) else 0.0
+        return longest if longest > max(STALL_SECONDS, 2 * second) else 0.0
 
     def waited(self, now: float) -> float:
         """Return the seconds since the first arrival, without those in which text was awaited."""
