@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import time
 import wave
 
@@ -49,7 +50,12 @@ class SlowServer:
         """Seconds of speech that were sent."""
         self.began = None
         self._free_at = 0.0
-        self.server = serve(self._answer)
+        self._lock = threading.Lock()
+        self.server = serve(self._answer_in_turn)
+
+    def _answer_in_turn(self, request):
+        with self._lock:
+            return self._answer(request)
 
     def _answer(self, request):
         now = time.monotonic()

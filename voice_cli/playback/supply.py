@@ -32,6 +32,8 @@ PHRASE_SECONDS = 6.0
 
 LEAD_SECONDS = 0.25
 """How long nothing must arrive, at least, before playback waits in a pause although the speech arrives fast enough."""
+LEAD_SHARE = 0.2
+"""And at least so many of the seconds that are buffered: it is likely that more arrives in the others."""
 
 PRIOR_SECONDS = 30.0
 """The learned rate has the weight of a measurement of so many seconds."""
@@ -163,7 +165,7 @@ class Supply:
         short, left = self._short(speed), self._left()
         if short > 0 and (left is None or ahead < SCARCE * short * (ahead + left / speed)):
             return False
-        return lead < self._patience
+        return lead < max(self._patience, LEAD_SHARE * ahead)
 
     @property
     def _patience(self) -> float:
