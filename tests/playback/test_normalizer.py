@@ -16,7 +16,14 @@ from support.threads import WAIT
 from voice_cli.audio import AudioFormat, PcmChunk
 from voice_cli.pcm.limiter import CEILING
 from voice_cli.pcm.loudness import Meter
-from voice_cli.playback.normalizer import MOST_VOICES, SLOPE, TARGET, Levels, Normalizer
+from voice_cli.playback.normalizer import (
+    KNOWN_SECONDS,
+    MOST_VOICES,
+    SLOPE,
+    TARGET,
+    Levels,
+    Normalizer,
+)
 from voice_cli.playback.prebuffer import Prebuffer
 from voice_cli.recording.recorder import Recorder
 from voice_cli.script.line import Line
@@ -151,6 +158,36 @@ def test_numpy_is_loaded_after_the_sound_has_begun(levels, monkeypatch):
     normalizer.has_started = lambda: True
     normalizer.process(chunk)
     assert loaded.wait(WAIT)
+
+
+def test_numpy_is_loaded_after_the_sound_of_a_known_voice(tmp_path):
+    path = str(tmp_path / "learned.json")
+    Levels(path).note({"a": (-22.0, 5.0)})
+    program = f"""if True:
+        import sys
+        from voice_cli.audio import AudioFormat, PcmChunk
+        from voice_cli.playback.normalizer import Levels, Normalizer
+        from voice_cli.script.line import Line
+        from voice_cli.speech.events import Utterance
+        normalizer = Normalizer(Levels({path!r}), lambda _utterance: "a")
+        normalizer.begin(Utterance(Line("a", "a"), None))
+        for _ in range(40):
+            normalizer.process(PcmChunk(AudioFormat({RATE}, 1), bytes(range(100)) * 80))
+        normalizer.flush()
+        print("numpy" in sys.modules)
+        normalizer.learn()
+        print("numpy" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_the_beginning_of_a_known_voice_is_measured(levels):
+    first, second = voice(-14, KNOWN_SECONDS), voice(-4, 10.0)
+    levels.note({"a": (-22.0, 5.0), "b": (-22.0, 5.0)})
+    normalized(levels, [("a", first)])
+    normalized(levels, [("b", first), ("b", second)])
+    assert levels.of("b") == pytest.approx(levels.of("a"), abs=0.05)
 
 
 def test_nothing_of_it_is_imported_if_it_is_off():

@@ -1,7 +1,10 @@
 """Loudness normalization of a speech: one gain for each voice, and a limiter.
 
-The gain of a voice whose loudness is known from earlier runs is constant. That of another voice starts at 1, and goes
-slowly to what its loudness so far requires. The loudness of each voice is measured before the gain, and stored.
+The gain of a voice whose loudness is known from earlier runs is constant; it is measured again after the speech. The
+gain of another voice starts at 1, and goes slowly to what its loudness so far requires. The loudness of each voice is
+measured before the gain, and stored.
+
+To measure takes numpy. While it is imported, other threads are delayed, so a speech of known voices does without it.
 """
 
 import threading
@@ -38,6 +41,8 @@ LEAST_SECONDS = 1.0
 """Seconds above the gates from which a voice's loudness is stored."""
 MOST_SECONDS = 120.0
 """The weight, in seconds, of what was measured before, at most: a voice that changes is measured anew."""
+KNOWN_SECONDS = 60.0
+"""Seconds of a known voice that are measured after a speech, at most. They take 0.1 s."""
 MOST_VOICES = 256
 """How many are stored; the one that was measured longest ago is dropped."""
 
@@ -95,19 +100,20 @@ class _Voice:
         self._target = self._decibels = 0.0 if known is None else _gain_to_target(known)
 
     def add(self, data: bytes) -> None:
-        self._pending += data
+        if self.known is None or self._format.seconds(self.received) < KNOWN_SECONDS:
+            self._pending += data
         self.received += len(data) // self._format.frame_bytes
 
     def is_due(self, frame: int) -> bool:
         """Return whether the loudness up to that frame must be measured."""
-        return self._format.seconds(frame) >= self._next_update
+        return self.known is None and self._format.seconds(frame) >= self._next_update
 
     def gain(self, frame: int, elapsed: float) -> float:
         """Return the factor after so many frames of the voice, `elapsed` seconds after the last call."""
         if self.is_due(frame):
             self._next_update += UPDATE_SECONDS
             meter = self.measure(frame)
-            if self.known is None and (loudness := meter.integrated) is not None:
+            if (loudness := meter.integrated) is not None:
                 self._target = _gain_to_target(loudness)
         step = SLOPE * elapsed
         self._decibels += min(step, max(-step, self._target - self._decibels))
@@ -170,13 +176,14 @@ class Normalizer:
     def process(self, chunk: PcmChunk) -> PcmChunk:
         """Return the frames that are certain after more of the speech: 5 ms are held back at most."""
         self._format = chunk.format
-        if not self._is_loading and self.has_started():
-            self._is_loading = True  # it takes a tenth of a second, so it begins before the first measurement
-            threading.Thread(target=load, name="voice-loudness", daemon=True).start()
         if self._utterance is not None:
             self._turn_to(self._utterance, chunk.format)
             self._utterance = None
-        self._turns[-1][0].add(chunk.data)
+        voice = self._turns[-1][0]
+        if voice.known is None and not self._is_loading and self.has_started():
+            self._is_loading = True  # it takes a tenth of a second, so it begins before the first measurement
+            threading.Thread(target=load, name="voice-loudness", daemon=True).start()
+        voice.add(chunk.data)
         self._received += chunk.frames
         if self._limiter is None:
             self._limiter = Limiter(chunk.format, self._gain_at)
