@@ -193,7 +193,9 @@ def test_the_bar_ends_at_the_end_of_the_text(screen):
         assert done() == 300
         streams[1].end()
         assert played().error is None
+        bar.note("\x1b]0;title\x07 [bold] sent again")
         bar.finish(player)
         assert bar._bar.tasks[0].completed == 1000
         assert bar._bar.finished
     assert "100%" in screen.getvalue()
+    assert r"voice: \x1b]0;title\x07 [bold] sent again" in screen.getvalue()

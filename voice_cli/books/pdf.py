@@ -79,7 +79,7 @@ def _outline(reader: "PdfReader", entries: Sequence[Any]) -> Iterator[tuple[str,
         number = reader.get_destination_page_number(entry)
         if number is not None and number > last:
             last = number
-            yield one_line(str(entry.title), 120), number
+            yield str(entry.title), number
 
 
 def cleaned(pages: Sequence[Sequence[str]]) -> list[str]:

@@ -54,7 +54,9 @@ def read_book(path: str) -> Book:
             book = read_text(_content(path), path, is_markdown=suffix.lower() in (".md", ".markdown"))
     except OSError as exc:
         raise FileError(f"cannot read {path}: {exc.strerror}") from exc
-    return checked(book._replace(title=one_line(book.title) or one_line(stem), author=one_line(book.author)))
+    chapters = [chapter._replace(title=one_line(chapter.title)) for chapter in book.chapters]
+    title = one_line(book.title) or one_line(stem)
+    return checked(book._replace(title=title, author=one_line(book.author), chapters=chapters))
 
 
 def _content(path: str) -> bytes:

@@ -25,6 +25,7 @@ from voice_cli.cli.console import is_watched, print_message, print_note, write_j
 from voice_cli.cli.options import check_values
 from voice_cli.config import Defaults, Profile, Settings
 from voice_cli.errors import FileError, UsageError, VoiceError, error_of
+from voice_cli.printable import escaped
 
 if TYPE_CHECKING:
     from voice_cli.audio import AudioFormat
@@ -238,7 +239,7 @@ class _Progress:
         if line not in self._notes and not self._quiet:
             self._notes.add(line)
             if self._bar is not None:
-                self._bar.console.print(line, style="dim", markup=False)
+                self._bar.console.print(escaped(line), style="dim", markup=False, soft_wrap=True)
             else:
                 print_message(line)
 
