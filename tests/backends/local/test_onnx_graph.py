@@ -37,7 +37,7 @@ def test_an_output_is_added(model):
 
 def test_the_parts_compute_what_the_whole_does(model):
     runtime = needs("onnxruntime")
-    parts = cut(model, "/dec/", also=("lengths_up",))
+    parts = cut(model, nodes(model), "/dec/", also=("lengths_up",))
     assert (parts.between, parts.output) == (("z",), "hum")
     feed = {
         "input": np.zeros((1, 5), np.int64),
@@ -55,7 +55,7 @@ def test_the_parts_compute_what_the_whole_does(model):
 
 @pytest.mark.parametrize("prefix", ["/none/", "/dec/Sin"])
 def test_a_network_without_such_an_end_is_not_cut(model, prefix):
-    assert cut(model, prefix, most=0) is None
+    assert cut(model, nodes(model), prefix, most=0) is None
 
 
 @given(data=st.binary(max_size=60))
@@ -72,4 +72,4 @@ def test_a_damaged_model_is_refused_or_read(model, at, change):
     damaged = bytearray(model)
     damaged[at % len(model)] ^= change
     with contextlib.suppress(MalformedModel):
-        cut(bytes(damaged), "/dec/")
+        cut(bytes(damaged), nodes(bytes(damaged)), "/dec/")

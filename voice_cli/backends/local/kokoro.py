@@ -31,8 +31,11 @@ FRAME = 600
 """Samples in a unit of the network's durations."""
 MOST_SYMBOLS = 400
 """The network takes 510; longer pieces sound hasty."""
-FIRST_SYMBOLS = 18
-"""A few words: 1.2 s of speech, so a sound within 0.7 s if the network needs half the time of its speech."""
+FIRST_SYMBOLS = 12
+"""Two words: 0.8 s of speech, in which the next piece is computed."""
+SLOW_FIRST_SYMBOLS = 18
+"""Where the network needs over `SLOW` seconds for a second of speech, more for short pieces."""
+SLOW = 0.8
 QUIET = 0.01
 """Samples below this at the start and end of a piece are silence."""
 LEAD = 0.03
@@ -152,9 +155,9 @@ class KokoroBackend(EngineBackend):
         blend = self._blend(request.voice)
         total = sum(weight for _, weight in blend)
         style = sum(self._styles[name] * (weight / total) for name, weight in blend)
-        pieces = Pieces(
-            self._sentences(request.text, blend[0][0]), rate=self._rate, first=FIRST_SYMBOLS, most=MOST_SYMBOLS
-        )
+        first = FIRST_SYMBOLS if self._rate < SLOW else SLOW_FIRST_SYMBOLS
+        sentences = self._sentences(request.text, blend[0][0])
+        pieces = Pieces(sentences, rate=self._rate, first=first, most=MOST_SYMBOLS)
         frames = 0
         for piece, is_end in pieces:
             generation.stop_if_cancelled()

@@ -4,7 +4,7 @@ A model is a protobuf message (onnx.proto3). Only its outline is read: names of 
 weights are neither parsed nor copied, except into the result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _GRAPH = 7  # of ModelProto
@@ -134,10 +134,10 @@ def output_field(tensor: str) -> bytes:
     return field(_GRAPH, field(_OUTPUT, field(1, tensor.encode())))
 
 
-def cut(model: bytes, prefix: str, *, also: tuple[str, ...] = (), most: int = 2) -> Cut | None:
+def cut(model: bytes, network: Sequence[Node], prefix: str, *, also: tuple[str, ...] = (), most: int = 2) -> Cut | None:
     """Cut a network before the nodes whose names begin with `prefix`; `also` are further outputs of the front.
 
-    None: they are not the network's end, or they need more than `most` tensors.
+    `network`: the model's `nodes`. None: these nodes are not the network's end, or they need more than `most` tensors.
 
     Raises:
         MalformedModel: the data is not a model.
@@ -146,11 +146,8 @@ def cut(model: bytes, prefix: str, *, also: tuple[str, ...] = (), most: int = 2)
     graph = _graph(model)
     inputs: list[memoryview] = []
     weights: dict[str, memoryview] = {}
-    network: list[Node] = []
     for number, content, whole in fields(graph):
-        if number == _NODE:
-            network.append(_node(content, whole))
-        elif number == _INITIALIZER:
+        if number == _INITIALIZER:
             weights[_name_of(content, _TENSOR_NAME)] = whole
         elif number == _INPUT:
             inputs.append(whole)
@@ -186,8 +183,8 @@ def cut(model: bytes, prefix: str, *, also: tuple[str, ...] = (), most: int = 2)
     ]
     name = field(2, b"g")  # a graph must have a name
     return Cut(
-        b"".join([*rest, _joined(_GRAPH, [name, *of_front])]),
-        b"".join([*rest, _joined(_GRAPH, [name, *of_back])]),
+        b"".join([*rest, *_message(_GRAPH, [name, *of_front])]),
+        b"".join([*rest, *_message(_GRAPH, [name, *of_back])]),
         between,
         results[0],
     )
@@ -197,5 +194,6 @@ def _name_of(message: memoryview, number: int) -> str:
     return next((_text(content) for found, content, _ in fields(message) if found == number), "")
 
 
-def _joined(number: int, parts: list[memoryview | bytes]) -> bytes:
-    return b"".join([_encoded(number << 3 | _BYTES), _encoded(sum(map(len, parts))), *parts])
+def _message(number: int, parts: list[memoryview | bytes]) -> list[memoryview | bytes]:
+    """Return the parts of a field that is a message, after its number and length. They are large: join them once."""
+    return [_encoded(number << 3 | _BYTES), _encoded(sum(map(len, parts))), *parts]

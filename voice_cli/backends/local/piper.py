@@ -105,22 +105,23 @@ class PiperBackend(EngineBackend):
             model = file.read()
         try:
             # The number of frames of each symbol is a tensor inside, the only one that is rounded up.
-            durations = tuple(node.outputs[0] for node in nodes(model) if node.op == "Ceil")
+            network = nodes(model)
+            durations = tuple(node.outputs[0] for node in network if node.op == "Ceil")
             self._has_durations = len(durations) == 1
             also = durations if self._has_durations else ()
-            parts = cut(model, BACK, also=also)
+            parts = cut(model, network, BACK, also=also)
         except MalformedModel as error:
             raise EngineError(f"{self.model} is not an ONNX model: {error}") from error
         if parts is None:
             whole = with_output(model, also[0]) if also else model
             self._front, self._back, self._between = self._session(whole), None, ()
         else:
-            del model
+            del model, network
             self._front, self._back = self._session(parts.front), self._session(parts.back)
             self._between = parts.between
 
     def _session(self, model: bytes) -> Any:
-        return open_session(self.name, INSTALL, model, self.compute_device)
+        return open_session(self.name, INSTALL, model, self.compute_device, optimized=False)
 
     def unload(self) -> None:
         self._front = self._back = None
