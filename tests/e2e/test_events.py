@@ -68,7 +68,7 @@ class Listener:
         self.process.communicate()
 
 
-@pytest.fixture(params=["alone", "agent"])
+@pytest.fixture(params=[pytest.param("alone", marks=pytest.mark.no_agent), "agent"])
 def way(request):
     return request.param
 

@@ -55,6 +55,7 @@ def ids(run):
     return [line.split("\t")[1] for line in run("history").splitlines()]
 
 
+@pytest.mark.no_agent
 def test_without_the_agent_from_the_cache(audio, run, tones):
     for number in "012":
         run("say", number, "--base-url", tones.url)
@@ -69,6 +70,7 @@ def test_without_the_agent_from_the_cache(audio, run, tones):
     assert len(tones.requests) == 3
 
 
+@pytest.mark.no_agent
 def test_several_utterances_have_their_pauses(audio, run, tones):
     text = "0 is a long sentence here, really.\n\n1 is another sentence here, really."
     sounds = []
@@ -106,6 +108,7 @@ def test_off_leaves_nothing(run, tones):
     assert run("history") == ""
 
 
+@pytest.mark.no_agent
 def test_what_is_not_kept_is_told(run, tones):
     run("say", "0", "--base-url", tones.url, "--no-cache")
     assert "is not kept" in run("replay", code=2)

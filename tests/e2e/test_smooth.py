@@ -21,6 +21,8 @@ RATE = 24000
 TEXT = "The quick brown fox jumps over the lazy dog and comes home late at night. " * 4
 STALL = 4.0
 """Seconds."""
+ENCODED_CHUNK = 400
+"""Bytes."""
 LOUD = 300
 """Samples above it are compared, in order; those of a pause and of a ramp in it are below it."""
 
@@ -49,6 +51,7 @@ class SlowServer:
         self.seconds = 0.0
         """Seconds of speech that were sent."""
         self.began = None
+        """When the first audio could be decoded: MP3's first chunk ends before its first frame of audio does."""
         self._free_at = 0.0
         self._lock = threading.Lock()
         self.server = serve(self._answer_in_turn)
@@ -65,9 +68,10 @@ class SlowServer:
         body = sent.tobytes()
         if self.codec != "pcm":
             body = material.encode(self.codec, body, AudioFormat(RATE, 1))
+        byte_rate = len(body) / seconds * self.rate
         begin = max(now + 0.1, self._free_at)
         if self.began is None:
-            self.began = begin
+            self.began = begin + (ENCODED_CHUNK / byte_rate if self.codec == "mp3" else 0.0)
         self._free_at = begin + seconds / self.rate
         stall, self.stall = self.stall, None
         pauses = {}
@@ -78,8 +82,8 @@ class SlowServer:
             body,
             content_type="audio/pcm; rate=24000" if self.codec == "pcm" else f"audio/{self.codec}",
             first_byte=begin - now,
-            byte_rate=len(body) / seconds * self.rate,
-            **{"chunk": 4096 if self.codec == "pcm" else 400, **self.pace, **pauses},
+            byte_rate=byte_rate,
+            **{"chunk": 4096 if self.codec == "pcm" else ENCODED_CHUNK, **self.pace, **pauses},
         )
 
 
@@ -125,7 +129,7 @@ class Listener:
         learned.write_text(json.dumps({"devices": {"default": {"latency": MAX_LATENCY, "clean": 0}}}))
 
     def listen(self, server, *options, find=waits):
-        """Return the report, the waits, and the delay of the start after the first byte, in seconds."""
+        """Return the report, the waits, and the delay of the start after the first audio, in seconds."""
         server.began, server.seconds = None, 0.0
         sink = "ear48" if server.codec == "opus" else "ear"
         with self.audio.record(sink) as heard:

@@ -1,5 +1,6 @@
 """Real voices through every path: `make test-voices`."""
 
+import base64
 import functools
 import json
 import os
@@ -9,10 +10,12 @@ import wave
 
 import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from support import command
 from support.packages import needs
 from support.serving import Serving
+from support.twilio import Caller
 from voice_cli.backends import open_backend
 from voice_cli.backends.base import SpeechRequest
 from voice_cli.errors import Interrupted
@@ -114,7 +117,8 @@ def test_any_speed(tmp_path, home, voice, speed):
     ("name", "engine", "estimated", "limit"),
     [("joe", "piper", False, 0.03), ("joe", "sherpa", True, 0.06), ("jf_alpha", "kokoro", False, 0.03)],
 )
-def test_words_are_where_the_sound_rises(name, engine, estimated, limit):
+def test_words_are_where_the_sound_rises(monkeypatch, tmp_path, name, engine, estimated, limit):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # sherpa converts the voice
     backend, speaker = opened(name, engine)
     stream = backend.synthesize(SpeechRequest(TEXT, voice=speaker))
     samples, rate = samples_of(stream)
@@ -188,6 +192,51 @@ def test_the_server_speaks_over_websockets(server, tmp_path, home, backend):
     done = run_voice(*arguments, folder=tmp_path, environment=home)
     assert (done.code, done.json["outcome"]) == (0, "complete")
     assert done.json["audio_ms"] > 4000
+
+
+def test_the_server_speaks_at_once_in_chatterbox_s_protocol(server):
+    body = json.dumps({"text": TEXT, "voice_id": "0", "output_format": "pcm"}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server}/synthesize", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    samples = np.frombuffer(base64.b64decode(answer["audio"]), "<i2") / 32768
+    assert 2 < loud_seconds(samples, answer["sample_rate"]) < 12
+    assert answer["duration_seconds"] == pytest.approx(len(samples) / answer["sample_rate"], abs=0.01)
+
+
+def test_the_server_speaks_in_a_call(server):
+    with connect(f"ws://127.0.0.1:{server}/twilio") as websocket:
+        caller = Caller(websocket, text=TEXT)
+        caller.wait_until(lambda: len(caller.marks) == len(TEXT.split(". ")))
+        seconds = len(caller.sound) / 8000
+    assert 4 < seconds < 12
+
+
+def test_ten_minutes_of_text_are_whole(tmp_path, home):
+    text = " ".join(f"This is sentence number {number}, and it is not the last one." for number in range(1, 170))
+    arguments = ("say", "-v", "joe", "-o", "long.wav", "--no-play", "--json")
+    done = run_voice(*arguments, folder=tmp_path, text=text.encode(), environment=home)
+    assert (done.code, done.json["outcome"], done.json["text_remaining"]) == (0, "complete", "")
+    assert done.json["audio_ms"] > 600_000
+    assert [word["word"] for word in done.json["words"]] == text.split()
+    times = [word["start_ms"] for word in done.json["words"]]
+    assert times == sorted(times)
+    with wave.open(str(tmp_path / "long.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+    assert len(samples) / 22.05 >= done.json["audio_ms"]  # which has no pauses between utterances
+    silences = np.diff(np.flatnonzero(np.abs(samples) > 0.01)) / 22050
+    assert silences.max() < 1.5
+
+
+def test_what_was_spoken_is_kept(tmp_path, home, voice):
+    arguments = ("say", "-v", voice, TEXT, "--no-play", "--json", "-o")
+    first = run_voice(*arguments, "first.wav", folder=tmp_path, environment=home)
+    second = run_voice(*arguments, "second.wav", folder=tmp_path, environment=home)
+    assert (first.json["cached"], second.json["cached"]) == (0, len(second.json["utterances"]))
+    assert (tmp_path / "first.wav").read_bytes() == (tmp_path / "second.wav").read_bytes()
+    assert first.json["words"] == second.json["words"]
 
 
 def test_subtitles_follow_the_words(tmp_path, home, voice):
