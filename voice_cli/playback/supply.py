@@ -33,7 +33,7 @@ PHRASE_SECONDS = 6.0
 LEAD_SECONDS = 0.25
 """How long nothing must arrive, at least, before playback waits in a pause although the speech arrives fast enough."""
 LEAD_SHARE = 0.2
-"""And at least so many of the seconds that are buffered: it is likely that more arrives in the others."""
+"""The same as a share of the buffered seconds, if that is longer: more is likely to arrive while they are played."""
 
 PRIOR_SECONDS = 30.0
 """The learned rate has the weight of a measurement of so many seconds."""

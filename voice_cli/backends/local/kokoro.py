@@ -32,10 +32,10 @@ FRAME = 600
 MOST_SYMBOLS = 400
 """The network takes 510; longer pieces sound hasty."""
 FIRST_SYMBOLS = 12
-"""Two words: 0.8 s of speech, in which the next piece is computed."""
-SLOW_FIRST_SYMBOLS = 18
-"""Where the network needs over `SLOW` seconds for a second of speech, more for short pieces."""
+"""Two or three words: 0.8 s of speech, during which the next piece is computed."""
 SLOW = 0.8
+"""Seconds of computing for a second of speech from which the first piece has `SLOW_FIRST_SYMBOLS`."""
+SLOW_FIRST_SYMBOLS = 18
 QUIET = 0.01
 """Samples below this at the start and end of a piece are silence."""
 LEAD = 0.03
