@@ -184,8 +184,8 @@ def test_the_agent_dies_before_a_detached_speech_has_its_text(client, agent, end
     agent.connection.close()
     assert in_thread(lambda: follow(client))() == 0
     ((_, values, _),) = said
-    assert next(iter(values["arriving"])).startswith("yes\n")
-    values["arriving"].stop()
+    assert next(values["arriving"].pieces()).startswith("yes\n")
+    values["arriving"].close()
 
 
 def test_a_detached_speech_has_all_its_text(client, agent, monkeypatch, capsys, tmp_path):

@@ -45,8 +45,8 @@ def pipe(monkeypatch):
                 thread.join(WAIT)
 
 
-def text_of(pieces):
-    return "".join(piece for piece in pieces if piece is not None)
+def text_of(rest):
+    return "".join(piece for piece in rest.pieces() if piece is not None)
 
 
 @pytest.mark.parametrize("size", [10, WINDOW, WINDOW + 1, 3 * WINDOW + PIECE + 7])
@@ -124,7 +124,7 @@ def test_bytes_that_are_not_text_after_the_agent_has_died(pipe):
 
 def test_the_rest_can_be_stopped(pipe):
     rest, _ = TextSender("-", Sent()).rest(NOTHING)
-    rest.stop()
+    rest.close()
     assert text_of(rest) == ""
 
 

@@ -41,14 +41,13 @@ def text_of(pipe, data):
     incoming = Incoming(pipe.out, NEVER)
     pipe.write(data)
     pipe.end()
-    return "".join(incoming)
+    return "".join(incoming.pieces())
 
 
 def wait_for_text(incoming, characters):
     """Wait until at least this many characters are buffered."""
-    queue = incoming._pieces
-    with queue._changed:
-        assert queue._changed.wait_for(lambda: queue._held >= characters, WAIT)
+    with incoming._changed:
+        assert incoming._changed.wait_for(lambda: incoming._held >= characters, WAIT)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_the_pieces_are_the_decoded_input(pipe, data, text):
 
 
 def test_pieces_are_yielded_immediately_even_if_a_character_is_cut(pipe):
-    incoming = iter(Incoming(pipe.out, NEVER))
+    incoming = Incoming(pipe.out, NEVER).pieces()
     pipe.write(b"one ")
     assert next(incoming) == "one "
     pipe.write("ü".encode()[:1])
@@ -82,7 +81,7 @@ def test_pieces_are_yielded_immediately_even_if_a_character_is_cut(pipe):
 
 
 def test_a_pause_is_yielded_once(pipe):
-    incoming = iter(Incoming(pipe.out, 0.01))
+    incoming = Incoming(pipe.out, 0.01).pieces()
     pipe.write(b"one")
     assert next(incoming) == "one"
     assert next(incoming) is None
@@ -94,17 +93,17 @@ def test_a_pause_is_yielded_once(pipe):
 
 
 def test_no_pause_is_yielded_before_the_first_piece(pipe):
-    incoming = iter(Incoming(pipe.out, 0.01))
+    incoming = Incoming(pipe.out, 0.01).pieces()
     following = in_thread(lambda: next(incoming))
     pipe.write(b"at last")
     assert following() == "at last"
 
 
 def test_text_without_pauses_yields_none(pipe):
-    pieces = Incoming(pipe.out, NEVER)
+    incoming = Incoming(pipe.out, NEVER)
     pipe.write(b"x" * 3 * PIECE_BYTES)
     pipe.end()
-    assert None not in list(pieces)
+    assert None not in list(incoming.pieces())
 
 
 def test_a_fast_writer_is_blocked(pipe):
@@ -122,29 +121,29 @@ def test_a_fast_writer_is_blocked(pipe):
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
     assert not ended.wait(0.2), "the writer of 800 KB is not blocked"
     assert sent[0] <= WAITING_CHARACTERS + 2 * PIECE_BYTES + 65536
-    assert sum(len(piece) for piece in incoming) == 200 * PIECE_BYTES
+    assert sum(len(piece) for piece in incoming.pieces()) == 200 * PIECE_BYTES
     assert writing() is None
 
 
 def test_stop_ends_a_waiting_read(pipe):
     incoming = Incoming(pipe.out, NEVER)
     pipe.write(b"one")
-    pieces = iter(incoming)
+    pieces = incoming.pieces()
     assert next(pieces) == "one"
     waiting = in_thread(lambda: list(pieces))
-    incoming.stop()
+    incoming.close()
     assert waiting() == []
 
 
 def test_stop_yields_the_buffered_text_and_ends(pipe):
     incoming = Incoming(pipe.out, NEVER)
-    pieces = iter(incoming)
+    pieces = incoming.pieces()
     pipe.write(b"one")
     assert next(pieces) == "one"
     pipe.write(b"two")
     wait_for_text(incoming, 1)
-    incoming.stop()
-    incoming.stop()
+    incoming.close()
+    incoming.close()
     assert list(pieces) == ["two"]
     pipe.write(b"three")
     assert list(pieces) == []
@@ -154,7 +153,7 @@ def test_stop_ends_the_text_while_the_writer_is_blocked(pipe):
     incoming = Incoming(pipe.out, NEVER)
     writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_CHARACTERS))
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
-    incoming.stop()
+    incoming.close()
     given = in_thread(lambda: list(incoming))()
     assert 0 < sum(map(len, given)) <= WAITING_CHARACTERS + 2 * PIECE_BYTES
     os.close(pipe.out)

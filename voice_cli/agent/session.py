@@ -88,14 +88,15 @@ class SessionText:
         """Set how many seconds without text are a pause."""
         self._pieces.flush_after = flush_after
 
-    def __iter__(self) -> Iterator[Piece | None]:
+    def pieces(self) -> Iterator[Piece | None]:
+        """Yield the pieces, as `LiveText`."""
         for piece in self._pieces.pieces():
             if piece is not None:
                 self._taken(self._sizes.popleft())
             yield piece
 
-    def stop(self) -> None:
-        """End the iteration after the text that has arrived."""
+    def close(self) -> None:
+        """End the text after what has arrived."""
         self._pieces.close()
 
 

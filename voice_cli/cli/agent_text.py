@@ -3,12 +3,12 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 from voice_cli.agent.messages import WINDOW, Message
 from voice_cli.errors import FileError
-from voice_cli.script.pauses import LiveText, Piece
+from voice_cli.script.pauses import LiveText
 from voice_cli.script.text_encoding import TextDecoder
 
 PIECE = 4096
@@ -16,20 +16,6 @@ PIECE = 4096
 
 FLUSH_SECONDS = 0.6
 """Seconds without text that are a pause, after the agent has died."""
-
-
-class RestOfText:
-    """The text that was not heard, and what still arrives, for `narrate`."""
-
-    def __init__(self) -> None:
-        self.pieces = LiveText(WINDOW, FLUSH_SECONDS)
-
-    def __iter__(self) -> Iterator[Piece | None]:
-        return self.pieces.pieces()
-
-    def stop(self) -> None:
-        """End the iteration after the buffered text. Any thread."""
-        self.pieces.close()
 
 
 class TextSender:
@@ -55,7 +41,7 @@ class TextSender:
         self._error: FileError | None = None
         """Why it is not text. The agent reports this, unless it dies."""
         self._has_ended = threading.Event()
-        self._rest: RestOfText | None = None
+        self._rest: LiveText | None = None
         """What gets the text of standard input after the agent has died."""
         self.is_sent = False
         try:
@@ -100,10 +86,10 @@ class TextSender:
             if final:
                 self._has_ended.set()
         if rest is not None:  # without the lock, since this waits while the queue is full
-            if text and not rest.pieces.put(text):
+            if text and not rest.put(text):
                 return False
             if final or self._error is not None:
-                rest.pieces.close(self._error)
+                rest.close(self._error)
         return True
 
     def _decode(self, data: bytes, *, final: bool) -> str:
@@ -128,7 +114,7 @@ class TextSender:
             raise self._error
         return "".join(self._text)
 
-    def rest(self, heard: Message) -> tuple[RestOfText, str]:
+    def rest(self, heard: Message) -> tuple[LiveText, str]:
         """Return what was not heard and still arrives, and what was heard, after the agent has died.
 
         Raises:
@@ -139,11 +125,11 @@ class TextSender:
             if self._error is not None:
                 raise self._error
             left, spoken = not_heard("".join(self._text), heard)
-            self._rest = rest = RestOfText()
+            self._rest = rest = LiveText(WINDOW, FLUSH_SECONDS)
             if left:
-                rest.pieces.put(left)
+                rest.put(left)
             if self._has_ended.is_set():
-                rest.pieces.close()
+                rest.close()
             self._end_sending()
         return rest, spoken
 

@@ -25,13 +25,13 @@ BUFFERED = 2 * PIECE
 
 
 class ArrivingText(Protocol):
-    """Text that is still arriving."""
+    """Text that is still arriving, such as `LiveText`."""
 
-    def __iter__(self) -> "Iterator[Piece | None]":
+    def pieces(self) -> "Iterator[Piece | None]":
         """Yield the pieces, and None at a pause; raise FileError if the bytes are not text."""
 
-    def stop(self) -> None:
-        """End the iteration after the buffered text. Any thread."""
+    def close(self) -> None:
+        """End the text after what is buffered. Any thread."""
 
 
 def narrate(
@@ -73,8 +73,9 @@ def narrate(
             kind = StreamedNarration
         else:
             backend.prepare()
-        lines = _read(arriving, options, settings, backend.language(settings.profile.voice), gathers=kind is Narration)
-        narration = kind(backend, lines, request, lookahead=lookahead, stop=arriving.stop)
+        language = backend.language(settings.profile.voice)
+        lines = _read(arriving.pieces(), options, settings, language, gathers=kind is Narration)
+        narration = kind(backend, lines, request, lookahead=lookahead, stop=arriving.close)
         if recovery is None and backend.is_remote:
             from voice_cli.cli.recovering import recovery_of
 
