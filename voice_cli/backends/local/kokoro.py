@@ -34,7 +34,8 @@ MOST_SYMBOLS = 400
 FIRST_SYMBOLS = 12
 """Two or three words: 0.8 s of speech, during which the next piece is computed."""
 SLOW = 0.8
-"""Seconds of computing for a second of speech from which the first piece has `SLOW_FIRST_SYMBOLS`."""
+"""Seconds of computing for a second of speech from which the first piece has `SLOW_FIRST_SYMBOLS`, as it has before
+anything is measured."""
 SLOW_FIRST_SYMBOLS = 18
 QUIET = 0.01
 """Samples below this at the start and end of a piece are silence."""
@@ -82,8 +83,8 @@ class KokoroBackend(EngineBackend):
         self._styles: dict[str, Any] = {}
         self._has_durations = False
         self._japanese: Any = None
-        self._rate = 0.6
-        """Seconds of computing for a second of speech."""
+        self._rate: float | None = None
+        """Seconds of computing for a second of speech; None: not measured."""
 
     def voices(self) -> list[Voice]:
         return [Voice(name, language=self.language(name)) for name in self._speakers()]
@@ -155,9 +156,10 @@ class KokoroBackend(EngineBackend):
         blend = self._blend(request.voice)
         total = sum(weight for _, weight in blend)
         style = sum(self._styles[name] * (weight / total) for name, weight in blend)
-        first = FIRST_SYMBOLS if self._rate < SLOW else SLOW_FIRST_SYMBOLS
+        rate = self._rate or SLOW
+        first = FIRST_SYMBOLS if rate < SLOW else SLOW_FIRST_SYMBOLS
         sentences = self._sentences(request.text, blend[0][0])
-        pieces = Pieces(sentences, rate=self._rate, first=first, most=MOST_SYMBOLS)
+        pieces = Pieces(sentences, rate=rate, first=first, most=MOST_SYMBOLS)
         frames = 0
         for piece, is_end in pieces:
             generation.stop_if_cancelled()
