@@ -234,7 +234,7 @@ def _message(row: Row, err: str) -> str:
     """Return the messages, without what depends on the versions of libraries."""
     text = " / ".join(line.removeprefix("voice: ") for line in err.splitlines())
     text = re.sub(r"(no secure connection to SERVER: ).*?( \(SSL_CERT_FILE|$)", r"\1…\2", text)
-    text = text.replace("in 29 s", "in 30 s")  # until a date
+    text = re.sub(r"in 2\d s", "in 30 s", text)  # until a date
     return text if row.format == "pcm" else re.sub(r"\d+ bytes", "… bytes", text)
 
 
