@@ -94,7 +94,7 @@ def test_the_book_has_chapters_tags_a_cover_and_all_samples(tmp_path):
     assert [each["metadata"]["title"] for each in chapters] == ["Chapter é 0", "Chapter é 1", "Chapter é 2"]
     times = [float(Fraction(each["start"]) * each["time_base"]) for each in chapters]
     heard = samples(book)
-    assert len(heard) / FORMAT.rate == pytest.approx(seconds, abs=1024 / FORMAT.rate)  # PyAV 19 cuts the last frame
+    assert len(heard) / FORMAT.rate == pytest.approx(seconds, abs=0.01)
     for start, hertz in zip(times, (300, 700, 1100), strict=True):
         part = heard[FORMAT.frames(start + 0.2) :][: FORMAT.rate]
         assert np.abs(np.fft.rfft(part)).argmax() == hertz

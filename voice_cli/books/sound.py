@@ -194,9 +194,10 @@ def join(
         at = 0
         for number, chapter in enumerate(chapters, 1):
             with av.open(chapter.path) as container:
-                for packet in container.demux(audio=0):
-                    if packet.size:
-                        packet.stream = stream
+                for found in container.demux(audio=0):
+                    if found.size:
+                        packet = av.Packet(bytes(found))  # without the note to cut a chapter's last frame
+                        packet.stream, packet.is_keyframe = stream, True
                         packet.time_base, packet.duration = base, frame
                         packet.pts = packet.dts = at
                         at += frame
