@@ -154,7 +154,7 @@ def test_stop_ends_the_text_while_the_writer_is_blocked(pipe):
     writing = in_thread(lambda: pipe.write(b"x" * 10 * WAITING_CHARACTERS))
     wait_for_text(incoming, WAITING_CHARACTERS - PIECE_BYTES)
     incoming.close()
-    given = in_thread(lambda: list(incoming))()
+    given = in_thread(lambda: list(incoming.pieces()))()
     assert 0 < sum(map(len, given)) <= WAITING_CHARACTERS + 2 * PIECE_BYTES
     os.close(pipe.out)
     assert isinstance(writing(), BrokenPipeError)

@@ -57,6 +57,20 @@ def samples_of(stream):
     return np.frombuffer(b"".join(stream), "<i2").astype(float) / 32768, stream.announced.format.rate
 
 
+def saved(path):
+    """Return the samples of a WAV file, and their rate."""
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768, file.getframerate()
+
+
+def post(port, path, **body):
+    """Send JSON to the server, and return the body of the answer."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return response.read()
+
+
 def loud_seconds(samples, rate):
     """Return the seconds that have a sound."""
     size = rate // 50
@@ -77,10 +91,7 @@ def onsets(samples, rate):
 def test_it_is_saved(voice, tmp_path, home):
     done = run_voice("say", "-v", voice, TEXT, "-o", "a.wav", "--no-play", "--json", folder=tmp_path, environment=home)
     assert (done.code, done.json["outcome"], done.json["backend"]) == (0, "complete", VOICES[voice])
-    with wave.open(str(tmp_path / "a.wav")) as file:
-        rate = file.getframerate()
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
-    assert 2 < loud_seconds(samples, rate) < 12
+    assert 2 < loud_seconds(*saved(tmp_path / "a.wav")) < 12
     assert done.json["text_spoken"] == TEXT
     assert [word["word"] for word in done.json["words"]] == TEXT.split()
 
@@ -176,12 +187,8 @@ def server(tmp_path_factory):
 
 
 def test_the_server_speaks_in_openai_s_protocol(server):
-    body = json.dumps({"model": "x", "input": TEXT, "voice": "0", "response_format": "pcm"}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server}/v1/audio/speech", body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        samples = np.frombuffer(response.read(), "<i2") / 32768
+    body = post(server, "/v1/audio/speech", model="x", input=TEXT, voice="0", response_format="pcm")
+    samples = np.frombuffer(body, "<i2") / 32768
     assert 2 < loud_seconds(samples, 24000) < 12
 
 
@@ -195,12 +202,7 @@ def test_the_server_speaks_over_websockets(server, tmp_path, home, backend):
 
 
 def test_the_server_speaks_at_once_in_chatterbox_s_protocol(server):
-    body = json.dumps({"text": TEXT, "voice_id": "0", "output_format": "pcm"}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server}/synthesize", body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
+    answer = json.loads(post(server, "/synthesize", text=TEXT, voice_id="0", output_format="pcm"))
     samples = np.frombuffer(base64.b64decode(answer["audio"]), "<i2") / 32768
     assert 2 < loud_seconds(samples, answer["sample_rate"]) < 12
     assert answer["duration_seconds"] == pytest.approx(len(samples) / answer["sample_rate"], abs=0.01)
@@ -223,8 +225,8 @@ def test_ten_minutes_of_text_are_whole(tmp_path, home):
     assert [word["word"] for word in done.json["words"]] == text.split()
     times = [word["start_ms"] for word in done.json["words"]]
     assert times == sorted(times)
-    with wave.open(str(tmp_path / "long.wav")) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+    samples, rate = saved(tmp_path / "long.wav")
+    assert rate == 22050
     assert len(samples) / 22.05 >= done.json["audio_ms"]  # which has no pauses between utterances
     silences = np.diff(np.flatnonzero(np.abs(samples) > 0.01)) / 22050
     assert silences.max() < 1.5

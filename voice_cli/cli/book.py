@@ -21,11 +21,10 @@ from voice_cli.books.sound import SUFFIXES, Marked, format_of, join, replacing
 from voice_cli.books.store import Store, key_of
 from voice_cli.cli.book_worker import PROGRAM, book_settings
 from voice_cli.cli.caching import SILENT_SETTINGS
-from voice_cli.cli.console import is_watched, print_message, print_note, write_json
+from voice_cli.cli.console import is_watched, print_above, print_message, print_note, write_json
 from voice_cli.cli.options import check_values
 from voice_cli.config import Defaults, Profile, Settings
 from voice_cli.errors import FileError, UsageError, VoiceError, error_of
-from voice_cli.printable import escaped
 
 if TYPE_CHECKING:
     from voice_cli.audio import AudioFormat
@@ -239,7 +238,7 @@ class _Progress:
         if line not in self._notes and not self._quiet:
             self._notes.add(line)
             if self._bar is not None:
-                self._bar.console.print(escaped(line), style="dim", markup=False, soft_wrap=True)
+                print_above(self._bar, line)
             else:
                 print_message(line)
 

@@ -56,6 +56,11 @@ def print_note(line: str) -> None:
     write_stderr(f"{dim}voice: {escaped(line)}{plain}\n")
 
 
+def print_above(bar: Any, line: str) -> None:
+    """Print a line above a progress bar of rich, dim."""
+    bar.console.print(escaped(line), style="dim", markup=False, soft_wrap=True)
+
+
 def is_styled(file: TextIO | None) -> bool:
     """Return whether a file is a terminal to which escape sequences may be written."""
     if sys.platform == "win32" or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from shutil import get_terminal_size
 from typing import Any
 
-from voice_cli.cli.console import print_note, write_stderr, write_stdout
+from voice_cli.cli.console import print_above, print_note, write_stderr, write_stdout
 from voice_cli.errors import FileError, Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.state import State
-from voice_cli.printable import escaped, escaped_text, one_line
+from voice_cli.printable import escaped_text, one_line
 from voice_cli.speech.events import Utterance
 from voice_cli.speech.narration import Narration
 from voice_cli.speech.spoken import NEAR, pieces_of
@@ -112,7 +112,7 @@ class FileProgress:
         if self._bar is None:
             print_note(text)
         else:
-            self._bar.console.print(f"voice: {escaped(text)}", style="dim", markup=False, soft_wrap=True)
+            print_above(self._bar, f"voice: {text}")
 
     def finish(self, player: Player) -> None:
         """Draw the final state, if there is a bar."""
