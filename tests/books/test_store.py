@@ -4,7 +4,8 @@ import os
 import stat
 
 from voice_cli.books.book import Chapter
-from voice_cli.books.store import STALE_SECONDS, Store, key_of
+from voice_cli.books.store import Store, key_of
+from voice_cli.kept_files import STALE_SECONDS
 
 CHAPTER = Chapter("One", "words")
 
@@ -19,6 +20,7 @@ def test_a_key_depends_on_the_text_and_the_settings_not_on_the_title():
 
 def test_the_folder_is_the_users_own(tmp_path):
     store = Store(str(tmp_path / "books"))
+    store.create()
     assert stat.S_IMODE(os.stat(store.folder).st_mode) == 0o700
     assert not store.use("k")
     open(store.path("k"), "wb").close()
@@ -26,13 +28,13 @@ def test_the_folder_is_the_users_own(tmp_path):
 
 
 def test_the_files_used_least_recently_are_removed(tmp_path):
-    store = Store(str(tmp_path))
+    store = Store(str(tmp_path), limit=300)
     for number in range(5):
         with open(store.path(f"k{number}"), "wb") as file:
             file.write(bytes(100))
         os.utime(store.path(f"k{number}"), (number, number))
     store.use("k1")
-    store.tidy(limit=200, keep=["k0"])
+    store.trim(keep=["k0"])
     assert sorted(os.listdir(tmp_path)) == ["k0.m4a", "k1.m4a", "k4.m4a"]
 
 
@@ -42,5 +44,5 @@ def test_what_a_crash_has_left_is_removed_after_a_day(tmp_path):
         (tmp_path / name).write_bytes(b"x")
         at = os.stat(tmp_path / name).st_mtime - age
         os.utime(tmp_path / name, (at, at))
-    store.tidy()
+    store.trim()
     assert sorted(os.listdir(tmp_path)) == ["a.m4a.1.partial", "notes.txt"]

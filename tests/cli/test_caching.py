@@ -151,13 +151,22 @@ def test_info_and_clear(said, tmp_path, voice):
         return done.out.decode()
 
     empty = json.loads(cache("info", "--json"))
-    folder = str(tmp_path / "cache" / "voice" / "speech")
-    assert empty == {"folder": folder, "limit_bytes": 256_000_000, "utterances": 0, "size": 0, "oldest": None}
+    folder, books = (str(tmp_path / "cache" / "voice" / name) for name in ("speech", "books"))
+    no_books = {"folder": books, "limit_bytes": 1 << 30, "chapters": 0, "size": 0, "oldest": None}
+    no_speech = {"folder": folder, "limit_bytes": 256_000_000, "utterances": 0, "size": 0, "oldest": None}
+    assert empty == no_speech | {"books": no_books}
+    assert not os.path.exists(books)
     said("Hello")
+    (tmp_path / "book.md").write_text("# One\n\nHi.\n\n# Two\n\nHi again.\n")
+    assert run_voice("book", "book.md", folder=tmp_path, environment=environment).code == 0
     found = json.loads(cache("info", "--json"))
     assert (found["utterances"], found["size"]) == (1, sum(each.stat().st_size for each in os.scandir(folder)))
-    assert "utterances  1" in cache("info")
+    chapters = found["books"]
+    assert (chapters["chapters"], chapters["size"]) == (2, sum(each.stat().st_size for each in os.scandir(books)))
+    assert "utterances  1\n" in cache("info")
+    assert "chapters    2\n" in cache("info")
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
-    assert cache("clear") == f"deleted 1 utterance, {found['size'] / 1e6:.1f} MB\n"
-    assert json.loads(cache("clear", "--json")) == {"folder": folder, "utterances": 0, "size": 0}
+    deleted = f"1 utterance, {found['size'] / 1e6:.1f} MB; 2 chapters, {chapters['size'] / 1e6:.1f} MB"
+    assert cache("clear") == f"deleted {deleted}\n"
+    assert json.loads(cache("clear", "--json")) == empty
     assert said("Hello").json["cached"] == 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from voice_cli.audio import AudioFormat, Encoding
 from voice_cli.backends.base import WordEvent
+from voice_cli.kept_files import STALE_SECONDS
 from voice_cli.speech.cache import Cache, Entry, parse, serialized
 
 ENTRY = Entry(Encoding("pcm", AudioFormat(24_000, 1)), False, (WordEvent(0, 5, 0.25),), b"\1\2" * 100)
@@ -122,8 +123,8 @@ def test_a_file_of_a_process_that_died_is_deleted(cache):
     for path in (old, new):
         with open(path, "wb") as file:
             file.write(b"part")
-    os.utime(old, (time.time() - 7200,) * 2)
-    assert cache.usage().utterances == 1
+    os.utime(old, (time.time() - STALE_SECONDS - 60,) * 2)
+    assert cache.usage().files == 1
     assert not os.path.exists(old)
     assert os.path.exists(new)
 
@@ -155,6 +156,7 @@ def test_several_processes_write_read_and_delete_at_once(cache):
     program = """
 import sys
 from voice_cli.audio import Encoding
+from voice_cli.kept_files import STALE_SECONDS
 from voice_cli.speech.cache import Cache, Entry
 cache = Cache(sys.argv[1], 100_000)
 for turn in range(300):

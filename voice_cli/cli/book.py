@@ -56,6 +56,7 @@ def book(
     target = output or os.path.splitext(os.path.basename(source))[0] + ".m4b"
     is_folder = _is_folder(target)
     store = Store()
+    store.create()
     sounding = sounding_settings(settings)
     keys = [key_of(chapter, sounding) for chapter in text.chapters]
     made: list[bool] = []
@@ -85,7 +86,7 @@ def book(
         from voice_cli.cli.interrupts import exit_code
 
         return exit_code()
-    store.tidy(keep=keys if is_folder else ())
+    store.trim(keep=keys if is_folder else ())
     if as_json:
         write_json(_object(target, text, made, seconds))
     elif not quiet:

@@ -1,44 +1,72 @@
-"""`voice cache`: what is in the cache."""
+"""`voice cache`: the utterances, and the chapters of books, that are kept."""
 
 import time
 
+from voice_cli.books.store import Store
 from voice_cli.cli.caching import cache_folder
 from voice_cli.cli.console import write_json, write_stdout
 from voice_cli.config import load, settle
 from voice_cli.errors import FileError
+from voice_cli.kept_files import KeptFiles, Usage
 from voice_cli.speech.cache import Cache
 
 
-def _cache() -> Cache:
-    return Cache(cache_folder(), round(1e6 * settle(load(), {}).defaults.cache_size))
+def _kept() -> dict[str, KeptFiles]:
+    cache = Cache(cache_folder(), round(1e6 * settle(load(), {}).defaults.cache_size))
+    return {"utterances": cache, "chapters": Store()}
 
 
 def info(*, as_json: bool) -> None:
-    """Print the folder, the number of utterances, their size and its limit."""
-    cache = _cache()
-    found = cache.usage()
+    """Print the folders, what is in them, its size and its limit."""
+    found = {kind: (kept, kept.usage()) for kind, kept in _kept().items()}
     if as_json:
-        write_json({"folder": cache.folder, "limit_bytes": cache.limit, **found._asdict()})
-        return
-    lines = [f"folder      {cache.folder}", f"utterances  {found.utterances}"]
-    lines.append(f"size        {_megabytes(found.size)} of {_megabytes(cache.limit)}")
-    if found.oldest is not None:
-        lines.append(f"oldest use  {time.strftime('%Y-%m-%d %H:%M', time.localtime(found.oldest))}")
-    write_stdout("\n".join(lines))
+        _write_json(found)
+    else:
+        write_stdout("\n\n".join(_described(kind, *each) for kind, each in found.items()))
 
 
 def clear(*, as_json: bool) -> None:
     """Delete all, and print what was deleted."""
-    cache = _cache()
-    try:
-        found = cache.clear()
-    except OSError as exc:
-        raise FileError(f"cannot delete the files in {cache.folder}: {exc.strerror}") from exc
+    found = {}
+    for kind, kept in _kept().items():
+        try:
+            found[kind] = kept, kept.clear()
+        except OSError as exc:
+            raise FileError(f"cannot delete the files in {kept.folder}: {exc.strerror}") from exc
     if as_json:
-        write_json({"folder": cache.folder, "utterances": found.utterances, "size": found.size})
-    else:
-        utterances = "1 utterance" if found.utterances == 1 else f"{found.utterances} utterances"
-        write_stdout(f"deleted {utterances}, {_megabytes(found.size)}")
+        _write_json(found)
+        return
+    counts = [
+        f"{usage.files} {kind.removesuffix('s') if usage.files == 1 else kind}, {_megabytes(usage.size)}"
+        for kind, (_, usage) in found.items()
+    ]
+    write_stdout(f"deleted {'; '.join(counts)}")
+
+
+def _write_json(found: dict[str, tuple[KeptFiles, Usage]]) -> None:
+    """Print the object of the utterances, which has that of the chapters as `books`."""
+    utterances, chapters = (
+        {
+            "folder": kept.folder,
+            "limit_bytes": kept.limit,
+            kind: usage.files,
+            "size": usage.size,
+            "oldest": usage.oldest,
+        }
+        for kind, (kept, usage) in found.items()
+    )
+    write_json({**utterances, "books": chapters})
+
+
+def _described(kind: str, kept: KeptFiles, usage: Usage) -> str:
+    lines = [
+        f"{kind:10}  {usage.files}",
+        f"size        {_megabytes(usage.size)} of {_megabytes(kept.limit)}",
+        f"folder      {kept.folder}",
+    ]
+    if usage.oldest is not None:
+        lines.append(f"oldest use  {time.strftime('%Y-%m-%d %H:%M', time.localtime(usage.oldest))}")
+    return "\n".join(lines)
 
 
 def _megabytes(size: int) -> str:

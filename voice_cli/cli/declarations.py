@@ -216,9 +216,12 @@ add(
     argument=argument_of("which", str | None, "Its number in 'voice history', 1 is the last; or its id."),
 )
 
-_cache = typer.Typer(no_args_is_help=True, help="Show and delete the speech that is kept, to be played again at once.")
+_cache = typer.Typer(
+    no_args_is_help=True,
+    help="Show and delete the speech that is kept: of utterances, to be played again at once, and of books.",
+)
 app.add_typer(_cache, name="cache")
-add(_cache, "info", "Print where the cache is, and how large it is.", "cache_commands.info", _LISTING)
+add(_cache, "info", "Print where speech is kept, and how much.", "cache_commands.info", _LISTING)
 add(_cache, "clear", "Delete all speech that is kept.", "cache_commands.clear", _LISTING)
 
 _config = typer.Typer(no_args_is_help=True, help="Show and create the config file.")
