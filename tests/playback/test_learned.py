@@ -81,15 +81,15 @@ def test_short_speech_does_not_count_as_a_clean_run(run):
 
 
 def arrived(rate=2.0, lag_ms=0.0, **more):
-    return CLEAN._replace(arrival_rate=rate, arrival_lag_ms=lag_ms, ttfb_ms=120.0, **more)
+    return CLEAN._replace(arrival_rate=rate, arrival_lag_ms=lag_ms, **more)
 
 
 def test_a_backend_slower_than_real_time_is_known_after_one_run(run):
     known = run(arrived(0.83, 750.0, chars_per_second=15.5), backend="slow")
-    assert (known.rate, known.first_byte, known.chars_per_second) == (0.8, 0.12, 15.5)  # 3 s in 3.75 s
+    assert (known.rate, known.chars_per_second) == (0.8, 15.5)  # 3 s in 3.75 s
     assert known.head_start == 0
     other = Learned(None, "other", known._path)
-    assert (other.rate, other.first_byte, other.chars_per_second, other.head_start) == (None, None, None, 0.0)
+    assert (other.rate, other.chars_per_second, other.head_start) == (None, None, 0.0)
 
 
 def test_the_median_of_the_last_runs_ignores_outliers(run):
@@ -147,9 +147,8 @@ def test_any_content_of_the_file_is_accepted(state_folder, content):
         known = Learned(None, "espeak", str(file))
         assert LATENCY <= known.latency <= MAX_LATENCY
         assert 0 <= known.head_start <= MAX_HEAD_START
-        for value, (lowest, highest) in zip((known.rate, known.first_byte), (LIMITS[0], LIMITS[2]), strict=True):
-            assert value is None or lowest <= value <= highest
-        assert known.chars_per_second is None or 1 <= known.chars_per_second <= LIMITS[3][1]
+        assert known.rate is None or LIMITS[0][0] <= known.rate <= LIMITS[0][1]
+        assert known.chars_per_second is None or 1 <= known.chars_per_second <= LIMITS[2][1]
         known.note(metrics)
 
 

@@ -43,8 +43,6 @@ class Run(NamedTuple):
     """Seconds of audio a second, after the first byte. If slower than real time: what the lag is for its length."""
     lag: float
     """Seconds from the first byte to the earliest start with which playback would never have waited."""
-    first_byte: float
-    """Seconds from the request to the first byte."""
     chars_per_second: float
     """Code points of the text for each second of audio; 0: not known."""
 
@@ -58,7 +56,7 @@ class Run(NamedTuple):
         return 0.0 if self.rate < 1 else min(max(0.0, self.lag - BRIDGED), MAX_HEAD_START)
 
 
-LIMITS = ((0.02, 100.0), (0.0, 60.0), (0.0, 600.0), (0.0, 100.0))
+LIMITS = ((0.02, 100.0), (0.0, 60.0), (0.0, 100.0))
 """The lowest and the highest value of each field of `Run`."""
 
 
@@ -90,11 +88,6 @@ class Learned:
     def rate(self) -> float | None:
         """Seconds of audio a second in the last runs; None: not known."""
         return _median(run.rate for run in self._runs) if self._runs else None
-
-    @property
-    def first_byte(self) -> float | None:
-        """Seconds from the request to the first byte in the last runs; None: not known."""
-        return _median(run.first_byte for run in self._runs) if self._runs else None
 
     @property
     def chars_per_second(self) -> float | None:
@@ -136,7 +129,7 @@ class Learned:
         if rate is not None and audio > SHORT_MS:
             if rate < 1:
                 rate = audio / (audio + lag)
-            run = (rate, lag / 1000, (metrics.ttfb_ms or 0.0) / 1000, metrics.chars_per_second or 0.0)
+            run = (rate, lag / 1000, metrics.chars_per_second or 0.0)
             self._runs = [*self._runs, Run(*(round(value, 4) for value in run))][-RUNS:]
         if any(run.is_slow or run.head_start > 0 for run in self._runs):
             backends[self._backend] = self._runs
