@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from voice_cli.agent.session import Session, Unattended
+from voice_cli.agent.session import Session
 from voice_cli.cli.agent_relay import Relay
 from voice_cli.playback.state import State
 from voice_cli.script.line import Line
@@ -88,4 +88,3 @@ def test_a_session_is_writable_unless_its_client_does_not_read():
         theirs.recv(1 << 20)
         theirs.close()
         assert session.is_writable, "a send fails at once"
-    assert Unattended().is_writable

@@ -15,7 +15,7 @@ from support.server import Answer
 from support.sound import speech
 from support.threads import WAIT, in_thread
 from voice_cli.agent.client import AgentClient
-from voice_cli.errors import UsageError
+from voice_cli.errors import AgentError, UsageError
 
 TEXT = "One, two. Three *four* five.\n\nSix seven eight nine ten."
 
@@ -224,7 +224,7 @@ def test_help_and_usage_errors_are_the_same(agent, tmp_path):
 def test_a_different_environment_of_libraries_is_declined(agent, tmp_path):
     environment = {**agent.environment, "PULSE_SINK": "elsewhere"}
     assert run_voice("say", "Hello", "--no-play", folder=tmp_path, environment=environment).code == 0
-    with pytest.raises(UsageError, match="0 speeches"):
+    with pytest.raises(AgentError, match="0 speeches"):
         agent.client.replay()
 
 

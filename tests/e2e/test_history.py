@@ -125,12 +125,16 @@ def test_through_the_agent_from_its_memory(agent, audio, run, tones):
     first = ids(run)[1]
     for which, expected in [("1", 1), (first, 0)]:
         with audio.record() as heard:
-            assert run("replay", which, **environment).strip().isdecimal()
-            heard.wait_for_sound()
-            agent.wait_until("speaking", 0)
-            heard.wait_for(0.8)
+            assert run("replay", which, **environment) == ""
         np.testing.assert_array_equal(heard.sound, tones.sounds[expected])
     assert len(ids(run)) == 4
+    assert agent.client.replay(history=first).wait()["text_spoken"] == "0"
+    with audio.record() as heard:
+        agent.client.replay(2, detach=True)
+        heard.wait_for_sound()
+        agent.wait_until("speaking", 0)
+        heard.wait_for(0.8)
+    np.testing.assert_array_equal(heard.sound, tones.sounds[0])
 
 
 def test_an_agent_that_has_forgotten_leaves_it_to_the_cache(agent, audio, run, tones):

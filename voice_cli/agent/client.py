@@ -85,10 +85,7 @@ class AgentClient:
         message |= {"folder": os.getcwd(), "stdin": False}
         message |= {} if name is None else {"name": name}
         message |= {} if environment is None else {"environment": dict(environment)}
-        speech = AgentSpeech(self._open(), message)
-        if detach:
-            speech.close()
-        return speech
+        return self._start(message, detach=detach)
 
     def stop(self, id: int | None = None, *, name: str | None = None, all: bool = False) -> list[dict[str, Any]]:  # noqa: A002
         """Stop the speech that is spoken, or one, those of a name, or all; return what was stopped.
@@ -125,17 +122,17 @@ class AgentClient:
         """Set the speed of the speech that is spoken; its pitch does not change. Raises as `pause`."""
         self.request({"type": "speed", "factor": factor})
 
-    def replay(self, count: int = 1, *, history: str | None = None) -> int:
-        """Speak one of the last speeches again, 1 is the last, and return the id of the new speech.
+    def replay(self, count: int = 1, *, history: str | None = None, detach: bool = False) -> "AgentSpeech":
+        """Speak one of the last speeches again, 1 is the last, and return the new speech; as `say`.
 
         `history`: its id in the history, instead of `count`.
 
         Raises:
-            UsageError: there is none.
+            AgentError: the agent has no such speech.
 
         """
         which = {"count": count} if history is None else {"history": history}
-        return int(self.request({"type": "replay", **which})["id"])
+        return self._start({"type": "replay", "detach": detach, **which}, detach=detach)
 
     def queue(self) -> list[dict[str, Any]]:
         """Return the speeches that are spoken or wait, in order."""
@@ -164,6 +161,12 @@ class AgentClient:
                 raise _error(answer)
         raise AgentError("the agent has ended", hint="try again")
 
+    def _start(self, message: Message, *, detach: bool) -> "AgentSpeech":
+        speech = AgentSpeech(self._open(), message)
+        if detach:
+            speech.close()
+        return speech
+
     def _open(self) -> socket.socket:
         try:
             return _connect(self.path)
@@ -175,7 +178,7 @@ class AgentSpeech:
     """A speech of the agent. Call `wait`, or `close` it, which ends the speech unless it is detached."""
 
     def __init__(self, connection: socket.socket, message: Message) -> None:
-        """Send the message `say`, and wait until it is accepted; raises as `AgentClient.say`."""
+        """Send the message `say` or `replay`, and wait until it is accepted; raises as `AgentClient.say`."""
         self.id = 0
         self._connection = connection
         self._messages = _messages(connection, message)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voice_cli.agent.messages import Message, ProtocolError
 from voice_cli.agent.paths import make_private
-from voice_cli.agent.session import Session, Speech, Unattended, field
+from voice_cli.agent.session import Declined, Session, Speech, field
 from voice_cli.agent.turns import Ticket, Turns, remove, ticket_name
 from voice_cli.errors import AgentError, UsageError
 
@@ -78,7 +78,6 @@ class Host:
             "skip": lambda message: self._on_player(message, "skip", _needed(message, "count", int)),
             "volume": lambda message: self._on_player(message, "set_volume", _needed(message, "factor", float)),
             "speed": lambda message: self._on_player(message, "set_speed", _needed(message, "factor", float)),
-            "replay": self._replay,
             "queue": lambda _: {"queue": [ticket.described() for ticket in self.turns.tickets()]},
             "status": lambda _: self._status(),
             "shutdown": self._shut_down,
@@ -143,6 +142,8 @@ class Host:
             self._places.release()
 
     def _say(self, message: Message, session: Session) -> Speech:
+        if message["type"] == "replay":
+            message = self._again(message)
         speech = self._open_speech(next(self._ids), message, session, self)
         self.add(speech)
         return speech
@@ -172,17 +173,17 @@ class Host:
         with self._lock:
             self._last.appendleft(message)
 
-    def _replay(self, message: Message) -> dict[str, Any]:
+    def _again(self, message: Message) -> Message:
+        """Return the message `say` with which the speech that a message `replay` names is spoken again."""
         index, number = (field(message, "count", int) or 1) - 1, field(message, "history", str)
         with self._lock:
             if number is not None:
                 index = next((at for at, each in enumerate(self._last) if each.get("history") == number), -1)
             if not 0 <= index < len(self._last):
-                raise UsageError(f"the agent has {len(self._last)} speeches to replay")
+                raise Declined(f"it has {len(self._last)} speeches to replay")
             again = self._last[index]
-        speech = self._say(again, Unattended())
-        threading.Thread(target=speech.run, name=f"voice-speech-{speech.id}", daemon=True).start()
-        return {"id": speech.id}
+        options = again["options"] | {"detach": field(message, "detach", bool, False)}
+        return again | {"options": options, "terminals": message.get("terminals", [])}
 
     def cancel(self, ticket: Ticket) -> None:
         """End a speech of the queue, of this process or another one."""

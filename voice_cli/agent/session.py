@@ -28,6 +28,14 @@ MAX_FILE = 64 << 20
 """The most bytes of a text file."""
 
 
+SPEECHES = ("say", "replay")
+"""The messages that begin a speech."""
+
+
+class Declined(Exception):  # noqa: N818  not an error: the client speaks itself
+    """The client must speak this text itself."""
+
+
 class SessionText:
     """The text that a client sends, as text that is still arriving. The reader's thread feeds it."""
 
@@ -120,8 +128,8 @@ class Speech(Protocol):
 class Session:
     """A connection.
 
-    `start` is called with each `say` and this session, and returns the speech; `control` with each other message, and
-    returns its answer.
+    `start` is called with each message of `SPEECHES` and this session, and returns the speech or raises `Declined`;
+    `control` is called with each other message, and returns its answer.
     """
 
     def __init__(
@@ -211,15 +219,17 @@ class Session:
                 self._speech.cancel()
         else:
             try:
-                if kind == "say":
+                if kind in SPEECHES:
                     self._say(message)
                 elif kind == "ready":
                     self.kept_codec = field(message, "keeps", str)
                     self.ready.set()
                 else:
                     self.send(self._control(message))
+            except Declined as exc:
+                self.send({"type": "declined", "reason": str(exc)})
             except VoiceError as exc:
-                self.send_error(exc, of=None if kind == "say" and not had_speech else kind)
+                self.send_error(exc, of=None if kind in SPEECHES and not had_speech else kind)
             except Exception as exc:
                 self.send_error(VoiceError(f"internal error of the agent: {type(exc).__name__}: {exc}"))
                 raise
@@ -227,7 +237,7 @@ class Session:
     def _say(self, message: Message) -> None:
         if self._speech is not None:
             raise ProtocolError("a connection has one speech")
-        if message.get("version") != VERSION:
+        if message["type"] == "say" and message.get("version") != VERSION:
             raise ProtocolError(f"this agent speaks version {VERSION} of the protocol", hint="update voice")
         self._speech = self._start(message, self)
         self._thread = threading.Thread(target=self._speech.run, name=f"voice-speech-{self._speech.id}", daemon=True)
@@ -236,27 +246,6 @@ class Session:
     def _disconnect(self) -> None:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-
-
-class Unattended(Session):
-    """The session of a speech that no client has asked for."""
-
-    def __init__(self) -> None:
-        self.text = SessionText(lambda _: None)
-        self.text.feed(b"", final=True)
-        self.ready = threading.Event()
-        self.kept_codec = None
-        self.is_detached = True
-
-    def limit_sending(self) -> None:
-        """Do nothing."""
-
-    @property
-    def is_writable(self) -> bool:
-        return True
-
-    def send(self, _message: Message, _payload: bytes = b"") -> bool:
-        return True
 
 
 def field(message: Message, name: str, kind: type, default: Any = None) -> Any:

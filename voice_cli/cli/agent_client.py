@@ -17,7 +17,7 @@ from voice_cli.folders import config_path
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_REQUEST = 1 << 20
 """As `agent.messages.MAX_BYTES`."""
@@ -34,8 +34,24 @@ def speak_through_agent(arguments: "Sequence[str]") -> int | None:
     if connection is None:
         return None
     request = _request(arguments)
-    if request is None:
+    return None if request is None else _follow(connection, request)
+
+
+def replay_through_agent(which: "Mapping[str, object]") -> int | None:
+    """Have the agent speak a speech again, and return the exit code; None: there is no agent, or it has forgotten it.
+
+    `which`: the field of the message `replay` that says which one.
+    """
+    from voice_cli.agent.messages import encode
+
+    connection = connect()
+    if connection is None:
         return None
+    return _follow(connection, encode({"type": "replay", "terminals": _terminals(), **which}))
+
+
+def _follow(connection: "socket", request: bytes) -> int | None:
+    """Send the request, and handle the speech; return as `follow`."""
     try:
         connection.sendall(request)
     except OSError:
@@ -43,6 +59,12 @@ def speak_through_agent(arguments: "Sequence[str]") -> int | None:
     from voice_cli.cli.agent_following import follow
 
     return follow(connection)
+
+
+def _terminals() -> list[str]:
+    """Return which of the standard streams are terminals."""
+    names = (("stdin", sys.stdin), ("stdout", sys.stdout), ("stderr", sys.stderr))
+    return [name for name, stream in names if stream is not None and stream.isatty()]
 
 
 CONTROL_SECONDS = 10.0
@@ -108,15 +130,13 @@ def _request(arguments: "Sequence[str]") -> bytes | None:
         folder = quoted(os.getcwd())
     except OSError:
         return None
-    names = (("stdin", sys.stdin), ("stdout", sys.stdout), ("stderr", sys.stderr))
-    terminals = [name for name, stream in names if stream is not None and stream.isatty()]
     program = "" if SOCKET_ENV in os.environ else f',"program":{quoted(__version__)}'
     environment = ",".join([f"{quoted(name)}:{quoted(value)}" for name, value in os.environ.items()])
     age = max(0.0, time.monotonic() - process_start())
     request = (
         f'{{"type":"say","version":1,"arguments":[{",".join(map(quoted, arguments))}]'
         f',"environment":{{{environment}}},"config":{{"path":{quoted(path)},"text":{config}}}'
-        f',"folder":{folder},"terminals":[{",".join(map(quoted, terminals))}]'
+        f',"folder":{folder},"terminals":[{",".join(map(quoted, _terminals()))}]'
         f',"stdin":{"true" if sys.stdin is not None else "false"},"age":{age:.6f}{program}}}\n'
     ).encode()
     return request if len(request) <= MAX_REQUEST else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voice_cli.agent.kept import KeptBackends, KeptSink
 from voice_cli.agent.messages import Message, ProtocolError
 from voice_cli.agent.priorities import DEFAULT
-from voice_cli.agent.session import Session, field
+from voice_cli.agent.session import Declined, Session, field
 from voice_cli.backends import BACKENDS, is_remote
 from voice_cli.backends.base import Backend
 from voice_cli.cli import quick
@@ -64,10 +64,6 @@ def libraries_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 MAX_REPLAYED = 100_000
 """The most characters of a text that can be spoken again."""
-
-
-class Declined(Exception):  # noqa: N818  not an error: the client speaks itself
-    """The client must speak this text itself."""
 
 
 class AgentSpeech:

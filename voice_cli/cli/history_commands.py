@@ -5,20 +5,20 @@ the history has it; otherwise from the cache, by the keys of its utterances.
 """
 
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
-from voice_cli.agent.client import AgentClient
 from voice_cli.backends.base import Backend, SpeechRequest, SpeechStream, Voice
+from voice_cli.cli.agent_client import replay_through_agent
 from voice_cli.cli.caching import cache_folder
-from voice_cli.cli.console import report_error, silence_libraries, write_stdout
+from voice_cli.cli.console import report_error, silence_libraries
 from voice_cli.cli.history import entries_of, history_path, remember
 from voice_cli.cli.listings import print_rows
 from voice_cli.cli.options import SayOptions
 from voice_cli.cli.say import load_device, say, wait_for_turn
 from voice_cli.clock import process_start
 from voice_cli.config import Profile, Settings, load, settle
-from voice_cli.errors import AgentError, FileError, UsageError
+from voice_cli.errors import FileError, UsageError
 from voice_cli.script.line import Line
 from voice_cli.speech.cache import Cache
 from voice_cli.speech.caching import CachedStream
@@ -55,12 +55,10 @@ def _number(value: Any) -> float:
 
 
 def replay(which: str | None = None) -> int:
-    """Speak a speech again: the number in the list, 1 is the last, or its id. The agent returns at once."""
+    """Speak a speech again, and return the exit code. `which`: the number in the list, 1 is the last, or its id."""
     entries = entries_of(history_path())
-    agent: AgentClient | None = None
-    with suppress(AgentError):
-        agent = AgentClient(start=False)
     place = int(which or 1) if which is None or which.isdecimal() else None
+    number: str | None = None
     if place is None:
         number = which or ""
         if number not in entries:
@@ -69,13 +67,11 @@ def replay(which: str | None = None) -> int:
         if not 1 <= place <= len(entries):
             raise UsageError(f"the history has {len(entries)} speeches", hint="'voice history' lists them")
         number = list(entries)[place - 1]
-    else:
-        write_stdout(str((agent or AgentClient(start=False)).replay(place)))
-        return 0
-    if agent is not None:
-        with suppress(UsageError):  # it has begun after that speech, or has forgotten it
-            write_stdout(str(agent.replay(history=number)))
-            return 0
+    code = replay_through_agent({"count": place} if number is None else {"history": number})
+    if code is not None:
+        return code
+    if number is None:
+        raise UsageError("the history is empty, and the agent has no such speech")
     return _speak_again(number, entries[number])
 
 
