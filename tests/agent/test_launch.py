@@ -126,7 +126,7 @@ def test_an_idle_agent_ends_by_itself(tmp_path):
 
 
 def test_commands_without_an_agent_say_so(tmp_path):
-    for command in ("pause", "resume", "skip", "back", "replay"):
+    for command in ("pause", "resume", "skip", "back"):
         done = run_voice(command, folder=tmp_path)
         assert (done.code, done.line) == (12, "no agent runs (start it: voice agent start)"), command
     assert run_voice("queue", folder=tmp_path).out == b"nothing is spoken\n"

@@ -86,4 +86,4 @@ def test_odd_entries_are_printed_and_cannot_be_replayed(tmp_path, entry):
 def test_without_a_history_and_an_agent(tmp_path):
     assert run_voice("history", folder=tmp_path).out == b""
     done = run_voice("replay", folder=tmp_path)
-    assert (done.code, done.line) == (2, "voice: the history is empty, and the agent has no such speech")
+    assert (done.code, done.line) == (2, "the history is empty, and the agent has no such speech")

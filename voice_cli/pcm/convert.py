@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
+from voice_cli.pcm.av_libraries import preload
 
 _FILTER_SECONDS = 0.02
 """Longer than libswresample's filter: 32 samples of the lower rate."""
@@ -32,6 +33,7 @@ class Converter:
         """Channels of the target for each one that is resampled."""
         self._resampled = AudioFormat(target.rate, target.channels // self._copies)
         if source != self._resampled:
+            preload()
             import av
 
             self._resampler = av.AudioResampler("s16", layout_of(self._resampled.channels), target.rate)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from voice_cli.audio import AudioFormat
+from voice_cli.pcm.av_libraries import preload
 from voice_cli.pcm.convert import from_av, layout_of, to_av
 
 SLOWEST, FASTEST = 0.5, 2.0
@@ -19,6 +20,7 @@ class Tempo:
     """
 
     def __init__(self, audio_format: AudioFormat, factor: float) -> None:
+        preload()
         from av.filter import Graph
 
         self.factor = factor
