@@ -22,11 +22,11 @@ NEVER = {
 """Slow modules that must not be loaded."""
 
 OURS = {
-    "__main__", "agent", "agent.paths", "agent.priorities", "agent.turns", "audio", "backends", "backends.base", "cli",
-    "cli.agent_client", "cli.caching", "cli.console", "cli.interrupts", "cli.narrating", "cli.options", "cli.quick",
-    "api_keys", "cli.say", "cli.start", "clock", "config", "config_keys", "errors", "folders", "printable", "protocol",
-    "script", "script.line", "queues", "speech", "speech.cache", "speech.caching", "speech.events", "speech.narration",
-    "speech.speeds",
+    "__main__", "agent", "agent.paths", "agent.priorities", "agent.turns", "api_keys", "audio", "backends",
+    "backends.base", "cli", "cli.agent_client", "cli.caching", "cli.console", "cli.interrupts", "cli.narrating",
+    "cli.options", "cli.quick", "cli.say", "cli.start", "clock", "config", "config_keys", "errors", "folders",
+    "kept_files", "printable", "protocol", "queues", "script", "script.line", "speech", "speech.cache",
+    "speech.caching", "speech.events", "speech.narration", "speech.speeds",
 }  # fmt: skip
 """The modules of this package that may be loaded with any backend."""
 

@@ -156,7 +156,6 @@ def test_several_processes_write_read_and_delete_at_once(cache):
     program = """
 import sys
 from voice_cli.audio import Encoding
-from voice_cli.kept_files import STALE_SECONDS
 from voice_cli.speech.cache import Cache, Entry
 cache = Cache(sys.argv[1], 100_000)
 for turn in range(300):

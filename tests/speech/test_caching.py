@@ -72,10 +72,6 @@ def cancelled_at(kind, narration):
     return None
 
 
-def keys(cache):
-    return cache.usage().utterances
-
-
 def test_the_second_time_the_backend_is_not_opened(cache):
     first, opened = caching(cache, take(SOUND))
     sound, error, speech = heard(narrate(first, "A."))
@@ -137,19 +133,19 @@ def unmarked():
 )
 def test_a_stream_that_is_not_whole_leaves_nothing(cache, made):
     heard(narrate(caching(cache, made)[0], "A."))
-    assert keys(cache) == 0
+    assert cache.usage().files == 0
 
 
 def test_a_stream_that_is_too_short_for_its_text_leaves_nothing(cache):
     text = "many words " * 20
     _, error, _ = heard(narrate(caching(cache, take(SOUND[:2400]))[0], text))
     assert error is None
-    assert keys(cache) == 0
+    assert cache.usage().files == 0
 
 
 def test_a_cancelled_stream_leaves_nothing(cache):
     assert isinstance(cancelled_at(EncodedData, narrate(caching(cache, take(SOUND))[0], "A.")), Interrupted)
-    assert keys(cache) == 0
+    assert cache.usage().files == 0
 
 
 def test_of_a_resumed_utterance_the_whole_take_is_kept(cache):
