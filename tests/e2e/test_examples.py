@@ -13,7 +13,7 @@ from support.examples import arguments_in, in_help, in_pages
 
 pytestmark = pytest.mark.e2e
 
-CONTROLS = {"stop", "pause", "resume", "skip", "back", "speed", "volume", "queue", "status", "replay", "agent", "mute"}
+CONTROLS = {"stop", "pause", "resume", "skip", "back", "speed", "volume", "queue", "status", "agent", "mute"}
 """Commands about the speech of an agent. While one is run, the agent speaks."""
 
 STAND_INS = {
@@ -38,8 +38,8 @@ def own_home(folder):
     return {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
 
 
-def is_control(example):
-    return any(CONTROLS & set(arguments[:2]) for arguments in arguments_in(example.line))
+def uses(example, commands):
+    return any(commands & set(arguments[:2]) for arguments in arguments_in(example.line))
 
 
 @pytest.fixture
@@ -77,8 +77,11 @@ def test_every_example_does_what_it_says(audio, programs, tmp_path):
         for example in examples:
             if client is not None:
                 client.stop(all=True)
-                if is_control(example):
+                if uses(example, CONTROLS):
                     client.say(LONG, detach=True)
+                elif uses(example, {"replay"}):
+                    for word in ("One.", "Two."):
+                        client.say(word).wait()
             done = subprocess.run(
                 ["timeout", "60", "bash", "-o", "pipefail", "-c", example.line],
                 env=environment,
@@ -91,8 +94,6 @@ def test_every_example_does_what_it_says(audio, programs, tmp_path):
             if done.returncode:
                 wrong.append(f"{example.where}: {example.line}: {done.returncode}: {done.stderr}")
 
-    for word in ("One.", "Two."):
-        agent.client.say(word).wait()  # for replay
     try:
         with ThreadPoolExecutor(3) as pool:
             for name, examples in {**in_help(), **in_pages()}.items():
@@ -100,7 +101,7 @@ def test_every_example_does_what_it_says(audio, programs, tmp_path):
                 seen |= {example.line for example in run_here}
                 if not run_here:
                     continue
-                if any(is_control(example) for example in run_here):
+                if any(uses(example, CONTROLS | {"replay"}) for example in run_here):
                     run(name, run_here, agent.environment, agent.client)
                 else:
                     pool.submit(run, name, run_here, {**sink, **alone()})
