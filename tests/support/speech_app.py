@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from support.threads import WAIT
+from support.threads import WAIT, wait_until
 from voice_cli.audio import AudioFormat
 from voice_cli.backends.base import Backend, SpeechRequest, Voice
 from voice_cli.backends.local.chatterbox_presets import preset_named
@@ -252,11 +252,14 @@ class SpeechApp:
             return list(self.reports)
 
     def reset(self) -> None:
-        """Wait until no stream is running, then reset the reports and the engine."""
+        """Wait until every connection and request has ended, then reset the reports and the engine."""
+        if isinstance(self.backend, SteppedEngine):
+            self.backend.let_go()
+        running = self._host.server_state.tasks  # a session with queued texts runs on while no stream is active
+        wait_until(lambda: not self.connections and not running, "a connection or a request has not ended")
         if isinstance(self.backend, SteppedEngine):
             self.backend.reset()
         with self._ended:
-            assert self._ended.wait_for(lambda: not self.service.active, WAIT), "a stream is still running"
             self.reports.clear()
 
     def request(self, method: str, path: str, content: Any = None, *, key: str | None = None, **headers: str) -> Answer:
