@@ -13,7 +13,7 @@ termios = pytest.importorskip("termios")
 pty = pytest.importorskip("pty")
 
 from voice_cli.cli import interrupts, keys  # noqa: E402
-from voice_cli.cli.keys import ACTIONS, HELP, Keys, are_usable, split_keys  # noqa: E402
+from voice_cli.cli.keys import ACTIONS, HELP, SKIPS, Keys, are_usable, split_keys  # noqa: E402
 
 UP, DOWN, RIGHT, LEFT = b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D"
 
@@ -117,6 +117,9 @@ def test_each_key_has_its_action(rig):
     assert not controls.is_paused
     rig.press(RIGHT + LEFT + b"\x1bOC")
     assert controls.calls == ["skip 1", "skip -1", "skip 1"]
+    controls.calls.clear()
+    rig.press(RIGHT + b"\x1bOC" + LEFT + LEFT + LEFT)
+    assert controls.calls == ["skip 2", "skip -3"]
     rig.press(UP + UP + DOWN)
     assert controls.volume == 1.1
     rig.press(b"[[]")
@@ -145,7 +148,7 @@ def test_a_key_in_two_parts(rig):
 
 
 @given(
-    st.lists(st.sampled_from([*ACTIONS, b"x", b"?", b"\x1b[1;5D", b"\xe4"]), max_size=8),
+    st.lists(st.sampled_from([*ACTIONS, *SKIPS, b"x", b"?", b"\x1b[1;5D", b"\xe4"]), max_size=8),
     st.lists(st.integers(0, 40), max_size=6),
 )
 def test_keys_do_not_depend_on_the_cuts(pressed, cuts):

@@ -6,6 +6,7 @@ the process or SIGQUIT ends it; and by `interrupts` at the second Ctrl-C. Window
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -61,8 +62,6 @@ def _change_speed(controls: Controls, step: float) -> None:
 
 ACTIONS: dict[bytes, Callable[[Controls], None]] = {
     b" ": _toggle_pause,
-    b"\x1b[D": lambda controls: controls.skip(-1),
-    b"\x1b[C": lambda controls: controls.skip(1),
     b"\x1b[A": lambda controls: _change_volume(controls, STEP),
     b"\x1b[B": lambda controls: _change_volume(controls, -STEP),
     b"[": lambda controls: _change_speed(controls, -STEP),
@@ -70,6 +69,9 @@ ACTIONS: dict[bytes, Callable[[Controls], None]] = {
     b"q": lambda controls: controls.cancel(),
 }
 """What each key does, by the bytes that a terminal sends."""
+
+SKIPS = {b"\x1b[D": -1, b"\x1b[C": 1}
+"""The keys that skip. Presses that are read at once are one skip, so that no sentence between is heard for a moment."""
 
 
 def are_usable() -> bool:
@@ -126,11 +128,15 @@ class Keys:
                 return
             self._start()
         keys, self._rest = split_keys(self._rest + self._read())
-        for key in keys:
-            if key == b"?":
-                self._note(self._help)
-            elif key in ACTIONS:
-                ACTIONS[key](self._controls)
+        for key, presses in itertools.groupby(keys):
+            if key in SKIPS:
+                self._controls.skip(SKIPS[key] * len(list(presses)))
+                continue
+            for _ in presses:
+                if key == b"?":
+                    self._note(self._help)
+                elif key in ACTIONS:
+                    ACTIONS[key](self._controls)
 
     def _read(self) -> bytes:
         import select
