@@ -62,7 +62,8 @@ def test_a_pipe_is_spoken_whole_after_a_cut(voice, tmp_path, name, spec):
         assert len(server.clients) == 1
     with faulty(name, spec) as server:
         done = voice(*arguments, "--base-url", server.url, "-o", "x.wav", text=PIPED.encode())
-    check(done, resumed=(name == "chatterbox-ws",))  # the other one had sent no audio of its second line
+    # Omni had sent no audio of its second line. A reset can overtake audio that the client has not read yet.
+    check(done, resumed=(0,) if name == "omni-ws" else (0, 1) if spec == "cut=8" else (1,))
     assert saved(tmp_path / "x.wav") == saved(tmp_path / "whole.wav")
     assert done.json["text_spoken"].split() == PIPED.split()
 
