@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -18,6 +19,19 @@ pytestmark = pytest.mark.e2e
 def bursts(at):
     return 24000 if (at // 24000) % 2 else 333
 
+
+LATE = """
+import runpy, time
+from voice_cli.playback.sink_source import SinkSource
+pull = SinkSource.pull
+def late(self, *arguments):
+    pull(self, *arguments)
+    if self.pulls % 60 == 59:
+        time.sleep(0.1)
+SinkSource.pull = late
+runpy.run_module("voice_cli", run_name="__main__", alter_sys=True)
+"""
+"""`voice`, whose callback now and then takes longer than the device's buffer lasts."""
 
 CUTS = {
     "whole": 10**9,
@@ -159,3 +173,15 @@ def test_the_stream_has_our_name_and_the_role_of_accessibility(audio, serve):
         process.wait(10)
     assert b'application.name = "voice"' in listed.stdout
     assert b'media.role = "a11y"' in listed.stdout
+
+
+def test_a_block_that_comes_too_late_is_not_lost(audio, serve, tmp_path):
+    sent = speech(3.0)
+    server = serve(Answer(sent.tobytes()))
+    command = [sys.executable, "-c", LATE, "say", "x", "--base-url", server.url, "--json", "--no-agent"]
+    with audio.record() as heard:
+        done = subprocess.run(command, env=audio.environment(), cwd=tmp_path, capture_output=True, check=True)
+    result = json.loads(done.stdout)
+    assert result["device_underflows"] >= 4
+    sound = heard.sound
+    np.testing.assert_array_equal(sound[sound.any(axis=1)], sent)

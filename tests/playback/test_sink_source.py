@@ -309,6 +309,52 @@ def test_a_block_discarded_twice_is_played_a_third_time():
     assert bench.source.underflow_count == 2
 
 
+def test_a_discarded_block_is_played_again_though_the_clock_went_on():
+    bench = Bench()
+    bench.source.write(numbered(300))
+    bench.source.open_gate()
+    bench.step(100)
+    assert bench.step(100) == numbers(100, first=101)
+    bench.sink.now += 0.03
+    assert bench.step(60, underflow=True, discarded=True) == numbers(60, first=101)
+    assert bench.step(60) == numbers(60, first=161)
+    assert bench.source.position == 220
+    (gap,) = bench.source.underflows
+    assert gap.seconds == pytest.approx(0.03 + 100 / 8000)
+
+
+def test_the_last_block_is_played_again_if_it_was_discarded():
+    bench = Bench()
+    bench.source.write(numbered(150))
+    bench.source.open_gate()
+    bench.source.finish()
+    bench.step(100)
+    assert bench.step(100) == numbers(50, first=101) + [0] * 50
+    assert bench.source.ended_at is not None
+    assert bench.step(40, underflow=True, discarded=True) == numbers(40, first=101)
+    assert bench.source.ended_at is None
+    assert bench.step(100) == numbers(10, first=141) + [0] * 90
+    assert bench.source.ended_at == bench.at(240 + 10)
+    assert bench.step(100, underflow=True, discarded=True) == numbers(10, first=141) + [0] * 90
+    bench.step(100)
+    assert bench.step(100, underflow=True, discarded=True) == [0] * 100, "the discarded block was silent"
+    assert (bench.source.position, bench.source.underflow_count) == (150, 2)
+
+
+def test_a_block_before_an_underrun_is_played_again_after_it():
+    bench = Bench()
+    bench.source.write(numbered(150))
+    bench.source.open_gate()
+    bench.step(100)
+    bench.step(100)  # 50 frames, and the ramp after them
+    assert bench.step(100, underflow=True, discarded=True) == [0] * 100
+    bench.source.write(numbered(50, first=151))
+    bench.source.open_gate()
+    heard = bench.step(300)
+    assert heard[RAMP : RAMP + 100] == numbers(100, first=101)
+    assert (bench.source.underrun_count, bench.source.underflow_count) == (1, 0)
+
+
 def test_an_underflow_without_a_discarded_block_repeats_nothing():
     bench = Bench()
     bench.source.write(numbered(300))

@@ -1,10 +1,8 @@
 """A simulated device, like mpv's `ao_null.c`."""
 
-from collections.abc import Callable
-
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError
-from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.sinks.base import Pull, Sink
 
 
 class NullSink(Sink):
@@ -21,7 +19,7 @@ class NullSink(Sink):
         self._latency = latency
         self._rates = rates
         self._channels = channels
-        self._pull: Callable[[memoryview, float, bool], None] | None = None
+        self._pull: Pull | None = None
         self.format: AudioFormat | None = None
         self.now = now
         """Seconds: the simulated clock."""
@@ -44,18 +42,18 @@ class NullSink(Sink):
         self._pull = None
         return self.format
 
-    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+    def start(self, pull: Pull) -> None:
         if self.format is None:
             raise RuntimeError("start() before open()")
         self._pull = pull
 
-    def step(self, frames: int, *, underflow: bool = False) -> bytes:
+    def step(self, frames: int, *, underflow: bool = False, discarded: bool = False) -> bytes:
         """Pull one block of that many frames and return it."""
         if self._pull is None or self.format is None:
             raise RuntimeError("step() before start()")
         block = bytearray(frames * self.format.frame_bytes)
         self._pulled_at = self.now
-        self._pull(memoryview(block), self.now + self._latency, underflow)
+        self._pull(memoryview(block), self.now + self._latency, underflow, discarded)
         self.heard += block
         self.now += frames / self.format.rate
         return bytes(block)

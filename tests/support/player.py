@@ -17,6 +17,7 @@ from voice_cli.backends.base import SpeechStream
 from voice_cli.errors import Interrupted
 from voice_cli.playback.player import PlaybackResult, Player
 from voice_cli.playback.sink_source import SinkSource
+from voice_cli.playback.sinks.base import Pull
 from voice_cli.playback.state import State
 from voice_cli.script.line import Line
 from voice_cli.speech.assembly import Speech
@@ -115,7 +116,7 @@ class SteppedSink(NullSink):
         self.is_open.set()
         return opened
 
-    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+    def start(self, pull: Pull) -> None:
         with self._turn:
             super().start(pull)
             if not self.reopened:

@@ -3,14 +3,14 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.backends import is_remote, open_backend
 from voice_cli.backends.base import Backend
 from voice_cli.errors import DeviceError
-from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.sinks.base import Pull, Sink
 from voice_cli.playback.sinks.device import DeviceSink
 
 DEVICE_SECONDS = 30.0
@@ -64,7 +64,7 @@ class KeptSink(Sink):
         self._opened = key
         return self._format
 
-    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+    def start(self, pull: Pull) -> None:
         with self._lock:
             if self._sink is None:
                 raise RuntimeError("start() before open()")

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from voice_cli.audio import FULL_SCALE, AudioFormat
 from voice_cli.doctor.finding import BROKEN, OK, WARNING, Finding, failure
 from voice_cli.errors import DeviceError, Hint
+from voice_cli.playback.sinks.base import Pull
 from voice_cli.playback.sinks.connections import PULSE_PORT
 from voice_cli.playback.sinks.device import DeviceSink, output_devices
 from voice_cli.playback.sinks.portaudio import call_within, load_sounddevice
@@ -164,7 +165,7 @@ def _not_heard() -> Hint:
     return Hint("if you heard nothing: is it muted? is it the right one? see {list_devices}, {device} and {wake}")
 
 
-def _tone(audio_format: AudioFormat, is_over: threading.Event) -> Callable[[memoryview, float, bool], None]:
+def _tone(audio_format: AudioFormat, is_over: threading.Event) -> Pull:
     """Return what fills the device's blocks with a tone that fades in and out; it sets `is_over` after it."""
     frames = audio_format.frames(TONE_SECONDS)
     fade = audio_format.frames(FADE_SECONDS)
@@ -178,7 +179,7 @@ def _tone(audio_format: AudioFormat, is_over: threading.Event) -> Callable[[memo
     data = sound.tobytes()
     at = 0
 
-    def pull(out: memoryview, _dac_time: float, _underflow: bool) -> None:
+    def pull(out: memoryview, _dac_time: float, _underflow: bool, _discarded: bool) -> None:
         nonlocal at
         part = data[at : at + len(out)]
         out[: len(part)] = part

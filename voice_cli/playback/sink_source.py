@@ -154,15 +154,18 @@ class SinkSource:
 
     # The audio thread.
 
-    def pull(self, out: memoryview, dac_time: float, underflow: bool = False) -> None:
+    def pull(self, out: memoryview, dac_time: float, underflow: bool = False, discarded: bool = False) -> None:
         """Fill `out` (bytes of whole frames), whose first frame leaves the device at `dac_time`.
+
+        `underflow`, `discarded`: see `Sink.start`.
 
         Copies, fills the rest with silence, and counts; never blocks or raises.
         """
         self.pulls += 1
         size = len(out)
-        if underflow and self._flowing and self.ended_at is None:
-            self._resume(dac_time)
+        if underflow:
+            self._resume(dac_time, discarded=discarded)
+        self._last = memoryview(b"")
         self._last_time, self._next_time = self._next_time, dac_time + size / self._byte_rate
         if self._lost_at is not None:
             self._note_loss(dac_time)
@@ -237,7 +240,6 @@ class SinkSource:
             start = here
         if is_jump or not segment.speed == self._segment.speed == 1:
             self._stop()
-            self._last = memoryview(b"")
             self._pulled.take(0)
             self.ended_at = None
             if is_jump:
@@ -312,14 +314,23 @@ class SinkSource:
             self._stop()
         self._segment.is_open = False  # last, because the pump may then open it again
 
-    def _resume(self, dac_time: float) -> None:
-        """Count an underflow. If the DAC time shows that the device discarded the last block, queue it again."""
+    def _resume(self, dac_time: float, *, discarded: bool) -> None:
+        """Count an underflow of the speech. If the device discarded the last block, queue it again.
+
+        The DAC time can show that, too: it is before the end of that block.
+        """
         dry_since = self._next_time
-        if self._last and dry_since is not None and dac_time < dry_since - 0.5 * len(self._last) / self._byte_rate:
+        if dry_since is not None and self.ended_at is None:
+            discarded |= dac_time < dry_since - 0.5 * len(self._last) / self._byte_rate
+        if self._last and discarded:
             self._again = memoryview(bytes(self._last) + bytes(self._again))
             self._pulled.remove(len(self._last))
             self.history.position -= len(self._last) // self._frame_bytes
             dry_since = self._last_time
+            self.ended_at = None
+            self.silence_after_end = 0.0
+        if not self._flowing or self.ended_at is not None:
+            return
         late = 0.0 if dry_since is None else max(0.0, dac_time - dry_since)
         self.history.begin_run(dac_time)
         self.underflows.append(Gap(self.position, late, self.history.seconds))

@@ -89,7 +89,7 @@ def test_device_that_does_not_start_is_an_error(portaudio):
 def test_dac_times_are_on_the_monotonic_clock(portaudio):
     pulled = []
 
-    def pull(out, dac_time, underflow):
+    def pull(out, dac_time, underflow, _discarded):
         pulled.append((dac_time, underflow))
         out[:] = b"\7" * len(out)
 
@@ -103,6 +103,17 @@ def test_dac_times_are_on_the_monotonic_clock(portaudio):
     for dac_time, _ in pulled:
         assert before + 0.123 <= dac_time <= after + 0.123
     assert [underflow for _, underflow in pulled] == [False, True]
+
+
+@pytest.mark.parametrize(("adc", "discarded"), [(-0.001, True), (10.0, False)])
+def test_a_block_that_came_too_late_was_discarded(portaudio, adc, discarded):
+    pulled = []
+    sink = DeviceSink()
+    sink.open(MONO)
+    sink.start(lambda _out, _dac_time, *flags: pulled.append(flags))
+    for underflow in (False, False, True):
+        portaudio.streams[0].pull(10, adc=adc, underflow=underflow)
+    assert pulled == [(False, False), (False, False), (True, discarded)]
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 10.0])
@@ -121,7 +132,7 @@ def test_without_dac_times_the_latency_is_used(portaudio):
     pulled = []
     sink = DeviceSink(latency=0.05)
     sink.open(MONO)
-    sink.start(lambda _out, dac_time, _underflow: pulled.append(dac_time))
+    sink.start(lambda _out, dac_time, *_: pulled.append(dac_time))
     before = time.monotonic()
     portaudio.streams[0].pull(10)
     assert before < pulled[0] <= time.monotonic() + 0.06

@@ -14,7 +14,7 @@ def test_step_pulls_a_block_with_its_dac_time():
     assert sink.open(MONO) == MONO
     asked = []
 
-    def pull(out, dac_time, underflow):
+    def pull(out, dac_time, underflow, _discarded):
         asked.append((len(out), dac_time, underflow))
         out[:2] = b"\1\2"
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from voice_cli.audio import AudioFormat
 
+Pull = Callable[[memoryview, float, bool, bool], None]
+"""`pull(out, dac_time, underflow, discarded)`; see `Sink.start`."""
+
 
 class Sink(ABC):
     """An audio output. One thread calls all methods; the sink calls `pull` on a thread of its own."""
@@ -22,12 +25,13 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
-        """Start to call `pull(out, dac_time, underflow)` on the sink's thread for every block.
+    def start(self, pull: Pull) -> None:
+        """Start to call `pull(out, dac_time, underflow, discarded)` on the sink's thread for every block.
 
         The first calls fill the device's buffer, so `latency` seconds should be available. `out` has whole frames;
         `dac_time` (seconds, `time.monotonic`) is when the first one leaves the device; `underflow` is whether the
-        device ran out of data before this block.
+        device ran out of data before this block, and `discarded` whether it then dropped the block before this one,
+        which came too late.
 
         Raises:
             DeviceError: the device cannot be started.

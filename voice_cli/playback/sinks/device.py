@@ -12,13 +12,12 @@
 
 import contextlib
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from voice_cli.audio import AudioFormat
 from voice_cli.errors import DeviceError, Hint, nearest
-from voice_cli.playback.sinks.base import Sink
+from voice_cli.playback.sinks.base import Pull, Sink
 from voice_cli.playback.sinks.connections import are_open, server_connections
 from voice_cli.playback.sinks.portaudio import call_within, is_stuck, load_sounddevice, reload_devices
 
@@ -73,7 +72,7 @@ class DeviceSink(Sink):
         self._sounddevice: Any = None
         self._stream: Any = None
         self._starts_quickly = False
-        self._pull: Callable[[memoryview, float, bool], None] | None = None
+        self._pull: Pull | None = None
         self.wake = wake
         """Seconds of silence that `start` plays before the first frame, for devices that lose their first sound."""
         self._sounds_at = 0.0
@@ -82,6 +81,8 @@ class DeviceSink(Sink):
         self._is_running = False
         """Whether it was started and not stopped."""
         self._pulled_at = 0.0
+        self._was_late = False
+        """Whether the last block was ready only after its first frame was due."""
         self._connections: frozenset[tuple[int, str]] = frozenset()
         """The open device's connections to an audio server."""
         self._name: str | None = None
@@ -144,9 +145,10 @@ class DeviceSink(Sink):
                 hint = Hint("see {list_devices}; {device} takes an index or a part of one name")
             raise DeviceError(message, hint=hint) from exc
 
-    def start(self, pull: Callable[[memoryview, float, bool], None]) -> None:
+    def start(self, pull: Pull) -> None:
         self._check()
         self._sounds_at = time.monotonic() + self.wake
+        self._was_late = False
         if self._starts_quickly:
             was_running = self._is_running
             self._stream.abort(ignore_errors=True)
@@ -220,7 +222,10 @@ class DeviceSink(Sink):
             return
         dac_time = clock.outputBufferDacTime
         leaves_at = now + (dac_time - clock.currentTime if dac_time else self._wanted_latency)
-        pull(view, leaves_at, status.output_underflow)
+        underflow = status.output_underflow
+        # The device is empty before a late block is written: then PortAudio's write fails, which drops the block.
+        pull(view, leaves_at, underflow, underflow and self._was_late)
+        self._was_late = time.monotonic() > leaves_at
 
     def close(self) -> None:
         is_hung = self._is_hung
